@@ -103,7 +103,7 @@ class Engine:
 
     def set_telemetry(self, telemetry: Telemetry) -> None:
         """
-        Make spans and metrics from now on.
+        Begin to report spans and metrics to `telemetry`.
 
         Raises:
             ValueError: The engine has telemetry already.

@@ -22,7 +22,7 @@ from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
 from .account_protocol import Account
 
-# A client that gets neither `queue` nor `account` has this many slots.
+# The number of slots of a client that gets neither `queue` nor `account`.
 DEFAULT_QUEUE = 5
 
 

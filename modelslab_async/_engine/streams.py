@@ -12,7 +12,7 @@ from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill
 from .._polling.watchers import UpdateWatcher
 from .engine import Engine
 
-# At most this many tickets of a stream time out before the stream yields to other tasks.
+# The maximum number of tickets that time out before a stream yields to other tasks.
 _TIMEOUTS_PER_YIELD = 64
 
 

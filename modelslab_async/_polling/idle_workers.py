@@ -1,4 +1,8 @@
-"""IdleWorkers: idle workers, and the timer that wakes one when a poll is due. It never polls."""
+"""
+IdleWorkers: the pool of idle workers, and the timer that wakes one for a poll.
+
+It never polls.
+"""
 
 import asyncio
 import math

@@ -47,5 +47,5 @@ def poller_error(error: BaseException | None) -> RuntimeError:
 
 
 def log_unexpected(ticket: Ticket, error: BaseException) -> None:
-    """Log the type of an error and where it was raised."""
+    """Log the type of an unexpected error and where it was raised."""
     _logger.error("polling %s raised %s in %s", ticket, type(error).__name__, origin_of(error))

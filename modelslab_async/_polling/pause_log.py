@@ -11,9 +11,10 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# While a host is paused again and again for the same cause, warn only once in this many seconds.
+# The minimum time between two warnings about a host that is paused again and again for one cause.
 _WARNING_INTERVAL_S = 600.0
-# The estimate of how long a wait goes on sums at most this many pauses, so that it stays fast.
+# The maximum number of pauses that are summed to estimate how long a wait goes on. The limit keeps
+# the estimate fast.
 _MAX_PAUSES_ADDED = 1000
 
 
@@ -32,7 +33,7 @@ class PauseLog:
     _warned: dict[HostQueue, tuple[type[ModelsLabError], float]] = Factory(dict)
 
     def record_pause(self, host_queue: HostQueue, seconds: float, cause: ModelsLabError) -> None:
-        """Log a pause."""
+        """Log that polls of a host pause for some seconds, and why."""
         now, kind = asyncio.get_running_loop().time(), type(cause)
         last_kind, warned_at = self._warned.get(host_queue, (None, 0.0))
         is_warning = last_kind is not kind or now - warned_at >= _WARNING_INTERVAL_S

@@ -40,7 +40,7 @@ from .watchers import Notifier, callers_of, timed_out
 
 _logger = logging.getLogger("modelslab_async")
 
-# At most this many tickets are ended before the poller yields to other tasks.
+# The maximum number of tickets that are ended before the poller yields to other tasks.
 _COMPLETIONS_PER_YIELD = 256
 _NO_HINTS = FirstPollHints()
 
@@ -149,12 +149,12 @@ class Poller:
         return self._schedule.last(ticket)
 
     def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
-        """Return the outcome for a caller whose timeout has passed."""
+        """Return the `Unresolved` for a caller whose timeout has passed."""
         last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
     async def aclose(self) -> None:
-        """Stop polling, and end every wait as unresolved."""
+        """Stop polling, and end every open ticket as unresolved."""
         self._is_closing = True
         if self._task is None:
             return

@@ -21,7 +21,8 @@ from .._transport.transport_protocol import Response
 
 _logger = logging.getLogger("modelslab_async")
 
-# These limits bound the log, because a server may send a new status word with each reply.
+# Limits on the unknown status words in the log, because a server may send a new one with each
+# reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 

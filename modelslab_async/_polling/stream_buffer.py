@@ -32,7 +32,7 @@ class _OpenTicket(NamedTuple):
     deadline: float
 
 
-# Most open tickets share this one object, to save memory.
+# One object that most open tickets share, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 
@@ -87,7 +87,7 @@ class StreamBuffer:
 
     @property
     def open_tickets(self) -> tuple[Ticket, ...]:
-        """The tickets that have no outcome yet."""
+        """The tickets of the stream that have no outcome yet."""
         return tuple(self._open)
 
     def register(self, ticket: Ticket) -> bool:
@@ -123,7 +123,7 @@ class StreamBuffer:
             raise
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.notify`."""
+        """Store the outcome of a ticket, and wake the reader. Ignore other changes."""
         if isinstance(update, Processing):
             return
         ticket = update.ticket
@@ -137,7 +137,7 @@ class StreamBuffer:
             self._recent_outcomes.popitem(last=False)
 
     def fail(self, error: BaseException) -> None:
-        """See `Watcher.fail`."""
+        """End the stream with an exception."""
         self._error = error
         self._wakeup.wake()
 
@@ -149,7 +149,7 @@ class StreamBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether the window has no room for one more ticket."""
+        """Whether the window has no room for another ticket."""
         return self._used_window >= self.window
 
     async def wait_for_room(self) -> None:

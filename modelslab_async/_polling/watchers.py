@@ -47,10 +47,10 @@ class NullWatcher:
     context = None
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.notify`."""
+        """Ignore a change of the ticket."""
 
     def fail(self, error: BaseException) -> None:
-        """See `Watcher.fail`."""
+        """Ignore an exception that ends the wait."""
 
 
 NULL_WATCHER = NullWatcher()
@@ -70,12 +70,12 @@ class OutcomeWatcher:
         )
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.notify`."""
+        """Store the outcome of the ticket. Ignore other changes."""
         if not isinstance(update, Processing) and not self._future.done():
             self._future.set_result(update)
 
     def fail(self, error: BaseException) -> None:
-        """See `Watcher.fail`."""
+        """End the wait with an exception."""
         if not self._future.done():
             self._future.set_result(error)
 
@@ -114,7 +114,7 @@ class UpdateWatcher:
         return True
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.notify`."""
+        """Store a change of the ticket, and wake the caller."""
         if not isinstance(update, Processing):
             self._outcome = update
         else:
@@ -122,7 +122,7 @@ class UpdateWatcher:
         self._wakeup.wake()
 
     def fail(self, error: BaseException) -> None:
-        """See `Watcher.fail`."""
+        """End the wait with an exception."""
         self._error = error
         self._wakeup.wake()
 

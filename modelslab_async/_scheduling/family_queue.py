@@ -25,16 +25,16 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# In a queue with at least this many entries, due times are rounded up, so that many entries share a
+# The minimum number of entries of a queue that rounds due times up, so that many entries share a
 # bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The gap between two polls of a backlog is at most this long. Ten polls a second are no burst.
+# The maximum gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog make up for at most this much of the delay.
+# The maximum delay of a late timer that the next polls of a backlog make up for.
 _MAX_CATCH_UP_S = 0.05
 
 

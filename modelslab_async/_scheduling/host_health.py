@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The time between two failures counts as silence of the host, but at most this many seconds of it.
-# If more time has passed, the machine was probably suspended.
+# The maximum time between two failures that counts as silence of the host. If more time has passed,
+# the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 

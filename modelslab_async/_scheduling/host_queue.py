@@ -81,7 +81,7 @@ class Entry:
 
     @property
     def is_queued(self) -> bool:
-        """Whether no poll of the ticket is in flight."""
+        """Whether the ticket is in the queue, and so no poll of it is in flight."""
         return self.poll_started == _NEVER
 
     @property
@@ -144,7 +144,7 @@ class HostQueue:
         Raises:
             ValueError: The due time is nan, which would break the order of the queue.
         """
-        if entry.due != entry.due:  # The cheapest test for nan.
+        if entry.due != entry.due:  # Only nan differs from itself.
             raise ValueError("the pace gave nan for the seconds until the next poll")
         entry.poll_started = _NEVER
         queue = self._queues.get(entry.ticket.family)
@@ -213,7 +213,7 @@ class HostQueue:
 
     def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
         """
-        Refuse the open tickets of one family, or of all.
+        Mark the open tickets of one family, or of all families, as refused.
 
         `pop_refused` returns them in slices.
         """

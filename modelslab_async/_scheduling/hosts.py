@@ -82,7 +82,7 @@ class Hosts:
         return host_queue.take(now)
 
     def pause_tier(self, tier: Tier, now: float, seconds: float) -> None:
-        """Start no poll with this key for some seconds."""
+        """Start no poll with the key of this tier for some seconds."""
         self._tier_paused_until[tier] = now + seconds
         for host_queue in self.with_tier(tier):
             host_queue.health.pause(now, seconds)
@@ -95,7 +95,7 @@ class Hosts:
     def refuse_open(
         self, host_queues: list[HostQueue], error: ModelsLabError, family: str | None = None
     ) -> None:
-        """Refuse the open tickets in some queues: all of them, or only those of one family."""
+        """Mark the open tickets in some queues as refused: all, or only those of one family."""
         for host_queue in host_queues:
             host_queue.refuse_open(error, family)
         self._update_pending_refusals()
@@ -112,7 +112,7 @@ class Hosts:
         return refused
 
     def clear(self) -> None:
-        """Forget all queues."""
+        """Forget all queues and their tickets."""
         self._queues.clear()
         self.has_pending_refusals = False
 

@@ -102,7 +102,7 @@ class Pace:
         return self
 
     def for_family(self, _family: str, /) -> Self:
-        """Return this pace, because it is the same for every family."""
+        """Return the pace itself, because it is the same for every family."""
         return self
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
@@ -115,7 +115,7 @@ class Pace:
         Return the seconds until the first poll.
 
         Args:
-            eta: The seconds until the server expects the job to be done; None if it gave no eta.
+            eta: The seconds until the server expects the job to be done; None if there is no eta.
             jitter: A random number from 0 to 1.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
@@ -130,7 +130,7 @@ class Pace:
         Args:
             age: For how many seconds the job has run.
             jitter: A random number from 0 to 1.
-            eta: The age at which the server expects the job to be done; None if it gave no eta.
+            eta: The age at which the server expects the job to be done; None if there is no eta.
         """
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:

@@ -20,7 +20,7 @@ class FamilyPace(Protocol):
         Return the seconds until the first poll of a ticket.
 
         Args:
-            eta: The seconds until the server expects the job to be done; None if it gave no eta.
+            eta: The seconds until the server expects the job to be done; None if there is no eta.
             jitter: A random number from 0 to 1, to spread the polls of tickets that come together.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
@@ -33,7 +33,7 @@ class FamilyPace(Protocol):
         Args:
             age: For how many seconds the client has known the ticket.
             jitter: A random number from 0 to 1.
-            eta: The age at which the server expects the job to be done; None if it gave no eta.
+            eta: The age at which the server expects the job to be done; None if there is no eta.
         """
         ...
 

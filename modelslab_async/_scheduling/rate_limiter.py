@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# If a timer fires late, the next polls make up for at most this much of the delay.
+# The maximum delay of a late timer that the next polls make up for.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -16,7 +16,7 @@ from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# While a webhook is expected to report the end of a ticket, its steps are this many times as long.
+# The factor by which steps are longer while a webhook is expected to report a ticket's end.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 

@@ -41,10 +41,10 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# While a process runs, its timers are late by less than this. If a timer is later, the process was
-# suspended.
+# The minimum delay of a timer that shows that the process was suspended. In a running process,
+# timers are less late.
 _MIN_STALL_S = 5.0
-# One call of `close` visits at most this many entries, whether they have watchers or not.
+# The maximum number of entries that one call of `close` visits, with or without watchers.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()

@@ -16,11 +16,11 @@ from attrs import field, frozen
 from .._downloads.content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .._models.errors import UnusableFile
 
-# The size of the largest file that the service accepts.
+# The maximum size of a file that the service accepts.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# Fewer bytes than this are hashed on the event loop, because handing them to a thread takes more
-# time than hashing them.
+# The size from which a file is hashed in a thread. Hashing fewer bytes takes less time than handing
+# them to a thread.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")

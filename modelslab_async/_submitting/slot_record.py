@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.first_poll_hints import FirstPollHints
 
-# A ticket that is younger than this is polled on the schedule of a new ticket.
+# The maximum age of a ticket that is polled on the schedule of a new ticket.
 _JUST_SUBMITTED_S = 1.0
 
 

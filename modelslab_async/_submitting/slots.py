@@ -28,15 +28,14 @@ from .spam_filter_spacing import DuplicatePayloads
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 
-# A ticket loses its slot at this age. Otherwise a ticket that is never polled would hold its slot
-# forever.
+# The maximum age of a ticket with a slot. An older ticket loses its slot, because a ticket that is
+# never polled would otherwise hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# While submits wait, the tickets with slots are scanned for due polls at least this often. A scan
-# of many tickets takes long, so the gap is never shorter than `_SCAN_GAP_PER_SLOT_S` for each
-# ticket.
+# The maximum time between two scans for tickets whose poll is due. A scan takes time for each
+# ticket, so the time is never shorter than `_SCAN_GAP_PER_SLOT_S` for each ticket with a slot.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
-# How long to pause when the server limits the rate and does not say for how long.
+# The length of a pause after a rate limit for which the server names no time.
 _DEFAULT_RETRY_AFTER_S = 30.0
 
 

@@ -15,11 +15,11 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
-# How long to wait between two submits of one payload if the refusal names no time. The spam filter
-# uses the same interval.
+# The time between two submits of one payload if the spam filter names no time. The spam filter has
+# the same interval.
 _SPAM_INTERVAL_S = 30.0
-# This margin is added to each interval, because the server's clock and the local clock may differ a
-# little.
+# A margin that is added to each interval, because the server's clock and the local clock may differ
+# a little.
 _CLOCK_MARGIN_S = 0.1
 
 

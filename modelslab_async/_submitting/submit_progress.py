@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# After the deadline, wait this long for the transport to report that the request never left. The
-# transport's own limit ends at the same deadline, so its report comes just after it.
+# The time to wait after the deadline for the transport to report that the request never left. The
+# transport's limit ends at the same deadline, so its report comes just after the deadline.
 _REPORT_GRACE_S = 0.5
 
 

@@ -14,11 +14,10 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# Random track_ids are numbers below this limit, because every JSON parser keeps such numbers
-# exactly. They are numbers although the service's documentation is inconsistent on whether a
-# track_id is a text or a number.
+# The upper limit of random track_ids. Every JSON parser keeps numbers below it exactly. A track_id
+# may be a number: the service's documentation is inconsistent on whether it is a text or a number.
 _TRACK_ID_LIMIT = 2**53
-# Two requests for the same work may differ in these parameters, so they are not hashed.
+# The parameters that are not hashed, because two requests for the same work may differ in them.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
 
 

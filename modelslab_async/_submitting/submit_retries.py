@@ -15,8 +15,8 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The last attempt gets at least this many seconds, even if `unsent_timeout` passed while the submit
-# waited for a slot.
+# The minimum number of seconds for the last attempt, even if `unsent_timeout` passed while the
+# submit waited for a slot.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 

@@ -4,9 +4,9 @@ from collections import deque
 
 from attrs import Factory, define
 
-# If no work has ended at an endpoint yet, its work is assumed to take this long.
+# The assumed duration of work at an endpoint where no work has ended yet.
 DEFAULT_DURATION_S = 120.0
-# A submit that may have started work holds its slot for at most this long.
+# The maximum time for which a submit that may have started work holds a slot.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
 

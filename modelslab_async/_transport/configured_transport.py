@@ -55,7 +55,7 @@ class HTTPTransport:
         )
 
     async def exchange(self, request: Request, /) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         return await self._transport.exchange(request)
 
     async def aclose(self) -> None:

@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_tier import Tier
 
-# A shorter key is not redacted. Only tests use such short keys, and redacting them would damage
-# unrelated text.
+# The minimum length of a key that is redacted. Only tests use shorter keys, and redacting such a
+# key would damage unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",

@@ -22,11 +22,12 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# If the timer fires more than this many seconds late, the event loop could not run on time.
+# The maximum delay of a timer on a healthy event loop. If the timer fires later, the loop was
+# blocked or the machine was suspended.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
-# Received bytes take at most this many iterations of the event loop to reach the task that waits
-# for them. So an overdue exchange is cancelled only after these iterations.
+# The number of event-loop iterations between the deadline of an exchange and its cancellation.
+# Received bytes take up to three iterations to reach the task that waits for them.
 _ITERATIONS_BEFORE_EXPIRY: Final = 3
 _ITERATIONS_AFTER_GRACE: Final = 1
 

@@ -30,16 +30,16 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# `get_extra_info` of a watched stream returns the stream's `ConnectionWatch` under this name.
+# The name of an extra info of watched streams. It makes `get_extra_info` return the stream's
+# `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# After this many reads of a connection, yield to the event loop so that other tasks may run.
+# The number of reads of a connection after which the watch yields to the event loop.
 _READS_PER_YIELD = 100
-# Read at least this many bytes at once. asyncio receives up to 256 KiB at once, and bytes that stay
-# in its buffer would go unnoticed while the connection is idle.
+# The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and bytes
+# that stay in its buffer would go unnoticed while the connection is idle.
 _MIN_READ_BYTES = 256 * 1024
-# The chunks of a response may outnumber its reads by this many. A response with more chunks is not
-# parsed to its end, and its connection is not used again. Parsing one chunk a second time takes
-# some 30 us.
+# The maximum number of chunks of a response, beyond one chunk for each read. If a response has
+# more, its connection is not used again. Parsing one chunk a second time takes some 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 

@@ -14,9 +14,10 @@ from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
-# These packages offer transports for httpx. Some of their own errors pass through those transports.
+# The packages that offer transports for httpx, and whose own errors may pass through those
+# transports.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
-# After this many chunks of a body, yield to the event loop so that other tasks may run.
+# The number of chunks of a body after which the adapter yields to the event loop.
 _CHUNKS_PER_YIELD = 100
 
 
@@ -34,7 +35,7 @@ class HttpxTransportAdapter:
         self._library = library
 
     async def exchange(self, request: Request) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         send = self._transport.handle_async_request
         response = await _send_tracked(request, self._build, send, self._library)
         return await _read_response(response, self._library)
@@ -62,7 +63,7 @@ class HttpxClientAdapter:
         self._library = library
 
     async def exchange(self, request: Request) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         response = await _send_tracked(request, self._build, self._send, self._library)
         return await _read_response(response, self._library)
 
@@ -165,7 +166,7 @@ def guard_request(request: Any) -> None:
 
 def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
-    Return whether an error means that the exchange failed. A bug in a caller's hook does not.
+    Return whether an error means that the exchange failed. A bug in a caller's hook is no failure.
 
     Over HTTP/2, received bytes that break the protocol make httpcore raise errors of other packages
     too, such as a `ValueError` for an invalid status or an error of h2. An `OSError` does not count
@@ -218,7 +219,7 @@ async def _read_body(response: Any, body: BodyBuffer) -> str:
 
 async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body as they were sent, without decoding them."""
-    # An event hook of the caller may have read the response already.
+    # An event hook of the caller's client may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()
         return

@@ -2,10 +2,10 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-# All public IPv6 addresses are in this range. Two parts of the range are only for documentation.
+# The range of all public IPv6 addresses, and the two parts of it that are only for documentation.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
-# The last 32 bits of an address in this NAT64 range are an IPv4 address (RFC 6052).
+# The range of NAT64 addresses. Their last 32 bits are an IPv4 address (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 

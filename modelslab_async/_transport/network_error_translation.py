@@ -3,8 +3,8 @@
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .permanent_tls_errors import permanent_tls_error
 
-# A longer message is dropped. A proxy or a server writes some of the messages, so a message can
-# have any length.
+# The maximum length of an error's message. A longer message is dropped. A proxy or a server writes
+# some of the messages, so a message can have any length.
 _MAX_MESSAGE_LENGTH = 1000
 
 

@@ -5,9 +5,9 @@ from typing import TypeGuard
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# These TLS errors are transient: a new connection may succeed.
+# The types of TLS errors that are transient: a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# OpenSSL's names of alerts and errors that concern one connection only. A new connection may
+# OpenSSL's names of transient TLS errors. They concern one connection only, so a new one may
 # succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 

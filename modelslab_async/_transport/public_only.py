@@ -12,7 +12,7 @@ from .httpcore_guard import watch_connections
 from .ip_ranges import NotPublic, is_public
 from .testing_guard import refuse_if_mocked
 
-# An idle connection is closed after this many seconds. Most servers keep it open for longer.
+# The time after which an idle connection is closed. Most servers keep idle connections for longer.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 

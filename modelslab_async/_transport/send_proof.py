@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
-# `mark_unsent` adds this note to an error. The note stays when the error is raised again.
+# The note that `mark_unsent` adds to an error. A note stays when the error is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
 
 

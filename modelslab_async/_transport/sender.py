@@ -26,19 +26,19 @@ from .permanent_tls_errors import permanent_tls_error
 from .send_proof import is_unsent
 from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 
-# This method is looked up only once, because each poll calls it.
+# The method `isEnabledFor` of the logger, looked up only once because each poll calls it.
 _has_level = logging.getLogger("modelslab_async").isEnabledFor
 
 _FIRST_ERROR_STATUS = 300
-# Requests ask for a body without compression, because a small compressed body can decompress to any
-# size.
+# The headers of all requests. `identity` asks for uncompressed bodies, because a small compressed
+# body can decompress to any size.
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept", "application/json"),
     ("accept-encoding", "identity"),
     ("user-agent", f"modelslab-async/{__version__}"),
 )
-# Stands for the ticket's id in the template of a request. It is random, so that it occurs nowhere
-# else in the request.
+# The placeholder for a ticket's id in the template of a request. It is random, so that it occurs
+# nowhere else in the request.
 _ID_PLACEHOLDER: Final = secrets.token_hex(16)
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -147,7 +147,7 @@ class Sender:
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._deadlines = Deadlines(timeout)
-        # Holds the deadlines of calls that have a timeout of their own, by that timeout.
+        # The deadlines for calls with a timeout of their own. The key is the timeout in seconds.
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
-# A longer body is not read. Parsing a body of this length takes 16 MiB of memory.
+# The maximum length of a response body. Parsing a body of this length takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # A body may come in `MAX_SMALL_CHUNKS` chunks, plus one chunk for each `SMALL_CHUNK_BYTES` of its
@@ -24,7 +24,7 @@ BODY_TOO_FRAGMENTED = (
     f"the response comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} "
     "bytes on average"
 )
-# The largest number of interim (1xx) responses that may precede a response.
+# The maximum number of interim (1xx) responses before a final response.
 MAX_INTERIM_RESPONSES = 100
 TOO_MANY_INTERIM = f"more than {MAX_INTERIM_RESPONSES} interim responses came before the response"
 _PORTS = {"http": 80, "https": 443}

@@ -31,15 +31,15 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# A planned poll counts as equal to a real poll if they are closer than this fraction of a step, or
-# than this fraction of the job's age. Jitter alone can move a poll that far.
+# Two polls of a job count as the same poll if they differ by less than a fraction of a step, or of
+# the job's age. Jitter alone can move a poll that far.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# For jobs with an eta, plans take a poll to be this many times as expensive as it is, until learned
-# steps have saved enough.
+# The factor by which plans overstate the cost of a poll for jobs with an eta, until learned steps
+# have saved enough.
 _TRIAL_COST_FACTOR = 2.0
-# A job with a shorter eta is treated as a job without an eta, because the ratio of its age to the
-# eta says nothing.
+# The shortest eta that is used. The ratio of a job's age to a shorter eta says nothing, so such a
+# job is treated as a job without an eta.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
@@ -216,7 +216,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Replace what this pace has learned by an earlier result of `to_dict`.
+        Restore what an earlier pace had learned, from what its `to_dict` returned.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

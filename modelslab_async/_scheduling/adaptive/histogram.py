@@ -20,25 +20,25 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The latest job has the weight 1, and each older job has less. All weights together are at most
-# `_MEMORY_JOBS` + 1.
+# The maximum weight of an interval. The latest job has the weight 1, and each older job has less.
+# All weights together are at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Each bin is smoothed over neighbours: over as few as possible that together have the weight of
-# this many jobs.
+# The weight, in jobs, over which a bin is smoothed: over as few neighbours as together have this
+# weight.
 _SMOOTHING_JOBS = 10.0
-# Half the weight of a job is given to durations that are longer than any observed one, up to 20
-# times as long.
+# The weight, in jobs, of durations that are longer than any observed one, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# A job that was never seen done is assumed to end before twice the age at which it was last seen
-# running. If some other job took longer than that, the limit is the longest time of all jobs.
+# The number of bins from an age to twice the age. A job that was never seen done is assumed to end
+# before twice the age at which it was last seen running. If some other job took longer than that,
+# the limit is the longest time of all jobs.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# One edge is exactly 1, because a job whose eta is correct ends just before its age is 1 times its
-# eta.
+# The edges of the bins. One edge is exactly 1, because a job whose eta is correct ends just before
+# its age is 1 times its eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -46,7 +46,7 @@ EDGES: tuple[float, ...] = (
 
 
 def nearest_edge(length: float) -> int:
-    """Return the index of the edge that is nearest to a duration."""
+    """Return the index of the bin edge that is nearest to a duration."""
     if length <= _FIRST_EDGE / 2:
         return 0
     number = round(math.log(min(length, EDGES[-1]) / _FIRST_EDGE) / math.log(_GROWTH))

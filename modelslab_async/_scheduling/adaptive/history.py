@@ -44,7 +44,7 @@ class JobHistory:
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """Return the age of the next poll; None if too few jobs are known for this age."""
+        """Return the age of the next poll; None if too few known jobs have reached `age`."""
         count = self.intervals.count
         if count < self.min_jobs:
             return None
@@ -63,7 +63,7 @@ class JobHistory:
         return EDGES[plan[edge]]
 
     def fraction_done(self, age: float) -> float:
-        """Return the fraction of jobs that are done by an age."""
+        """Return the fraction of all jobs that ended before they were this old."""
         edge = bisect_right(EDGES, age) - 1
         if edge >= len(self._density):
             return 1.0

@@ -24,7 +24,7 @@ class ObservedJob:
     Attributes:
         last_running: The age at which the job was last seen running.
         first_done: The age at which the job was first seen done.
-        fraction_done: Returns the fraction of all jobs that are done by an age.
+        fraction_done: Returns the fraction of all jobs that ended before a given age.
     """
 
     last_running: float
@@ -49,7 +49,7 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known for each of these polls whether it would see the job done.
+        Whether the result of each poll is known: it would see the job running, or done.
 
         The result of a poll between the ages `last_running` and `first_done` is unknown.
         """

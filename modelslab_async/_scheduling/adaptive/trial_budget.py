@@ -4,9 +4,9 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Chance alone may save up to this many polls, so a saving of this size proves nothing.
+# The number of polls that chance alone may save. A saving of this size proves nothing.
 _LUCKY_POLLS = 5.0
-# Savings count up to a limit, so that old savings cannot pay for unlimited losses later.
+# The limit of what savings count for, so that old savings cannot pay for unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
 
 

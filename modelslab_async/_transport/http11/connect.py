@@ -13,8 +13,8 @@ from attrs import field, frozen
 
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
-# If an address has not answered after this delay, the next address is tried as well (RFC 8305,
-# section 5).
+# The time after which the next address of a host is tried as well, if the previous address has not
+# answered (RFC 8305, section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 
 

@@ -12,8 +12,8 @@ from ..permanent_tls_errors import permanent_tls_error
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# At most this many bytes are parsed before other tasks may run. Parsing them takes some 8 ms at
-# worst, which is when each HTTP chunk holds one byte.
+# The maximum number of bytes that are parsed before other tasks may run. In the worst case, with
+# chunks of one byte, parsing them takes some 8 ms.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 

@@ -32,7 +32,7 @@ class H11Codec:
         self.is_unchunked = False
 
     def encode(self, request: Request, host: str) -> bytes:
-        """See `Codec.encode`."""
+        """Return the bytes of a request."""
         headers = [("Host", host), *request.headers]
         if request.body or request.method != "GET":
             headers.append(("Content-Length", str(len(request.body))))
@@ -49,7 +49,7 @@ class H11Codec:
             raise UnsendableError from None
 
     def feed(self, data: bytes) -> Response | None:
-        """See `Codec.feed`."""
+        """Parse received bytes. Return the response once it is complete."""
         self._h11.receive_data(data)
         try:
             while (event := self._h11.next_event()) is not h11.NEED_DATA:
@@ -60,7 +60,7 @@ class H11Codec:
         return None
 
     def prepare_next(self) -> bool:
-        """See `Codec.prepare_next`."""
+        """Get ready for the next exchange. Return whether the connection can be used again."""
         done = self._h11.our_state is self._h11.their_state is h11.DONE
         if not done or self._h11.trailing_data[0]:
             return False

@@ -18,8 +18,7 @@ from ..transport_protocol import (
 )
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
-# These patterns match the methods, targets, header names and values that RFC 9110 and RFC 9112
-# allow.
+# Patterns of the methods, targets, header names and header values that RFC 9110 and RFC 9112 allow.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(
@@ -30,8 +29,8 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# Limits the received bytes of a response to `MAX_HEAD_BYTES`, plus this many for each byte of the
-# body. A larger response is refused. A legal chunk that holds one byte of the body takes six bytes.
+# The maximum number of received bytes for each byte of a response's body, after the first
+# `MAX_HEAD_BYTES`. A response with more is refused. A chunk of one byte takes six bytes.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
@@ -49,13 +48,13 @@ class HttptoolsCodec:
 
     @property
     def is_unchunked(self) -> bool:
-        """See `Codec.is_unchunked`."""
+        """Whether a body is coming that is not chunked."""
         return self._in_body and all(
             name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
         )
 
     def encode(self, request: Request, host: str) -> bytes:
-        """See `Codec.encode`."""
+        """Return the bytes of a request."""
         if request.method == "HEAD":
             # Refuse HEAD. A response to HEAD has no body, but httptools would wait for one.
             raise UnsendableError
@@ -71,7 +70,7 @@ class HttptoolsCodec:
         return head.encode() + request.body
 
     def feed(self, data: bytes) -> Response | None:
-        """See `Codec.feed`."""
+        """Parse received bytes. Return the response once it is complete."""
         if not data:
             return self._finish_at_eof()
         self._received_bytes += len(data)
@@ -93,7 +92,7 @@ class HttptoolsCodec:
         return self._response
 
     def prepare_next(self) -> bool:
-        """See `Codec.prepare_next`."""
+        """Get ready for the next exchange. Return whether the connection can be used again."""
         is_reusable = self._is_reusable
         self._reset()
         return is_reusable
@@ -113,7 +112,7 @@ class HttptoolsCodec:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Check the head of the response, which is complete now."""
+        """Check the head of the response after its last header."""
         if self._response is None:
             self._in_body = True
             if is_too_long(self._headers):
@@ -123,7 +122,7 @@ class HttptoolsCodec:
                 raise ValueError(self._problem)
 
     def on_chunk_header(self) -> None:
-        """Note that the body is chunked."""
+        """Record that the body is chunked."""
         self._is_chunked = True
 
     def on_body(self, data: bytes) -> None:

@@ -14,9 +14,9 @@ from ..transport_protocol import Request, Response
 from .codec import Codec
 from .connection import Connection
 
-# An idle connection is closed after this time. The time is longer than most intervals between two
-# polls, so that polls share a connection. It is shorter than the 60 s or more after which proxies
-# and load balancers close an idle connection.
+# The time after which an idle connection is closed. It is longer than most intervals between two
+# polls, so that polls share a connection. Proxies and load balancers close an idle connection after
+# 60 s or more, which is later.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
@@ -38,7 +38,7 @@ class OriginPool:
         host_header: The value of the `Host` header.
         connect: Opens a connection for a given asyncio protocol, to the origin or to a proxy on the
             way.
-        connections: The largest number of connections.
+        connections: The maximum number of connections.
         make_codec: Makes the codec of each connection.
         may_keep: Returns whether a connection may be kept after a response; None to let the codec
             decide alone.
@@ -66,7 +66,7 @@ class OriginPool:
         self._all_closed = asyncio.Event()
 
     async def exchange(self, request: Request) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         if request.connect_timeout is None:
             return await self._exchange(request)
         timeout = asyncio.timeout(request.connect_timeout)

@@ -29,7 +29,7 @@ class PlainProxyRoute:
         self._opens_tunnels = True
 
     async def exchange(self, request: Request) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         if self._opens_tunnels:
             try:
                 return await self._tunnels.exchange(request)
@@ -40,7 +40,7 @@ class PlainProxyRoute:
         return self._proxy.redact(response)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections to the proxy and all tunnels."""
         await self._tunnels.aclose()
         await self._forwarding.aclose()
 

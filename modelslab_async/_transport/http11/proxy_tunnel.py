@@ -19,8 +19,8 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# A proxy that answers CONNECT with one of these statuses refuses tunnels to that host or port. Any
-# other error status means that this one attempt failed.
+# The statuses with which a proxy refuses to open tunnels to a host or port at all. With any other
+# error status, only the present attempt failed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 

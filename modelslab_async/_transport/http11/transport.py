@@ -55,7 +55,7 @@ class HTTP11Transport:
         self._is_closed = False
 
     async def exchange(self, request: Request) -> Response:
-        """See `Transport.exchange`."""
+        """Send one request and read its response."""
         refuse_if_mocked(instead="Client(http=httpx.AsyncClient())")
         if OUTBOUND_GUARD.refusal:
             OUTBOUND_GUARD.check(split_origin(request.url)[1])
