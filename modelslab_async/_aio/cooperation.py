@@ -58,8 +58,12 @@ class Wakeup:
     async def wait(self, timeout: float | None = None) -> None:
         """Wait for `wake`, or until the timeout in seconds has passed."""
         if not self._is_set:
-            self._future = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._future,), timeout=timeout)
+            future = self._future = asyncio.get_running_loop().create_future()
+            if timeout is None:
+                # `asyncio.wait` takes ten times as long as to await the future itself.
+                await future
+            else:
+                await asyncio.wait((future,), timeout=timeout)
             self._future = None
         self._is_set = False
 

@@ -25,7 +25,16 @@ def _parse_float(text: str) -> float | str:
     return number if math.isfinite(number) else text
 
 
-_decode = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).decode
+_decode_start = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).raw_decode
+
+
+def _decode(text: str) -> Any:
+    # `JSONDecoder.decode` skips the white space around a value with two regular expressions.
+    text = text.strip(" \t\n\r")
+    value, end = _decode_start(text)
+    if end != len(text):
+        raise ValueError
+    return value
 
 
 class UnreadableBodyError(ValueError):
@@ -45,7 +54,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
         body = _check_large_body(body)
     try:
         # An invalid byte in an echoed prompt must not make the result unreadable.
-        value = _decode(body.decode(json.detect_encoding(body), "replace"))
+        value = _decode(body.decode(_encoding_of(body), "replace"))
     except RecursionError:
         raise UnreadableBodyError("JSON nested too deeply to read") from None
     except ValueError:
@@ -55,6 +64,11 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_deeper_than(value, _MAX_DEPTH):
         raise UnreadableBodyError(f"JSON nested deeper than {_MAX_DEPTH} levels")
     return value
+
+
+def _encoding_of(body: bytes) -> str:
+    # Nearly every body begins like this, which is the same in no other encoding.
+    return "utf-8" if body.startswith(b'{"') else json.detect_encoding(body)
 
 
 def is_html(body: bytes) -> bool:
@@ -157,7 +171,10 @@ def find_links(value: object) -> tuple[str, ...]:
         case str():
             return (found,) if (found := to_text(value)) else ()
         case list():
-            return tuple(found for inner in value for found in find_links(inner))
+            links: list[str] = []
+            for inner in value:
+                links += find_links(inner)
+            return tuple(links)
         case dict():
             return _find_links_in_object(value)
         case _:

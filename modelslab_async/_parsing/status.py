@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
-
-from attrs import evolve, frozen
+from typing import Any, NamedTuple
 
 from .._registry.family import StatusRule
 from .json_body import find_results, first_text, to_text
@@ -50,8 +48,7 @@ _TRAINING_STAGES: Mapping[str, Meaning] = {
 }
 
 
-@frozen
-class JobState:
+class JobState(NamedTuple):
     """
     The state of a job, as a body gives it.
 
@@ -99,7 +96,9 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
     if not isinstance(execution, dict):
         # The reply to a submit has no `execution`. Its "success" means only that the run began.
         envelope = _generation(fields)
-        return evolve(envelope, meaning=Meaning.RUNNING) if envelope.word == "success" else envelope
+        if envelope.word == "success":
+            return envelope._replace(meaning=Meaning.RUNNING)
+        return envelope
     word = _status_word(execution) or "pending"
     result_body = fields.get("output")
     return JobState(
