@@ -18,7 +18,7 @@ class MissingExtra(click.ClickException):
 
 
 def missing_pyarrow(need: str) -> MissingExtra:
-    """Return the error that says what needs pyarrow, and how to install it."""
+    """Return the error that says that `need` needs pyarrow, and how to install pyarrow."""
     return MissingExtra(
         f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
         "pip install pyarrow if you run from a clone"
@@ -27,10 +27,10 @@ def missing_pyarrow(need: str) -> MissingExtra:
 
 def require_emulator() -> None:
     """
-    Make sure that the emulator can be imported.
+    Check that the emulator can be imported.
 
     Raises:
-        MissingExtra: A package is missing. The message says what to install.
+        MissingExtra: A package that the emulator needs is missing. The message says which.
     """
     try:
         from .. import emulator  # noqa: F401, PLC0415 -- an extra.

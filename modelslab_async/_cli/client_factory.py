@@ -13,22 +13,23 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# With this, `unsent_timeout` ends a submit before the number of its attempts does.
+# The shortest pause that is assumed between two attempts to send a submit. From it follows a limit
+# on attempts that is so high that `unsent_timeout` ends the submit first.
 _LEAST_PAUSE_S = 15.0
 
 
 class UnusableKey(click.ClickException):
-    """A key is missing or malformed."""
+    """An API key is missing or malformed."""
 
     exit_code = BAD_KEY
 
 
 def find_credentials() -> Credentials:
     """
-    Return the keys from the environment.
+    Return the API keys that the environment variables hold.
 
     Raises:
-        UnusableKey: There is no key, or a key is malformed.
+        UnusableKey: No key is set, or a key is malformed.
     """
     return require_key(lambda: Credentials.resolve(None, None))
 
@@ -43,7 +44,7 @@ def require_key(get: Callable[[], T]) -> T:
 
 
 def missing_key_message(error: MissingApiKey) -> str:
-    """Return the message about a missing key, with the environment variable to set."""
+    """Return the message that says which API key is missing and which variable holds it."""
     return f"{error.need}; set {error.variable}"
 
 
@@ -59,11 +60,12 @@ def make_client(
     submit_timeout: float = DEFAULT_SUBMIT_TIMEOUT_S,
 ) -> Client:
     """
-    Make a client for these base URLs.
+    Make the client of a command, with the API keys from the environment.
 
     Raises:
-        click.UsageError: A base URL is malformed, or the account has other limits.
-        AccountError: The file of the account cannot be used.
+        click.UsageError: A base URL is malformed, or other processes use the account file with
+            other limits.
+        AccountError: The account file cannot be used.
     """
     try:
         return Client(

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
 _PLACEHOLDER_KEY = "any-key"
-# The service answers most submits of these families with the result. The share is a guess.
+# For these families, the service's reply to most submits already contains the result. The share of
+# such submits is a guess.
 _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 
 def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
     key = keys[0] if keys else _PLACEHOLDER_KEY
-    # The official command line adds `/api` by itself, and this client does so where it is missing.
+    # The variables get the URL without `/api`. The official command line always adds `/api`, and
+    # this client adds it where it is missing.
     root = base_url.removesuffix("/api")
     url, body = quote(f"{base_url}/v6/realtime/text2img"), {"key": key, "prompt": "a cat"}
     lines = (
@@ -69,7 +71,7 @@ def _read_fault_plan(
 def _read_jobs_to_add(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[int | Ticket, ...]:
-    """Read `3` as three jobs of different families, and `images:7` as the job of that ticket."""
+    """Parse the option `--job`: `3` means three jobs, and `images:7` the job of that ticket."""
     return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""Turns the parameters of an endpoint into options, and their texts into values. Sends nothing."""
+"""Turns an endpoint's parameters into command-line options, and their texts into values."""
 
 import json
 import math
@@ -12,12 +12,12 @@ from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
 from .options import F
 
-# The command's function receives the endpoint's parameters as the argument with this name.
+# The name of the argument through which a command's function gets the endpoint's parameters.
 _PARAMETERS = "parameters"
 _EXTRA = "extra_parameters"
 _PREFIX = "endpoint_parameter_"
 _PROMPT = "prompt"
-# Values of these parameters are texts, even if they look like a number.
+# A value of these parameters stays a text, even if it looks like a number.
 _TEXT_PARAMETERS = frozenset(
     {
         *(_PROMPT, "negative_prompt", "class_prompt", "instance_prompt", "text", "lyrics"),
@@ -31,17 +31,17 @@ _MAX_SHOWN_CHARS = 100
 
 class EndpointCommand(click.Command):
     """
-    A command with an argument ENDPOINT, whose parameters are options of the command.
+    A command with an argument ENDPOINT and an option for each parameter of that endpoint.
 
-    The command's function gets the argument `parameters`. It maps the name of each parameter to the
-    texts that the user gave for it.
+    The command's function gets an argument `parameters`: the texts that the user gave for each
+    parameter, by the parameter's name.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(context_settings={"token_normalize_func": _to_dashes}, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """See `click.Command`."""
+        """Add the options of the endpoint that `args` names, then parse `args` with them."""
         name = _endpoint_name(args)
         if name in ENDPOINTS or (name and not ctx.resilient_parsing):
             ctx.meta[_PARAMETERS] = self._options(find_endpoint(name, ctx))
@@ -61,11 +61,11 @@ class EndpointCommand(click.Command):
         return rest
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """See `click.Command`."""
+        """Return the command's own parameters, and those of the endpoint."""
         return [*super().get_params(ctx), *ctx.meta.get(_PARAMETERS, ())]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """See `click.Command`."""
+        """Write two parts of the help: the endpoint's parameters, and the command's own options."""
         groups = {
             "Parameters of the endpoint": ctx.meta.get(_PARAMETERS, ()),
             "Options": super().get_params(ctx),
@@ -84,7 +84,8 @@ class EndpointCommand(click.Command):
         """
         Return an option for each parameter of the endpoint.
 
-        A parameter that has the name of another option gets no option, but can be given with `-p`.
+        A parameter with the name of one of the command's own options gets no option. The user can
+        give it with `-p`.
         """
         taken = {name for option in self.params for name in option.opts}
         return [
@@ -102,20 +103,19 @@ class EndpointCommand(click.Command):
 def parse_extra(
     _context: click.Context, _parameter: click.Parameter, values: Iterable[str]
 ) -> list[tuple[str, str]]:
-    """Read each `name=value` of the option `-p`."""
+    """Split each `name=value` that the user gave with the option `-p`."""
     pairs = []
     for value in values:
         name, equals, text = value.partition("=")
         if not (name and equals):
-            # The message leaves the value out, because it may be a secret that was pasted by
-            # mistake.
+            # The message does not show the value, which may be a secret pasted by mistake.
             raise click.BadParameter("it is a name and a value, such as width=512")
         pairs.append((name, text))
     return pairs
 
 
 def extra_parameters_option(help_text: str) -> Callable[[F], F]:
-    """Make the option `-p`."""
+    """Make the option `-p`, for parameters that have no option, with this help text."""
     return click.option(
         "-p", _EXTRA, multiple=True, callback=parse_extra, metavar="NAME=VALUE", help=help_text
     )
@@ -123,11 +123,12 @@ def extra_parameters_option(help_text: str) -> Callable[[F], F]:
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """
-    Return the parameters of each request. Every prompt makes a request of its own.
+    Return the parameters of each request. There is one request for each prompt.
 
     Args:
         endpoint: The endpoint of all requests.
-        texts: The texts of each parameter. If a parameter has several texts, its value is a list.
+        texts: The texts that the user gave for each parameter. Several texts for one parameter make
+            a list, except for the prompt.
 
     Raises:
         click.UsageError: A file does not exist.
@@ -142,7 +143,7 @@ def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> l
 
 def parse_value(endpoint: Endpoint, name: str, text: str) -> Any:
     """
-    Return the value of a parameter that the user gave as text.
+    Turn the text that the user gave for a parameter into its value.
 
     Raises:
         click.UsageError: The parameter takes a file, and the text is neither a file nor a link.
@@ -156,7 +157,7 @@ def parse_value(endpoint: Endpoint, name: str, text: str) -> Any:
 
 def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
     """
-    Return the value of a parameter that takes a file: a link as it is, or the path of a file.
+    Return the value of a parameter that takes a file: the link itself, or the path of a file.
 
     Raises:
         click.UsageError: The text is neither a file nor a link.
@@ -165,8 +166,8 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
         return text
     if _is_file(text):
         return Path(text)
-    # The registry does not list the parameters of a workflow. So a text that names no file may be
-    # any other value.
+    # The registry does not list the parameters of a workflow, so any of them may take a file. A
+    # text that is not the path of a file is then some other value.
     if name not in endpoint.parameters:
         return _parse_json(text)
     shown = text[:_MAX_SHOWN_CHARS]
@@ -178,17 +179,17 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # The text cannot be a path.
+    except (OSError, ValueError):  # Not every text can be a path.
         return False
 
 
 def _parse_json(text: str) -> Any:
-    """Read a number, boolean, list, map or quoted text as JSON. Return any other text as it is."""
+    """Parse a number, boolean, list, map or quoted text as JSON. Keep any other text as it is."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
-    # The value None would leave the parameter out of the request, so `null` stays a text.
+    # A parameter that is None is left out of the request. So `null` stays a text.
     return text if value is None else value
 
 
@@ -204,7 +205,7 @@ def _finite(text: str) -> float:
 
 
 def _endpoint_name(arguments: list[str]) -> str:
-    """Return the endpoint among the arguments, or "" if there is none."""
+    """Return the argument that names the endpoint, or "" if there is none."""
     if arguments and not arguments[0].startswith("-"):
         return arguments[0]
     return next((argument for argument in arguments if argument in ENDPOINTS), "")
@@ -212,7 +213,7 @@ def _endpoint_name(arguments: list[str]) -> str:
 
 def find_endpoint(name: str, ctx: click.Context | None = None) -> Endpoint:
     """
-    Return the endpoint of a name.
+    Return the endpoint with this name.
 
     Raises:
         click.UsageError: There is no such endpoint.

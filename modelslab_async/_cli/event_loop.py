@@ -1,4 +1,4 @@
-"""Runs one coroutine to its end, on uvloop if it is installed. Sets no global event loop policy."""
+"""Runs a coroutine to its end, on uvloop if that is installed. Sets no global event loop policy."""
 
 import asyncio
 import importlib
@@ -13,17 +13,19 @@ T = TypeVar("T")
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
     """
-    Run a coroutine in an event loop of its own.
+    Run a coroutine in a new event loop.
 
     Raises:
-        KeyboardInterrupt: The user pressed Ctrl-C. The coroutine was cancelled and has cleaned up.
+        KeyboardInterrupt: The user pressed Ctrl-C. Before that, the coroutine was cancelled and has
+            cleaned up.
     """
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        # Until the loop exists, there is nothing to clean up after Ctrl-C.
+        # While the loop is made, Ctrl-C still ends the program at once. There is nothing to clean
+        # up yet.
         runner.get_loop()
-        # The runner handles Ctrl-C only where Python's own handler is set.
+        # `asyncio.Runner` cancels the coroutine at Ctrl-C only if Python's own handler is set.
         raise_on_interrupt()
         return runner.run(main)

@@ -1,4 +1,4 @@
-"""The exit code and the advice for every error, as a table. It prints nothing."""
+"""A table with the exit code and the advice for every error. It prints nothing."""
 
 from collections.abc import Collection, Iterable
 from copy import copy
@@ -37,12 +37,12 @@ SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED, UNCERTAIN = 0, 1
 _TOO_MANY_REQUESTS, _NO_CREDITS, _NETWORK = 4, 6, 10
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 
-# What each command can return, apart from the codes that every command can return. One list
-# includes the one before it: `fetch`, and then `wait` and `download`.
+# The exit codes that `fetch` can return, besides those that every command can return. Next, the
+# exit codes of `wait` and `download`.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
 WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
-# `batch run` submits nothing, but may return `UNCERTAIN` too, because its journal may hold
-# uncertain submits of earlier commands.
+# The exit codes of commands that submit, and of `batch run`. `batch run` submits nothing, but its
+# journal may hold uncertain submits of earlier commands.
 SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
 _CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
@@ -54,10 +54,10 @@ class ExitCode:
 
     Attributes:
         code: The number.
-        meaning: What the code says about the run, in the words of the help.
-        errors: The classes of the errors that end with this code. A subclass without a code of its
-            own has the code of its nearest base class.
-        advice: What the user can do, if the error itself has no advice.
+        meaning: What the code means, as the help shows it.
+        errors: The classes of errors that lead to this code. A subclass that is in no row has the
+            code of its nearest base class.
+        advice: What the user can do, for errors that carry no advice of their own.
     """
 
     code: int
@@ -66,8 +66,8 @@ class ExitCode:
     advice: str = ""
 
 
-# The exit codes from worst to best: first the problems that a longer wait alone does not solve,
-# then the others that leave tickets open, then the rest.
+# The exit codes from worst to best. First come problems that waiting longer does not solve. Then
+# come the other problems that leave tickets open, and then the rest.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,
@@ -102,7 +102,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # Repeating the command does not help here. So this code ranks below those for which it helps.
+    # `UNCERTAIN` ranks below the codes for which it helps to repeat the command, as it does not
+    # help here.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",
@@ -125,8 +126,8 @@ _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
-# The advice of a `DownloadError` names an argument of the Python API. On the command line, the
-# advice from this table is printed instead, which names an option.
+# The advice of a `DownloadError` names an argument of the Python API. The command line replaces it
+# by the advice in this table, which names an option.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -138,7 +139,8 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # A longer timeout alone does not help.
+        # The submit timed out because of another error. Its code says more, since a longer timeout
+        # does not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
@@ -151,8 +153,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll before the timeout failed. A longer timeout alone does not help, so the
-            # exit code is that of the poll's error.
+            # The last poll before the timeout failed. The exit code is that of the poll's error,
+            # since a longer timeout does not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code
@@ -164,7 +166,7 @@ def worst_code(codes: Iterable[int]) -> int:
 
 
 def explain(error: ModelsLabError) -> str:
-    """Return the error as one line, with advice for a user of the command line."""
+    """Return one line that says what went wrong and what the user of the command line can do."""
     explained = copy(error)
     explained.advice = _advice(error)
     return str(explained)
@@ -172,11 +174,11 @@ def explain(error: ModelsLabError) -> str:
 
 def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
     """
-    Return why a submit made no ticket, as one line.
+    Return one line that says why a submit made no ticket.
 
     Args:
         cause: The error.
-        endpoint: The endpoint, for the advice on its parameters.
+        endpoint: The endpoint of the submit. The advice about wrong parameters names it.
     """
     match cause:
         case SubmitUncertain() | UnusableFile() | SubmissionConflict():
@@ -212,12 +214,12 @@ def _advice(error: ModelsLabError) -> str:
 
 def exit_codes(codes: Collection[int], *, success: str = "success", is_ranked: bool = True) -> str:
     """
-    Return the list of exit codes that a command's help shows.
+    Return the text about exit codes at the end of a command's help.
 
     Args:
-        codes: The codes that the command can return, apart from those of all commands.
+        codes: The codes that the command can return, besides those that every command can return.
         success: What the code 0 means.
-        is_ranked: Whether the command may take many tickets and return the worst of their codes.
+        is_ranked: Whether the command takes many tickets and returns the worst of their codes.
     """
     known = {*codes, *_CODES_OF_ALL_COMMANDS}
     rows = sorted((*_RANKED_CODES, *_UNRANKED_CODES), key=lambda row: row.code)

@@ -1,4 +1,4 @@
-"""Counts how the tickets of one command ended, and turns the counts into its exit code."""
+"""Counts how the tickets of a command ended, and turns the counts into the exit code."""
 
 from collections import Counter
 from collections.abc import Coroutine
@@ -16,11 +16,11 @@ from .exit_codes_and_advice import USAGE, code_for, exit_code_for, explain, wors
 @define
 class ExitTally:
     """
-    The exit codes of all tickets, submits and input lines so far.
+    Counts the tickets, submits and input lines of a command by their exit codes.
 
     Attributes:
         codes: How many tickets, submits or input lines ended with each exit code.
-        first_unresolved: For each exit code, the first unresolved outcome that has the code.
+        first_unresolved: For each exit code, the first unresolved outcome with that code.
     """
 
     codes: Counter[int] = field(factory=Counter[int])
@@ -28,21 +28,21 @@ class ExitTally:
     _printed: set[str] = field(factory=set[str])
 
     def count(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Count the outcome of a ticket."""
         code = code_for(outcome)
         self.codes[code] += 1
         if isinstance(outcome, Unresolved):
             self.first_unresolved.setdefault(code, outcome)
 
     def count_unsubmitted(self, cause: ModelsLabError, message: str) -> None:
-        """Count a submit that made no ticket. Print the message, unless it was printed before."""
+        """Count a submit that made no ticket. Print the message, but equal messages only once."""
         self.codes[exit_code_for(cause).code] += 1
         if message not in self._printed:
             self._printed.add(message)
             output.print_message(message)
 
     def count_skipped(self, problem: str) -> None:
-        """Print why a line or row of the input is skipped, and count it."""
+        """Print why a line or row of the input is skipped, and count a usage error."""
         output.print_message(problem)
         self.codes[USAGE] += 1
 
@@ -52,7 +52,7 @@ class ExitTally:
         return self.codes.total()
 
     def print_summary(self) -> int:
-        """Print the worst error that left tickets open, if any, and return the exit code."""
+        """Return the exit code. If tickets are left open, print the worst of their errors first."""
         if self.first_unresolved:
             code = worst_code(self.first_unresolved)
             more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""
@@ -65,9 +65,9 @@ def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume:
     Run a command that waits for tickets, and return its exit code.
 
     Args:
-        main: The command. It counts its outcomes in the tally.
+        main: The coroutine of the command. It counts its outcomes in `tally`.
         tally: The counts of the outcomes.
-        resume: What the user can do after Ctrl-C to resume.
+        resume: For the message after Ctrl-C: how the user can resume.
 
     Raises:
         Interrupted: The user pressed Ctrl-C.

@@ -99,5 +99,5 @@ async def _wait(
             ):
                 tally.count(outcome)
                 output.print_result(console, outcome)
-                # Many outcomes may be ready at once. Let the poller run between two of them.
+                # Many outcomes may be ready at once. The poller gets to run after each of them.
                 await asyncio.sleep(0)

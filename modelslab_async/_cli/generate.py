@@ -90,7 +90,8 @@ def generate(
         limits=limits,
         on_event=run.on_event,
         on_submitted=run.on_submitted,
-        # At the end, the client waits for the reply to a submit that is in flight.
+        # When it closes, the client waits for the reply to a submit that is in flight. Without this
+        # limit, that could take much longer than `timeout`.
         submit_timeout=min(timeout or math.inf, DEFAULT_SUBMIT_TIMEOUT_S),
     )
     for request in requests:
@@ -117,9 +118,10 @@ def _resume_command(
     download_settings: Mapping[str, Any],
 ) -> Callable[[Iterable[Ticket], Iterable[str]], str]:
     """
-    Return a function that writes a `download` command line with the options that were given.
+    Return a function that builds a `download` command line, which gets the files later.
 
-    The function takes the tickets, and further options.
+    The command line repeats the options of this command. The function takes the tickets, and
+    further options.
     """
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
@@ -140,10 +142,10 @@ def _resume_command(
 
 def _check_request(client: Client, endpoint: str, request: Mapping[str, Any]) -> None:
     """
-    Check a request before anything is sent.
+    Check the endpoint and the parameters of a request. Send nothing.
 
     Raises:
-        UnusableKey: There is no key for the endpoint.
+        UnusableKey: The API key that the endpoint needs is not set.
         click.UsageError: The endpoint makes no tickets, or the parameters do not fit it.
     """
     if ENDPOINTS[endpoint].resolved_by is None:

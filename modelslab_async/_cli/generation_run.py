@@ -1,4 +1,4 @@
-"""Runs the requests of one `generate` command, prints their results and records open tickets."""
+"""Runs the requests of a `generate` command, prints the results and remembers open tickets."""
 
 import asyncio
 import json
@@ -35,20 +35,20 @@ from .exit_tally import ExitTally
 from .result_record import result_record
 
 _Request = Mapping[str, Any]
-# The maximum number of prompts that are in progress at once.
+# How many prompts are in progress at once, at most.
 _WINDOW = 100
 
 
 class GenerationRun:
     """
-    The requests of one command, from submit to saved files.
+    Runs the requests of one command, from the submits to the saved files.
 
     Args:
         endpoint: The endpoint of all requests.
         requests: The parameters of each request.
-        as_json: Whether to print JSON on a terminal too.
-        resume_command: Takes tickets and further options, and returns the command line that gets
-            their files later.
+        as_json: Whether to print JSON even on a terminal.
+        resume_command: Takes tickets and further options. Returns the command line that gets the
+            tickets' files later.
     """
 
     def __init__(
@@ -66,17 +66,18 @@ class GenerationRun:
         self._console = output.terminal_console(as_json=as_json)
         self._status: Status | None = None
         self._tally = ExitTally()
-        # Tickets that have not failed, and whose files are not saved yet.
+        # The tickets whose files the user can still get: not failed, and not saved yet.
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
-        # The options that the resume command needs, so that it is not refused as this one was.
+        # Options that this command lacked, such as `--allow-private`. The resume command needs them
+        # to save the files that this command could not save.
         self._needed_options: list[str] = []
         self._submitted = 0
         self._may_be_submitting = False
 
     async def on_submitted(self, submitted: Submitted) -> None:
-        """Print the ticket at once, so that the user has it even if this program is killed."""
+        """Print the new ticket at once, so that the user has it even if this program is killed."""
         self._submitted += 1
         self._track_id_of[submitted.ticket] = submitted.track_id
         if submitted.ticket.has_id:
@@ -85,7 +86,7 @@ class GenerationRun:
         self._show_progress()
 
     def on_event(self, event: Event) -> None:
-        """Show the state of a running job."""
+        """Show the progress of a job that a poll found running."""
         match event:
             case Polled(ticket=ticket, reply=Processing(status=status, eta=eta)):
                 eta_text = "" if eta is None else f", about {eta:g} s to go"
@@ -98,7 +99,7 @@ class GenerationRun:
             self._status.update(Text(output.sanitize(counts + detail)))
 
     async def execute(self, client: Client, downloads: Downloads, timeout: float | None) -> None:
-        """Submit the requests, wait and save. At the end, wait for submits that are in flight."""
+        """Submit all requests, wait and save files. Then let submits in flight end."""
         if self._console is not None:
             self._status = self._console.status("submitting")
         self._may_be_submitting = True
@@ -108,11 +109,11 @@ class GenerationRun:
                     async for save_result in downloads.stream(self._outcomes(client, timeout)):
                         self._handle_result(save_result)
                         self._show_progress()
-                        # Many results may be ready at once. Let the poller run between two of them.
+                        # Many results may be ready at once. The poller may run after each.
                         await asyncio.sleep(0)
         finally:
-            # If a second Ctrl-C interrupts `aclose`, a submit may be in flight. So the flag stays
-            # true.
+            # A second Ctrl-C may interrupt `aclose` while a submit is in flight. Then the flag
+            # stays true, and the message after Ctrl-C mentions that submit.
             await client.aclose()
             self._may_be_submitting = False
 
@@ -131,7 +132,8 @@ class GenerationRun:
 
     def _handle_unsubmitted(self, request: _Request, unsubmitted: Unsubmitted) -> None:
         cause = unsubmitted.cause
-        # If the key is refused, every request that was not sent yet ends with the same message.
+        # If the server refuses the key, every later request ends with the same message. The tally
+        # prints equal messages once.
         self._tally.count_unsubmitted(cause, explain_unsubmitted(cause, self._endpoint))
         record = result_record(unsubmitted, self._endpoint)
         self._print_record(record, request, record["track_id"])
@@ -173,7 +175,7 @@ class GenerationRun:
             click.echo(json.dumps(record | context, default=str))
 
     def interrupted_message(self) -> str:
-        """Return what the user should know after Ctrl-C."""
+        """Return the message after Ctrl-C: what was started, and how to get its files."""
         parts = [f"interrupted after {self._submitted} of {len(self._requests)} were started"]
         if self._may_be_submitting and self._submitted < len(self._requests):
             parts.append(
@@ -184,7 +186,7 @@ class GenerationRun:
         return "; ".join(parts)
 
     def print_summary(self) -> int:
-        """Print what is left to do, if anything, and return the exit code."""
+        """Return the exit code. If files are missing, print first how to get them later."""
         code = self._tally.print_summary()
         if self._open:
             output.print_message(self._resume_hint())

@@ -12,10 +12,11 @@ from click.shell_completion import CompletionItem
 @frozen
 class CommandSource:
     """
-    Where a command is defined, and what the list of commands says about it.
+    Where to import a command from, and its line in the list of commands.
 
     Attributes:
-        path: The path of the command below the package `_cli`, such as `download.download`.
+        path: The module and the name of the command, below the package `_cli`, such as
+            `emulate.emulate`.
         summary: The first line of the command's help.
     """
 
@@ -33,11 +34,11 @@ class CommandGroup(click.Group):
     """
     A click group that imports each command only when it is needed, so that `--help` is fast.
 
-    The list of commands shows each summary in full, where click would cut a long summary.
+    The list of commands shows each summary in full, while click would cut a long one.
 
     Args:
-        sources: The commands by their names.
-        **settings: See `click.Group`.
+        sources: Where each command comes from, by its name.
+        **settings: The arguments of `click.Group`.
     """
 
     def __init__(self, *, sources: Mapping[str, CommandSource], **settings: Any) -> None:
@@ -45,26 +46,26 @@ class CommandGroup(click.Group):
         self.sources = sources
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """See `click.Group`."""
+        """Return the names of all commands, and import none of them."""
         return sorted(self.sources)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """See `click.Group`."""
+        """Import the command with this name and return it, or None if there is no such command."""
         source = self.sources.get(cmd_name)
         return None if source is None else source.load()
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """See `click.Group`. Summaries are not cut, and no command is imported."""
+        """Complete the name of a command or an option, without importing a command."""
         commands = [
             CompletionItem(name, help=self.sources[name].summary)
             for name in self.list_commands(ctx)
             if name.startswith(incomplete)
         ]
-        # `click.Command` completes the options.
+        # `click.Command` completes the options. `click.Group` would import each command.
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """See `click.Group`."""
+        """Write the list of commands in the help, without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(name, self.sources[name].summary) for name in self.list_commands(ctx)]

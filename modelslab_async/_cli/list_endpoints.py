@@ -31,7 +31,7 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    Find endpoints by name, by the part before or after the slash, by family, or by pattern.
+    Find endpoints by name, by one half of the name, by the family of their tickets, or by pattern.
 
     Raises:
         click.UsageError: No endpoint matches.
@@ -73,18 +73,18 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
 
 
 def _file_parameters(endpoint: Endpoint) -> list[str]:
-    """Return the parameters that take a file. An endpoint that starts no work takes no files."""
+    """Return the parameters that take a file: none for an endpoint that starts no work."""
     names = endpoint.parameters if endpoint.resolved_by else ()
     return [name for name in names if endpoint.takes_file(name)]
 
 
 def _required_text(endpoint: Endpoint) -> str:
-    """Return the required parameters as text for a human reader."""
+    """Return the required parameters as one text for the terminal."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 
 def _tsv_line(endpoint: Endpoint) -> str:
-    """Return an endpoint as tab-separated fields, with a bar between alternative parameters."""
+    """Return an endpoint as tab-separated fields. A bar separates alternative parameters."""
     row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
     row["any_of"] = ["|".join(group) for group in endpoint.any_of]
     fields = (row[name] for name in _COLUMNS)
@@ -92,7 +92,7 @@ def _tsv_line(endpoint: Endpoint) -> str:
 
 
 def _print_list(endpoints: Iterable[Endpoint]) -> None:
-    """Print a table of endpoints for a human reader."""
+    """Print a table of endpoints on the terminal."""
     rows = (
         (
             Text(endpoint.name, "bold"),
@@ -107,7 +107,7 @@ def _print_list(endpoints: Iterable[Endpoint]) -> None:
 
 
 def _print_detail(endpoint: Endpoint) -> None:
-    """Print everything that is known about one endpoint, for a human reader."""
+    """Print on the terminal all that the registry knows about one endpoint."""
     tickets = f"tickets of family {endpoint.resolved_by}" if endpoint.resolved_by else "an answer"
     output_text = f" with {', '.join(endpoint.output)}" if endpoint.output else ""
     properties = {

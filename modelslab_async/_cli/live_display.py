@@ -1,4 +1,4 @@
-"""Shows the progress of a run. A terminal is redrawn, and other outputs get plain lines."""
+"""Shows the progress of a run: redrawn on a terminal, as plain lines elsewhere. Counts nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -11,8 +11,9 @@ from rich.live import Live
 from . import output
 
 _REDRAW_INTERVAL_S = 0.2
-# A terminal echoes "^C" at the cursor. After a full line, the echo would start another line, which
-# the next redraw would not erase. So the cursor stands on an empty line.
+# When the user presses Ctrl-C, a terminal writes "^C" at the cursor. At the end of a full line,
+# "^C" would start a new line, which the next redraw would not erase. So the display ends with an
+# empty line, where the cursor stands.
 _EMPTY_LINE = ("",)
 
 
@@ -28,9 +29,9 @@ async def live_display(
     Show the state of a run on standard error while the block runs, and once more at its end.
 
     Args:
-        render: Returns what a terminal shows.
-        status_line: Returns the line that is printed if standard error is not a terminal.
-        plain_interval_s: The time between two plain lines, in seconds.
+        render: Returns what to draw on a terminal.
+        status_line: Returns the line to print if standard error is not a terminal.
+        plain_interval_s: The time between two such lines, in seconds.
         quiet: Whether to show nothing.
     """
     console = output.make_console(stderr=True)

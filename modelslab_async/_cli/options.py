@@ -1,6 +1,7 @@
 """Options and checks that several commands share. No option takes a key."""
 
-# A key on the command line would stay in the shell's history and be visible to other users.
+# No option takes an API key. A key on the command line would stay in the shell's history, and other
+# users of the machine could see it.
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,23 +12,23 @@ from attrs import define
 from .shell_completion import complete_ticket
 
 F = TypeVar("F", bound=Callable[..., object])
-"""The function of a command, which a decorator returns."""
+"""The function of a command. A decorator that adds options returns a function of the same type."""
 
 
 @define
 class ProgramSettings:
-    """The settings of the whole program."""
+    """The settings that hold for all commands of one run of the program."""
 
     debug: bool = False
 
 
 class NumberRange(click.FloatRange):
-    """A `click.FloatRange` that refuses "nan"."""
+    """The type of an option: a number in a range. Unlike `click.FloatRange`, it refuses "nan"."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """See `click.ParamType`."""
+        """Turn the option's text into a number within the range."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
             self.fail(f"{value} is not a number.", param, ctx)
@@ -37,13 +38,13 @@ class NumberRange(click.FloatRange):
 def _parse_range(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[float, float]:
-    """Read `2:6` as two to six seconds, and `3` as exactly three seconds."""
+    """Parse a range of seconds: `2:6` means two to six, and `3` means exactly three."""
     first, _, last = value.partition(":")
     try:
         low, high = float(first), float(last or first)
     except ValueError:
         low, high = 1.0, 0.0
-    # Every comparison with "nan" is false, so this condition also refuses "nan".
+    # The comparison also refuses "nan", because every comparison with "nan" is false.
     if not 0 <= low <= high < float("inf"):
         raise click.BadParameter(f"{value!r} is no range of seconds such as 2:6")
     return low, high
@@ -85,7 +86,7 @@ def json_option(help_text: str = "Print JSON lines on a terminal too.") -> Calla
 def timeout_option(
     advice: str, *, allows_zero: bool = True, bounds: str = "to wait for each ticket"
 ) -> Callable[[F], F]:
-    """Make the option `--timeout`, whose help text ends with this advice."""
+    """Make the option `--timeout`. `bounds` and `advice` are parts of its help text."""
     return click.option(
         "--timeout",
         type=NumberRange(min=0, min_open=not allows_zero),
@@ -95,7 +96,7 @@ def timeout_option(
 
 
 def failure_rate(default: float) -> Callable[[F], F]:
-    """Make the option `--failure-rate`."""
+    """Make the option `--failure-rate` with this default."""
     return click.option(
         "--failure-rate",
         type=NumberRange(0, 1),
@@ -121,7 +122,7 @@ def host_options(command: F) -> F:
 
 
 def download_options(command: F) -> F:
-    """Add the options of every command that saves files."""
+    """Add the options that every command needs that saves files."""
     from .._downloads.downloads import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
 
     for option in (

@@ -1,4 +1,4 @@
-"""Prints replies, outcomes and messages. No control character from a server reaches a terminal."""
+"""Prints replies, outcomes and messages. No control character of a server reaches a terminal."""
 
 import json
 import sys
@@ -12,23 +12,23 @@ import click
 from .. import Failed, Outcome, Processing, Success, Unresolved
 from .exit_codes_and_advice import explain
 
-# `--help` imports this module. It must import neither rich nor cattrs, because these take longer
-# to import than all other modules together.
+# `--help` imports this module, and must be fast. So the module imports neither rich nor cattrs at
+# its top: these two take longer to import than all other modules together.
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
 PROGRAM = "modelslab-async"
-# The Unicode categories of characters that move the cursor, change the direction of writing or
-# break a line.
+# The Unicode categories of unsafe characters. Such a character can move the cursor, change the
+# direction of writing or break a line.
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 _MAX_TEXT_CHARS = 2000
 _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "processing": "cyan"}
 
 
 def sanitize(text: str) -> str:
-    """Return the text on one line, with control characters written as escape sequences."""
+    """Make a text safe to print on one line. Control characters become escape sequences."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _UNSAFE_CATEGORIES
@@ -39,8 +39,8 @@ def sanitize(text: str) -> str:
 
 def print_message(text: str) -> None:
     """Print one line on standard error."""
-    # A live display replaces `sys.stderr`, so that messages appear above the display. `err=True`
-    # would write to the original stream, and then the display would be drawn twice.
+    # A live display replaces `sys.stderr`, so that messages appear above the display. With
+    # `err=True`, click would write to the original stream, and the display would appear twice.
     click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", file=sys.stderr)
 
 
@@ -50,19 +50,19 @@ def is_terminal() -> bool:
 
 
 def make_console(*, stderr: bool = False) -> "Console":
-    """Make a console that prints every text unchanged, without markup."""
+    """Make a rich console that prints texts unchanged, since they may look like rich's markup."""
     from rich.console import Console  # noqa: PLC0415
 
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
 def terminal_console(*, as_json: bool) -> "Console | None":
-    """Return a console for standard output, or None if the output is JSON or not a terminal."""
+    """Return a console for standard output. None if it is no terminal, or if `as_json` is true."""
     return None if as_json or not is_terminal() else make_console()
 
 
 def print_result(console: "Console | None", result: Processing | Outcome) -> None:
-    """Print a result as text on the console, or as a line of JSON if the console is None."""
+    """Print a result as text on the console. Without a console, print a line of JSON."""
     from rich.text import Text  # noqa: PLC0415
 
     from .. import to_dict  # noqa: PLC0415
@@ -79,15 +79,15 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
     if len(details) == 1:
         line.append(f"  {details[0]}")
         details = []
-    # rich would break a long link into two lines, so that it cannot be opened. A terminal that
-    # wraps the line itself keeps the link whole.
+    # rich would break a long link into two lines, and the user could not open the link. If the
+    # terminal wraps the line itself, the link stays whole.
     console.print(line, soft_wrap=True)
     for text in details:
         console.print(Text(f"           {text}"), soft_wrap=True)
 
 
 def print_path(console: "Console | None", path: Path) -> None:
-    """Print the path of a file on a line of its own. Without a console, print it unchanged."""
+    """Print the path of a file on one line. Without a console, control characters stay in it."""
     from rich.text import Text  # noqa: PLC0415
 
     if console is None:
@@ -119,7 +119,7 @@ def _shorten(text: str) -> str:
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable["Text"]], *, lines: bool = True
 ) -> "Table":
-    """Make a table that wraps long texts and never cuts them."""
+    """Make a table for the terminal. Long texts are wrapped and never cut."""
     from rich.box import SIMPLE  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Makes the JSON record of one result, with the files that were saved. It prints nothing."""
+"""Turns a result, with its saved files, into a record for JSON. It prints nothing."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from .exit_codes_and_advice import explain, explain_unsubmitted
 
 def result_record(result: Outcome | SaveResult | Unsubmitted, endpoint: str = "") -> dict[str, Any]:
     """
-    Return the result as a record for a program. A result with saved files lists the files.
+    Return the record that `--json` prints for a result. The record lists the saved files.
 
     Args:
         result: The result.
-        endpoint: The endpoint of a submit that made no ticket, for the advice in its message.
+        endpoint: The endpoint of a submit that made no ticket. The advice in its message names it.
     """
     if isinstance(result, Unsubmitted):
         cause = result.cause

@@ -8,21 +8,21 @@ from .. import FAMILIES
 def complete_family(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the families that begin with the typed text."""
+    """Complete a family: return the families that start with the typed text."""
     return [name for name in FAMILIES if name.startswith(incomplete)]
 
 
 def complete_ticket(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the beginnings of tickets, such as `images:`, that begin with the typed text."""
+    """Complete the family of a ticket: return texts such as `images:` for `im`."""
     return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
 
 
 def complete_endpoint(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the endpoints that a shell can complete to."""
+    """Complete an endpoint: return the endpoints that start with the typed text."""
     from .. import ENDPOINTS  # noqa: PLC0415 -- most commands do not need the table.
 
     return [name for name in ENDPOINTS if name.startswith(incomplete)]

@@ -1,8 +1,9 @@
-"""Ends the program at Ctrl-C while it starts, before there is anything to clean up."""
+"""Ends the program at Ctrl-C during its start, when there is nothing to clean up yet."""
 
-# Python's own handler raises KeyboardInterrupt wherever the program is. While modules are imported,
-# that may be a callback of importlib, where Python prints the exception and goes on. This module
-# imports little, because until its handler is set, Ctrl-C prints a traceback.
+# Python's own handler of Ctrl-C raises KeyboardInterrupt at any point of the program. During an
+# import, that point may be a callback of importlib. Then Python prints the exception and goes on.
+# So this module sets another handler for the time of the start. The module imports little, because
+# a Ctrl-C before that handler is set prints a traceback.
 
 import os
 import signal
@@ -12,13 +13,13 @@ _STDERR = 2
 
 
 def exit_on_interrupt() -> None:
-    """From now on, end the program at Ctrl-C, unless it was started to ignore Ctrl-C."""
+    """From now on, let Ctrl-C end the program at once. A process that ignores Ctrl-C stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit)
 
 
 def raise_on_interrupt() -> None:
-    """From now on, raise KeyboardInterrupt at Ctrl-C again."""
+    """From now on, let Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is _exit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -38,7 +38,7 @@ def find_family(name: str) -> Family:
 
 def parse_ticket(text: str) -> Ticket:
     """
-    Read a ticket of a known family.
+    Parse a ticket, and check that its family is known.
 
     Raises:
         click.UsageError: The ticket is malformed, or its family is unknown.
@@ -53,11 +53,11 @@ def parse_ticket(text: str) -> Ticket:
 
 def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     """
-    Read a ticket, and make sure that there is a key to poll it with.
+    Parse a ticket, and check that there is an API key to poll it with.
 
     Raises:
         click.UsageError: The ticket is malformed, or its family is unknown.
-        UnusableKey: There is no key for the family of the ticket.
+        UnusableKey: The API key for the family of the ticket is not set.
     """
     ticket = parse_ticket(text)
     require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
@@ -66,10 +66,10 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
 
 def check_tickets(texts: Iterable[str]) -> Credentials:
     """
-    Check all tickets among the arguments, before the command polls any of them.
+    Check the tickets among a command's arguments, before the command polls any of them.
 
     Returns:
-        The keys to poll the tickets with.
+        The API keys to poll the tickets with.
 
     Raises:
         click.UsageError: A ticket is malformed, or its family is unknown.
@@ -86,12 +86,12 @@ async def iter_tickets(
     texts: Iterable[str], credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> AsyncGenerator[Ticket, None]:
     """
-    Yield the tickets of the arguments. The argument `-` stands for the tickets of standard input.
+    Yield the tickets among a command's arguments. For `-`, yield those in standard input.
 
     Args:
-        texts: The arguments, already checked.
-        credentials: The keys to poll with.
-        on_skipped: Called with the problem of a bad line of standard input. The line is skipped.
+        texts: The arguments. `check_tickets` has checked them already.
+        credentials: The API keys to poll with.
+        on_skipped: Called with the problem of each bad line of standard input. The line is skipped.
     """
     for text in texts:
         if text != STDIN:
@@ -121,13 +121,13 @@ async def _stdin_lines() -> AsyncGenerator[str, None]:
             chunk = os.read(0, _CHUNK_BYTES)
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-            except RuntimeError:  # The event loop is closed.
+            except RuntimeError:  # The event loop has closed.
                 return
             if not chunk:
                 return
 
-    # A thread reads standard input, because asyncio cannot read a regular file as a pipe. The
-    # thread is a daemon, because nothing can interrupt it while it reads from a terminal.
+    # A thread reads standard input, because asyncio can read a pipe, but not a regular file. The
+    # thread is a daemon, so that the program can end while the thread still waits for a terminal.
     threading.Thread(target=read, name="standard input", daemon=True).start()
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""

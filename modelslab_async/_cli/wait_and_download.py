@@ -104,7 +104,7 @@ async def _download(
 
 
 class _Printer:
-    """Prints the saved files, and why others could not be saved."""
+    """Prints the paths of saved files, and why other files could not be saved."""
 
     def __init__(self, console: Console | None, *, as_json: bool) -> None:
         self.console = console
@@ -130,7 +130,8 @@ class _Printer:
                 if self.console:
                     output.print_result(self.console, outcome)
                 elif isinstance(outcome, Failed):
-                    # The summary at the end explains only tickets that are still open.
+                    # A failed ticket is explained here, because the summary at the end explains
+                    # only tickets that are still open.
                     output.print_message(explain(GenerationFailed.of(outcome)))
 
     def _print_files(self, files: Iterable[SavedFile]) -> None:

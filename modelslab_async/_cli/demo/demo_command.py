@@ -90,7 +90,8 @@ def demo(
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
     _announce(plan)
-    # From here on, Ctrl-C must end the process of the emulator.
+    # From now on, Ctrl-C must raise KeyboardInterrupt, so that the `with` block below ends the
+    # emulator's process.
     raise_on_interrupt()
     try:
         with EmulatorProcess(plan) as emulator:
@@ -109,7 +110,7 @@ def demo(
 
 
 def _announce(plan: DemoPlan) -> None:
-    """Say what will happen, because the emulator takes a moment to start."""
+    """Print what the demo is going to do. The emulator then takes a moment to start."""
     output.print_message(
         f"{plan.count:,} jobs of {min(plan.count, len(FAMILIES))} families on an emulator on this "
         f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "
@@ -121,7 +122,7 @@ async def _await_all(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
     """Await all tickets, and then make pictures. Return where the pictures are."""
-    # Use no proxy, because a proxy on another machine cannot reach the emulator on this machine.
+    # A proxy on another machine cannot reach the emulator on this machine, so the demo uses none.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(
         _KEY,

@@ -1,4 +1,4 @@
-"""Starts the emulator's process, reads its output and ends it. It serves nothing itself."""
+"""Runs the process of the demo's emulator, and reads its output. It serves nothing itself."""
 
 import json
 import os
@@ -24,8 +24,8 @@ class ProcessDied(click.ClickException):
 
 
 def _process_group_options() -> dict[str, Any]:
-    # A terminal sends Ctrl-C to all processes of one group. The emulator gets a group of its own,
-    # because it must go on running while the client closes.
+    # A terminal sends Ctrl-C to all processes of a group. The emulator must still run while the
+    # client closes, so it gets its own process group.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}
@@ -33,9 +33,9 @@ def _process_group_options() -> dict[str, Any]:
 
 class EmulatorProcess:
     """
-    The emulator in a process of its own.
+    Runs the emulator in another process.
 
-    The process ends when the block ends, or when the demo's process ends.
+    The emulator's process ends when the `with` block ends, or when the demo's process ends.
 
     Attributes:
         base_url: The emulator's base URL.
@@ -43,7 +43,7 @@ class EmulatorProcess:
     """
 
     def __init__(self, plan: DemoPlan) -> None:
-        # The emulator needs no real key, so it gets none from the environment.
+        # The emulator needs no API key. So its environment has no variable of this library.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MODELSLAB_")
         }
@@ -80,16 +80,16 @@ class EmulatorProcess:
         self.close()
 
     def start_jobs(self) -> float:
-        """Start all jobs, and return the time of the start on the clock `time.monotonic`."""
-        # If the emulator's process has died, writing fails with a broken pipe. `_read` then reports
-        # that the process has died.
+        """Start all jobs. Return the time of the start, as `time.monotonic` gives it."""
+        # If the emulator's process has died, writing fails with a broken pipe. The error is ignored
+        # here, because `_read` then reports that the process has died.
         with suppress(BrokenPipeError):
             self._stdin.write("go\n")
             self._stdin.flush()
         return float(self._read())
 
     def close(self) -> None:
-        """End the process."""
+        """End the emulator's process."""
         with suppress(BrokenPipeError):
             self._stdin.close()
         try:

@@ -1,11 +1,13 @@
 """
-The program of the emulator's process. It ends when its standard input ends.
+The program that serves the demo's emulator, in another process than the demo.
 
-The demo and this process talk over two pipes, in lines:
+The two processes exchange lines over two pipes:
 
     demo reads    the base URL, then a JSON list for each job: ticket, duration, whether it fails
     demo writes   go
     demo reads    the time when all jobs began, by the monotonic clock that both processes share
+
+The program ends when its standard input ends.
 
 The emulator's clock stays at zero until `go`, so that no job runs before the client can poll it.
 """
@@ -29,7 +31,7 @@ _SHUTDOWN_TIMEOUT_S = 5.0
 
 @define
 class JobClock:
-    """A clock that returns the seconds since the jobs began, and zero before that."""
+    """A clock that returns the seconds since the jobs began. Before that, it returns zero."""
 
     began: float | None = None
 
@@ -40,25 +42,25 @@ class JobClock:
 @define(eq=False)
 class ParentMessages:
     """
-    Events that the messages of the demo set.
+    Reads the messages of the demo, and sets an event for each.
 
     Attributes:
         start_received: Set when the demo has written `go`, or when standard input has ended.
-        parent_exited: Set when standard input has ended.
+        parent_exited: Set when standard input has ended, because the demo is over.
     """
 
     start_received: asyncio.Event = field(factory=asyncio.Event)
     parent_exited: asyncio.Event = field(factory=asyncio.Event)
 
     def read_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read standard input to its end, in a thread of its own."""
+        """Read standard input to its end. Runs in another thread than the event loop."""
         line = sys.stdin.readline()
         if line:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # A demo that was killed cannot end this process. So this thread ends this process, even if
-        # the event loop hangs.
+        # A demo that was killed cannot end this process. If the event loop does not end it in time,
+        # this thread does.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
@@ -69,7 +71,7 @@ def _call_in_loop(loop: asyncio.AbstractEventLoop, *calls: Callable[[], None]) -
 
 
 def process_command(plan: DemoPlan) -> list[str]:
-    """Return the command that starts this program."""
+    """Return the command line that starts this program with a plan."""
     return [sys.executable, "-m", __name__, json.dumps(asdict(plan))]
 
 
@@ -78,7 +80,7 @@ async def _serve(plan: DemoPlan) -> None:
     loop = asyncio.get_running_loop()
     threading.Thread(target=messages.read_stdin, args=(loop,), daemon=True).start()
     clock = JobClock()
-    # Submits are answered with their results, so that the demo need not wait for its pictures.
+    # Each reply to a submit already contains the result, so the demo's pictures take no time.
     emulator = Emulator(clock=clock, jobs=Jobs(immediate=1.0))
     jobs = list(plan_jobs(plan))
     for job in jobs:
@@ -101,8 +103,8 @@ def main() -> int:
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo has ended before it has read every line. Python flushes standard output at exit,
-        # which would fail on the broken pipe. So redirect it to the null device.
+        # The demo ended before it read every line. Python flushes standard output at exit, and that
+        # would fail again on the broken pipe. So standard output now goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -1,8 +1,8 @@
 """
-The polling loops of other clients, computed for the jobs of the demo. It polls nothing.
+Computes what the polling loops of other clients would cost for the demo's jobs. It polls nothing.
 
-The rules are those of the published code of each client in November 2026. The computation is kinder
-than a real network: all jobs start at the same moment, replies take no time, and no poll fails.
+Each loop follows the published code of that client in November 2026. The computation favours the
+other clients: all jobs start at the same moment, replies take no time, and no poll fails.
 """
 
 import math
@@ -17,15 +17,15 @@ from .planned_jobs import PlannedJob
 @frozen(kw_only=True)
 class PollingLoop:
     """
-    A loop that polls one job at fixed intervals.
+    The polling loop of a client, which polls one job at fixed intervals.
 
     Attributes:
-        name: The client that has this loop.
-        first_poll_s: When it polls first, in seconds after the start of the job.
+        name: The name of the client.
+        first_poll_s: How many seconds after the start of the job the loop polls first.
         interval_s: The seconds between two polls.
-        max_polls: After how many polls the loop gives up; None for never.
-        ends_on_failure: Whether the loop ends when it reads that the job has failed. If not, it
-            polls until it gives up, and the caller learns of the failure only then.
+        max_polls: After how many polls the loop gives up. None means never.
+        ends_on_failure: Whether the loop ends when it reads that the job has failed. Otherwise, it
+            polls until it gives up, and its caller learns of the failure only then.
     """
 
     name: str
@@ -36,7 +36,7 @@ class PollingLoop:
 
     def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls a job, and how many seconds late the caller knows its end.
+        Return how often the loop polls, and how many seconds after the job's end its caller knows.
 
         The second value is None if the loop gives up before the job ends.
         """
@@ -44,7 +44,7 @@ class PollingLoop:
         if self.max_polls is not None and polls > self.max_polls:
             return self.max_polls, None
         if self.max_polls is not None and job.fails and not self.ends_on_failure:
-            # The loop also sleeps after its last poll.
+            # The loop sleeps once more after its last poll, before it gives up.
             return self.max_polls, self._time_of(self.max_polls) - job.duration
         return polls, self._time_of(polls - 1) - job.duration
 
@@ -57,8 +57,8 @@ OTHER_LOOPS = (
     PollingLoop(name="fal", first_poll_s=0.0, interval_s=0.1),
     # `Prediction.wait` of replicate sleeps half a second before each poll.
     PollingLoop(name="replicate", first_poll_s=0.5, interval_s=0.5),
-    # `fetch` of the official JavaScript and Go clients polls ten times, two seconds apart. Only
-    # the status `success` ends it early.
+    # `fetch` of the official JavaScript and Go clients polls up to ten times, two seconds apart.
+    # Only the status `success` ends the loop earlier.
     PollingLoop(
         name="official JS, Go",
         first_poll_s=0.0,
@@ -66,7 +66,8 @@ OTHER_LOOPS = (
         max_polls=10,
         ends_on_failure=False,
     ),
-    # `fetch` of the official Python client does the same with 60 seconds.
+    # `fetch` of the official Python client polls up to ten times, 60 seconds apart. Only the status
+    # `success` ends the loop earlier.
     PollingLoop(
         name="official Python",
         first_poll_s=0.0,
@@ -78,7 +79,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Return the number of polls and the lateness of one client, as a text for the user."""
+    """Say for the user how often a client polled, and how late it noticed the ends of jobs."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:
@@ -89,7 +90,7 @@ def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up:
 
 
 def compare_loops(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
-    """Return what each loop would cost for these jobs, as names and values for the user."""
+    """Return the name of each client, and a text with the cost of its loop for these jobs."""
     planned = list(jobs)
     rows: list[tuple[str, str]] = []
     for loop in OTHER_LOOPS:

@@ -1,4 +1,4 @@
-"""The jobs of the demo, drawn from a seed. The same seed always makes the same jobs."""
+"""Plans the jobs of the demo. The same seed always gives the same jobs."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -14,10 +14,10 @@ _FIRST_ID = 13_443_927
 @frozen(kw_only=True)
 class DemoPlan:
     """
-    The jobs that the user wants in the demo.
+    What the user wants of the demo's jobs.
 
     Attributes:
-        count: The number of jobs. They cycle through all families.
+        count: The number of jobs. The families take turns.
         seed: The seed of the random numbers.
         failure_rate: The share of jobs that fail.
         min_duration: The shortest duration of a job, in seconds.
@@ -33,7 +33,7 @@ class DemoPlan:
 
 @frozen
 class PlannedJob:
-    """A job of the emulator: its ticket, how many seconds it takes, and whether it fails."""
+    """A job of the demo: its ticket, how many seconds it takes, and whether it fails."""
 
     ticket: str
     duration: float
@@ -41,7 +41,7 @@ class PlannedJob:
 
 
 def plan_jobs(plan: DemoPlan) -> Iterator[PlannedJob]:
-    """Draw the jobs of a plan."""
+    """Yield the jobs of a plan, with random durations and failures."""
     random = Random(plan.seed)  # noqa: S311 -- the jobs must be reproducible, not secret.
     families = islice(cycle(FAMILIES.values()), plan.count)
     for number, family in enumerate(families, _FIRST_ID):

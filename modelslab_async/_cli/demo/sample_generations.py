@@ -18,16 +18,16 @@ async def save_pictures(client: Client, folder: Path | None) -> list[str]:
     Generate pictures and save them.
 
     Args:
-        client: A client of the emulator, which answers with the pictures at once.
-        folder: The folder to save in. None makes a temporary one.
+        client: A client of the emulator. The emulator makes the pictures at once.
+        folder: The folder to save in. With None, a new temporary folder.
 
     Returns:
-        For each picture its path, or a text that says why there is none.
+        For each picture its path, or a text that says why it was not saved.
     """
     saved: list[str] = []
     try:
         to = folder or Path(tempfile.mkdtemp(prefix="modelslab-async-demo-"))
-        # The links of the emulator lead to this machine.
+        # `allow_private`, because the emulator's links lead to this machine.
         async with Downloads(client, to=to, allow_private=True) as downloads:
             for submission in _SUBMISSIONS:
                 result = await downloads.try_save(await client.generate(submission))

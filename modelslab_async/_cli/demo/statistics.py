@@ -1,4 +1,4 @@
-"""Counts the outcomes of the demo and how late each was noticed. It reads no clock."""
+"""Counts the outcomes of the demo, and how late the client noticed each. It reads no clock."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -9,19 +9,19 @@ from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unres
 from ..exit_codes_and_advice import INTERNAL_ERROR, code_for, worst_code
 from .planned_jobs import PlannedJob
 
-# If a poll begins more than this after it was due, the machine is too slow for the demo.
+# If a poll begins more than half a second after it was due, this machine is too slow for the demo.
 _MAX_OVERDUE_S = 0.5
 
 
 @define(eq=False)
 class DemoStatistics:
     """
-    The state of the demo.
+    The counts of the demo.
 
     Attributes:
         longest: The longest duration of a job, in seconds.
-        overdue: The longest delay of a poll, in seconds from when it was due to when it began.
-        mismatched: The number of outcomes that differ from the planned ones.
+        overdue: How many seconds after its due time a poll began, at most.
+        mismatched: How many jobs failed although a success was planned, or the reverse.
         lateness: For each outcome, the seconds from the job's end until the client knew the
             outcome.
         first_failure: The first job that failed.
@@ -41,7 +41,7 @@ class DemoStatistics:
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
-        """Set the jobs whose outcomes are expected."""
+        """Set the jobs of the demo, of which each must get an outcome."""
         self._open_jobs = {job.ticket: job for job in jobs}
         self.count = len(self._open_jobs)
         self.longest = max(job.duration for job in self._open_jobs.values())
@@ -80,12 +80,12 @@ class DemoStatistics:
 
     @property
     def completed(self) -> int:
-        """The number of tickets whose outcome came from the server."""
+        """How many jobs have succeeded or failed according to the server."""
         return self.succeeded + self.failed
 
     @property
     def status_line(self) -> str:
-        """The counts on one line."""
+        """The counts as one line of text."""
         return (
             f"{self.completed:,} of {self.count:,} completed "
             f"({self.succeeded:,} succeeded, {self.failed:,} failed), {self.polls:,} polls"
@@ -93,13 +93,13 @@ class DemoStatistics:
 
     @property
     def exit_code(self) -> int:
-        """The exit code. A job that failed as planned is a success of the demo."""
+        """The exit code of the demo. A job that failed as planned does not count as a problem."""
         if self.mismatched or self._open_jobs:
             return INTERNAL_ERROR
         return worst_code(map(code_for, self.unresolved))
 
     def summary(self, families: int, pace: Pace) -> list[tuple[str, str]]:
-        """Return the result of the demo, as names and values for the user."""
+        """Return the rows of the demo's result, each with a name and a text for the user."""
         completed = f"{self.completed:,} ({self.succeeded:,} succeeded, {self.failed:,} failed)"
         return [
             ("tickets", f"{self.count:,} of {families} families"),

@@ -1,5 +1,5 @@
 """
 The command `modelslab-async batch report`, which draws a journal as one HTML page.
 
-It only reads the journal. It never asks a server.
+The command only reads the journal, and sends no request.
 """

@@ -1,4 +1,4 @@
-"""Renders the numbers of a batch as one HTML page. The page loads nothing and has no scripts."""
+"""Renders the numbers of a batch as an HTML page. The page loads nothing and has no scripts."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -40,11 +40,11 @@ tspan.kept { fill: var(--blue); }
 
 def render_page(data: ReportData, name: str) -> str:
     """
-    Return the page, as HTML.
+    Return the HTML of the page.
 
     Args:
         data: The numbers of the batch.
-        name: The name of the journal.
+        name: The name of the journal, for the title.
     """
     began = datetime.fromtimestamp(data.began, UTC).strftime("%Y-%m-%d %H:%M UTC")
     when = f"The first ticket was added on {began}." if data.began else "Nothing has ended yet."

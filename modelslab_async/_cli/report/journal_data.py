@@ -1,4 +1,4 @@
-"""Collects the numbers of a report from a journal. It reads no clock."""
+"""Collects the numbers for the report about a batch from its journal. It reads no clock."""
 
 from array import array
 from collections import Counter
@@ -18,18 +18,17 @@ def _float_array() -> "array[float]":
 @define(eq=False)
 class ReportData:
     """
-    The numbers of a batch.
+    The numbers for the report about a batch.
 
-    Before `finish`, `succeeded`, `failed` and `saved` are in seconds since 1970. After it, they are
-    in seconds since `began`.
+    `succeeded`, `failed` and `saved` hold times in seconds since 1970. `finish` turns them into
+    seconds since `began`.
 
     Attributes:
-        report: The journal's counts.
-        outcome_times: For each ticket, the seconds from when it was added to its outcome.
-        late: For each ticket, the maximum number of seconds that can be between the end of its job
-            and the poll that saw the end. A ticket is left out if no poll saw its job running.
-        generation_times: The seconds that the server worked on each success, if the server reports
-            them.
+        report: How many tickets and files the journal holds in each state.
+        outcome_times: For each ticket, the seconds from its addition to its outcome.
+        late: For each ticket, how many seconds the end of its job went unnoticed, at most. A ticket
+            whose job no poll saw running is left out.
+        generation_times: For each success, how many seconds the server worked, if it says so.
         polls: The number of polls of each ticket.
         succeeded: When each success was recorded.
         failed: When each failure was recorded.
@@ -54,7 +53,7 @@ class ReportData:
     began: float = 0.0
 
     def add_ticket(self, ended: RecordedOutcome) -> None:
-        """Add the numbers of one ticket."""
+        """Add the numbers of a ticket that has an outcome."""
         self.began = min(self.began or ended.added_at, ended.added_at)
         self.outcome_times.append(max(0.0, ended.completed_at - ended.added_at))
         self.polls.append(ended.polls)
@@ -72,14 +71,14 @@ class ReportData:
                 self.reasons[cause.message] += 1
 
     def finish(self) -> None:
-        """Turn times since 1970 into seconds since `began`, and sort them."""
+        """Turn the times of results into seconds since `began`, and sort them."""
         for moments in (self.succeeded, self.failed, self.saved):
             ordered = sorted(max(0.0, at - self.began) for at in moments)
             moments[:] = array("d", ordered)
 
 
 async def read_journal(batch: Batch) -> ReportData:
-    """Collect the numbers of a whole journal."""
+    """Collect the numbers of all tickets and files in a journal."""
     data = ReportData(report=await batch.report())
     ended_at: dict[str, float] = {}
     saves = data.report.files > 0

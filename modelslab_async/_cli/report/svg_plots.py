@@ -1,4 +1,4 @@
-"""Draws numbers as inline SVG plots. Every text in them is escaped."""
+"""Draws numbers as plots in inline SVG. Escapes every text in a plot."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,20 @@ _HEIGHT: Final = 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
 _BINS: Final = 32
 _TICKS: Final = 5
-# Values above this quantile share one bar. Otherwise, a few large values make all bars narrow.
+# Values above this quantile share one bar of a histogram. Otherwise, a few very large values would
+# make all other bars narrow.
 _TAIL_QUANTILE: Final = 0.99
 _ROW_HEIGHT: Final = 26
 _MAX_LABEL_CHARS: Final = 90
-# Numbers of at least this size are shown without decimals.
+# Numbers from 1000 on are shown without decimals.
 _MIN_WITHOUT_FRACTION: Final = 1000
 
 
 def nice_step(span: float, count: int) -> float:
     """
-    Return the smallest round step that covers a span in at most `count` steps.
+    Return the smallest round step of an axis of length `span` that has at most `count` steps.
 
-    Round steps are 1, 2 or 5 times a power of ten.
+    A round step is 1, 2 or 5 times a power of ten.
     """
     if span <= 0:
         return 1.0
@@ -58,8 +59,7 @@ def histogram(values: Sequence[float], unit: str) -> str:
     body += [
         _text(_LEFT + tick / step * width, _HEIGHT - 24, _format_number(tick))
         for tick in _ticks(edges[-1])
-        # The bar of the largest values has the label "more". Leave out numbers that would overlap
-        # it.
+        # The last bar has the label "more". Numbers that would overlap this label are left out.
         if not tail_count or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
@@ -68,7 +68,7 @@ def histogram(values: Sequence[float], unit: str) -> str:
 
 def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     """
-    Draw a line for each series. The line rises by one at each time of the series.
+    Draw a line for each series of times. The line shows how many of its times have passed.
 
     Args:
         series: For each series its name, its CSS class, and its times in seconds, in ascending
@@ -102,7 +102,7 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
-    """Draw horizontal bars of counts with their names."""
+    """Draw a horizontal bar for each count, with the name of the count."""
     max_count = max(count for _, count in rows)
     plot_width = _WIDTH - _LEFT - _RIGHT
     body: list[str] = []
