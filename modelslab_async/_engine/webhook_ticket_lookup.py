@@ -1,4 +1,4 @@
-"""Finds the ticket that a webhook is about. It uses nothing of a webhook but the ids."""
+"""Finds the ticket that a webhook is about. It uses the ids in the webhook, and nothing else."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""The base URLs of families and endpoints: given, from the environment, or the defaults."""
+"""Puts base URLs into families and endpoints: given ones, those of the environment, or defaults."""
 
 import os
 from collections.abc import Mapping

@@ -127,7 +127,7 @@ class Poller:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. A poll of the ticket in flight is not cancelled."""
+        """Remove a watcher from one ticket. If a poll of the ticket is in flight, it goes on."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.

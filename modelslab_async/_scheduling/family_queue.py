@@ -34,7 +34,7 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# The maximum delay of a late timer that the next polls of a backlog make up for.
+# The maximum delay that the next polls of a backlog make up for after a timer has fired late.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -68,7 +68,7 @@ class DueHeap(Generic[E]):
         return self._count
 
     def push(self, due: float, entry: E) -> None:
-        """Add an entry, and set its `due` to this time, rounded up in a long queue."""
+        """Add an entry, and set its due time. In a long queue, the due time is rounded up."""
         if self._count >= _MIN_SIZE_TO_ROUND and math.isfinite(due):
             due = math.ceil(due * _BUCKETS_PER_S) / _BUCKETS_PER_S
         self._count += 1

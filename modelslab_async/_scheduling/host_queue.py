@@ -119,8 +119,8 @@ class HostQueue:
     """
     The open tickets of one key at one host, in one queue for each family.
 
-    The next poll is for the family that has waited longest for a poll, and there for the most
-    overdue ticket.
+    The next poll is for the family that has waited longest for a poll. Within the family, it is for
+    the most overdue ticket.
     """
 
     tier: Tier
@@ -201,7 +201,7 @@ class HostQueue:
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that became due while the process was suspended for these seconds."""
+        """Spread the polls that became due while the process was suspended."""
         next_due = self._find_next_due() if self.health.is_proven else None
         if next_due is not None and next_due < now - seconds:
             self._spread_backlog(now)

@@ -88,14 +88,14 @@ class Hosts:
             host_queue.health.pause(now, seconds)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that became due while the process was suspended for these seconds."""
+        """Spread the polls that became due while the process was suspended."""
         for host_queue in self._queues.values():
             host_queue.note_stall(now, seconds)
 
     def refuse_open(
         self, host_queues: list[HostQueue], error: ModelsLabError, family: str | None = None
     ) -> None:
-        """Mark the open tickets in some queues as refused: all, or only those of one family."""
+        """Mark the open tickets in some queues as refused: all of them, or those of one family."""
         for host_queue in host_queues:
             host_queue.refuse_open(error, family)
         self._update_pending_refusals()

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# The maximum delay of a late timer that the next polls make up for.
+# The maximum delay that the next polls make up for after a timer has fired late.
 _MAX_CATCH_UP_S = 0.05
 
 

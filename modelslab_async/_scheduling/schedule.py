@@ -41,8 +41,8 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# The minimum delay of a timer that shows that the process was suspended. In a running process,
-# timers are less late.
+# The minimum delay of a timer that proves that the process was suspended. Timers of a running
+# process are less late.
 _MIN_STALL_S = 5.0
 # The maximum number of entries that one call of `close` visits, with or without watchers.
 _MAX_SCANNED_PER_CLOSE = 4096

@@ -51,7 +51,11 @@ class SubmitBudget:
 
 @define(eq=False)
 class BudgetShare:
-    """One submit's share of the budget. It is settled when the submit can send no more requests."""
+    """
+    One submit's share of the budget.
+
+    When the submit can send no more requests, the share is counted as paid, or returned.
+    """
 
     _budget: SubmitBudget
     _is_in_flight: bool = False

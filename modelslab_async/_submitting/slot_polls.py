@@ -16,9 +16,9 @@ from .slot_record import SlotRecord
 # The time between two polls of a ticket, as a fraction of the ticket's age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# The fraction of its eta after which a ticket with a slot is first polled, but at the latest after
-# `_MAX_FIRST_POLL_S`. Some etas of the service were a hundred times too long. So the fraction is
-# multiplied by the smallest recent ratio of real duration to eta.
+# The first poll of a ticket with a slot comes after `_FIRST_POLL_ETA_SHARE` of its eta, but after
+# `_MAX_FIRST_POLL_S` at the latest. Some etas of the service were a hundred times too long. So the
+# fraction is multiplied by the smallest recent ratio of real duration to eta.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8

@@ -31,8 +31,8 @@ from .uncertain_slots import UncertainSlots
 # The maximum age of a ticket with a slot. An older ticket loses its slot, because a ticket that is
 # never polled would otherwise hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# The maximum time between two scans for tickets whose poll is due. A scan takes time for each
-# ticket, so the time is never shorter than `_SCAN_GAP_PER_SLOT_S` for each ticket with a slot.
+# The maximum time between two scans for tickets whose poll is due. A scan of many tickets takes
+# long, so the time is at least `_SCAN_GAP_PER_SLOT_S` times the number of tickets with slots.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The length of a pause after a rate limit for which the server names no time.
@@ -166,8 +166,8 @@ class Slots:
         """
         Delay submits after the server has limited the rate.
 
-        The message of the error says which: submits of the same payload, submits while the server's
-        queue is full, or all submits.
+        The error's message says which submits: those of the same payload, those that find the
+        server's queue full, or all.
         """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()

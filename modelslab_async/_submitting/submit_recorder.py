@@ -54,7 +54,11 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
 
 
 class SubmitRecorder:
-    """Is told of each submit before it is sent, and again of its result. Subclasses record both."""
+    """
+    The base class of recorders, which records nothing.
+
+    `begin` is called before a submit is sent, and `finish` is called with the submit's result.
+    """
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""

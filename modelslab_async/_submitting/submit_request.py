@@ -14,8 +14,8 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# The upper limit of random track_ids. Every JSON parser keeps numbers below it exactly. A track_id
-# may be a number: the service's documentation is inconsistent on whether it is a text or a number.
+# The upper limit of random track_ids. They are numbers, although the service's documentation calls
+# a track_id a text in some places. Every JSON parser keeps numbers below this limit exactly.
 _TRACK_ID_LIMIT = 2**53
 # The parameters that are not hashed, because two requests for the same work may differ in them.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")

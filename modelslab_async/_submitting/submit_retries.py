@@ -93,7 +93,7 @@ class SubmitRetries:
         return pause
 
     def _seconds_left(self) -> float:
-        """Return the seconds until a submit that no attempt could send is given up."""
+        """Return the seconds that remain to send a submit which has not left this machine yet."""
         now = asyncio.get_running_loop().time()
         since = now if self._unsent_since is None else self._unsent_since
         return since + self.unsent_timeout - now

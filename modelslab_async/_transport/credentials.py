@@ -159,7 +159,8 @@ class Credentials:
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
-    # Each regular expression is compiled at its first use, because that takes some milliseconds.
+    # Each regular expression is compiled at its first use, because compiling takes some
+    # milliseconds.
     @cached_property
     def _json_regex(self) -> re.Pattern[bytes]:
         return re.compile(_key_pattern(self, _json_pattern).encode())

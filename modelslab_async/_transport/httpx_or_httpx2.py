@@ -157,5 +157,5 @@ def _redacted_url_type(url_type: Any) -> type[Any]:
     return RedactedURL
 
 
-# For pyright, a module that is imported by name cannot be hashed.
+# pyright takes a module for unhashable, and `cache` needs an argument that can be hashed.
 HTTPX = httpx_library(httpx)  # pyright: ignore[reportArgumentType]

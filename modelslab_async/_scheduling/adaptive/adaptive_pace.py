@@ -118,7 +118,8 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # No step but the first of a job can start at an age below this.
+        # No step is shorter than this limit. So a step that begins at a lower age is the job's
+        # first.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios

@@ -25,10 +25,10 @@ _MIN_WEIGHT = 1e-3
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# The weight, in jobs, over which a bin is smoothed: over as few neighbours as together have this
-# weight.
+# Each bin is smoothed over as few neighbours as together have the weight of `_SMOOTHING_JOBS` jobs.
 _SMOOTHING_JOBS = 10.0
-# The weight, in jobs, of durations that are longer than any observed one, up to 20 times as long.
+# Durations that are longer than any observed one, up to 20 times as long, get the weight of half a
+# job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 # The number of bins from an age to twice the age. A job that was never seen done is assumed to end

@@ -15,10 +15,10 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return a plan: for each edge, the edge of the next poll if the job still runs.
+    Return a plan: for each edge of a bin, the edge at which to poll next if the job still runs.
 
     Args:
-        edges: The bounds of the bins. There is one more bound than there are bins.
+        edges: The edges of the bins. There is one more edge than there are bins.
         density: For each bin, the probability that the job ends in the bin.
         cost: The cost of a poll, as the delay that is just as bad as one more poll.
     """

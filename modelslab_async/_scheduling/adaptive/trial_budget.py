@@ -6,7 +6,8 @@ _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
 # The number of polls that chance alone may save. A saving of this size proves nothing.
 _LUCKY_POLLS = 5.0
-# The limit of what savings count for, so that old savings cannot pay for unlimited losses later.
+# The maximum of counted savings, relative to the allowed extra cost. Old savings must not pay for
+# unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
 
 

@@ -15,7 +15,7 @@ class UnsendableError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """The received bytes are not a valid response, or too many. The message says why."""
+    """The received bytes are too many, or not a valid response. The message says why."""
 
 
 class Codec(Protocol):
@@ -27,7 +27,11 @@ class Codec(Protocol):
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body is coming that is not chunked. Such a body is parsed fast at any size."""
+        """
+        Whether a body without chunks is being received.
+
+        Parsing such a body is fast at any size.
+        """
         ...
 
     def encode(self, request: Request, host: str) -> bytes:
@@ -47,7 +51,7 @@ class Codec(Protocol):
             The response once it is complete; None before.
 
         Raises:
-            UnreadableError: The bytes are not a valid response, or too many.
+            UnreadableError: The bytes are too many, or not a valid response.
         """
         ...
 

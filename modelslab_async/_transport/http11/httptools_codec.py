@@ -48,7 +48,7 @@ class HttptoolsCodec:
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body is coming that is not chunked."""
+        """Whether a body without chunks is being received."""
         return self._in_body and all(
             name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
         )

@@ -1,4 +1,4 @@
-"""Sends http requests through an HTTP proxy: by a tunnel if it opens one, else forwarded by it."""
+"""Sends http requests through an HTTP proxy: in a tunnel, or else forwarded by the proxy."""
 
 from attrs import evolve
 

@@ -121,7 +121,7 @@ class ProxyDialer:
         except BaseException:
             transport.abort()
             raise
-        # These lines do not yield to the event loop, so no event is lost between the two protocols.
+        # Switch protocols without yielding to the event loop, so that no event is lost.
         tunnel.next_protocol = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
