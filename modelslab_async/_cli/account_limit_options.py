@@ -53,12 +53,12 @@ class AccountLimits:
 
 
 def account_options(command: F) -> F:
-    """Add the options to a command that polls. The command gets an argument `limits`."""
+    """Add `--account`, `--rate` and `--queue` to a command that polls, which gets `limits`."""
     return _with_account_options(command, is_submitting=False)
 
 
 def submitting_account_options(command: F) -> F:
-    """Add the options to a command that submits. The command gets an argument `limits`."""
+    """Add `--account`, `--rate` and `--queue` to a command that submits, which gets `limits`."""
     return _with_account_options(command, is_submitting=True)
 
 

@@ -147,7 +147,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # By default, the program would fail on a character that cannot be decoded or printed.
+        # A character that cannot be decoded or printed becomes an escape sequence. By default, the
+        # program would fail on it.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()

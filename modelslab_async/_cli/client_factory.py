@@ -13,8 +13,8 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# The shortest pause that is assumed between two attempts to send a submit. From it follows a limit
-# on attempts that is so high that `unsent_timeout` ends the submit first.
+# The assumed shortest pause between two attempts to send a submit. The limit on attempts is
+# computed from this pause, so that `unsent_timeout` ends a submit before that limit does.
 _LEAST_PAUSE_S = 15.0
 
 

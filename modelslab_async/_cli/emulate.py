@@ -25,8 +25,8 @@ _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
     key = keys[0] if keys else _PLACEHOLDER_KEY
-    # The variables get the URL without `/api`. The official command line always adds `/api`, and
-    # this client adds it where it is missing.
+    # The printed environment variables hold the URL without `/api`. The official command line
+    # always adds `/api`, and this client adds it where it is missing.
     root = base_url.removesuffix("/api")
     url, body = quote(f"{base_url}/v6/realtime/text2img"), {"key": key, "prompt": "a cat"}
     lines = (

@@ -37,8 +37,8 @@ SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED, UNCERTAIN = 0, 1
 _TOO_MANY_REQUESTS, _NO_CREDITS, _NETWORK = 4, 6, 10
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 
-# The exit codes that `fetch` can return, besides those that every command can return. Next, the
-# exit codes of `wait` and `download`.
+# `POLL_CODES` are the exit codes of `fetch`, and `WAIT_CODES` those of `wait` and `download`. Both
+# leave out the codes that every command can return.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
 WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
 # The exit codes of commands that submit, and of `batch run`. `batch run` submits nothing, but its
@@ -102,8 +102,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` ranks below the codes for which it helps to repeat the command, as it does not
-    # help here.
+    # Repeating the command does not help after `UNCERTAIN`. So this code ranks below those for
+    # which repeating helps.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",
@@ -139,8 +139,8 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # The submit timed out because of another error. Its code says more, since a longer timeout
-        # does not help.
+        # Another error made the submit time out. The exit code of that error says more, since a
+        # longer timeout does not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 

@@ -122,7 +122,7 @@ def host_options(command: F) -> F:
 
 
 def download_options(command: F) -> F:
-    """Add the options that every command needs that saves files."""
+    """Add the options that are common to all commands that save files."""
     from .._downloads.downloads import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
 
     for option in (

@@ -13,7 +13,7 @@ _STDERR = 2
 
 
 def exit_on_interrupt() -> None:
-    """From now on, let Ctrl-C end the program at once. A process that ignores Ctrl-C stays so."""
+    """From now on, let Ctrl-C end the program at once, unless the process ignores Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit)
 

@@ -21,7 +21,7 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
         # The shell that started this process in the background made it ignore SIGINT, so that
-        # Ctrl-C in the terminal does not end it. That stays as it is.
+        # Ctrl-C in the terminal does not end it. The batch does not change that.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

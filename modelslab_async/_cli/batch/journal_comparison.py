@@ -50,8 +50,8 @@ class JournalComparison:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # Two cases are not rekeyed rows. A table may hold equal rows, of which each is paid for.
-        # And the user may submit a failed row again under a new key.
+        # Two kinds of rows do not count as rekeyed. A table may hold equal rows, and each of them
+        # is paid for. And the user may submit a failed row again under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():
@@ -92,7 +92,7 @@ class JournalComparison:
 
 
 async def _payload(row: SubmissionRow, endpoints: EndpointRequests) -> tuple[str, str]:
-    """Return a row's endpoint and the digest of its payload, or "" if one of its files is gone."""
+    """Return a row's endpoint and its payload's digest. The digest is "" if a file is gone."""
     try:
         submit_request = await endpoints.prepare(row.submission)
     except UnusableFile:

@@ -1,4 +1,4 @@
-"""Logs an outage once, and then at most every five minutes. It hides no other record."""
+"""Logs an outage once, and then at most every five minutes. Never hides other log records."""
 
 import logging
 from collections.abc import Iterator

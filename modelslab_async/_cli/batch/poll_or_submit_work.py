@@ -111,7 +111,7 @@ class SubmitWork:
 
         Raises:
             click.UsageError: There are more new rows than `max_submits` allows. Or rows were
-                submitted before under the other kind of key, for example one from a column.
+                submitted before with a key from a column, and now without one, or the reverse.
         """
         known = await JournalComparison.find(
             batch, self.endpoints, self.rows, saves_files=saves_files

@@ -23,7 +23,7 @@ from .ticket_input import read_tickets, source_name
 
 
 def run_options(command: F) -> F:
-    """Add the options that every command needs that runs a batch."""
+    """Add the options that are common to all commands that run a batch."""
     for option in (
         options.debug,
         options.json_option("Print each outcome as a line of JSON, with its files."),

@@ -43,7 +43,7 @@ from .uncertain_advice import with_command
 
 @frozen(kw_only=True)
 class Plan:
-    """The options that every command has that runs a batch."""
+    """The values of the options that are common to all commands that run a batch."""
 
     path: Path
     folder: Path | None
@@ -194,8 +194,8 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # Not counted in the tally: the journal counts the ticket as unsaved, and the
-                # summary turns that into the exit code.
+                # The tally does not count this ticket. The journal counts it as unsaved, and the
+                # summary turns that count into the exit code.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)

@@ -43,7 +43,7 @@ class SubmissionSpec:
 
     Attributes:
         endpoint: The endpoint of the rows that name no endpoint, or None.
-        defaults: The texts of the parameters that apply to rows without such a cell.
+        defaults: The texts of parameters, for the rows that have no cell for them.
         key_column: The column that holds the key of each row. None means the column `key`, if the
             file has one.
         sent_columns: Columns to send, although the registry does not list them as parameters.
@@ -109,7 +109,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     """
     Return the names of the columns that are not sent, for a message.
 
-    A row does not send a column that is not a parameter of the row's endpoint.
+    A row sends a column only if the column is a parameter of the row's endpoint.
     """
     unsent, sent = dict[str, None](), set[str]()
     for row in rows:

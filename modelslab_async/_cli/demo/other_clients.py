@@ -36,7 +36,7 @@ class PollingLoop:
 
     def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls, and how many seconds after the job's end its caller knows.
+        Return how often the loop polls a job, and how many seconds late its caller learns the end.
 
         The second value is None if the loop gives up before the job ends.
         """

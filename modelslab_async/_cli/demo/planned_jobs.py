@@ -14,7 +14,7 @@ _FIRST_ID = 13_443_927
 @frozen(kw_only=True)
 class DemoPlan:
     """
-    What the user wants of the demo's jobs.
+    The number, the durations and the failures of the demo's jobs, as the user gave them.
 
     Attributes:
         count: The number of jobs. The families take turns.

@@ -27,7 +27,7 @@ async def save_pictures(client: Client, folder: Path | None) -> list[str]:
     saved: list[str] = []
     try:
         to = folder or Path(tempfile.mkdtemp(prefix="modelslab-async-demo-"))
-        # `allow_private`, because the emulator's links lead to this machine.
+        # The emulator's links lead to this machine, so private addresses must be allowed.
         async with Downloads(client, to=to, allow_private=True) as downloads:
             for submission in _SUBMISSIONS:
                 result = await downloads.try_save(await client.generate(submission))
