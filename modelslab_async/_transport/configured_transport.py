@@ -4,9 +4,10 @@ import ssl
 from collections.abc import Sequence
 
 from .._models.argument_checks import check_count, check_type
-from .http11.connect import Address, Dialer, SSLContextLoader, local_addresses
+from .http11.connection import Address, Dialer, local_addresses
 from .http11.transport import HTTP11Transport
 from .proxy import InvalidProxy, Proxy
+from .tls_context import SSLContextLoader
 from .transport_protocol import Request, Response
 
 

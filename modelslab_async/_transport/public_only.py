@@ -7,10 +7,11 @@ from typing import Any
 import httpcore
 import httpx
 
-from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
+from .http11.connection import Address, connect_socket, resolve_host
 from .httpcore_guard import watch_connections
 from .ip_ranges import NotPublic, is_public
 from .testing_guard import refuse_if_mocked
+from .tls_context import SSLContextLoader
 
 # The time after which an idle connection is closed. Most servers keep idle connections for longer.
 _KEEPALIVE_S = 15.0

@@ -32,12 +32,13 @@ from modelslab_async import (
     UnusableProxy,
 )
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.http11 import connect, origin_pool
-from modelslab_async._transport.http11.connect import SSLContextLoader, connect_socket
-from modelslab_async._transport.http11.connection import Connection
-from modelslab_async._transport.http11.origin_pool import OriginPool
+from modelslab_async._transport.http11 import connection as http11_connection
+from modelslab_async._transport.http11 import transport as http11_transport
+from modelslab_async._transport.http11.connection import Connection, connect_socket
+from modelslab_async._transport.http11.transport import OriginPool
 from modelslab_async._transport.send_proof import is_unsent
 from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.tls_context import SSLContextLoader
 from modelslab_async._transport.transport_choice import as_transport
 from modelslab_async.emulator import Emulator, run_faulty_server
 
@@ -118,7 +119,7 @@ async def test_host_that_never_connects_never_sent(http, monkeypatch):
 
     resolve_instantly(monkeypatch)
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", silent)
-    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(http11_transport, "_CONNECT_TIMEOUT_S", 0.05)
     with pytest.raises(TransportError, match="no connection within") as caught:
         await http.exchange(Request(method="GET", url="http://127.0.0.1:9/x"))
     assert not caught.value.may_have_been_sent
@@ -202,7 +203,7 @@ async def test_host_header_omits_the_default_port(http, monkeypatch, port):
 
 async def test_silent_address_does_not_block_the_others(http, monkeypatch):
     """After a moment the next address is tried beside it, and sockets that lose are closed."""
-    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 300.0)
+    monkeypatch.setattr(http11_transport, "_CONNECT_TIMEOUT_S", 300.0)
     loop = asyncio.get_running_loop()
     both = loop.create_future()
     tried = []
@@ -228,9 +229,9 @@ async def test_silent_address_does_not_block_the_others(http, monkeypatch):
 
 async def test_dead_first_address_costs_one_head_start(http, monkeypatch, leap):
     """If the first address never answers, the second is tried after the delay, not before."""
-    assert 0.25 == connect._NEXT_ADDRESS_DELAY_S
-    monkeypatch.setattr(connect, "_NEXT_ADDRESS_DELAY_S", 300.0)
-    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 3000.0)
+    assert 0.25 == http11_connection._NEXT_ADDRESS_DELAY_S
+    monkeypatch.setattr(http11_connection, "_NEXT_ADDRESS_DELAY_S", 300.0)
+    monkeypatch.setattr(http11_transport, "_CONNECT_TIMEOUT_S", 3000.0)
     loop, tried = asyncio.get_running_loop(), []
     real_connect = loop.sock_connect
 

@@ -149,7 +149,7 @@ async def test_closed_connection_is_noticed_by_a_blocked_loop(http, farewell):
 
 async def test_idle_connection_expires(http, monkeypatch, leap):
     """A timer closes a connection that was idle for long, and leaves a younger one alone."""
-    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 300.0)
+    monkeypatch.setattr("modelslab_async._transport.http11.transport.KEEPALIVE_S", 300.0)
     async with Server() as server:
         await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(2)))
         leap(200.0)
@@ -168,7 +168,7 @@ async def test_expired_connection_is_not_reused_when_the_timer_is_late(http, mon
     """The age is also checked when a connection is taken."""
     async with Server() as server:
         await http.exchange(request_to(server))
-        monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.0)
+        monkeypatch.setattr("modelslab_async._transport.http11.transport.KEEPALIVE_S", 0.0)
         await http.exchange(request_to(server))
         assert 2 == len(server.received)
         await http.aclose()

@@ -22,7 +22,7 @@ from modelslab_async import (
     TransportError,
 )
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.http11 import origin_pool
+from modelslab_async._transport.http11 import transport as http11_transport
 from modelslab_async._transport.sender import Sender
 
 
@@ -134,7 +134,7 @@ async def test_close_while_connecting(own, monkeypatch, steps):
 
 async def test_thousand_connections_at_once(own, monkeypatch):
     """A thousand connections are opened, used at the same time, reused and closed."""
-    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 300.0)
+    monkeypatch.setattr(http11_transport, "_CONNECT_TIMEOUT_S", 300.0)
     resource = pytest.importorskip("resource")
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2500:
         pytest.skip("too few open files are allowed; raise the limit with: ulimit -n 2500")

@@ -29,7 +29,7 @@ from modelslab_async import (
     UnusableProxy,
 )
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.http11 import origin_pool
+from modelslab_async._transport.http11 import transport as http11_transport
 from modelslab_async._transport.proxy import Proxy as ProxyValue
 from modelslab_async._transport.sender import Sender
 
@@ -188,7 +188,7 @@ async def test_bytes_after_the_answer_of_a_proxy_open_no_tunnel(through, secure)
 
 async def test_proxy_that_never_answers_sent_nothing(through, secure, monkeypatch):
     """After the connect timeout, the request provably never left."""
-    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(http11_transport, "_CONNECT_TIMEOUT_S", 0.2)
     async with Server(tls=secure) as server, Proxy(server, answer=None) as proxy:
         http = through(proxy.url)
         with pytest.raises(TransportError, match="no connection within") as caught:

@@ -1,21 +1,29 @@
-"""One HTTP/1.1 connection with one exchange at a time. It never retries or follows redirects."""
+"""Opens HTTP/1.1 connections. Each has one exchange at a time. It never retries or redirects."""
 
 import asyncio
 import select
 import socket
 import sys
-from collections.abc import Callable
-from typing import TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, cast
+
+import aiohappyeyeballs
+from attrs import field, frozen
 
 from ..._models.errors import ModelsLabError, TransportError
 from ..permanent_tls_errors import permanent_tls_error
+from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
 # The maximum number of bytes that are parsed before other tasks may run. In the worst case, with
 # chunks of one byte, parsing them takes some 8 ms.
 _SLICE_BYTES = 8 * 1024
+# The time after which the next address of a host is tried as well, if the previous address has not
+# answered (RFC 8305, section 5).
+_NEXT_ADDRESS_DELAY_S = 0.25
 _Result: TypeAlias = Response | ModelsLabError
+Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 
 class Connection(asyncio.Protocol):
@@ -212,3 +220,72 @@ def _readable_check(sock: socket.socket) -> Callable[[], bool]:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return lambda: bool(poll.poll(0))
+
+
+@frozen(kw_only=True)
+class Dialer:
+    """
+    Resolves host names, and opens connections with or without TLS.
+
+    Attributes:
+        ssl_loader: Loads the TLS context for https.
+        local_addresses: The addresses of this machine to connect from; empty for any.
+    """
+
+    ssl_loader: SSLContextLoader = field(factory=SSLContextLoader)
+    local_addresses: Sequence[Address] = ()
+
+    async def open(
+        self, protocol: asyncio.Protocol, *, scheme: str, host: str, port: int
+    ) -> asyncio.BaseTransport:
+        """
+        Open a connection for `protocol` to a host, over TLS if the scheme is https.
+
+        Raises:
+            OSError: The host has no address, no address answers, or the handshake fails.
+            UnicodeError: The host is not a valid name.
+        """
+        context = await self.ssl_loader.context() if scheme == "https" else None
+        sock = await connect_socket(await resolve_host(host, port), self.local_addresses)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: protocol, sock=sock, ssl=context, server_hostname=host if context else None
+        )
+        return transport
+
+
+async def connect_socket(
+    addresses: Sequence[Address], local_addresses: Sequence[Address] = ()
+) -> socket.socket:
+    """
+    Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
+
+    Raises:
+        OSError: No address answers, or the local addresses are of the other IP version.
+    """
+    return await aiohappyeyeballs.start_connection(
+        addresses,
+        local_addr_infos=local_addresses or None,
+        happy_eyeballs_delay=_NEXT_ADDRESS_DELAY_S,
+    )
+
+
+def local_addresses(address: str) -> Sequence[Address]:
+    """
+    Return an IP address of this machine as `getaddrinfo` does, so that a socket can use it.
+
+    Raises:
+        OSError: `address` is not an IP address.
+    """
+    return socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+
+
+async def resolve_host(host: str, port: int) -> Sequence[Address]:
+    """
+    Return all TCP addresses of a host.
+
+    Raises:
+        OSError: The host has no address.
+        UnicodeError: The host is not a valid name.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -13,7 +13,7 @@ from ..permanent_tls_errors import permanent_tls_error
 from ..proxy import Proxy
 from ..testing_guard import OUTBOUND_GUARD
 from .codec import MAX_HEAD_BYTES
-from .connect import Dialer
+from .connection import Dialer
 
 _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match

@@ -1,28 +1,33 @@
-"""HTTP11Transport: sends each request over a connection to its origin. It never retries."""
+"""HTTP11Transport: sends each request over a pooled connection to its origin. It never retries."""
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
-from typing import TypeAlias
 
-import httpx
+import anyio
 
-from ..._models.errors import TransportError, UnusableProxy
+from ..._models.errors import ModelsLabError, TransportError
 from ..environment_proxy import usable_environment_proxy
-from ..httpx_adapter import HttpxTransportAdapter
 from ..network_error_translation import connect_error
 from ..proxy import Proxy
 from ..send_proof import mark_unsent
 from ..testing_guard import OUTBOUND_GUARD, refuse_if_mocked
 from ..transport_protocol import Request, Response, host_header, origin_of, split_origin
 from .codec import Codec, CodecFactory
-from .connect import Dialer
+from .connection import Connection, Dialer
 from .default_codec import DefaultCodec
-from .origin_pool import Connect, OriginPool
-from .plain_proxy_route import PlainProxyRoute, absolute_target, says_keep_alive
-from .proxy_tunnel import ProxyDialer
+from .proxy_routes import Connect, Route, http_proxy_route, socks_route
 
-_Route: TypeAlias = OriginPool | PlainProxyRoute | HttpxTransportAdapter
+# The time after which an idle connection is closed. It is longer than most intervals between two
+# polls, so that polls share a connection. Proxies and load balancers close an idle connection after
+# 60 s or more, which is later.
+KEEPALIVE_S = 30.0
+_CLIENT_CLOSED = "the client was closed"
+_CLOSE_TIMEOUT_S = 0.5
+# The connect timeout is shorter than the usual deadline of a call. So the error of a host that
+# cannot be reached differs from that of a host that does not respond.
+_CONNECT_TIMEOUT_S = 10.0
 
 
 class HTTP11Transport:
@@ -51,7 +56,7 @@ class HTTP11Transport:
         self._make_codec = make_codec
         self._dialer = dialer or Dialer()
         self._proxy = proxy
-        self._routes: dict[tuple[str, str], _Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
         self._is_closed = False
 
     async def exchange(self, request: Request) -> Response:
@@ -68,19 +73,21 @@ class HTTP11Transport:
         for route in self._routes.values():
             await route.aclose()
 
-    async def _open_route(self, url: str) -> _Route:
+    async def _open_route(self, url: str) -> Route:
         scheme, host, port = split_origin(url)
         proxy = self._proxy or usable_environment_proxy(scheme, host)
-        route: _Route
+        dialer = self._dialer
+        route: Route
         if proxy is None:
-            connect = partial(self._dialer.open, scheme=scheme, host=host, port=port)
-            route = self._pool(url, connect)
+            route = self._pool(url, partial(dialer.open, scheme=scheme, host=host, port=port))
         elif proxy.is_socks:
-            route = await self._socks_route(proxy, scheme)
+            route = await socks_route(proxy, scheme, dialer=dialer, connections=self._connections)
         else:
-            route = self._http_proxy_route(proxy, url)
+            route = http_proxy_route(
+                proxy, url, dialer=dialer, make_codec=self._make_codec, make_pool=self._pool
+            )
         if self._is_closed:
-            raise TransportError("the client was closed", may_have_been_sent=False)
+            raise TransportError(_CLIENT_CLOSED, may_have_been_sent=False)
         # Another request may have opened a route to the same origin while this task waited. Then
         # use that route.
         return self._routes.setdefault(origin_of(url), route)
@@ -92,7 +99,7 @@ class HTTP11Transport:
         *,
         make_codec: Callable[[], Codec] | None = None,
         may_keep: Callable[[Response], bool] | None = None,
-    ) -> OriginPool:
+    ) -> Route:
         return OriginPool(
             host_header(*split_origin(url)),
             connect,
@@ -101,40 +108,174 @@ class HTTP11Transport:
             may_keep=may_keep,
         )
 
-    def _http_proxy_route(self, proxy: Proxy, url: str) -> OriginPool | PlainProxyRoute:
-        scheme, host, port = split_origin(url)
-        dialer = ProxyDialer(proxy=proxy, dialer=self._dialer)
-        if scheme == "https":
-            connect = partial(dialer.open_tunnel, host=host, port=port)
-            return self._pool(url, connect)
-        return PlainProxyRoute(
-            proxy,
-            tunnels=self._pool(url, partial(dialer.open_plain_tunnel, host=host, port=port)),
-            forwarding=self._pool(
-                url,
-                dialer.open,
-                make_codec=partial(self._make_codec, target_of=absolute_target),
-                may_keep=says_keep_alive,
-            ),
-        )
 
-    async def _socks_route(self, proxy: Proxy, scheme: str) -> HttpxTransportAdapter:
-        if self._dialer.local_addresses:
-            raise UnusableProxy(
-                f"{proxy.origin} speaks SOCKS, which cannot be combined with local_address"
-            )
-        limits = httpx.Limits(
-            max_connections=self._connections, max_keepalive_connections=self._connections
-        )
-        # Do not load certificates for http without TLS, because loading takes some 20 ms.
+class OriginPool:
+    """
+    A pool of at most `connections` connections, each with one exchange at a time.
+
+    While all connections are in use, requests wait in the order in which they came. A request takes
+    the idle connection that was used last. So connections that are not needed any more stay idle,
+    and are closed when they expire.
+
+    Args:
+        host_header: The value of the `Host` header.
+        connect: Opens a connection for a given asyncio protocol, to the origin or to a proxy on the
+            way.
+        connections: The maximum number of connections.
+        make_codec: Makes the codec of each connection.
+        may_keep: Returns whether a connection may be kept after a response; None to let the codec
+            decide alone.
+    """
+
+    def __init__(
+        self,
+        host_header: str,
+        connect: Connect,
+        *,
+        connections: int,
+        make_codec: Callable[[], Codec],
+        may_keep: Callable[[Response], bool] | None = None,
+    ) -> None:
+        self._host_header = host_header
+        self._connect_protocol = connect
+        self._make_codec = make_codec
+        self._may_keep = may_keep
+        # Each exchange holds this semaphore from before it connects until after the response.
+        self._connection_limit = asyncio.Semaphore(connections)
+        self._idle: dict[Connection, float] = {}
+        self._open_connections: set[Connection] = set()
+        self._expiry_timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._all_closed = asyncio.Event()
+
+    async def exchange(self, request: Request) -> Response:
+        """Send one request and read its response."""
+        if request.connect_timeout is None:
+            return await self._exchange(request)
+        timeout = asyncio.timeout(request.connect_timeout)
         try:
-            verify = await self._dialer.ssl_loader.context() if scheme == "https" else False
-            return HttpxTransportAdapter(
-                httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy.url)
-            )
+            async with timeout:
+                return await self._exchange(request, timeout)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+        raise _no_connection(request.connect_timeout)
+
+    async def _exchange(
+        self, request: Request, connect_timeout: asyncio.Timeout | None = None
+    ) -> Response:
+        """Send a request. The connect timeout is switched off once there is a connection."""
+        may_have_left = False
+        try:
+            async with self._connection_limit:
+                connection = (
+                    None if request.needs_new_connection else self._take_idle()
+                ) or await self._connect()
+                if connect_timeout is not None:
+                    connect_timeout.reschedule(None)
+                may_have_left = True
+                try:
+                    response = await connection.exchange(request, self._host_header)
+                except BaseException:
+                    may_have_left = connection.may_have_sent
+                    connection.abort()
+                    raise
+                if self._may_keep is not None and not self._may_keep(response):
+                    connection.abort()
+                self._release(connection)
+                return response
         except asyncio.CancelledError as cancelled:
-            mark_unsent(cancelled)
+            if not may_have_left:
+                mark_unsent(cancelled)
             raise
-        except OSError as fault:
-            error = connect_error(fault)
+
+    async def aclose(self) -> None:
+        """Close all connections, even those in use, and wait until they are closed."""
+        self._is_closed = True
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+        for connection in list(self._open_connections):
+            connection.abort(_CLIENT_CLOSED)
+        # Limit this wait, because an event loop may never call `connection_lost`.
+        with anyio.move_on_after(_CLOSE_TIMEOUT_S):
+            while self._open_connections:
+                await self._all_closed.wait()
+
+    def _take_idle(self) -> Connection | None:
+        cutoff = asyncio.get_running_loop().time() - KEEPALIVE_S
+        while self._idle:
+            connection, idle_since = self._idle.popitem()
+            if idle_since > cutoff and connection.is_reusable():
+                return connection
+            connection.abort()
+        return None
+
+    def _release(self, connection: Connection) -> None:
+        if not connection.is_closing:
+            self._idle[connection] = asyncio.get_running_loop().time()
+            self._arm_expiry_timer()
+        else:
+            connection.abort()
+
+    async def _connect(self) -> Connection:
+        connection = Connection(
+            self._make_codec, on_connected=self._open_connections.add, on_closed=self._forget
+        )
+        try:
+            error = await self._try_connect(connection)
+        except BaseException:
+            connection.abort()
+            # uvloop never calls `connection_lost` if connecting was cancelled, so call `_forget`
+            # here.
+            asyncio.get_running_loop().call_soon(self._forget, connection)
+            raise
+        if error is None:
+            return connection
+        connection.abort()
         raise error
+
+    async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
+        """Open the connection. Return the error if it cannot be opened, else None."""
+        if not self._is_closed:
+            # The connection outlives the call that opens it. With an empty context, the connection
+            # does not keep the context variables of that call in memory.
+            task = asyncio.get_running_loop().create_task(
+                self._connect_protocol(connection), context=Context()
+            )
+            try:
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    await task
+            except TimeoutError:
+                return _no_connection(_CONNECT_TIMEOUT_S)
+            except (OSError, UnicodeError) as fault:
+                return connect_error(fault)
+            except ModelsLabError as error:
+                return error
+        return TransportError(_CLIENT_CLOSED, may_have_been_sent=False) if self._is_closed else None
+
+    def _forget(self, connection: Connection) -> None:
+        self._open_connections.discard(connection)
+        self._idle.pop(connection, None)
+        if self._is_closed and not self._open_connections:
+            self._all_closed.set()
+
+    def _arm_expiry_timer(self) -> None:
+        if self._expiry_timer is None and self._idle:
+            due = next(iter(self._idle.values())) + KEEPALIVE_S
+            loop = asyncio.get_running_loop()
+            self._expiry_timer = loop.call_at(due, self._close_expired, context=Context())
+
+    def _close_expired(self) -> None:
+        self._expiry_timer = None
+        cutoff = asyncio.get_running_loop().time() - KEEPALIVE_S
+        expired = [
+            connection for connection, idle_since in self._idle.items() if idle_since <= cutoff
+        ]
+        for connection in expired:
+            del self._idle[connection]
+            connection.abort()
+        self._arm_expiry_timer()
+
+
+def _no_connection(seconds: float) -> TransportError:
+    return TransportError(f"no connection within {seconds:.3g} s", may_have_been_sent=False)

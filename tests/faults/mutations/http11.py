@@ -29,7 +29,7 @@ MUTATIONS = [
     ),
     Mutation(
         "connection pool full: not known to be unsent",
-        "_transport/http11/origin_pool.py",
+        "_transport/http11/transport.py",
         "            if not may_have_left:",
         "            if False:",
         "../transport/test_contract.py",
@@ -37,7 +37,7 @@ MUTATIONS = [
     ),
     Mutation(
         "connection pool full: a read request taken for unsent",
-        "_transport/http11/origin_pool.py",
+        "_transport/http11/transport.py",
         "            if not may_have_left:",
         "            if True:",
         "../transport/test_contract.py",
@@ -94,7 +94,7 @@ MUTATIONS = [
     ),
     Mutation(
         "cancelled wait: its connection leaks",
-        "_transport/http11/origin_pool.py",
+        "_transport/http11/transport.py",
         "                    connection.abort()\n                    raise\n",
         "                    raise\n",
         "../transport/test_leaving_connections.py",
@@ -109,7 +109,7 @@ MUTATIONS = [
     ),
     Mutation(
         "soak: old connections stay open",
-        "_transport/http11/origin_pool.py",
+        "_transport/http11/transport.py",
         "            del self._idle[connection]\n            connection.abort()",
         "            del self._idle[connection]",
         "test_soak.py",
@@ -140,7 +140,7 @@ MUTATIONS = [
     ),
     Mutation(
         "forwarding proxy: reused though it does not say that it keeps the connection",
-        "_transport/http11/origin_pool.py",
+        "_transport/http11/transport.py",
         "not self._may_keep(response)",
         "False",
         "../transport/test_proxies.py",
@@ -148,7 +148,7 @@ MUTATIONS = [
     ),
     Mutation(
         "password of a proxy in its response: not redacted",
-        "_transport/http11/plain_proxy_route.py",
+        "_transport/http11/proxy_routes.py",
         "return self._proxy.redact(response)",
         "return response",
         "../transport/test_proxies.py",
