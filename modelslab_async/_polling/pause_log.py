@@ -1,4 +1,4 @@
-"""PauseLog: warns of pauses at a host, first at once and then rarely. It causes no pause."""
+"""PauseLog: logs pauses at a host, and warns of them only now and then. It causes no pause."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What a poll changed, as values that tell the poller what to do. They decide nothing."""
+"""Values that tell the poller what a poll has changed. They decide nothing."""
 
 from attrs import frozen
 

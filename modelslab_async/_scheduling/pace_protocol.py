@@ -50,7 +50,7 @@ class FamilyPace(Protocol):
 
 
 class RetryLimits(Protocol):
-    """How long to back off after failures, and when to give up. `Pace` implements it."""
+    """How long to back off after failures, and when to give up. A `Pace` is such an object."""
 
     @property
     def floor(self) -> float:
@@ -64,17 +64,17 @@ class RetryLimits(Protocol):
 
     @property
     def max_failures(self) -> int:
-        """After this many failed polls in a row, the wait for a ticket ends."""
+        """The number of failed polls in a row after which the wait for a ticket ends."""
         ...
 
     @property
     def outage(self) -> float:
-        """After a host has been silent for this many seconds, the waits for its tickets end."""
+        """The seconds of silence of a host after which the waits for its tickets end."""
         ...
 
     @property
     def grace(self) -> float:
-        """While a ticket is younger than this many seconds, "not found" does not end it."""
+        """The age of a ticket in seconds from which "not found" ends the ticket."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
@@ -109,7 +109,7 @@ class PacePolicy(Protocol):
 
 
 class PlainPace(FamilyPace, RetryLimits, Protocol):
-    """A pace that does not learn, from which an adaptive pace starts. `Pace` implements it."""
+    """A pace that does not learn, such as `Pace`. An adaptive pace starts from such a pace."""
 
     def base_step(self, age: float) -> float:
         """Return the seconds from a poll at this age to the next poll, without jitter and eta."""

@@ -74,7 +74,7 @@ class ActiveSubmit:
             slots.release()
 
     def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
-        """Record that this task sends the request now."""
+        """Record that `task` sends the request now."""
         self.progress.begin_attempt(task)
         self.share.begin_attempt()
         task.add_done_callback(self._on_sent)

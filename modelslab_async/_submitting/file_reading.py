@@ -141,7 +141,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Turn any exception of the `with` block into `UnusableFile`. So it fails only one request."""
+    """Turn any exception of the `with` block into `UnusableFile`, which fails one request only."""
     try:
         yield
     except UnusableFile:

@@ -15,8 +15,8 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
-# The time between two submits of one payload if the spam filter names no time. The spam filter has
-# the same interval.
+# The time between two submits of one payload if the spam filter names no time. The spam filter
+# itself uses the same interval.
 _SPAM_INTERVAL_S = 30.0
 # A margin that is added to each interval, because the server's clock and the local clock may differ
 # a little.

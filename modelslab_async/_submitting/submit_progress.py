@@ -49,7 +49,7 @@ class SubmitProgress:
     last_error: ModelsLabError | None = None
 
     def begin_attempt(self, attempt: "asyncio.Task[SubmitResult]") -> None:
-        """Record that this task sends the request now."""
+        """Record that the task `attempt` sends the request now."""
         self.stage, self.attempt = "send", attempt
 
     def record_failure(self, error: ModelsLabError) -> None:

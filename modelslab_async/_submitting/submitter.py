@@ -1,4 +1,4 @@
-"""Submitter: sends submits, which start work. It never repeats one that may have started work."""
+"""Submitter: starts work by submits. It never repeats a submit that may have started work."""
 
 import asyncio
 import itertools

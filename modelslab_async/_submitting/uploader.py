@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the original error if `_as_upload_error` made this one. Else return it unchanged."""
+    """Return the original of an error from `_as_upload_error`. Return any other error unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -120,7 +120,7 @@ class Deadlines:
 
     def _grant_grace(self, now: float) -> None:
         """
-        Postpone each deadline that falls before the end of the grace period to that end.
+        Postpone all deadlines within the grace period to the end of the grace period.
 
         An exchange that already had a grace period keeps its deadline.
         """

@@ -88,7 +88,7 @@ async def _send_tracked(
     library: HttpxLibrary,
 ) -> Any:
     """
-    Send a request. Record on an error or a cancellation whether the request may have left.
+    Send a request. If this raises, the exception records whether the request may have left.
 
     The type of an error does not show whether the request left. A hook of the client, a wrapper
     that retries or an invalid redirect may raise a connect error after the server has read the

@@ -95,7 +95,7 @@ def library_of(given: object) -> HttpxLibrary | None:
 
 
 def is_httpx_error(fault: Exception) -> bool:
-    """Return whether an error is one of httpx or httpx2."""
+    """Return whether an error comes from httpx or httpx2."""
     modules = filter(None, map(sys.modules.get, _CORES))
     return any(isinstance(fault, (module.HTTPError, module.InvalidURL)) for module in modules)
 

@@ -7,7 +7,7 @@ from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedSer
 
 # The types of TLS errors that are transient: a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# OpenSSL's names of transient TLS errors. They concern one connection only, so a new one may
+# OpenSSL's names of transient TLS errors. They concern one connection only, so a new connection may
 # succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 

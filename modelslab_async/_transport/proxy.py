@@ -126,7 +126,7 @@ class Proxy:
 
 def _parse_url(text: str) -> httpx.URL:
     try:
-        # `urlsplit` refuses a port above 65,535 and a bracket without its pair. httpx accepts both.
+        # `urlsplit` refuses a port above 65,535 and an unmatched bracket. httpx accepts both.
         port, url = urlsplit(text).port, httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
         raise InvalidProxy(_NOT_A_URL) from None

@@ -102,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. But without a
-        # context in this argument, httpcore would load another one.
+        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. But if the
+        # argument were missing, httpcore would load another context.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -74,7 +74,7 @@ class _RequestTemplate:
 
 class RequestBuilder:
     """
-    Builds the requests of calls and of polls. It holds the keys, so its repr shows no attribute.
+    Builds the requests for calls and polls. It holds the keys, so its repr shows no attribute.
 
     Args:
         credentials: The keys to add.

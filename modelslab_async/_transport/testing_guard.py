@@ -31,7 +31,7 @@ class OutboundGuard:
 
     def check(self, host: str) -> None:
         """
-        Refuse a request to `host` if it is another machine and requests to those are forbidden.
+        Refuse a request to another machine while a test forbids such requests.
 
         Raises:
             RequestBlocked: The request would leave this machine, which is forbidden now.

@@ -78,7 +78,7 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was done at age 0 or that no poll ever saw.
+        Ignore a job that was done at age 0, and a job that no poll saw running or done.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
