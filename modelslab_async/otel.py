@@ -156,7 +156,7 @@ class _OpenTelemetry:
         endpoint: str = "",
         callers: Sequence[Context] = (),
     ) -> Iterator[Callable[[object], object]]:
-        """See `Telemetry.span`."""
+        """Open a span for one operation. It yields a function to call with the result."""
         parents = [_otel_context(caller) for caller in callers]
         span = self._tracer.start_span(
             name,
@@ -180,7 +180,7 @@ class _OpenTelemetry:
             span.end()
 
     def on_event(self, event: Event, /) -> None:
-        """See `Telemetry.on_event`."""
+        """Record an event of the client as a metric, or as an event of the current span."""
         match event:
             case Polled(ticket=ticket, overdue=overdue):
                 self._instruments.lateness.record(overdue, {"modelslab.family": ticket.family})
@@ -193,7 +193,7 @@ class _OpenTelemetry:
                 _own_span.get().add_event("modelslab.submit.retried", {"modelslab.delay": delay})
 
     def on_exchange(self, record: ExchangeRecord, /) -> None:
-        """See `Telemetry.on_exchange`."""
+        """Record an HTTP request as a metric, and as attributes of the current span."""
         attributes: dict[str, str | int] = {
             "http.request.method": record.method,
             "server.address": record.host,
@@ -210,7 +210,7 @@ class _OpenTelemetry:
         _own_span.get().set_attributes({**attributes, "url.full": record.url})
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """See `Telemetry.add_gauges`."""
+        """Start to report gauges. Return a function that stops the reports."""
         self._instruments.gauges.append(gauges)
         return lambda: self._instruments.gauges.remove(gauges)
 

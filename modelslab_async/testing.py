@@ -233,6 +233,6 @@ class _EmulatorTransport:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def exchange(self, request: "Request") -> "Response":
-        """See `Transport.exchange`."""
+        """Pass one request to the emulator, and return the response."""
         self.loop = asyncio.get_running_loop()
         return await self._adapter.exchange(request)

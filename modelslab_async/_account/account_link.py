@@ -32,8 +32,8 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The account and the client read different clocks, so the end of one pause differs a little between
-# them. A pause counts as new only if it ends at least this many seconds later.
+# The least number of seconds by which a new pause ends later than the known one. The account and
+# the client read different clocks, so the end of one pause differs a little between them.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# Hints are deleted after this many seconds. Clients with open tickets have read them by then,
+# The age in seconds at which hints are deleted. Clients with open tickets have read them by then,
 # because they read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000

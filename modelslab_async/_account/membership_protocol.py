@@ -8,8 +8,8 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 
-# A client must use a granted poll time within this many seconds. Otherwise late clients could use
-# many past times at once, and together exceed the rate limit.
+# The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
+# late clients could use many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
 
 

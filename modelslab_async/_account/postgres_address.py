@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
-# Matches one or more hosts, each with an optional port. IPv6 addresses are in brackets.
+# The pattern of one or more hosts, each with an optional port. IPv6 addresses are in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
 )

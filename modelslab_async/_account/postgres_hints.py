@@ -4,9 +4,9 @@ from typing import Final
 
 from .hint_codec import MAX_AGE_S
 
-# `share_hints` locks the account, so that hints are committed in the order of their numbers.
-# Otherwise a client could read hint 8 before hint 7 is committed. It would then never read hint 7,
-# because it only asks for hints after the last one that it has read.
+# The SQL function that stores and reads hints. It locks the account, so that hints are committed in
+# the order of their numbers. Otherwise a client could read hint 8 before hint 7 is committed. It
+# would then never read hint 7, because it only asks for hints after the last one that it has read.
 _FUNCTION: Final = """
 CREATE FUNCTION SCHEMA.share_hints(me bigint, last_read bigint, bodies text[], max_count bigint)
 RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 'LOCK_TIMEOUT' AS $$

@@ -8,20 +8,20 @@ from .membership_protocol import MAX_LATENESS_S
 from .postgres_hints import HINT_FUNCTION
 
 VERSION: Final = 1
-# A client that has not reported for this many seconds counts as dead.
+# The number of seconds without a report after which a client counts as dead.
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# If the database server's clock steps back by more than this many seconds, all recorded times are
-# moved back too.
+# The largest step back of the database server's clock, in seconds, that changes nothing. After a
+# larger step, all recorded times are moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
 # These constants have the same values and meanings as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
-# The row of the table `account` is the lock of the account. Each exchange is one statement, and so
-# one transaction. So a client that stops or is cut off does not keep the account locked.
+# The tables of an account. The row of the table `account` is its lock. Each exchange is one
+# statement, and so one transaction. So a client that stops or is cut off does not keep the lock.
 _TABLES: Final = """
 CREATE TABLE SCHEMA.account (
     id integer PRIMARY KEY CHECK (id = 1),

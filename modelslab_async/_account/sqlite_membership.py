@@ -21,8 +21,8 @@ from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
 
 T = TypeVar("T")
 
-# A client that has not reported for this many seconds counts as dead. On Linux, a client also
-# counts as dead as soon as its process has ended.
+# The number of seconds without a report after which a client counts as dead. On Linux, a client
+# also counts as dead as soon as its process has ended.
 _LEASE_S: Final = 30.0
 LOCK_TIMEOUT_S: Final = 5.0
 

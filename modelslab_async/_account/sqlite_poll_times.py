@@ -5,10 +5,10 @@ from typing import Final
 
 from .membership_protocol import MAX_LATENESS_S
 
-# In one answer, a client gets at most the polls of this many seconds, divided by the number of
-# clients that ask. So the other clients soon get theirs.
+# The seconds of polls that are divided among the clients that ask. One answer grants a client at
+# most its share of these polls, so that the other clients soon get theirs.
 _MAX_SHARE_S: Final = 0.25
-# The rate is shared by the clients that asked for poll times within this many seconds.
+# The number of seconds for which a client that asked for poll times keeps a share of the rate.
 _MAX_ASK_GAP_S: Final = 1.0
 
 

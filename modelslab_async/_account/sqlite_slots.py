@@ -11,8 +11,8 @@ from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .membership_protocol import HeldTicket, KeyAllotment, SlotUse
 
-# A client that waits for a slot reports many times a second. After this many seconds without a
-# report it loses its turn, so that a stopped process does not block the others.
+# The number of seconds without a report after which a client that waits for a slot loses its turn.
+# Such a client reports many times a second, so only a stopped process loses its turn.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 

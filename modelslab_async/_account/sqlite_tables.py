@@ -11,7 +11,8 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 1
 
-# All times in these tables are on the machine's monotonic clock, which restarts at each boot.
+# The tables of an account. All times are on the machine's monotonic clock, which restarts at each
+# boot.
 _TABLES: Final = (
     """
     CREATE TABLE limits (
@@ -69,8 +70,8 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# The table `webhook_hints` was added later without a new version number, so an existing account may
-# lack it.
+# The table of webhook hints. It was added later without a new version number, so an existing
+# account may lack it.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,

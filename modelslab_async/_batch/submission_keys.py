@@ -12,7 +12,7 @@ from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
 
-# The digest leaves out these parameters, because they may differ between two runs of a program.
+# The parameters that the digest leaves out, because they may differ between two runs of a program.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
 _DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")

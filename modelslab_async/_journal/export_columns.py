@@ -20,8 +20,8 @@ _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps two types of values in one column to the type that holds both. With any other two types, the
-# column becomes a column of texts.
+# The type of a column for two types of its values. A column with any other two types becomes a
+# column of texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

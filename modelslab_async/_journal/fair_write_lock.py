@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 # Seconds between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# After a writer has held the lock for `_MAX_HOLD_S` in total, it leaves the lock free for
-# `_YIELD_S`.
+# Seconds for which a writer leaves the lock free, once it has held the lock for `_MAX_HOLD_S` in
+# total.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 

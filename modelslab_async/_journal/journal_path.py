@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 _MEMORY_PATH: Final = ":memory:"
-# Some builds of SQLite treat a path with this prefix as a URI with options.
+# The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
 

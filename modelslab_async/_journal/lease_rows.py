@@ -10,7 +10,8 @@ from .compact_ids import family_names, read_ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
-# SQLite uses the partial index `unfinished` only for queries that repeat its condition.
+# The condition of the partial index `unfinished`. SQLite uses this index only for queries that
+# repeat the condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 

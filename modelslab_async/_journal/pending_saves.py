@@ -15,7 +15,8 @@ from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# SQLite uses the partial index `unfinished_saves` only for queries that repeat its condition.
+# The condition of the partial index `unfinished_saves`. SQLite uses this index only for queries
+# that repeat the condition.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """

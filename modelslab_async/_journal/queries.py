@@ -39,7 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# A failure has its reason in the column `other_fields`, unless the reason is "failed".
+# The query that counts tickets that were not found. The column `other_fields` holds the reason of a
+# failure, unless the reason is "failed".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =

@@ -128,9 +128,10 @@ _VERSION_3: Migration = (
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
 
-# The first migration creates version 2. Version 1 had other names and was never released.
+# The version that the first migration creates. Version 1 had other names and was never released.
 _FIRST_VERSION: Final = 2
-# The first migration creates the tables in an empty file. Each later one leads to the next version.
+# The migrations. The first one creates the tables in an empty file. Each later one leads to the
+# next version.
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)
 
 

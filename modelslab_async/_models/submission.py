@@ -10,7 +10,8 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# JSON cannot hold a path. `to_dict` turns a path into a dictionary with the single key `$file`.
+# The single key of a dictionary that stands for a path. `to_dict` makes such dictionaries, because
+# JSON cannot hold a path.
 _PATH_MARK = "$file"
 
 
