@@ -1,4 +1,4 @@
-"""SQLiteMembership: one client as a member of a `SQLiteAccount`. The file decides."""
+"""SQLiteMembership: records one client's use in the file of an account, and returns its share."""
 
 import asyncio
 import secrets

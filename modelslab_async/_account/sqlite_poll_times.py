@@ -5,8 +5,8 @@ from typing import Final
 
 from .membership_protocol import MAX_LATENESS_S
 
-# The seconds of polls that are divided among the clients that ask. One answer grants a client at
-# most its share of these polls, so that the other clients soon get theirs.
+# The time in seconds whose polls are shared out among the clients that ask. One answer grants a
+# client at most its share, so that the other clients soon get theirs.
 _MAX_SHARE_S: Final = 0.25
 # The number of seconds for which a client that asked for poll times keeps a share of the rate.
 _MAX_ASK_GAP_S: Final = 1.0

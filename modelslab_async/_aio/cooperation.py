@@ -60,7 +60,8 @@ class Wakeup:
         if not self._is_set:
             future = self._future = asyncio.get_running_loop().create_future()
             if timeout is None:
-                # `asyncio.wait` takes ten times as long as to await the future itself.
+                # Await the future directly if there is no timeout: `asyncio.wait` takes ten times
+                # as long.
                 await future
             else:
                 await asyncio.wait((future,), timeout=timeout)

@@ -169,8 +169,8 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
-    # Read the families after the rows. In the other order, another process could add a row of a new
-    # family in between.
+    # Read the families after the rows, so that they include the family of every row. Another
+    # process may add a family at any time.
     names = family_names(db)
     return [
         UnsavedTicket(

@@ -21,7 +21,7 @@ def this_process() -> str | None:
 
 
 def has_died(identity: object) -> bool:
-    """Return whether a process has certainly died; always False for those of other machines."""
+    """Return whether a process has certainly died; False for any process of another machine."""
     if not isinstance(identity, str):
         return False  # No identity was recorded, or the journal is damaged.
     machine_id, _, process = identity.partition(" ")

@@ -172,10 +172,10 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return up to `limit` outcomes after a row. Also return the row to continue after, if any."""
+    """Return at most `limit` outcomes after a row, and the row for the next call, if any."""
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
-    # Read the families after the rows. In the other order, another process could add a row of a new
-    # family in between.
+    # Read the families after the rows, so that they include the family of every row. Another
+    # process may add a family at any time.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after

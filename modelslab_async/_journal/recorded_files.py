@@ -100,15 +100,15 @@ def files_between(
 def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
-    """Return up to `limit` files after a position. Also return the position to continue after."""
+    """Return at most `limit` files after a position, and the position for the next call, if any."""
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
         "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    # Read the families after the rows. In the other order, another process could add a row of a new
-    # family in between.
+    # Read the families after the rows, so that they include the family of every row. Another
+    # process may add a family at any time.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after

@@ -174,8 +174,8 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
-    # Read the families after the rows. In the other order, another process could add a row of a new
-    # family in between.
+    # Read the families after the rows, so that they include the family of every row. Another
+    # process may add a family at any time.
     names = family_names(db)
     return [
         PendingSubmit(

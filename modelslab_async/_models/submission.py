@@ -121,7 +121,7 @@ class Submission:
 
     def with_columns(self, columns: Mapping[str, Any]) -> Self:
         """
-        Return a copy of the submission whose columns are replaced by these.
+        Return a copy of the submission, with these columns in place of the old ones.
 
         Raises:
             ValueError: The columns are no mapping of names.
