@@ -88,11 +88,10 @@ if TYPE_CHECKING:
     from ._models.saved_file import SavedFile
     from ._models.serialization import from_dict, to_dict
     from ._models.submission import Submission
-    from ._models.ticket import Ticket, TicketLike
+    from ._models.ticket import Ticket, TicketLike, Tickets
     from ._models.unsent_errors import SubmitLimitReached, SubmitTimeout
     from ._models.version import __version__
     from ._parsing.reply import read_reply
-    from ._polling.stream_buffer import Tickets
     from ._registry.endpoint import Endpoint
     from ._registry.endpoints import ENDPOINTS
     from ._registry.families import FAMILIES
@@ -242,10 +241,9 @@ _NAMES_BY_MODULE = {
     "_models.serialization": "from_dict to_dict",
     "_models.submission": "Submission",
     "_models.unsent_errors": "SubmitLimitReached SubmitTimeout",
-    "_models.ticket": "Ticket TicketLike",
+    "_models.ticket": "Ticket TicketLike Tickets",
     "_models.version": "__version__",
     "_parsing.reply": "read_reply",
-    "_polling.stream_buffer": "Tickets",
     "_registry.endpoint": "Endpoint",
     "_registry.endpoints": "ENDPOINTS",
     "_registry.families": "FAMILIES",

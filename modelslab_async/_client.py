@@ -6,16 +6,17 @@ from typing import Any, Self, overload
 from ._engine.account_protocol import Account
 from ._engine.bulk_generation import BulkGeneration, RequestT
 from ._engine.engine import Engine, success_or_raise
+from ._engine.gathered_outcomes import gather_outcomes
+from ._engine.outcome_stream import stream_outcomes
 from ._engine.settings import DEFAULT_QUEUE, Settings
 from ._engine.single_generation import SingleGeneration
-from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
+from ._engine.ticket_updates import stream_updates
 from ._models.argument_checks import check_nonnegative_seconds
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unsubmitted
 from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
-from ._models.ticket import Ticket, TicketLike
-from ._polling.stream_buffer import Tickets
+from ._models.ticket import Ticket, TicketLike, Tickets
 from ._registry.endpoint import Endpoint
 from ._registry.family import Family
 from ._scheduling.pace import Pace

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from .._engine.engine import Engine
-from .._engine.streams import stream_outcomes
+from .._engine.outcome_stream import stream_outcomes
 from .._journal.lease_rows import Claim
 from .._models.journal_errors import JournalError
 from .._models.outcomes import Outcome

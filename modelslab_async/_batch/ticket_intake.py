@@ -8,8 +8,8 @@ from attrs import evolve
 
 from .._aio.iteration import chunks_of
 from .._engine.engine import Engine
+from .._models.argument_checks import check_not_text
 from .._models.ticket import NewTicket, NewTicketLike
-from .._polling.stream_buffer import check_not_text
 from ..journal import Journal
 
 NewTickets: TypeAlias = (

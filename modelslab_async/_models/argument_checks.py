@@ -71,6 +71,19 @@ def check_nonnegative_seconds(name: str, value: object, *, optional: bool = Fals
         raise ValueError(f"{name} is {expected}, got {value}")
 
 
+def check_not_text(tickets: object) -> None:
+    """
+    Refuse a text in place of an iterable of tickets, because each letter would be a ticket.
+
+    Raises:
+        ValueError: `tickets` is a text.
+    """
+    if isinstance(tickets, str):
+        raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
+            f"many tickets come in a list, such as [{tickets!r}], not as a text"
+        )
+
+
 def check_type(name: str, value: object, expected_type: type | UnionType, expected: str) -> None:
     """
     Check that an argument has the expected type.

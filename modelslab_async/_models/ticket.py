@@ -5,7 +5,7 @@ import operator
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Self, TypeAlias
 
 from attrs import field, frozen
@@ -182,6 +182,8 @@ class Ticket:
 
 TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
 """A ticket in any accepted form: a `Ticket`, its text, or a `(family, id)` pair."""
+Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
+"""Many tickets, each in any accepted form."""
 Columns: TypeAlias = Mapping[str, Any]
 """The other columns of a row of the caller's table, by their names. JSON can hold each value."""
 NewTicketLike: TypeAlias = TicketLike | tuple[TicketLike, Columns]

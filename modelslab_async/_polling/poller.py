@@ -35,8 +35,7 @@ from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
 from .internal_errors import log_unexpected, poller_error, ticket_error
 from .status_client import TicketStatusClient
-from .watcher_removal import WatcherRemoval
-from .watchers import Notifier, callers_of, timed_out
+from .watchers import Notifier, WatcherRemoval, callers_of, timed_out
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -1,5 +1,5 @@
 """
-Watchers, through which callers wait for a ticket, and the notifier that calls them.
+Watchers, through which callers wait for a ticket, their removal, and the notifier that calls them.
 
 They send nothing and own no request.
 """
@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 
-from attrs import Factory, define
+import anyio.abc
 
-from .._aio.cooperation import Wakeup
+from .._aio.cooperation import Yielder
 from .._aio.listeners import Listeners
 from .._models.errors import ModelsLabError, TransientError, WaitTimeout
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
@@ -98,44 +98,43 @@ class OutcomeWatcher:
         return result
 
 
-@define(eq=False)
-class UpdateWatcher:
-    """Waits for changes of one ticket. It keeps only the latest change that was not taken yet."""
+class WatcherRemoval:
+    """
+    Removes watchers from all their tickets without blocking the event loop.
 
-    _newest: Processing | None = None
-    _outcome: Outcome | None = None
-    _error: BaseException | None = None
-    _wakeup: Wakeup = Factory(Wakeup)
-    context: Context = Factory(copy_context)
+    Args:
+        unwatch: Removes a watcher from one ticket.
+    """
+
+    def __init__(self, unwatch: Callable[[Ticket, Watcher], object]) -> None:
+        self._unwatch = unwatch
+        self._pending: list[tuple[Sequence[Ticket], Watcher]] = []
+        self._leaving: list[Watcher] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._leaving)
 
     @property
-    def wants_updates(self) -> bool:
-        """True, because the caller wants every change, and not only the outcome."""
-        return True
+    def leaving(self) -> frozenset[Watcher]:
+        """The watchers that still have to be removed from some of their tickets."""
+        return frozenset(self._leaving)
 
-    def notify(self, update: Processing | Outcome) -> None:
-        """Store a change of the ticket, and wake the caller."""
-        if not isinstance(update, Processing):
-            self._outcome = update
-        else:
-            self._newest = update
-        self._wakeup.wake()
+    def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+        """Queue the removal of a watcher from its open tickets."""
+        self._pending.append((tickets, watcher))
+        self._leaving.append(watcher)
 
-    def fail(self, error: BaseException) -> None:
-        """End the wait with an exception."""
-        self._error = error
-        self._wakeup.wake()
+    def start(self, group: anyio.abc.TaskGroup) -> None:
+        """Start a task for each removal in the queue."""
+        while self._pending:
+            group.start_soon(self._drop_all, *self._pending.pop())
 
-    async def next_update(self, seen: Processing | None) -> Processing | Outcome:
-        """Wait for a reply that differs from the reply `seen`, or for the outcome."""
-        while True:
-            if self._error is not None:
-                raise self._error
-            if self._outcome is not None:
-                return self._outcome
-            if self._newest is not None and self._newest != seen:
-                return self._newest
-            await self._wakeup.wait()
+    async def _drop_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+        yielder = Yielder()
+        for ticket in tickets:
+            self._unwatch(ticket, watcher)
+            await yielder.maybe_yield()
+        self._leaving.remove(watcher)
 
 
 class Notifier:

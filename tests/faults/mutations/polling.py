@@ -29,7 +29,7 @@ MUTATIONS = [
     ),
     Mutation(
         "stream left early: its tickets stay open",
-        "_engine/streams.py",
+        "_engine/outcome_stream.py",
         "        poller.unwatch_all(buffer.open_tickets, buffer)\n",
         "",
         "test_cancelling.py test_loop.py",
@@ -77,7 +77,7 @@ MUTATIONS = [
     ),
     Mutation(
         "wall clock set: the timeout of a stream",
-        "_polling/stream_buffer.py",
+        "_engine/outcome_stream.py",
         "deadline = asyncio.get_running_loop().time() + self.timeout",
         "deadline = __import__('time').time() - 1.8e9 + self.timeout",
         WALL_CLOCK,

@@ -1,22 +1,26 @@
-"""StreamBuffer: the open tickets and unread outcomes of one stream. It sends nothing."""
+"""Yields the outcomes of many tickets, in the order in which the tickets end. It sends nothing."""
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextvars import Context, copy_context
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from attrs import Factory, define
 
 from .._aio.cooperation import Wakeup, Yielder
 from .._aio.iteration import read_source
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_not_text
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
-from .._models.ticket import Ticket, TicketLike
+from .._models.ticket import Ticket, TicketLike, Tickets
+from .engine import Engine
 
 _MAX_STALE_DEADLINES = 64
+# The maximum number of tickets that time out before a stream yields to other tasks.
+_TIMEOUTS_PER_YIELD = 64
 
 
 class _OpenTicket(NamedTuple):
@@ -35,8 +39,6 @@ class _OpenTicket(NamedTuple):
 # One object that most open tickets share, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
-
-Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 
 
 @define(eq=False)
@@ -222,6 +224,44 @@ class StreamBuffer:
         return self._deadlines[0][0] - asyncio.get_running_loop().time()
 
 
+async def stream_outcomes(
+    engine: Engine, tickets: Tickets, *, timeout: float | None, window: int
+) -> AsyncGenerator[Outcome, None]:
+    """Yield the outcomes of many tickets in the order in which the tickets end."""
+    engine.check_usable()
+    check_nonnegative_seconds("timeout", timeout, optional=True)
+    check_count("window", window)
+    check_not_text(tickets)
+    timeout, poller = engine.wait_limit(timeout), engine.poller
+    yielder = Yielder()
+    buffer = StreamBuffer(window=window, timeout=timeout, scope_of=engine.status_client.scope_of)
+    reader_task = asyncio.create_task(
+        fill_buffer(tickets, buffer, engine.watch), name="modelslab_async feed"
+    )
+    try:
+        while True:
+            # Try `take_ready` first. Many outcomes come at the same time, and taking one that is
+            # ready needs no coroutine.
+            outcome = buffer.take_ready() or await buffer.take()
+            if outcome is not None:
+                yield outcome
+                if yielder.is_due():
+                    await yielder.yield_now()
+                continue
+            overdue_tickets = buffer.overdue(asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD)
+            for ticket in overdue_tickets:
+                buffer.notify(poller.time_out(ticket, timeout))
+                poller.unwatch(ticket, buffer)
+            if not overdue_tickets and buffer.is_finished:
+                break
+        if buffer.source_error is not None:
+            raise buffer.source_error
+    finally:
+        reader_task.cancel()
+        poller.unwatch_all(buffer.open_tickets, buffer)
+        await asyncio.wait((reader_task,))
+
+
 async def fill_buffer(
     tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
 ) -> None:
@@ -238,16 +278,3 @@ async def fill_buffer(
             await yielder.yield_now()
 
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))
-
-
-def check_not_text(tickets: object) -> None:
-    """
-    Refuse a text in place of an iterable of tickets, because each letter would be a ticket.
-
-    Raises:
-        ValueError: `tickets` is a text.
-    """
-    if isinstance(tickets, str):
-        raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
-            f"many tickets come in a list, such as [{tickets!r}], not as a text"
-        )

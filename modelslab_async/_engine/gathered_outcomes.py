@@ -1,0 +1,38 @@
+"""Returns the outcomes of many tickets in the order of the tickets. It sends nothing."""
+
+from collections.abc import Iterable
+
+from .._aio.cooperation import Yielder
+from .._models.argument_checks import check_nonnegative_seconds, check_not_text
+from .._models.outcomes import Outcome
+from .._models.ticket import Ticket, TicketLike
+from .engine import Engine
+from .outcome_stream import stream_outcomes
+
+
+async def gather_outcomes(
+    engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
+) -> list[Outcome]:
+    """Return the outcomes of many tickets in the order in which the tickets were given."""
+    check_nonnegative_seconds("timeout", timeout, optional=True)
+    check_not_text(tickets)
+    yielder = Yielder()
+    wanted: list[Ticket] = []
+    for given in tickets:
+        wanted.append(ticket := Ticket.of(given))
+        engine.status_client.tier_and_host_of(ticket)
+        if yielder.is_due():
+            await yielder.yield_now()
+    # A ticket that is given twice is polled once, and its outcome is returned twice.
+    outcomes = {
+        outcome.ticket: outcome
+        async for outcome in stream_outcomes(
+            engine, wanted, timeout=timeout, window=len(wanted) + 1
+        )
+    }
+    ordered: list[Outcome] = []
+    for ticket in wanted:
+        ordered.append(outcomes[ticket])
+        if yielder.is_due():
+            await yielder.yield_now()
+    return ordered
