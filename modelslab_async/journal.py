@@ -278,11 +278,11 @@ class Journal:
         await self._store.write(submits.withdraw, track_id)
 
     async def find_submit(self, track_id: str) -> PendingSubmit | None:
-        """Return the submit with a track_id; None if it was never recorded, or withdrawn."""
+        """Return the submit with a track_id; None if no such submit is recorded."""
         return await self._store.read(submits.find, track_id)
 
     async def find_submit_by_key(self, key: str) -> PendingSubmit | None:
-        """Return the submit with a key; None if it was never recorded, or withdrawn."""
+        """Return the submit with a key; None if no such submit is recorded."""
         return await self._store.read(submits.find_by_key, key)
 
     async def uncertain(self) -> list[PendingSubmit]:

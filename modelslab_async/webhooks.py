@@ -110,7 +110,7 @@ class _Receiver:
         return 400 if hint is None else await self._apply(hint, family)
 
     def _family_in(self, path: str) -> str | None:
-        """Return the family in a path; "" if the path names no family, None if it is forged."""
+        """Return the family in a path; "" if there is none, None if the path is forged."""
         engine = self._client.engine
         before, _, token = path.rstrip("/").rpartition("/")
         named = before.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Webhook hints as JSON texts, the form in which an account stores them. It stores nothing."""
+"""Converts webhook hints to the JSON texts that an account stores, and back. It stores nothing."""
 
 import json
 from collections.abc import Iterable

@@ -20,7 +20,7 @@ _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The type of a column for two types of its values. A column with any other two types becomes a
+# The types of columns whose values have two types. With any other two types, a column becomes a
 # column of texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",

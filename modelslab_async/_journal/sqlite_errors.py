@@ -132,7 +132,7 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 
 def _file_type(path: Path) -> int:
-    """Return the type of a file; 0 if it is missing. `Path.exists` of Python 3.14 hides errors."""
+    """Return the type of a file; 0 if missing. On Python 3.14, `Path.exists` would hide errors."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -48,7 +48,7 @@ def connect(path: str, lock_timeout: float) -> sqlite3.Connection:
 
 
 def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    """Open a connection, and apply the settings for all connections to a journal."""
+    """Open a connection, and apply the settings that all connections to a journal share."""
     db = open_connection()
     try:
         db.execute("PRAGMA synchronous = FULL")

@@ -81,7 +81,7 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def with_ticket(self, ticket: Ticket) -> Self:
-        """Return a copy of this error for another ticket, so that each waiter gets its own."""
+        """Return a copy of this error for another ticket. So each waiter gets its own copy."""
         clone = copy(self)
         clone.ticket = ticket
         clone.__cause__ = self.__cause__

@@ -1,4 +1,4 @@
-"""Tier: which of an account's two keys a request needs."""
+"""Tier: whether a request needs the standard or the enterprise key of an account."""
 
 from typing import Literal, TypeAlias
 

@@ -98,7 +98,7 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use: that takes longer than the import of this whole folder, and many
+    # Import cattrs on first use. The import takes longer than that of this whole folder, and many
     # programs never need it.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415

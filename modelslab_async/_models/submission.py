@@ -95,7 +95,7 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Return the submission of a call, which has a submission or an endpoint and keywords.
+        Return the submission that a call passes, or make it from an endpoint and keywords.
 
         Raises:
             TypeError: A submission and keywords were given, or the endpoint is no text.
