@@ -1,5 +1,6 @@
 """
 Saves the outputs of finished generations as files.
 
-It polls a ticket only to get new links. It never sends the key to a link or overwrites a file.
+A download polls a ticket only to get new links. It never sends the API key to a link, and never
+overwrites a file.
 """

@@ -1,4 +1,4 @@
-"""Finds out from the headers of a response which bytes of a file it holds. It reads no body."""
+"""Tells from the headers of a response which bytes of a file its body holds. Reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _OK, _PARTIAL = 200, 206
-# At most 18 digits, which always fit a 64-bit integer. No file is larger.
+# A length has at most 18 digits. So it always fits a 64-bit integer, and no file is larger.
 _CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
@@ -14,12 +14,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASC
 @frozen
 class KeptBytes:
     """
-    The first bytes of a file, which are already on disk.
+    The first bytes of a file, which an interrupted download has left on disk.
 
     Args:
         size: The number of bytes on disk.
         validator: The ETag or Last-Modified of the response that sent these bytes.
-        total: The size of the whole file; None if no response announced it.
+        total: The size of the whole file. None if no response announced that size.
     """
 
     size: int
@@ -30,12 +30,13 @@ class KeptBytes:
 @frozen
 class BodyRange:
     """
-    The part of a file that a response body holds.
+    Which bytes of a file the body of a response holds.
 
     Args:
-        start: The offset of its first byte: 0 for the whole file, else the size of the kept bytes.
-        end: The offset after its last byte; None if the response does not announce it.
-        total: The size of the whole file; None if no response announced it.
+        start: The offset of the first byte. It is 0 for the whole file. Otherwise it is the number
+            of bytes that are already on disk.
+        end: The offset after the last byte. None if the response does not announce it.
+        total: The size of the whole file. None if no response announced that size.
     """
 
     start: int
@@ -47,21 +48,22 @@ def body_range(
     status_code: int, headers: Mapping[str, str], kept: KeptBytes | None
 ) -> BodyRange | None:
     """
-    Return the range of the file that a response body holds; None if the body cannot be used.
+    Return which bytes of the file the body holds, or None if the body is unusable.
 
-    The body of a 206 response can be used only if it starts where the kept bytes end, belongs to
-    the same version of the file, and has consistent lengths. If the body ends before the file, the
-    caller requests the rest. If the body cannot be used, the caller fetches the whole file again.
+    The body of a 206 response is usable only if it starts where the kept bytes end, belongs to the
+    same version of the file, and has consistent lengths. If the body ends before the file ends, the
+    caller requests the rest. If the body is unusable, the caller fetches the whole file again.
 
     Args:
         status_code: The status of the response.
         headers: The headers of the response, by lower-case name.
-        kept: The bytes that the request asked to continue; None if it asked for the whole file.
+        kept: The bytes on disk that the request wanted to continue. None if the request asked for
+            the whole file.
     """
     length = content_length(headers)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
     if status_code == _OK:
-        # Some servers answer a range request with status 200, but send only the range.
+        # Some servers answer a range request with status 200, but send only the requested range.
         is_whole = "content-range" not in headers or _is_whole(content_range, length)
         return BodyRange(0, length, length) if is_whole else None
     if status_code != _PARTIAL or kept is None or content_range is None:
@@ -72,8 +74,8 @@ def body_range(
         start == kept.size
         and start < end
         and length in (None, end - start)
-        # If the size of the whole file is unknown, the end of a short range looks like the end of
-        # the file.
+        # The size of the whole file must be known. Otherwise the end of a range that is too short
+        # would look like the end of the file.
         and total is not None
         and end <= total
         and kept.total in (None, total)
@@ -84,26 +86,26 @@ def body_range(
 
 
 def is_identity(headers: Mapping[str, str]) -> bool:
-    """Whether the body is uncompressed."""
+    """Whether the headers of a response say that its body is not compressed."""
     return headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the announced length of the body; None if none is announced or it is not a number."""
+    """Return the `Content-Length` of a response, or None if it is missing or not a number."""
     value = headers.get("content-length", "")
     return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
 
 
 def validator_of(headers: Mapping[str, str]) -> str:
-    """Return the validator of a response: a strong ETag, or else Last-Modified; "" if neither."""
+    """Return a response's strong ETag, or else its Last-Modified. Without either, return ""."""
     tag = headers.get("etag", "")
-    # A weak ETag may stay the same although the bytes change.
+    # A weak ETag is not enough, because it may stay the same although the bytes change.
     validator = tag if tag.startswith('"') else headers.get("last-modified", "")
     return validator if is_sendable(validator) else ""
 
 
 def is_sendable(validator: str) -> bool:
-    """Whether a validator can be sent in an `If-Range` header. httpx sends only ASCII headers."""
+    """Whether an ETag or date fits into an `If-Range` header. httpx sends only ASCII headers."""
     return validator.isascii() and validator.isprintable()
 
 

@@ -9,14 +9,14 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# The number of bytes that are enough to recognise the type of a file.
+# The number of first bytes that are enough to recognise the type of a file.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 
 
 @frozen
 class _FileType:
-    """One file type: its suffix, the media that it can hold, and a test of the first bytes."""
+    """A file type: its suffix, the media it can hold, and a check of a file's first bytes."""
 
     suffix: str
     media: tuple[Medium, ...]
@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """Match ISO media files: `ftyp` at byte 4, then one of the brands, or any if none is given."""
+    """Match ISO media files: `ftyp` at byte 4, then one of the brands. Without brands, any will do."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))
@@ -46,14 +46,14 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The possible second bytes of an MP3 frame, with the last bit set. They mean MPEG 1, 2 or 2.5, and
-# audio layer 2 or 3.
+# The possible second bytes of an MP3 frame. They mean MPEG 1, 2 or 2.5, and audio layer 2 or 3. The
+# last bit of each may also be 0.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 
 def _is_mp3_frame(head: bytes) -> bool:
-    # MPEG audio layer 1 is not recognised. It is not in use, and its frames begin like a UTF-16
-    # byte order mark.
+    # MPEG audio layer 1 is not recognised. It is out of use, and its frames start with the same
+    # bytes as a UTF-16 byte order mark.
     return head[:1] == b"\xff" and len(head) > 1 and head[1] | 1 in _MP3_FRAME_BYTES
 
 
@@ -108,19 +108,20 @@ _FILE_TYPES = (
     _FileType("obj", _MODEL_3D, _text_matching(rb"^(v|vn|vt|f|o|g|mtllib|usemtl) \S")),
 )
 _TEXT_SUFFIXES = ("txt", "json", "srt", "vtt", "csv", "md")
-# A binary STL file begins with 80 arbitrary bytes, so it is recognised by the suffix of its URL.
+# A binary STL file starts with 80 arbitrary bytes. Only the suffix of its URL can identify it.
 _BINARY_STL = "stl"
 _BINARY_STL_HEAD_BYTES = 84
 
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    Return the suffix for a file; None if the file is of none of these media.
+    Return the file suffix that fits the content, or None if the content is none of these media.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
-        media: The media that the family makes; empty to allow all known types.
-        url_suffix: The suffix in the URL. It matters only for binary STL and for texts.
+        media: The media that the family makes. Empty allows all known types.
+        url_suffix: The suffix in the URL. It decides only between types of text, and for binary
+            STL.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None
@@ -139,7 +140,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """Return the suffix for a known signature; None if the file is of none of these media."""
+    """Return the suffix of the binary type that the first bytes show, if it fits these media."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix
@@ -147,11 +148,11 @@ def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether these bytes are the beginning of a UTF-8 text."""
+    """Whether a file that begins with these bytes can be a UTF-8 text."""
     if b"\0" in head:
         return False
     try:
-        # An incremental decoder accepts an incomplete character at the end.
+        # The bytes may end within a character. An incremental decoder accepts that.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -25,8 +25,8 @@ def as_download_error() -> Generator[None, None, None]:
     """
     Turn any exception of the `with` block into a `DownloadError`, so that only one output fails.
 
-    The message names only the type of an unexpected exception, because the text of the exception
-    may quote a signed link.
+    For an unexpected exception, the message contains its type but not its text. The text may quote
+    a signed link.
 
     Raises:
         DownloadError: The `with` block raised an exception.
@@ -40,8 +40,8 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # The caller's transport or client raised the `CancelledError`, although this task was not
-        # cancelled.
+        # This task was not cancelled. The transport or client that the user passed in has raised
+        # the `CancelledError` itself.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -50,7 +50,7 @@ def as_download_error() -> Generator[None, None, None]:
 
 
 def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
-    """Return a `FileNotWritten` with advice for an error of the file system."""
+    """Turn an error of the file system into a `FileNotWritten`, with advice for the user."""
     advice = _ADVICE_BY_ERRNO.get(fault.errno or 0, "choose another folder")
     return FileNotWritten(
         f"the file cannot be written: {fault.strerror or fault}; {advice}, then save again",

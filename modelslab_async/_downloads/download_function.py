@@ -1,4 +1,4 @@
-"""The public function `download`: saves the outputs of one generation, once. Never submits."""
+"""The public function `download`: saves the outputs of one generation. Never submits."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ async def download(
     http: HTTPClient | None = None,
 ) -> tuple[SavedFile, ...]:
     """
-    Save all outputs of one generation. For several, use `Downloads`, which reuses connections.
+    Save the outputs of one generation. For several, use `Downloads`, which reuses connections.
 
     Args:
         success: The reply with the outputs.

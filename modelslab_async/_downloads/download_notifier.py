@@ -20,15 +20,15 @@ OnEvent: TypeAlias = Callable[[Event], object]
 @define(eq=False)
 class DownloadNotifier:
     """
-    Makes the events of one output.
+    Makes the events about the download of one output, and passes them to a listener.
 
     Args:
-        on_event: Called with each event; None for no listener.
-        ticket: The ticket of the output.
+        on_event: Called with each event. None means no listener.
+        ticket: The ticket of the generation.
         n: The number of the output.
 
     Attributes:
-        received: The number of bytes that came so far.
+        received: How many bytes have arrived so far.
     """
 
     _on_event: OnEvent | None
@@ -38,7 +38,7 @@ class DownloadNotifier:
     _started: float = Factory(lambda: asyncio.get_running_loop().time())
 
     def begun(self, url: str, body: BodyRange) -> None:
-        """Report that a transfer starts, or resumes after the bytes of a part."""
+        """Report that a transfer starts, or that it resumes after the bytes already on disk."""
         if body.start:
             self._tell(
                 DownloadResumed(
@@ -49,7 +49,7 @@ class DownloadNotifier:
             self._tell(DownloadStarted(ticket=self.ticket, n=self.n, url=url, size=body.total))
 
     def saved(self, file: SavedFile) -> None:
-        """Report that the output is a file."""
+        """Report that the output is saved as a file."""
         self._tell(Downloaded(file=file, received=self.received, elapsed=self._elapsed))
 
     def failed(self, error: DownloadError) -> None:

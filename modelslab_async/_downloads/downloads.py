@@ -1,4 +1,4 @@
-"""The public class `Downloads`: saves outputs in one folder. It never submits a generation."""
+"""The public class `Downloads`: saves outputs of generations in a folder. It never submits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
@@ -42,8 +42,8 @@ HTTPClient: TypeAlias = (
 )
 
 DEFAULT_MAX_BYTES = 4 << 30
-# For each transfer that may run, this many generations may be in progress. With only one, a
-# transfer would have to wait until the next generation is ready.
+# How many generations may be in progress for each of the `concurrency` transfers. With one each,
+# the next transfer would have to wait until the next generation is ready.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -109,8 +109,8 @@ class Downloads:
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # Imported late, because importing httpcore takes half as long as importing this
-            # package.
+            # This import loads httpcore, which takes half as long to import as this package. So it
+            # runs only when it is needed.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
@@ -145,7 +145,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all idle connections. A connection in use is closed after its transfer."""
+        """Close the idle connections now, and each other connection after its transfer."""
         self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
@@ -169,16 +169,16 @@ class Downloads:
         self, success: Success, *, max_bytes: int = DEFAULT_LOADED_BYTES
     ) -> tuple[LoadedFile, ...]:
         """
-        Return the bytes of all outputs of a generation. Nothing is written to a disk.
+        Return the bytes of all outputs of a generation. Write nothing to a disk.
 
-        Links are followed and bytes are checked as by `save`.
+        `load` follows links and checks bytes as `save` does.
 
         Args:
             success: The reply with the outputs.
             max_bytes: The maximum number of bytes of all outputs together.
 
         Raises:
-            FileTooLarge: There are more bytes.
+            FileTooLarge: The outputs have more bytes than `max_bytes`.
             DownloadError: An output could not be loaded.
             ClientClosed: `aclose` was called.
         """
@@ -206,7 +206,8 @@ class Downloads:
         Save the outputs of many generations as they end, for example of `client.stream(...)`.
 
         Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged. If the
-        caller leaves the loop early, running transfers are cancelled and their parts are kept.
+        caller leaves the loop early, running transfers are cancelled. The bytes that they received
+        are kept, and a later download resumes there.
 
         Raises:
             ClientClosed: `aclose` was called.
@@ -231,8 +232,8 @@ class Downloads:
         Args:
             success: The reply with the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, to record it before its part is deleted. Only
-                exceptions of `on_saved` are raised here, in an `ExceptionGroup`.
+            on_saved: Awaited with each new file, to record the file before its `.part` file is
+                deleted. Only exceptions of `on_saved` are raised here, in an `ExceptionGroup`.
         """
         outputs = range(len(success.output))
         earlier = {n: self._known.get((success.ticket, n)) for n in outputs}
@@ -249,7 +250,7 @@ class Downloads:
 
     def set_telemetry(self, telemetry: Telemetry) -> None:
         """
-        Make spans and metrics from now on. Use `modelslab_async.otel.instrument`.
+        Make spans and metrics from now on. `modelslab_async.otel.instrument` calls this method.
 
         Raises:
             ValueError: These downloads have telemetry already.
@@ -261,7 +262,7 @@ class Downloads:
 
     def check_open(self) -> None:
         """
-        Raise an error if nothing can be saved.
+        Raise an error if these downloads cannot save files.
 
         Raises:
             ClientClosed: `aclose` was called.
@@ -280,12 +281,12 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """The maximum number of generations in progress or with results not yet read."""
+        """How many generations may be in progress, or have an unread result, at most."""
         return self._window
 
     @property
     def folder(self) -> Path:
-        """The folder in which files are saved. See `check_open`."""
+        """The folder in which files are saved. `check_open` tells whether there is one."""
         return self._folder or Path()
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:

@@ -1,11 +1,12 @@
-"""Recognises HTML, JSON and XML errors that came in place of a file. It fetches nothing."""
+"""Recognises HTML, JSON and XML errors that a server sent in place of a file. Fetches nothing."""
 
 import codecs
 import json
 import re
 from typing import Any
 
-# HTML elements that a page may begin with, except for those that a plain text may begin with too.
+# A text that starts with one of these HTML elements is a web page. Elements with which a plain text
+# might start too are left out.
 # https://html.spec.whatwg.org/multipage/indices.html#elements-3
 _HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
@@ -23,7 +24,7 @@ _HTML = re.compile(
     + rb")(?=[\s/>]|$))",
     re.IGNORECASE | re.DOTALL,
 )
-# XML that does not begin with an SVG element is an error, because families make no other XML.
+# XML is an error message unless it starts with an SVG element, because no family makes other XML.
 _XML = re.compile(_PREAMBLE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
 _STORAGE_ERROR = re.compile(_PREAMBLE + rb"<error\b", re.IGNORECASE | re.DOTALL)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -36,7 +37,7 @@ _OTHER_FIELDS = (
 
 
 def is_web_page(head: bytes) -> bool:
-    """Whether these are the first bytes of an HTML page or XML error in any Unicode encoding."""
+    """Whether these first bytes belong to an HTML page or an XML error, in any Unicode encoding."""
     text = _to_utf8(head)
     if _HTML.match(text) or _STORAGE_ERROR.match(text):
         return True
@@ -44,7 +45,7 @@ def is_web_page(head: bytes) -> bool:
 
 
 def is_html_type(content_type: str) -> bool:
-    """Whether a content type means HTML."""
+    """Whether a `Content-Type` header means HTML."""
     return content_type.partition(";")[0].strip().lower() in _HTML_TYPES
 
 
@@ -66,7 +67,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """Convert a text to UTF-8 if its first bytes show another Unicode encoding."""
+    """Convert a text to UTF-8 if its first bytes show that it has another Unicode encoding."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
@@ -75,7 +76,7 @@ def _to_utf8(head: bytes) -> bytes:
 
 _ENCODING_PREFIXES = (
     (codecs.BOM_UTF8, "utf-8"),
-    # UTF-32 comes first, because its byte order mark begins with that of UTF-16.
+    # UTF-32 is checked before UTF-16, because its byte order mark starts like that of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def has_checksum(path: Path, size: int, sha256: str) -> bool:
     """
-    Whether a path is a regular file with this size and SHA-256.
+    Whether there is a regular file with this size and SHA-256 at a path.
 
     Raises:
         OSError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Locks files, so that only one process at a time writes a file. No lock outlives its process."""
+"""Locks files, so that only one process writes a file at a time. A lock ends with its process."""
 
 import errno
 import os
@@ -7,9 +7,11 @@ import sys
 from io import FileIO
 from pathlib import Path
 
-# Windows locks this byte. It is beyond the end of any file, because locked bytes cannot be read.
+# On Windows, the lock covers the byte at this offset. It is beyond the end of any file, because
+# other processes cannot read a locked byte.
 _LOCK_OFFSET = 1 << 60
-# Do not follow a symbolic link or wait for a FIFO, which another program may have put there.
+# Another program may have put a symbolic link or a FIFO at the path. With these flags, opening
+# neither follows the link nor waits for the FIFO.
 _OPEN_FLAGS = (
     os.O_RDWR
     | getattr(os, "O_NOFOLLOW", 0)
@@ -43,16 +45,17 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks. There, the user must run only one process.
+            # Some network file systems have no locks. On these, the file counts as locked, and the
+            # user must not run two processes.
             return True
         return True
 
 
 def open_regular(path: Path, *, create: bool = True) -> FileIO:
     """
-    Open a regular file for reading and writing without a buffer.
+    Open a regular file for reading and writing, without a buffer.
 
-    If the disk is full, a buffer would hide how many bytes were written.
+    With a buffer, the caller could not tell how many bytes were written when the disk fills up.
 
     Raises:
         OSError: The file cannot be opened, or is a link, a FIFO, a device or a folder.
@@ -78,7 +81,8 @@ def open_locked(path: Path) -> FileIO | None:
             return None
         if _is_same_file(path, os.fstat(file.fileno())):
             return file
-        # The process that held the lock moved or removed the file, so open the path again.
+        # The process that held the lock before has moved or removed the file. So another file, or
+        # none, is at the path now, and the path is opened again.
         file.close()
 
 

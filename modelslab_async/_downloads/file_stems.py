@@ -1,4 +1,4 @@
-"""Makes file names that are safe on every system from tickets. It uses no name from a server."""
+"""Turns tickets into file names that are safe on every system. Uses no file name of a server."""
 
 import re
 import unicodedata
@@ -6,9 +6,10 @@ from hashlib import sha256
 
 from .._models.ticket import Ticket
 
-# Lower case only, because `A` and `a` are the same file name on Windows and macOS.
+# A safe id has only lower-case letters, because `A` and `a` are the same file name on Windows and
+# macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A family has no dash, so that the first dash of a stem marks its end.
+# A safe family has no dash. So the first dash in a file name marks the end of the family.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
@@ -21,16 +22,16 @@ def stem_of(ticket: Ticket, n: int) -> str:
     """
     Return the file name of an output without its suffix: `family-id-n`.
 
-    Two outputs never have the same stem. A family or id that is not safe on every system (capitals,
-    spaces, slashes, other scripts, too long) becomes `<plain characters>_<checksum>`. So does a
-    family or id that already ends like a checksum.
+    Two outputs never have the same stem. Some families and ids are not safe on every system. They
+    are too long, or have capitals, spaces, slashes or letters of other scripts. Such a name becomes
+    `<plain characters>_<checksum>`. So does a name that already looks like that.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """Return the stem for number 1, `stem.2` for number 2 and so on, to try until one is free."""
+    """Return `stem`, `stem.2`, `stem.3` and so on. Callers try the numbers until a name is free."""
     return stem if number == 1 else f"{stem}.{number}"
 
 

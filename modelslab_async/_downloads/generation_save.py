@@ -1,4 +1,4 @@
-"""GenerationSave: saves all outputs of one generation at once. It raises no download error."""
+"""GenerationSave: saves all outputs of a generation concurrently. Never raises a download error."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -20,16 +20,16 @@ from .verify_saved_files import is_unchanged
 @frozen(kw_only=True)
 class GenerationSave:
     """
-    One generation whose outputs are saved.
+    Saves the outputs of one generation.
 
     Args:
         success: The reply with the outputs.
         saver: Saves one output.
         media: The media that the family makes.
-        renewal: Polls for new links; None if links cannot be renewed.
-        known: Files that earlier runs saved, by the number of the output.
-        on_saved: Awaited with each new file, to record it before its part is deleted.
-        telemetry: Makes a span of each output; None for no spans.
+        renewal: Polls for new links. None if links cannot be renewed.
+        known: The files that earlier runs saved, by the number of the output.
+        on_saved: Awaited with each new file, to record the file before its part is deleted.
+        telemetry: Makes a span for each output. None for no spans.
     """
 
     success: Success

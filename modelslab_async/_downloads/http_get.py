@@ -1,4 +1,4 @@
-"""Opens links and follows redirects, after a check of each URL. It never sends the API key."""
+"""Opens links and follows redirects, but checks each URL first. It never sends the API key."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -22,23 +22,23 @@ Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _PORTS = range(1, 1 << 16)
-# The greatest length of a host name (RFC 1035, section 2.3.4).
+# The maximum length of a host name (RFC 1035, section 2.3.4).
 _MAX_HOST_CHARS = 253
 
 
 class LinkOpener:
     """
-    Opens links.
+    Opens the links to outputs.
 
     Args:
-        send: Sends one request, and returns the response before its body is read. It follows no
-            redirect.
-        timeout: The maximum number of seconds to wait for a response or for the next bytes of a
+        send: Sends one request, and returns the response before the body is read. Must not follow
+            redirects.
+        timeout: The maximum number of seconds to wait for a response, or for the next bytes of a
             body.
-        allow_private: Whether plain http and private addresses are allowed.
+        allow_private: Whether links may use plain http and private addresses.
 
     Attributes:
-        on_exchange: Called with the record of each request; None for no observer.
+        on_exchange: Called with a record of each request and its response. None for no observer.
     """
 
     def __init__(self, send: Send, *, timeout: float, allow_private: bool) -> None:
@@ -52,7 +52,7 @@ class LinkOpener:
         self, link: str, headers: Mapping[str, str]
     ) -> AsyncGenerator[httpx.Response, None]:
         """
-        Open a link. The response is closed at the end of the `with` block.
+        Open a link, and close the response at the end of the `with` block.
 
         Raises:
             LinkRefused: The link or a redirect leads to a URL that must not be opened.
@@ -76,7 +76,7 @@ class LinkOpener:
 
     async def chunk(self, chunks: AsyncGenerator[bytes, None], link: str) -> bytes | None:
         """
-        Return the next chunk of a body; None at the end of the body.
+        Return the next chunk of a body, or None at its end.
 
         Raises:
             TransferFailed: The connection broke, or no bytes came within the timeout.
@@ -115,7 +115,8 @@ class LinkOpener:
             case _ if is_httpx_error(fault):
                 error = translate_error(fault)
             case _:
-                # A caller's transport or hook may raise any error, whose text may quote the link.
+                # A transport or hook of the user may raise any error. The message leaves out the
+                # text of the error, which may quote the link.
                 error = TransferFailed(f"the transport raised {type(fault).__name__}")
         is_final = isinstance(error, (UntrustedServer, RequestBlocked))
         kind = LinkRefused if is_final else TransferFailed
@@ -145,14 +146,15 @@ class LinkOpener:
 
 
 def without_query(link: str) -> str:
-    """Return a link without query and fragment, because the query may hold a signature."""
+    """Return a link without query and fragment. The query may contain a secret signature."""
     return link.partition("#")[0].partition("?")[0]
 
 
 def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
     with suppress(httpx.InvalidURL, ValueError):
         url = (base.join(link) if base else httpx.URL(link)).copy_with(fragment=None)
-        # httpx decodes the host when `url.host` is read, and raises for https://xn--a.
+        # httpx decodes the host only when `url.host` is read. It then raises for invalid hosts such
+        # as `xn--a`.
         if len(url.host) <= _MAX_HOST_CHARS and (url.port is None or url.port in _PORTS):
             return url
     what = "the link is no URL" if base is None else "the link redirects to what is no URL"
@@ -189,7 +191,7 @@ def send_through(http: object) -> Send:
 
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
-    """Return a function that converts httpx requests to those of another package and sends them."""
+    """Return a function that sends an httpx request as a request of another package."""
 
     async def send_copy(request: httpx.Request) -> httpx.Response:
         copied = library.module.Request(

@@ -1,4 +1,4 @@
-"""Decodes outputs that hold the file itself, as base64, a data URI or text. It does no I/O."""
+"""Decodes outputs that are not links but files in base64, data URIs or texts. It does no I/O."""
 
 import binascii
 import re
@@ -12,8 +12,8 @@ from .content_sniffing import SNIFF_BYTES, binary_suffix_of, suffix_of
 
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URI = re.compile(rb"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
-# A data URI without base64 is percent-encoded. The pattern is strict, so that it matches no usual
-# text.
+# A data URI without base64 is percent-encoded. The pattern is strict, so that no ordinary text
+# matches it.
 _PLAIN_URI = re.compile(rb"\s*data:([\w.+-]+/[\w.+-]+)?(;[\w.+-]+(=[^;,\s]*)?)*,", re.IGNORECASE)
 _BLANKS = b" \t\r\n"
 _BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -29,7 +29,7 @@ def is_link(output: str) -> bool:
 
 @frozen
 class EncodedContent:
-    """Encoded content in a text: the offset where the content starts, and how to decode it."""
+    """Where encoded content starts in a text, and how to decode the content."""
 
     start: int
     decode: Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -37,13 +37,13 @@ class EncodedContent:
 
 def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | None:
     """
-    Find content in base64 or in a data URI. Return None if there is none.
+    Find a file in base64 or in a data URI. Return None if the text has no such file.
 
-    Almost any word is valid base64. So base64 without a data URI must decode to a known binary
+    Almost any word is valid base64. So base64 outside of a data URI must decode to a known binary
     type. A data URI may decode to any type that the family makes.
 
     Args:
-        head: The first `SNIFF_BYTES` bytes, or the whole text if it is shorter.
+        head: The first `SNIFF_BYTES` bytes of the text, or the whole text if it is shorter.
         media: The media that the family makes.
     """
     data_uri = _DATA_URI.match(head)
@@ -62,11 +62,11 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
 
 
 def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decode percent-encoded chunks."""
+    """Decode a percent-encoded text that comes in chunks."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        # An escape at the end of a chunk may be incomplete. The next chunk completes it.
+        # An escape such as `%20` may be split between two chunks. Its start waits for the next one.
         escape_at = text.rfind(b"%", -_ESCAPE_CHARS + 1)
         complete = len(text) if escape_at < 0 else escape_at
         rest = text[complete:]
@@ -76,10 +76,10 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Decode base64 chunks.
+    Decode a base64 text that comes in chunks.
 
     Raises:
-        ValueError: A chunk is not base64.
+        ValueError: The text is not valid base64.
     """
     rest = b""
     for chunk in chunks:
@@ -94,7 +94,7 @@ def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
-    """Return the content of an output that is no link; None if the family makes no such media."""
+    """Return the file that an output itself holds, or None if its family makes no such media."""
     text = output.encode("utf-8", "replace")
     encoded = find_encoded(text[:SNIFF_BYTES], media)
     if encoded is not None:

@@ -1,4 +1,4 @@
-"""LinkRenewal: polls a ticket for new links. It never polls more than once for a generation."""
+"""LinkRenewal: polls a ticket for new links. Never polls twice for a generation."""
 
 import asyncio
 from typing import Protocol
@@ -19,11 +19,11 @@ class SupportsFetch(Protocol):
 
 class LinkRenewal:
     """
-    Polls a ticket once for new links, for all outputs of its generation.
+    Gets new links for all outputs of a generation, with a single poll of its ticket.
 
     Args:
         client: Polls the ticket.
-        ticket: The ticket.
+        ticket: The ticket of the generation.
     """
 
     def __init__(self, client: SupportsFetch, ticket: Ticket) -> None:
@@ -34,10 +34,10 @@ class LinkRenewal:
 
     async def success(self) -> Success:
         """
-        Return the reply with the current links. Only the first call polls.
+        Return a reply with new links. The first call polls, and later calls return its result.
 
         Raises:
-            ModelsLabError: The service gave no new links.
+            ModelsLabError: The poll gave no new links.
         """
         async with self._lock:
             if self._result is None:
@@ -58,6 +58,6 @@ class LinkRenewal:
         except ModelsLabError as fault:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
-            # Do not chain the exception, because an exception of the caller's client may quote the
-            # key.
+            # The error is not chained to this exception, whose text may quote the API key. It comes
+            # from a client that the user passed in.
             return LinkGone(f"the poll raised {type(fault).__name__}")

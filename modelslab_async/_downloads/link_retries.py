@@ -1,4 +1,4 @@
-"""LinkRetries: decides whether and when to try the links of an output again. It sends nothing."""
+"""LinkRetries: decides whether and when to retry the links of an output. It sends nothing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,11 +9,11 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# The maximum number of interrupted rounds for one output. Without this limit, a server that sends a
-# few bytes per response would be asked for hours.
+# How many rounds of attempts for one output may be interrupted. Without this limit, a server that
+# sends only a few bytes in each response would be asked again for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
-# After these statuses the link is renewed at once, because it has expired. After a 404, the file
-# may still appear under the same link.
+# These statuses mean that a link has expired, so it is renewed at once. A 404 is different: the
+# file may still appear under the same link.
 _EXPIRED_STATUSES = (403, 410)
 
 
@@ -22,8 +22,8 @@ class LinkRetries:
     Counts the rounds of attempts for one output. A round tries each link of the output once.
 
     Args:
-        deadline: The time of the event loop after which dead links are not tried again.
-        size: The number of bytes that the part has before the first round.
+        deadline: When to stop retrying dead links, on the event loop's clock.
+        size: How many bytes of the output are on disk before the first round.
     """
 
     def __init__(self, deadline: float, size: int) -> None:
@@ -34,11 +34,11 @@ class LinkRetries:
         self._delays = _delays()
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:
-        """Whether to poll the ticket for a new link to replace a dead link."""
+        """Whether to poll the ticket for a new link, now that a link is dead."""
         return now >= self._deadline or gone.status_code in _EXPIRED_STATUSES
 
     def allows_another(self, faults: Sequence[DownloadError], size: int, now: float) -> bool:
-        """Count a failed round. Return whether another round is allowed."""
+        """Count a failed round, and return whether another round may follow."""
         is_interrupted = any(isinstance(fault, TransferFailed) for fault in faults)
         if size > self._largest_size:
             self._largest_size, self._rounds_without_progress = size, 0
@@ -58,7 +58,7 @@ class LinkRetries:
 
 
 def first_dead_link(faults: Sequence[DownloadError]) -> LinkGone | ErrorPage | None:
-    """Return the first error that means that a link is dead, if any."""
+    """Return the first of these errors that means that a link is dead, or None."""
     return next((fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None)
 
 
@@ -69,7 +69,7 @@ def _delays() -> Iterator[float]:
 
 
 def links_of(success: Success, n: int) -> tuple[str, ...]:
-    """Return the link of an output, and its mirror if the reply has a mirror of each output."""
+    """Return the link of an output, and also its mirror if the reply names one for each output."""
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])

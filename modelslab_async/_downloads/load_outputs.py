@@ -1,4 +1,4 @@
-"""load_outputs: fetches the outputs of one generation into memory. It writes nothing to a disk."""
+"""Fetches the outputs of a generation into memory. It writes nothing to a disk."""
 
 from collections.abc import Collection
 
@@ -14,8 +14,9 @@ from .memory_part import MemoryFolder
 from .save_output import OutputSaver
 from .transfer import Transfer
 
-# The maximum number of bytes of all outputs of a generation, unless the caller allows another
-# number. It is enough for pictures and short films, and more than chat services take in a message.
+# How many bytes all outputs of a generation may have together, unless the caller sets another
+# limit. That is enough for pictures and short films, and more than chat services accept in a
+# message.
 DEFAULT_LOADED_BYTES = 32 << 20
 
 
@@ -29,14 +30,14 @@ async def load_outputs(
     max_bytes: int,
 ) -> tuple[LoadedFile, ...]:
     """
-    Load all outputs, one after another, so that together they have at most `max_bytes`.
+    Load all outputs one after another. Stop if they exceed `max_bytes` together.
 
     Args:
-        saver: Saves files. Its settings apply, except for the folder and the size.
+        saver: The saver whose settings apply, except for its folder and its maximum size.
         opener: Opens links.
         success: The reply with the outputs.
         media: The media that the family makes.
-        renewal: Polls for new links; None if links cannot be renewed.
+        renewal: Polls for new links. None if links cannot be renewed.
         max_bytes: The maximum number of bytes of all outputs together.
 
     Raises:

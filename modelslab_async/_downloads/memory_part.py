@@ -1,4 +1,4 @@
-"""MemoryPart and MemoryFolder: an output and its folder in memory. They write nothing to a disk."""
+"""Keeps the bytes of outputs in memory, in place of files. Writes nothing to a disk."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from .part_metadata import PartMetadata
 @define(eq=False)
 class MemoryPart:
     """
-    The bytes of one output received so far. It has the members of `PartFile`.
+    The bytes of one output received so far, in memory. The class has the members of `PartFile`.
 
     Args:
-        folder: Gets the bytes when they are complete.
+        folder: The folder in memory that gets the bytes once they are complete.
         stem: The file name without its suffix.
     """
 
@@ -71,14 +71,14 @@ class MemoryPart:
 @define(eq=False)
 class MemoryFolder:
     """
-    The complete files of one generation.
+    A folder in memory with the complete files of one generation.
 
     Attributes:
-        files: The bytes of each file, by its name.
+        files: The bytes of each file, by the name of the file.
     """
 
     files: dict[Path, bytes] = Factory(dict)
 
     def open(self, stem: str) -> MemoryPart:
-        """Return an empty part."""
+        """Return a part without bytes, for a file with this stem."""
         return MemoryPart(self, stem)

@@ -1,4 +1,4 @@
-"""Refuses items that are not outcomes, with advice on what to pass instead. It saves nothing."""
+"""Checks that items are outcomes. If not, the error says what to pass instead. Saves nothing."""
 
 from .._models.outcomes import Outcome, Unresolved, Unsubmitted
 from .._models.replies import Failed, Success
@@ -9,7 +9,7 @@ def check_outcome(item: Outcome | Unsubmitted) -> None:
     Raise an error if an item is not an outcome.
 
     Raises:
-        TypeError: The item is something else.
+        TypeError: The item is not an outcome.
     """
     given: object = item
     if isinstance(given, (Success, Failed, Unresolved, Unsubmitted)):

@@ -1,4 +1,4 @@
-"""PartFile: a file under a `.part` name until it is complete. It sends nothing. Blocking I/O."""
+"""PartFile: the `.part` file of an output that is not complete. Sends nothing. Blocking I/O."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 1 << 20
 
 @frozen
 class PublishedFile:
-    """A complete file under its final name."""
+    """A complete file that has its final name."""
 
     path: Path
     url: str
@@ -32,18 +32,18 @@ class PublishedFile:
 
 class PartFile:
     """
-    The bytes received so far, in `<stem>.part`, with their metadata in `<stem>.part.json`.
+    The bytes of an output received so far, in `<stem>.part`. Metadata are in `<stem>.part.json`.
 
-    A lock lets only one process at a time write a part. A second process uses `<stem>.2.part`.
+    A lock lets only one process write a part at a time. A second process uses `<stem>.2.part`.
 
-    `publish` adds the final name as a hard link, and the part stays until `delete`. If the process
-    dies before the caller records the file, the next run finds the complete part.
+    `publish` gives the file its final name by a hard link. The part stays until `delete`. If the
+    process dies before the caller records the file, the next run finds the complete part.
 
     Attributes:
         size: The number of bytes in the part.
-        metadata: The version of the file that the bytes belong to; None if a later response cannot
-            continue them.
-        published: A file that an earlier run published and did not record; else None. It is set
+        metadata: The version of the file that the bytes belong to. None if a download cannot resume
+            after these bytes.
+        published: A file that an earlier run published but did not record, or None. There is one
             only if that run moved the part, because the file system has no hard links.
     """
 
@@ -65,8 +65,8 @@ class PartFile:
         self._file = file
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # If the part has other hard links, such as the published file, the part must not be
-        # written, because a write would change the published file too.
+        # The part may have other hard links, such as the published file. Then it must not be
+        # written, because that would change the published file too.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
@@ -91,21 +91,21 @@ class PartFile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the size of the whole file is known and the part has all its bytes."""
+        """Whether the part has all bytes of the file. False while the file's size is unknown."""
         return self.size > 0 and self.metadata is not None and self.metadata.size == self.size
 
     @property
     def is_length_known(self) -> bool:
-        """Whether a response announced the size of the whole file, or the data is inline."""
+        """Whether a response announced the file's size. Also true for a file inside a reply."""
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)
 
     def restart(self, metadata: PartMetadata | None) -> None:
-        """Remove all bytes, and begin with the version that the metadata describe."""
+        """Remove all bytes, and begin again with the version that the metadata describe."""
         if self._has_other_links:
             self._start_new_part()
-        # Remove the metadata before the bytes, so that metadata never describe bytes of another
-        # version.
+        # The metadata are removed before the bytes. So the metadata on disk never describe bytes of
+        # another version.
         self._metadata_path.unlink(missing_ok=True)
         self._file.truncate(0)
         self._file.seek(0)
@@ -119,7 +119,7 @@ class PartFile:
             self._set_metadata(evolve(self.metadata, size=size))
 
     def append(self, data: bytes) -> None:
-        """Write the next bytes. If the disk fills up, `size` counts the bytes that were written."""
+        """Write the next bytes. If the disk fills up, `size` still counts the bytes written."""
         self._file.seek(self.size)
         remaining = memoryview(data)
         while remaining:
@@ -128,18 +128,18 @@ class PartFile:
             remaining = remaining[written:]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from an offset to the end, in chunks."""
+        """Yield the part's bytes from an offset to the end, in chunks."""
         self._file.seek(start)
         while chunk := self._file.read(_CHUNK_BYTES):
             yield chunk
 
     def head(self, length: int) -> bytes:
-        """Return the first bytes."""
+        """Return the first `length` bytes of the part."""
         self._file.seek(0)
         return self._file.read(length)
 
     def digest(self) -> str:
-        """Return the SHA-256 of all bytes, which are read back from the disk."""
+        """Read all bytes back from the disk, and return their SHA-256."""
         self._file.seek(0)
         return hashlib.file_digest(self._file, "sha256").hexdigest()
 
@@ -147,7 +147,7 @@ class PartFile:
         """
         Give the complete file its final name, or find an existing file with the same bytes.
 
-        The caller must call `delete` once it has recorded the file.
+        The caller must call `delete` after it has recorded the file.
 
         Raises:
             OSError: The file cannot be written or renamed, for example because the disk is full.
@@ -173,7 +173,7 @@ class PartFile:
         return PublishedFile(path, url, self.size, digest, is_length_known)
 
     def close(self) -> None:
-        """Close the part. Remove it from the disk unless a later run can continue it."""
+        """Close the part. Keep it on disk only if a later run can continue it."""
         is_reusable = self.metadata is not None and self.metadata.is_reusable
         if is_reusable and (self.size or self.published):
             self._file.close()
@@ -184,13 +184,14 @@ class PartFile:
         """Close the part and remove it from the disk."""
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # If this part was moved, its old path is free, and may now be a file of another process.
+        # If `publish` moved this part, its old path is free. A file of another process may be there
+        # now, which must stay.
         try:
             if not (self._was_moved and self._path.exists()):
                 self._metadata_path.unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
         finally:
-            # Close the file last, because closing releases the lock.
+            # The file is closed last, because that releases the lock.
             self._file.close()
 
     def _set_metadata(self, metadata: PartMetadata) -> None:
@@ -205,7 +206,7 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Remove the part, and open an empty one. The bytes stay in the part's other hard links."""
+        """Delete this part and open an empty one. The published file keeps the old bytes."""
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 
@@ -216,7 +217,7 @@ class PartFile:
         return _is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
-        """Return the published file that the metadata describe, if it is unchanged."""
+        """Return the unchanged file that an earlier run published with these metadata, or None."""
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:
             return None
@@ -233,7 +234,7 @@ class DiskFolder:
     path: Path
 
     def open(self, stem: str) -> PartFile:
-        """Open the part of a stem. See `PartFile.open`."""
+        """Open or create the part file for a file name without a suffix. See `PartFile.open`."""
         return PartFile.open(self.path, stem)
 
 
@@ -242,7 +243,7 @@ def _is_published(path: Path, size: int, digest: str) -> bool:
 
 
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
-    """Open and lock the first part of a stem that no other process has locked."""
+    """Open and lock the first of `<stem>.part`, `<stem>.2.part`... that is not locked."""
     number = 1
     while (file := open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
         number += 1

@@ -1,4 +1,4 @@
-"""Reads and writes the metadata of a part, in JSON. It never touches the part. Blocking I/O."""
+"""Reads and writes the metadata of a part file, as JSON. Never touches the part. Blocking I/O."""
 
 import json
 from pathlib import Path
@@ -15,15 +15,15 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    The version of a file that a part holds. A part never has bytes of two versions.
+    Which version of a file a part holds. A part never has bytes of two versions.
 
     Args:
         url: The link without its query.
-        validator: The ETag or else the Last-Modified of the response; "" if it had neither.
-        size: The size of the whole file; None if it is not known yet.
-        sha256: The checksum of the whole file; None before it is complete and checked.
-        is_length_known: False for a `size` that the response did not announce. It is then the
-            number of bytes received.
+        validator: The ETag or else the Last-Modified of the response, or "" without either.
+        size: The size of the whole file, or None while it is not known.
+        sha256: The checksum of the whole file, or None until the file is complete and checked.
+        is_length_known: Whether a response announced `size`. If not, `size` is the number of bytes
+            received.
     """
 
     url: str
@@ -34,12 +34,12 @@ class PartMetadata:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether a later run can continue the part."""
+        """Whether a later run can continue the part: it has a validator or a checksum."""
         return bool(self.validator) or self.sha256 is not None
 
 
 def metadata_path_of(part: Path) -> Path:
-    """Return the path of the metadata of a part."""
+    """Return the path of the metadata file of a part file."""
     return part.with_name(f"{part.name}{METADATA_SUFFIX}")
 
 
@@ -52,7 +52,7 @@ def write_metadata(path: Path, metadata: PartMetadata) -> None:
 
 
 def read_metadata(path: Path) -> PartMetadata | None:
-    """Return the metadata; None if there is no such file or it has no valid metadata."""
+    """Return the metadata in a file, or None if there is no such file or it is not valid."""
     try:
         with open_regular(path, create=False) as file:
             record = json.loads(file.read(_MAX_METADATA_BYTES))

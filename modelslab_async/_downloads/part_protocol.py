@@ -1,4 +1,4 @@
-"""Protocols of a part, which collects the bytes of one output, and of the folder that holds it."""
+"""The protocols of a part, which collects an output's bytes, and of its folder. Stores nothing."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -8,7 +8,7 @@ from .part_metadata import PartMetadata
 
 
 class Part(Protocol):
-    """The bytes of one output received so far. `PartFile` documents each member."""
+    """The bytes of one output received so far, on disk or in memory. See `PartFile`."""
 
     stem: str
 
@@ -35,8 +35,8 @@ class Part(Protocol):
 
 
 class PartFolder(Protocol):
-    """Where parts and complete files are kept."""
+    """The place for parts and complete files: a folder on disk or in memory."""
 
     def open(self, stem: str, /) -> Part:
-        """Open the part of a stem. Blocking I/O."""
+        """Open or create the part for a file name without a suffix. Blocking I/O."""
         ...

@@ -7,9 +7,9 @@ from .._aio.durable_files import IS_WINDOWS
 
 def link_or_move(part: Path, path: Path) -> bool:
     """
-    Add a hard link to the part under its final path, or move the part if that is not possible.
+    Give a part its final path by a hard link. If that is not possible, move the part.
 
-    Return False if the path exists already.
+    Return False if the final path exists already.
     """
     try:
         if IS_WINDOWS:  # pragma: no cover -- Windows refuses to rename to a taken name.
@@ -24,7 +24,7 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
-    """Create an empty file at the path, then replace it by the part. Keep any existing file."""
+    """Move a part to a path where no file exists. An empty file first reserves the path."""
     try:
         path.open("xb").close()
     except FileExistsError:

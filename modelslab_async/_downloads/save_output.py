@@ -1,4 +1,4 @@
-"""OutputSaver: fetches one output, checks it and publishes the file. It replaces no file."""
+"""OutputSaver: fetches and checks an output, and saves it as a file. It never replaces a file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -44,12 +44,12 @@ class OutputSaver:
     Saves outputs in one folder.
 
     Args:
-        transfer: Fetches the bytes of a link into a part.
-        transfer_limit: Limits the number of transfers at a time.
-        folder: Where parts and files are kept.
+        transfer: Fetches the bytes behind a link into a part.
+        transfer_limit: Limits how many transfers run at a time.
+        folder: The folder for parts and complete files.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link.
-        on_event: Called with each event of a download; None for no listener.
+        on_event: Called with each event of a download. None means no listener.
     """
 
     transfer: Transfer
@@ -68,11 +68,11 @@ class OutputSaver:
         on_saved: OnSaved | None = None,
     ) -> SavedFile:
         """
-        Save one output. The part is deleted only after `on_saved` has recorded the file.
+        Save one output. Delete its part only after `on_saved` has recorded the file.
 
         Raises:
-            DownloadError: The output could not be saved. Every exception becomes a `DownloadError`,
-                except for those of `on_saved`, which are raised unchanged.
+            DownloadError: The output could not be saved. Every exception becomes a `DownloadError`.
+                Only exceptions of `on_saved` are raised unchanged.
         """
         notifier = DownloadNotifier(self.on_event, success.ticket, n)
         try:
@@ -103,7 +103,8 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # The result is known already, so an error of closing the part is ignored.
+            # Whether the output is saved is decided by now. So errors of closing the part are
+            # ignored.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -123,7 +124,7 @@ class OutputSaver:
 
 
 class _OutputSave:
-    """Saves one output with the help of one part file."""
+    """Saves one output. Its bytes are collected in one part until the file is complete."""
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class _OutputSave:
         )
 
     async def _write_inline(self, output: str) -> None:
-        """Decode an output that is not a link, and write its content to the part."""
+        """Decode an output that holds the file itself, and write the file to the part."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
@@ -179,7 +180,7 @@ class _OutputSave:
         await run_in_thread(self._part.append, data)
 
     async def _download(self, links: Sequence[str]) -> str:
-        """Try all links in rounds until one has sent the whole file. Return that link."""
+        """Try all links again and again until one has sent the whole file. Return that link."""
         now = asyncio.get_running_loop().time
         retries = LinkRetries(now() + self._saver.link_timeout, self._part.size)
         while True:
@@ -198,7 +199,7 @@ class _OutputSave:
             await asyncio.sleep(retries.next_delay())
 
     async def _try_link(self, link: str) -> DownloadError | None:
-        """Fill the part from one link. Return an error if another attempt may succeed."""
+        """Fill the part from one link. Return the error if another attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
                 await self._saver.transfer.fill(self._part, link, self._notifier)
@@ -213,7 +214,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """Poll for new links. This happens at most once for each output."""
+        """Poll the ticket for new links, at most once for each output."""
         self._renewal = None
         try:
             success = await renewal.success()
@@ -239,11 +240,11 @@ class _OutputSave:
             )
 
     def _publish(self, url: str) -> PublishedFile:
-        """Publish the file. Decode it first if it holds base64 or a data URI. Blocking I/O."""
+        """Give the file its final name. Decode base64 or a data URI first. Blocking I/O."""
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # An inline output of an unknown type is saved as a text if it is valid UTF-8.
+            # A file of an unknown type inside a reply gets the suffix `txt` if it is UTF-8 text.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,
@@ -279,7 +280,7 @@ def _describe_media(media: Collection[Medium]) -> str:
 
 
 def _with_advice(fault: DownloadError) -> DownloadError:
-    """Return the error with advice in its message, if there is advice for its type."""
+    """Add advice to the message of an error, if there is advice for its class."""
     advice = {
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to continue where it stopped",
@@ -294,5 +295,5 @@ def _with_message(fault: DownloadError, message: str) -> DownloadError:
 
 
 def _printable(message: str) -> str:
-    """Escape lone surrogates in a server's message, because no journal can store them."""
+    """Escape lone surrogates in a server's message. A journal cannot store such characters."""
     return message.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Defines the results of saving the outputs of one generation. It saves nothing."""
+"""Defines the results of saving a generation's outputs: `Saved` and `Unsaved`. Saves nothing."""
 
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ class Saved:
 
     Attributes:
         ticket: The ticket of the generation.
-        files: The files, in the order of the outputs; empty if the generation has no output.
+        files: The files, in the order of the outputs. Empty if the generation has no output.
         success: The reply with the outputs.
     """
 
@@ -30,7 +30,7 @@ class Saved:
 @frozen(kw_only=True)
 class Unsaved:
     """
-    The generation succeeded, but not all of its outputs could be saved. Saving can be repeated.
+    The generation succeeded, but not all its outputs could be saved. The caller may save again.
 
     Attributes:
         ticket: The ticket of the generation.

@@ -1,4 +1,4 @@
-"""Removes parts that are no longer needed. It never removes a finished file. Blocking I/O."""
+"""Removes `.part` files that are no longer needed. Never removes a complete file. Blocking I/O."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,12 +11,12 @@ _PART_SUFFIX = ".part"
 
 
 def part_stems(folder: Path) -> set[str]:
-    """Return the stems of all parts in a folder."""
+    """Return the stems of all part files in a folder: `a` for `a.part` and `a.2.part`."""
     return {path.name.partition(".")[0] for path in _part_paths(folder)}
 
 
 def remove_stale(folder: Path, stem: str) -> None:
-    """Remove the parts of a stem, except those that are locked or cannot be removed."""
+    """Remove the part files of a stem, except those that are locked or cannot be removed."""
     for path in _part_paths(folder, stem):
         with suppress(OSError):
             if (file := open_locked(path)) is not None:
@@ -24,7 +24,7 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """Return the paths of all parts. A part that was moved has only its metadata left."""
+    """Return the paths of all part files. A moved part counts as long as its metadata exist."""
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

@@ -1,4 +1,4 @@
-"""Transfer: fetches the bytes of one link into a part, or continues a part. It never retries."""
+"""Transfer: fetches the file behind a link into a part, or continues a part. It never retries."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -21,11 +21,11 @@ from .part_metadata import PartMetadata
 from .part_protocol import Part
 
 T = TypeVar("T")
-# The bytes to collect in memory before they are written. A larger block takes more memory, and
-# smaller blocks cost more switches between threads.
+# How many bytes are collected in memory before they are written to disk. A larger block takes more
+# memory. A smaller block means more switches to the thread that writes.
 _CHUNK_BYTES = 1 << 20
-# The requests ask for identity encoding, because a compressed body cannot be continued and can
-# decompress to any size.
+# The requests ask for uncompressed bodies (`identity`). A download cannot resume within a
+# compressed body, and such a body may decompress to any size.
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -37,12 +37,12 @@ _RETRYABLE_STATUSES = (408, 425, 429)
 
 
 class ErrorPage(WrongContent):
-    """The server sent an error page in place of the file, but the file may still appear."""
+    """The server sent an error page in place of the file. A retry may get the file."""
 
 
 class Transfer:
     """
-    Fetches the bytes of links into parts.
+    Fetches the files behind links into parts.
 
     Args:
         opener: Opens links.
@@ -60,10 +60,11 @@ class Transfer:
         Args:
             part: The part.
             link: The link to the file.
-            notifier: Reports where the transfer begins, and counts the bytes that come.
+            notifier: Reports the start of the transfer, and counts the bytes received.
 
         Raises:
-            DownloadError: The part is not complete. Its bytes are kept if they can be continued.
+            DownloadError: The part is still incomplete. Its bytes are kept if a later attempt can
+                continue them.
         """
         url = without_query(link)
         metadata = part.metadata if part.metadata and part.metadata.url == url else None
@@ -91,7 +92,7 @@ class Transfer:
         kept: KeptBytes | None,
         earlier: PartMetadata | None,
     ) -> BodyRange:
-        """Check the head of a response, and prepare the part for its body."""
+        """Check the status and the headers of a response, and prepare the part for its body."""
         status = response.status_code
         if kept is None or status != _UNSATISFIABLE:
             _check_status(status, url)
@@ -127,12 +128,12 @@ class Transfer:
                         break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
-                    # Let other tasks run, because one read of 64 KiB from the socket may contain
-                    # ten thousand chunks.
+                    # One read of 64 KiB from the socket may contain ten thousand chunks. So this
+                    # loop lets other tasks run now and then.
                     await yielder.maybe_yield()
             finally:
-                # Write the bytes even after an error or a cancellation, so that none of them is
-                # fetched again.
+                # The received bytes are written even after an error or a cancellation. So no byte
+                # is fetched twice.
                 await self._flush(part, buffer, url, content_type)
 
     async def _flush(self, part: Part, buffer: bytearray, url: str, content_type: str) -> None:
@@ -165,8 +166,8 @@ def _as_announced(
     """
     Return the range of a whole body, with the size that an earlier response announced.
 
-    Return None if both responses are of one version but announce different sizes, because then one
-    of the two bodies is incomplete.
+    Two responses may announce different sizes for the same version of a file. Then one of their
+    bodies is incomplete, and the result is None.
     """
     if (
         earlier is None
@@ -187,7 +188,7 @@ async def _check_complete(part: Part, url: str, body: BodyRange) -> None:
 
 
 def _is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a body is a web page. A picture is not, even if its content type is HTML."""
+    """Whether a body is a web page. Known binary types are not, even if the header says HTML."""
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 
 

@@ -16,8 +16,8 @@ class Verified:
     The result of `verify`.
 
     Attributes:
-        unchanged: Files with the recorded bytes.
-        changed: Files that have other bytes or cannot be read.
+        unchanged: Files that have the recorded bytes.
+        changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
     """
 
@@ -28,11 +28,11 @@ class Verified:
 
 async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verified:
     """
-    Compare the files of a folder with their records. The folder may have been moved.
+    Compare saved files with their records. The files may be in another folder by now.
 
     Args:
-        folder: The folder that has the files now; None to use the recorded paths.
-        files: The records. With a folder, only the file names of the recorded paths are used.
+        folder: The folder that holds the files now. None means the recorded paths.
+        files: The records. With a folder, only the file name of each recorded path counts.
     """
     unchanged: list[SavedFile] = []
     changed: list[SavedFile] = []
@@ -49,9 +49,9 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
 
 
 async def is_unchanged(file: SavedFile, path: Path) -> bool:
-    """Whether the file at a path has the recorded bytes; False if the file cannot be read."""
+    """Whether the file at a path has the recorded bytes. False if the file cannot be read."""
     try:
         return await run_in_thread(has_checksum, path, file.size, file.sha256)
     except (OSError, ValueError):
-        # A path with a NUL character raises a ValueError.
+        # The file cannot be read. A ValueError means that its path has a NUL character.
         return False
