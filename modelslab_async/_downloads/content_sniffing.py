@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """Match ISO media files: `ftyp` at byte 4, then one of the brands. Without brands, any will do."""
+    """Match ISO media files: `ftyp` at byte 4, then one of `brands`, or any brand without them."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))

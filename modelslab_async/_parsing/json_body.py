@@ -1,4 +1,4 @@
-"""Reads a body as a JSON object, and the fields of that object. Interprets no status."""
+"""Parses a response body as a JSON object, and reads its fields. Interprets no status."""
 
 import json
 import math
@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MAX_DEPTH = 64
-# The maximum number of commas, colons and brackets in a body. Each may take 90 bytes of memory once
-# parsed, so this allows 9 MB. An image in base64 has none of these characters.
+# The maximum number of commas, colons and brackets in a body. Once parsed, each of them may take 90
+# bytes of memory, so a body takes at most 9 MB. An image in base64 has none of these characters.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# A refusal is at the start of a message, and a regular expression over megabytes is slow.
+# How much of a message is searched for a refusal. A refusal is at the start of a message, and to
+# search megabytes with regular expressions is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
 
 
 def _parse_float(text: str) -> float | str:
-    # JSON has no infinity, so a number that overflows stays a text, which JSON can hold.
+    # A number such as 1e999 overflows to infinity, which JSON cannot hold. So it stays a text.
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -30,6 +31,7 @@ _decode_start = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).r
 
 def _decode(text: str) -> Any:
     # `JSONDecoder.decode` skips the white space around a value with two regular expressions.
+    # `str.strip` and then `raw_decode` are faster.
     text = text.strip(" \t\n\r")
     value, end = _decode_start(text)
     if end != len(text):
@@ -46,14 +48,15 @@ def parse_body(body: bytes) -> dict[str, Any]:
     Parse a body as a JSON object of limited depth and size.
 
     Raises:
-        UnreadableBodyError: The body is not JSON, not an object, or beyond a limit.
+        UnreadableBodyError: The body is not a JSON object, or is too large or too deep.
     """
     if not body or body.isspace():
         raise UnreadableBodyError("an empty body")
     if len(body) > _LARGE_BODY_BYTES:
         body = _check_large_body(body)
     try:
-        # An invalid byte in an echoed prompt must not make the result unreadable.
+        # Invalid bytes are replaced. The service repeats the prompt, and a wrong byte in a prompt
+        # must not make the whole reply unreadable.
         value = _decode(body.decode(_encoding_of(body), "replace"))
     except RecursionError:
         raise UnreadableBodyError("JSON nested too deeply to read") from None
@@ -67,17 +70,17 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def _encoding_of(body: bytes) -> str:
-    # Nearly every body begins like this, which is the same in no other encoding.
+    # Nearly every body begins with `{"`. These two bytes at the start rule out other encodings.
     return "utf-8" if body.startswith(b'{"') else json.detect_encoding(body)
 
 
 def is_html(body: bytes) -> bool:
-    """Whether a body is a page of HTML. Only firewalls send such pages, never the service."""
+    """Whether a body is an HTML page. Firewalls send such pages, but the service never does."""
     return _HTML_START.match(body) is not None
 
 
 def _check_large_body(body: bytes) -> bytes:
-    """Strip a large body, and refuse it if parsing would take too much memory."""
+    """Strip white space from a large body. Refuse a body that would take too much memory."""
     if not _OBJECT_START.match(body):
         raise UnreadableBodyError(f"no JSON object: {excerpt(body)}")
     if _count_separators(body) > _MAX_SEPARATORS:
@@ -88,7 +91,7 @@ def _check_large_body(body: bytes) -> bytes:
 
 
 def _count_separators(body: bytes) -> int:
-    """Count commas, colons and brackets, in slices so that the body is not copied as a whole."""
+    """Count commas, colons and brackets. Work in slices, to copy only a part of a large body."""
     pieces = (
         body[start : start + _LARGE_BODY_BYTES] for start in range(0, len(body), _LARGE_BODY_BYTES)
     )
@@ -96,7 +99,7 @@ def _count_separators(body: bytes) -> int:
 
 
 def excerpt(body: bytes, length: int = 80) -> str:
-    """Return the start of a body as one printable line."""
+    """Return the start of a body as one printable line, for an error message."""
     line = " ".join(body[: 4 * length].decode("utf-8", "replace").split())
     return repr(line if len(line) <= length else line[:length] + "...")
 
@@ -116,12 +119,12 @@ def _children(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 
 def to_text(value: object) -> str:
-    """Return the text of a message: a string, a list, or a map of field names to messages."""
+    """Turn a message into text: a string, a list of messages, or an object of messages."""
     match value:
         case str():
             if value.isascii():
                 return value.strip()
-            # JSON may hold a lone surrogate, which cannot be encoded when it is printed.
+            # JSON may contain a lone surrogate, and to print one fails. So it is replaced.
             return value.strip().encode("utf-8", "replace").decode()
         case list():
             return " ".join(filter(None, map(to_text, value)))
@@ -136,12 +139,12 @@ def to_text(value: object) -> str:
 
 
 def searchable_part(message: str) -> str:
-    """Return the start of a message, to search for phrases in bounded time."""
+    """Return the part of a message to search for phrases: its start, to keep searches fast."""
     return message[:_MAX_SEARCHED_CHARS]
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """Return the text of the first of these fields that is not empty."""
+    """Return the text of the first of these fields that is not empty, or "" if all are."""
     for name in names:
         value = body.get(name)
         if value and (message := to_text(value)):
@@ -150,7 +153,7 @@ def first_text(body: Mapping[str, Any], *names: str) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """Return a number, or the number in a text, if it is finite and not negative; else None."""
+    """Convert a number or a text to a finite number of at least 0, or to None if it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -162,10 +165,10 @@ def to_number(value: object) -> float | None:
 
 def find_links(value: object) -> tuple[str, ...]:
     """
-    Return all results in a field, whatever its shape.
+    Return all results in a field as a tuple of strings, whatever the shape of the field.
 
-    A string, a list, a map with numeric keys, an object per result, and a nested object all become
-    a tuple of strings. null, "" and [] become an empty tuple.
+    The field may be a string, a list, a map with numeric keys, a list of objects or a nested
+    object. For null, "" and [], the tuple is empty.
     """
     match value:
         case str():
@@ -185,8 +188,8 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
     for key in _RESULT_FIELDS:
         if found := find_links(value.get(key)):
             return found
-    # PHP writes a list with gaps as a map with numeric keys, so take each value. Other objects may
-    # hold seeds and names as well, so take only links and nested values.
+    # PHP writes a list with gaps as a map with numeric keys. In such a map, each value is a result.
+    # Other objects may hold seeds and names too, so there only links and nested values count.
     is_list = all(key.isdecimal() for key in value)
     return tuple(
         found
@@ -202,7 +205,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the results of a finished job. Mirrors are used only if there is nothing else."""
+    """Return the results of a finished job, from mirrors only if there are no other links."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

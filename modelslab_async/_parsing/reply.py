@@ -1,12 +1,13 @@
 """
-Turns a response into a reply or a typed error. It raises no other error, whatever the bytes.
+Turns a response into a reply or a typed error. Raises no other error, whatever the bytes are.
 
-The HTTP status decides about the request (401, 429, 5xx), the body decides about the job.
+The HTTP status tells what became of the request (401, 429, 5xx). The body tells the state of the
+job.
 
-Most polls bring a "still processing" reply that differs from earlier ones only in the ticket's id.
-A `ReplyCache` stores such a body with the id cut out, as a template. A body of a known template
-needs no parsing, and a million open tickets share a few templates instead of holding a parsed body
-each.
+Most polls get a "still processing" reply that differs from earlier ones only in the ticket's id.
+`ReplyCache` cuts the id out of such a body, and stores the rest as a template. A later body with
+the same template needs no parsing. So a million open tickets share a few templates, and need no
+parsed body each.
 """
 
 import re
@@ -40,12 +41,12 @@ from .status import JobState, Meaning, read_state
 
 MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-# A NUL byte is not valid in JSON, so it can stand for the id.
+# In a template, a NUL byte stands for the id. JSON never contains this byte.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# Only an id of this form is cut out of a body. A shorter id may equal other text in the body, and
-# other characters may be escaped in JSON.
+# Only an id of this form is cut out of a body. A shorter id could equal other text in the body, and
+# other characters might be escaped in JSON.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -64,13 +65,13 @@ def read_reply(
     Read the response to one poll.
 
     Args:
-        ticket: The ticket that was polled. An id in the body is ignored.
+        ticket: The ticket that was polled. The reply gets this ticket, whatever id is in the body.
         status_code: The HTTP status.
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
-        families: The registry that says how to read the status of the ticket's family.
-        received_at: The time of the response, in seconds since 1970. If there is no `Date` header,
-            an absolute time in `Retry-After` is compared with it.
+        families: The registry, which says how replies of the ticket's family give the status.
+        received_at: The time of the response, in seconds since 1970. A date in `Retry-After` is
+            compared with this time if the response has no `Date` header.
 
     Raises:
         TransientError: The reply says nothing about the job.
@@ -101,7 +102,7 @@ def parse_fields(
     Parse the body of a response.
 
     Raises:
-        ModelsLabError: The body is no JSON object.
+        ModelsLabError: The body is not a JSON object.
     """
     try:
         return parse_body(body)
@@ -114,7 +115,7 @@ def parse_fields(
 def find_error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """Return the class of the error in a reply; None if the reply is about the job."""
+    """Return the class of the error that a reply means, or None if it tells a job's state."""
     if status_code < 400 and state.meaning in (Meaning.RUNNING, Meaning.DONE):
         return None
     return error_type_of(status_code, fields, state, message)
@@ -180,11 +181,11 @@ def _nsfw(fields: Mapping[str, Any]) -> bool | None:
 @define(eq=False, weakref_slot=False)
 class CachedProcessing:
     """
-    A "still processing" reply, shared by all tickets whose bodies differ only in the id.
+    A "still processing" reply, shared by all tickets whose replies differ only in the id.
 
     Attributes:
         status: The server's status word, in lower case.
-        eta: Seconds until the server expects the job to end; None if it gave no eta.
+        eta: The seconds until the server expects the job to end. None if the server gave no eta.
     """
 
     status: str
@@ -192,17 +193,17 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether status and eta stay the same with another id in the body; None if not checked yet.
+    # Whether status and eta stay the same with another id in the template. None: not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
-        """Parse the full reply of a ticket with this template."""
+        """Put the ticket's id into the template, and parse the full reply."""
         return self._read(ticket, ticket.id.encode()) or Processing(
             ticket=ticket, status=self.status, eta=self.eta
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether the template with this ticket's id parses to the same status and eta."""
+        """Whether the cached status and eta hold for a ticket whose reply has this template."""
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)
@@ -221,11 +222,11 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads the responses to polls, and caches the newest templates.
+    Reads the responses to polls, and caches the newest templates of "still processing" replies.
 
     Args:
         families: The families, with the base URLs in use.
-        on_processing: Called with each "still processing" reply that had to be parsed.
+        on_processing: Called with each "still processing" reply whose template was new.
     """
 
     _families: Mapping[str, Family]
@@ -280,12 +281,12 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """Return the body with the id cut out; None if the id could not be put back safely."""
+    """Cut the id out of a body. Return None if putting an id back would be unsafe."""
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
         return None
     return body.replace(id_.encode(), _ID_PLACEHOLDER)
 
 
 def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
-    """Return the reply in the form that users see."""
+    """Return a "still processing" reply in full, even if it comes from the cache."""
     return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

@@ -1,7 +1,8 @@
 """
-Finds the error that a response means, and makes it. It reads no result, and raises nothing.
+Finds out which error a response means, and makes that error. Reads no results, raises nothing.
 
-The server also refuses with the HTTP status 200, so a refusal is recognised by its message too.
+The server sometimes refuses a request with the HTTP status 200. So a refusal is also recognised by
+its message.
 """
 
 import re
@@ -35,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# A firewall may send the HTTP status of such an error with a page of HTML. That reply says nothing
-# about the account.
+# The errors about the account. A firewall may send the HTTP status of such an error with an HTML
+# page. Such a reply says nothing about the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -51,11 +52,11 @@ _NO_SUCH_ROUTE = re.compile(
     r"\b(route|url|endpoint|page|path)\b.{0,300}\bnot (be )?found\b", re.IGNORECASE
 )
 
-# A refusal ends every ticket of the key, so the message of a failed job must never be taken for a
-# refusal by mistake. Therefore:
+# A refusal ends every ticket of the API key. So the message of a failed job must never be taken for
+# a refusal. Three rules make sure of that:
 # - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
-# - In the message of a job that `failed`, only the phrases about the account are searched for.
-# - Messages of upstream providers about their own keys ("Incorrect API key provided") do not count.
+# - If a job `failed`, its message is searched only for phrases about the account.
+# - Messages of the service's own suppliers do not count, such as "Incorrect API key provided".
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
@@ -111,7 +112,8 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# Compiled at first use, because compiling all patterns takes a tenth of the time of `import httpx`.
+# A pattern is compiled only when it is first used. Compiling all of them takes a tenth of the time
+# of `import httpx`.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
@@ -119,12 +121,13 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
-    Return the error class of the refusal in a message, or None.
+    Return the error class of the refusal that a message states, or None.
 
     Args:
         message: The server's message.
-        any_kind: Whether to search for every kind of refusal. A job that `failed` was accepted
-            before, so its message can only be a refusal about the account.
+        any_kind: Whether to search for every kind of refusal. If not, only a refusal about the
+            account counts. That is right for a job that `failed`, because the server had accepted
+            its request.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -141,9 +144,9 @@ def error_type_of(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
     """
-    Return the class of the error in a reply; None if the reply is about the job.
+    Return the class of the error that a reply means, or None if the reply tells a job's state.
 
-    If the job runs or is done, call it only for an HTTP status that says otherwise.
+    Call this function for a job that runs or is done only if the HTTP status means an error.
     """
     if status_error := _error_for_status(status_code):
         return status_error
@@ -155,7 +158,8 @@ def error_type_of(
     has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
         return UnreadableReply if has_no_status else None
-    # A 404 about a route or without a status word comes from a wrong base_url, not a lost job.
+    # A 404 means that the server does not know the job. But if its message is about a route, or the
+    # body has no status word, the `base_url` is wrong.
     is_job_missing = (
         status_code == 404
         and not has_no_status
@@ -165,13 +169,13 @@ def error_type_of(
 
 
 def names_no_job(message: str) -> bool:
-    """Whether a message says that the server knows no such job."""
+    """Whether a message says that the server does not know the job."""
     return _NO_SUCH_TICKET.search(searchable_part(message)) is not None
 
 
 @frozen
 class ErrorReply:
-    """The parts of a response from which an error is made."""
+    """The parts of a response that are needed to make an error from it."""
 
     status_code: int
     headers: Headers
@@ -182,13 +186,13 @@ class ErrorReply:
     def to_error(
         self, kind: type[ModelsLabError], message: str, ticket: Ticket | None
     ) -> ModelsLabError:
-        """Return the error of this class, with the message of the server."""
+        """Make an error of this class, with the server's message."""
         status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
         answered = f"the server answered {self.status_code}"
         if not message:
             text = f"{answered} with {status} message"
         elif issubclass(kind, ServerError):
-            # The server's message, such as "Server Error", may say little, so add the status code.
+            # A message such as "Server Error" says little, so the text includes the status code.
             text = f"{answered}: {message}"
         else:
             text = message
@@ -210,7 +214,7 @@ def unreadable_error(
     ticket: Ticket | None,
     received_at: float | None,
 ) -> ModelsLabError:
-    """Return the error of a response whose body is no JSON object."""
+    """Make the error for a response whose body is not a JSON object."""
     known = _error_for_status(status_code)
     if known in _ACCOUNT_ERRORS and is_html(body):
         known = None
@@ -223,7 +227,7 @@ def unreadable_error(
 
 
 def redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
-    """Return the error of a response with a redirect."""
+    """Make the error for a response that redirects. The client follows no redirect."""
     location = (header(headers, "location") or "nowhere").partition("?")[0]
     return UnreadableReply(
         f"the server redirects to {location!r}; the client follows no redirect, since that would "

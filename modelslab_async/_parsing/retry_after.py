@@ -16,7 +16,7 @@ _WAIT_PHRASE = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """Return the value of the header with this lower-case name; None if it is missing."""
+    """Return the value of a header, by its name in lower case, or None if it is missing."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for key, value in pairs:
         key_text = key.decode("latin-1") if isinstance(key, bytes) else key
@@ -29,12 +29,12 @@ def retry_after(
     body: Mapping[str, Any], headers: Headers, received_at: float | None
 ) -> float | None:
     """
-    Return the seconds that the server asks to wait, at most `MAX_RETRY_AFTER_S`.
+    Return how many seconds the server asks the client to wait, at most `MAX_RETRY_AFTER_S`.
 
-    The first of these counts: `retry_after` in the body, the headers `Retry-After` and
-    `X-RateLimit-Reset`, the words of the message. An absolute time is compared with the reply's
-    own `Date`, so that a wrong local clock does not matter. Without a `Date` it is compared with
-    `received_at` (seconds since 1970).
+    The first of these that is present counts: `retry_after` in the body, the header `Retry-After`,
+    the header `X-RateLimit-Reset`, the words of the message. If a header gives a point in time,
+    the header `Date` of the same reply is subtracted from it. So a wrong local clock does not
+    matter. Without `Date`, `received_at` is subtracted (both in seconds since 1970).
     """
     sent_at = _parse_date(header(headers, "date"))
     now = received_at if sent_at is None else sent_at
@@ -54,7 +54,8 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # The header is documented as seconds since 1970. A much smaller number is taken as a delay.
+    # The documentation says that `X-RateLimit-Reset` is in seconds since 1970. A number much too
+    # small for that is taken as the seconds to wait.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

@@ -1,4 +1,4 @@
-"""Reads the state of a job from a body, by tables of status words. Builds no replies."""
+"""Reads the state of a job from a reply's body, by tables of status words. Builds no replies."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -28,7 +28,8 @@ _STATUS_MEANINGS: Mapping[str, Meaning] = {
     ),
 }
 
-# The status of a training is "success" from the start. Its message holds the stage.
+# Replies about a training have the status "success" from the start. Their message names the stage
+# of the training.
 _TRAINING_STAGES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         (
@@ -50,14 +51,14 @@ _TRAINING_STAGES: Mapping[str, Meaning] = {
 
 class JobState(NamedTuple):
     """
-    The state of a job, as a body gives it.
+    The state of a job, as the body of a reply tells it.
 
     Attributes:
         word: The status word, in lower case.
-        meaning: What the word means. An unknown word counts as running.
+        meaning: What the word means. An unknown word means that the job is running.
         result_body: The part of the body that holds the results.
-        message: The message of the status, if it is not in one of the usual fields.
-        generation_time: How long the work took, as the server wrote it.
+        message: The message about the state, if it is in another field than usual.
+        generation_time: How long the work took, in the form that the server sent.
     """
 
     word: str
@@ -75,7 +76,7 @@ def _generation(fields: Mapping[str, Any]) -> JobState:
     word = _status_word(fields)
     meaning = _STATUS_MEANINGS.get(word.replace(" ", "_"), Meaning.RUNNING)
     if not word:
-        # Seen in a recorded reply: a finished voice_cover has links but no status.
+        # A recorded reply shows that a finished `voice_cover` has links but no status.
         meaning = Meaning.DONE if find_results(fields) else Meaning.NO_STATUS
     generation_time = fields.get("generationTime", fields.get("generation_time"))
     return JobState(word, meaning, fields, "", generation_time)
@@ -94,7 +95,8 @@ def _training(fields: Mapping[str, Any]) -> JobState:
 def _workflow(fields: Mapping[str, Any]) -> JobState:
     execution = fields.get("execution")
     if not isinstance(execution, dict):
-        # The reply to a submit has no `execution`. Its "success" means only that the run began.
+        # The reply to a submit of a workflow has no `execution`. Its status "success" means only
+        # that the run began.
         envelope = _generation(fields)
         if envelope.word == "success":
             return envelope._replace(meaning=Meaning.RUNNING)
@@ -111,7 +113,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return the meaning of a training stage that is in no table. It never means done."""
+    """Return the meaning of an unknown stage of a training. Such a stage never means done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 
@@ -124,12 +126,12 @@ _READERS: Mapping[StatusRule, Callable[[Mapping[str, Any]], JobState]] = {
 
 
 def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
-    """Read the state of a job by the rule of its family."""
+    """Read the state of a job from the fields of a body, by the status rule of its family."""
     return _READERS[rule](fields)
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word is in the tables of its rule."""
+    """Whether a status word is known for families with this status rule."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

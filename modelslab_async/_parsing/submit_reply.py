@@ -29,26 +29,26 @@ def read_submit_reply(
     """
     Read the response to one submit.
 
-    The ticket gets the endpoint's family and the id in the reply. If the reply has no id, the URL
-    in its `fetch_result` gives the ticket, but only if a registered family uses that URL.
+    The ticket has the endpoint's family and the id from the reply. If the reply has no id, the
+    ticket comes from the URL in `fetch_result`, provided that a registered family uses that URL.
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. If an id of the family has several parts, the parts
-            before the last may be here instead of in the reply.
+        params: The parameters of the submit. Some families have ids of several parts. All parts but
+            the last may be among the parameters, and not in the reply.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The families, with the base URLs in use.
-        default_families: The same families, with the default base URLs; None if those are in use.
-        local_id: A unique text for the ticket if the service gives no id.
+        default_families: The same families with the default base URLs. None if those are in use.
+        local_id: A unique text that the ticket gets if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
     Raises:
-        Refused: The server refuses the key, the plan or the request; nothing was started.
-        RateLimited: Too many requests; nothing was started.
+        Refused: The server refuses the key, the plan or the request. No work was started.
+        RateLimited: There were too many requests. No work was started.
         GenerationFailed: The work was accepted and failed at once.
-        TransientError: The reply does not say whether anything was started.
+        TransientError: The reply does not say whether work was started.
     """
     ticket = _find_ticket(body, family, params, (families, default_families or {}))
     try:
@@ -67,7 +67,7 @@ def read_submit_reply(
 
 
 def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Processing | Success:
-    """Return a reply that accepts the work. Raise an error for any other reply."""
+    """Return the reply if the server accepted the work. Otherwise, raise an error."""
     match reply:
         case Failed():
             raise _submit_error(reply, ticket, status_code)
@@ -80,7 +80,7 @@ def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Pr
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Make the error of a failed submit. Without an id or the status `failed`, no work began."""
+    """Make the error of a failed submit. Work has begun if there is an id or a status `failed`."""
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)
@@ -106,7 +106,8 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    # Behind a proxy, the service may name its own host in its reply.
+    # If the client uses a proxy's base URL, the reply may still name the service's own host. So the
+    # families with the default base URLs count too.
     url_families = (family for registry in registries for family in registry.values())
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 
@@ -140,9 +141,10 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 
 
 def _ticket_from_url(url: str, families: Iterable[Family]) -> Ticket | None:
-    """Return the ticket that a `fetch_result` names, if a registered family uses its URL."""
+    """Return the ticket that the URL in `fetch_result` polls, if a registered family uses it."""
     for family in families:
-        # The service puts the id into this URL even if polls of the family have the id in the body.
+        # The URL in `fetch_result` ends with the id, even if a poll of that family has the id in
+        # its body.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)
         if url.startswith(prefix) and id_.isalnum():

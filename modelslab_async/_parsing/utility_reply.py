@@ -1,4 +1,4 @@
-"""Reads the response of a utility endpoint, which is about no job. It builds no reply."""
+"""Reads the response of a utility endpoint, which starts no job. It builds no reply."""
 
 from typing import Any
 
@@ -16,23 +16,26 @@ def read_utility_reply(
     """
     Read the response of a utility endpoint.
 
-    A JSON array, such as the list of models, is returned as the field `data` of an object.
+    A reply that is a JSON array, such as the list of models, becomes an object with the array in
+    the field `data`.
 
     Raises:
-        TransientError: The reply is unreadable, or the server is in trouble.
+        TransientError: The reply is unreadable, or the server has a problem.
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
         raise redirect_error(None, status_code, headers)
     if body.lstrip().startswith(b"["):
-        # The bytes are wrapped, so that the limits of size and depth hold for arrays too.
+        # The array is wrapped before it is parsed. So the limits of size and depth hold for arrays
+        # too.
         body = b'{"data":%b}' % body
     fields = parse_fields(None, status_code, headers, body, received_at)
     state = read_state(fields, "generation")
     message = first_text(fields, *MESSAGE_FIELDS)
     error_type = find_error_type(status_code, fields, state, message)
     if error_type is UnreadableReply and status_code < 400:
-        # The reply has no status word. A utility endpoint need not send one.
+        # The reply has no status word, and a utility endpoint need not send one. So this is not an
+        # error.
         return fields
     if error_type is None and state.meaning is Meaning.FAILED:
         error_type = InvalidRequest

@@ -1,4 +1,4 @@
-"""Reads the ids in a webhook, and nothing else, because the service does not sign webhooks."""
+"""Reads only the ids in a webhook. The rest cannot be trusted, since the service signs nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ _WEBHOOK_ID_FIELDS = ("id", "request_id", "training_id", "model_id", "execution_
 @frozen
 class WebhookHint:
     """
-    The work that a webhook is about.
+    The ids in a webhook, which tell which work it is about.
 
     Attributes:
         ids: All ids that may belong to the work.
-        track_id: The `track_id` of the request; "" if there is none.
+        track_id: The `track_id` of the request, or "" without one.
     """
 
     ids: tuple[str, ...]
@@ -26,10 +26,10 @@ class WebhookHint:
 
 def read_webhook(body: bytes) -> WebhookHint | None:
     """
-    Read the body of a webhook in any documented shape. Return None if it identifies no work.
+    Read the ids from the body of a webhook. Return None if the body has no ids.
 
-    The shapes are: a generation (`id`, `track_id`), a training (`model_id`), and a workflow, either
-    nested (`workflow.id`, `execution.id`) or flat (`workflow_id`, `execution_id`).
+    A webhook of a generation has `id` and `track_id`, and that of a training has `model_id`. That
+    of a workflow has either `workflow.id` and `execution.id`, or `workflow_id` and `execution_id`.
     """
     try:
         fields = parse_body(body)

@@ -13,8 +13,8 @@ from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
-# A parameter takes a file if its name contains one of these words, as the documentation shows. The
-# three in `_NOT_FILE_PARAMETERS` do not, and a row names further file parameters in `files`.
+# A parameter takes a file if its name contains one of these words, as the documentation shows.
+# Exceptions are the three in `_NOT_FILE_PARAMETERS`. A row names other file parameters in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
@@ -114,9 +114,10 @@ class Endpoint:
         """
         Whether a parameter takes a link to a file. The client can then upload a file for it.
 
-        The parameters in `files` do, and those with `image`, `images`, `audio` or `video` as a word
-        of their name. `multi_image`, `generate_audio` and `image_guidance_scale` do not, because
-        they are switches and a number. In a row with `allows_extra`, all unknown parameters do.
+        The parameters in `files` take files. So do those with `image`, `images`, `audio` or `video`
+        as a word of their name. Exceptions are `multi_image`, `generate_audio` and
+        `image_guidance_scale`, which are switches and a number. In a row with `allows_extra`, all
+        unknown parameters take files.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True

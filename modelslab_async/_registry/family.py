@@ -88,7 +88,8 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The URL, split where the parts of an id go. The split happens once, and each poll only joins.
+    # The URL template, split where the parts of an id go. It is split only once. Each poll joins
+    # the pieces with the parts of its id.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
