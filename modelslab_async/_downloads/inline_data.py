@@ -66,7 +66,8 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        # An escape such as `%20` may be split between two chunks. Its start waits for the next one.
+        # An escape such as `%20` may be split between two chunks. Then its first characters wait
+        # for the next chunk.
         escape_at = text.rfind(b"%", -_ESCAPE_CHARS + 1)
         complete = len(text) if escape_at < 0 else escape_at
         rest = text[complete:]

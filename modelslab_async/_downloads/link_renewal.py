@@ -58,6 +58,6 @@ class LinkRenewal:
         except ModelsLabError as fault:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
-            # The error is not chained to this exception, whose text may quote the API key. It comes
-            # from a client that the user passed in.
+            # This exception comes from a client that the user passed in, and its text may quote the
+            # API key. So the error is not chained to it.
             return LinkGone(f"the poll raised {type(fault).__name__}")

@@ -12,8 +12,8 @@ _MAX_ROUNDS_WITHOUT_PROGRESS = 5
 # How many rounds of attempts for one output may be interrupted. Without this limit, a server that
 # sends only a few bytes in each response would be asked again for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
-# These statuses mean that a link has expired, so it is renewed at once. A 404 is different: the
-# file may still appear under the same link.
+# A status 403 or 410 means that a link has expired, so the link is renewed at once. A 404 is
+# different: the file may still appear under the same link.
 _EXPIRED_STATUSES = (403, 410)
 
 

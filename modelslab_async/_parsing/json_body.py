@@ -124,7 +124,7 @@ def to_text(value: object) -> str:
         case str():
             if value.isascii():
                 return value.strip()
-            # JSON may contain a lone surrogate, and to print one fails. So it is replaced.
+            # JSON may contain a lone surrogate, which cannot be printed. So it is replaced.
             return value.strip().encode("utf-8", "replace").decode()
         case list():
             return " ".join(filter(None, map(to_text, value)))
@@ -153,7 +153,7 @@ def first_text(body: Mapping[str, Any], *names: str) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """Convert a number or a text to a finite number of at least 0, or to None if it is none."""
+    """Convert a number or text to a finite number of at least 0. Return None if that fails."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

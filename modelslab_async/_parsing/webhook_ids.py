@@ -13,7 +13,7 @@ _WEBHOOK_ID_FIELDS = ("id", "request_id", "training_id", "model_id", "execution_
 @frozen
 class WebhookHint:
     """
-    The ids in a webhook, which tell which work it is about.
+    The ids in a webhook. They tell which work the webhook is about.
 
     Attributes:
         ids: All ids that may belong to the work.

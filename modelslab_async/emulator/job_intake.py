@@ -138,8 +138,8 @@ class JobIntake:
             file_count=_file_count(fields) if "image" in family.output else 1,
             in_base64=_is_yes(fields.get("base64")),
         )
-        # For some jobs, three families differ: that of the ticket, that in the `fetch_result` link,
-        # and that of the endpoint. A client may poll by each, so the job is stored under each.
+        # For some jobs, the ticket, the `fetch_result` link and the endpoint name three different
+        # families. A client may poll by each of these families, so the job is stored under each.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]

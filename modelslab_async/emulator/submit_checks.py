@@ -13,7 +13,8 @@ from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]
 
-# These fields do not change the work. Submits that differ only in them count as repeats.
+# The fields `track_id` and `webhook` do not change the work. So two submits that differ only in
+# these fields count as repeats.
 _IGNORED_FIELDS = ("track_id", "webhook")
 
 

@@ -37,7 +37,7 @@ def create_dubbing(
     Args:
         init_video: The input video.
         output_lang: Language of the result.
-        source_lang: Language of the source.
+        source_lang: Language of the input.
         file_prefix: Prefix of the output file's name.
         voice_id: The voice to use.
         voice_model: The voice model to use.
@@ -169,7 +169,7 @@ def song_generator(
         init_audio: The input audio.
         duration: Length of the result in seconds.
         language: Language of the text or of the speech.
-        instrumental: Whether the music has no vocals.
+        instrumental: Whether the music is without vocals.
         caption: Description of the music's style.
         model_id: The model to use.
         webhook: The URL that the service posts to once the work has ended.

@@ -185,9 +185,9 @@ def removebg_mask(
         post_process_mask: Whether the mask is post-processed.
         only_mask: Whether the result is only the mask.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        alpha_matting_foreground_threshold: Alpha matting: the threshold of the foreground.
-        alpha_matting_background_threshold: Alpha matting: the threshold of the background.
-        alpha_matting_erode_size: Alpha matting: how far the edges are eroded.
+        alpha_matting_foreground_threshold: Threshold of the foreground for alpha matting.
+        alpha_matting_background_threshold: Threshold of the background for alpha matting.
+        alpha_matting_erode_size: How far alpha matting erodes the edges.
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.

@@ -63,7 +63,7 @@ def dreambooth(
         panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
         self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
         upscale: Whether to double the resolution. Give `yes` or `no`, as text.
-        embeddings_model: The model of the embeddings. The documentation gives no type.
+        embeddings_model: The model that makes the embeddings. The documentation gives no type.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
         scheduler: The scheduler of the inference steps.

@@ -146,7 +146,7 @@ def text_to_video(
         generate_audio: Whether the video has sound.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
-        camera_fixed: Whether the camera does not move.
+        camera_fixed: Whether the camera stays still.
         duration: Length of the result in seconds. Documents disagree on its type.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.

@@ -24,10 +24,10 @@ from ..exit_codes_and_advice import explain_unsaved
 
 # The current speed is the mean speed of the last 30 seconds.
 _RATE_WINDOW_S = 30.0
-# With fewer handled tickets than this, an estimate of the time left would be too inaccurate.
+# With fewer than ten handled tickets, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# A time is shown in seconds below the first value, in minutes below the second, then in hours.
+# A time below 90 s is shown in seconds, a time below 90 min in minutes, and a longer one in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
 

@@ -18,7 +18,7 @@ from .progress import RunProgress
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
 # The journal records a result shortly before the run counts it. So after reading the journal, the
-# display waits this long. Then all results that this run has not counted are those of other
+# display waits half a second. Then all results that this run has not counted come from other
 # processes.
 _IN_FLIGHT_DELAY_S = 0.5
 # Counting the tickets of a large journal takes long. So the display waits at least 20 times as long

@@ -205,8 +205,8 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # These errors mean that the client has disconnected or does not send HTTP. Then the
-            # server cannot answer.
+            # The client has disconnected, or has sent bytes that are not HTTP. The server cannot
+            # answer either.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()

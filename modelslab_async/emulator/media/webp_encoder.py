@@ -52,8 +52,8 @@ def _palette_bits(palette: tuple[Colour, ...]) -> str:
     literals = range(_LITERAL_COUNT)
     bits = ["0", _code_lengths(8, literals, _GREEN_SYMBOL_COUNT)]
     bits += [_code_lengths(8, literals, _LITERAL_COUNT)] * 2
-    # All colours are opaque. The first has the alpha 255, and each other one differs from its
-    # predecessor by 0. So the prefix code of alpha needs two symbols: 0 and 255.
+    # All colours are opaque. The first has the alpha 255, and the alpha of each further colour
+    # differs by 0 from its predecessor. So the prefix code of alpha has two symbols: 0 and 255.
     bits += ["111", _number(0, 8), _number(255, 8), _ONLY_ZERO]
     before, alpha = (0, 0, 0), "1"
     for colour in padded:
