@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, overload
 
+from ._aio.iteration import pass_in_chunks
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
+from ._batch.run_protocol import MAX_ADDED
 from ._batch.run_supervisor import RunSupervisor
 from ._batch.save_run import to_saved_file
-from ._batch.ticket_intake import NewTickets, add_tickets
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
@@ -19,10 +20,11 @@ from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_positive_seconds
+from ._models.argument_checks import check_not_text, check_positive_seconds
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
+from ._models.ticket import NewTicket, NewTickets
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
 
@@ -101,8 +103,10 @@ class Batch:
                 hold its dictionary. Earlier tickets may have been added.
             JournalError: The journal cannot be written.
         """
-        engine = None if self._client is None else self._client.engine
-        return await add_tickets(self._journal, engine, tickets)
+        check_not_text(tickets)
+        client = self._client
+        convert = NewTicket.of if client is None else client.engine.status_client.new_ticket
+        return await pass_in_chunks(tickets, self._journal.add, size=MAX_ADDED, convert=convert)
 
     @overload
     async def submit(self, endpoint: Submission, /) -> Processing | Success: ...

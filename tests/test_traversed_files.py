@@ -15,7 +15,7 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 PACKAGE = Path(modelslab_async.__file__).parent
 MOST_FILES_OF_WAIT = 25
-MOST_FILES_OF_BATCH = 37
+MOST_FILES_OF_BATCH = 36
 # Long enough for polls of a running job.
 JOBS = Jobs(duration=(0.5, 0.5))
 

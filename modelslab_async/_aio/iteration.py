@@ -25,21 +25,36 @@ async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, N
             yield item
 
 
-async def chunks_of(
-    source: Iterable[T] | AsyncIterable[T], size: int, convert: Callable[[T], U]
-) -> AsyncGenerator[list[U], None]:
-    """Convert items, and yield them in lists of at most `size`. Let other tasks run in between."""
+async def pass_in_chunks(
+    source: Iterable[T] | AsyncIterable[T],
+    accept: Callable[[list[U]], Awaitable[int]],
+    *,
+    size: int,
+    convert: Callable[[T], U],
+) -> int:
+    """
+    Convert items, and pass them on in lists of at most `size`. Let other tasks run in between.
+
+    Args:
+        source: The items, in a plain or async iterable.
+        accept: Awaited with each list.
+        size: The maximum length of a list.
+        convert: Called with each item.
+
+    Returns:
+        The sum of what `accept` returned.
+    """
     yielder = Yielder()
+    total = 0
     chunk: list[U] = []
     async with aclosing(iterate(source)) as items:
         async for item in items:
             chunk.append(convert(item))
             if len(chunk) == size:
-                yield chunk
+                total += await accept(chunk)
                 chunk = []
             await yielder.maybe_yield()
-    if chunk:
-        yield chunk
+    return total + await accept(chunk) if chunk else total
 
 
 async def read_source(

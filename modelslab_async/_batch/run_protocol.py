@@ -9,6 +9,8 @@ from .._models.journal_errors import JournalError
 
 T_co = TypeVar("T_co", covariant=True)
 
+# The largest number of tickets that are added in one commit of the journal.
+MAX_ADDED: Final = 5000
 # The largest number of outcomes in one commit, and of results in the queue for the caller.
 MAX_READY: Final = 100
 

@@ -222,6 +222,12 @@ class NewTicket:
                 return cls(Ticket.of(value))
 
 
+NewTickets: TypeAlias = (
+    Iterable[NewTicketLike | NewTicket] | AsyncIterable[NewTicketLike | NewTicket]
+)
+"""Many tickets to add to a journal, each in any accepted form."""
+
+
 def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
     """
     Return columns as JSON, or "" if there are none.

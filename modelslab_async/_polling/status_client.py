@@ -8,10 +8,12 @@ from itertools import product
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from attrs import evolve
+
 from .._models.errors import ModelsLabError
 from .._models.key_tier import Tier
 from .._models.replies import Processing, Reply
-from .._models.ticket import Ticket
+from .._models.ticket import NewTicket, NewTicketLike, Ticket
 from .._parsing.reply import CachedProcessing, ReplyCache, read_reply
 from .._parsing.status import is_known_status
 from .._registry.family import Family
@@ -100,6 +102,23 @@ class StatusClient:
         family.check(ticket)
         self._sender.credentials.key_tier(family.tier)
         return family
+
+    def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
+        """
+        Return a caller's ticket for a journal, without the client's keys in its columns.
+
+        Raises:
+            ValueError: The ticket is ill-formed or of an unknown family, or JSON cannot hold its
+                columns.
+        """
+        new = NewTicket.of(given)
+        # Raise an error for an unknown family now, because a run could not poll the ticket.
+        self.family_of(new.ticket)
+        if new.columns:
+            # The caller's columns may hold the API key, for example in a table of requests.
+            columns = self._sender.credentials.redact(new.columns.encode()).decode()
+            return evolve(new, columns=columns)
+        return new
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
