@@ -13,7 +13,7 @@ _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return each family's number in this journal, by its name. Number new families."""
+    """Return the numbers of the API families, by name. A family without a number gets one."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -22,12 +22,12 @@ def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def family_names(db: sqlite3.Connection) -> dict[int, str]:
-    """Return each family's name, by its number in this journal."""
+    """Return the names of the API families. The keys are their numbers in this journal."""
     return dict(db.execute("SELECT family, name FROM families").fetchall())
 
 
 def compact_id(ticket: Ticket) -> int | str:
-    """Return a ticket's id: an integer if `str` turns it back into the same text, else a text."""
+    """Return a ticket's id as an integer if possible, else as a text. "007" stays a text."""
     text = ticket.id
     if len(text) > _MAX_INTEGER_DIGITS or not (text.isascii() and text.isdigit()):
         return text

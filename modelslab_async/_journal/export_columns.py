@@ -1,4 +1,4 @@
-"""The columns of an export: fixed columns, and those of the caller's table. It writes no file."""
+"""Chooses the columns of an export: fixed columns, and the columns of the caller's table."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# The prefix for an input column whose name is taken by another column.
+# The prefix for a column of the caller's table whose name another column has already.
 _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The types of columns whose values have two types. With any other two types, a column becomes a
-# column of texts.
+# Maps the two types of a column's values to the type of the whole column. If its values have any
+# other two types, all of them become texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -31,13 +31,13 @@ _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
 @frozen
 class InputColumn:
     """
-    A column of the caller's table in an export.
+    A column that an export takes from the caller's table.
 
     Attributes:
         name: The name of the column in the caller's table.
         export_name: The name of the column in the export.
-        type: The type that holds all values of the column. In a column of texts, other values
-            become JSON.
+        type: The type of all values in the export. If it is "text", values that are not texts
+            are exported as JSON.
     """
 
     name: str
@@ -51,7 +51,7 @@ class InputColumn:
 
 
 def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
-    """Return all columns of some rows, in the order in which they first appear."""
+    """Return all columns of the caller's table, in the order in which they first appear."""
     types: dict[str, ColumnType | None] = {}
     for row in rows:
         for name, value in row.items():
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type of a column after one more value. `before` is None at the first value."""
+    """Return a column's type once it contains `value`. `before` is its type until now, if any."""
     type_: ColumnType
     match value:
         case None:

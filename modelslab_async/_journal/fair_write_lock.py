@@ -1,4 +1,4 @@
-"""WriteLock: shares SQLite's write lock fairly between processes. It writes nothing."""
+"""WriteLock: shares SQLite's write lock fairly between processes."""
 
 import sqlite3
 import time
@@ -12,15 +12,14 @@ T = TypeVar("T")
 
 # Seconds between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# Seconds for which a writer leaves the lock free, once it has held the lock for `_MAX_HOLD_S` in
-# total.
+# A writer that has held the lock for `_MAX_HOLD_S` seconds leaves it free for `_YIELD_S` seconds.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
-    """Run the `with` block in a transaction. Commit it, or roll it back after an exception."""
+    """Run the `with` block in a transaction. Commit at its end, or roll back after an exception."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -52,7 +51,7 @@ class WriteLock:
 
     def run_exclusive(self, write: Callable[[], T]) -> T:
         """
-        Call a function that takes the write lock. Repeat that while another writer has the lock.
+        Call a function that takes the write lock. Retry while another writer has the lock.
 
         Raises:
             sqlite3.OperationalError: Another writer held the lock for longer than the timeout.

@@ -1,4 +1,4 @@
-"""Stores which run has claimed which tickets, and for how long. A ticket never has two runs."""
+"""Stores which run has claimed which tickets, and for how long. Two runs never share a ticket."""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -10,8 +10,8 @@ from .compact_ids import family_names, read_ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
-# The condition of the partial index `unfinished`. SQLite uses this index only for queries that
-# repeat the condition.
+# The condition of the partial index `unfinished`. SQLite only uses a partial index for a query
+# that contains the condition of the index.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 
@@ -71,9 +71,10 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and tickets that runs numbered below `before_run` left unresolved.
+    Claim open tickets. If an earlier run left a ticket unresolved, that ticket is claimed too.
 
-    Return None if the run has lost its lease.
+    A run counts as earlier if its number is below `before_run`. Return None if the run `run_id` has
+    lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -107,7 +108,7 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
 
 
 def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
-    """Free open tickets of ended runs. Only a damaged or edited journal has such tickets."""
+    """Release open tickets of ended runs. Only a damaged or edited journal has such tickets."""
     return db.execute(
         f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run != 0 "
         "AND run NOT IN (SELECT run FROM runs WHERE lease_until IS NOT NULL)"

@@ -1,4 +1,4 @@
-"""Turns outcomes into the rows of an export, and writes rows as Parquet. It reads no journal."""
+"""Turns outcomes into the rows of an export, and writes rows as a Parquet file."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ _ARROW_TYPES: Final[Mapping[ColumnType, str]] = {
 
 
 def outcome_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    """Return the row of an outcome, with the columns `inputs` of the caller's table."""
+    """Return the exported row of an outcome. `inputs` are the columns of the caller's table."""
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""
@@ -59,10 +59,10 @@ def write_parquet(
     Write rows to a Parquet file.
 
     Args:
-        draft: The file.
+        draft: The path of the file.
         pages: The rows, a list at a time.
         inputs: The columns of the caller's table.
-        metadata: Further names and values for the footer of the file.
+        metadata: Names and values to store in the footer of the file.
 
     Raises:
         ImportError: The package pyarrow is not installed.

@@ -1,4 +1,4 @@
-"""The queue of tickets whose files are to be saved. It saves no file itself."""
+"""Keeps the queue of tickets whose files are to be saved. It saves no file itself."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# The condition of the partial index `unfinished_saves`. SQLite uses this index only for queries
-# that repeat the condition.
+# The condition of the partial index `unfinished_saves`. SQLite only uses a partial index for a
+# query that contains the condition of the index.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """
@@ -33,8 +33,8 @@ class PendingSave:
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        success: The reply with the outputs.
-        files: The files of the ticket that are recorded already.
+        success: The reply with the links to the files.
+        files: The files that earlier attempts have saved and recorded.
     """
 
     row_id: int
@@ -49,8 +49,8 @@ class SaveClaim:
 
     Attributes:
         pending: The claimed saves.
-        damaged: For each ticket with damaged rows, an error that names the ticket. The save of that
-            ticket is recorded as failed.
+        damaged: An error for each ticket whose rows are damaged. The error names the ticket, and
+            the save of the ticket is recorded as failed.
         has_others: Whether other runs have pending saves. This run may be able to claim them later.
     """
 
@@ -67,7 +67,7 @@ class UnsavedTicket:
     Attributes:
         ticket: The ticket.
         error: The message of the error at the last attempt.
-        argument: The keyword argument that would allow saving; see `DownloadError`.
+        argument: The keyword argument that would have allowed the save; see `DownloadError`.
         failed_at: When the last attempt failed, in seconds since 1970.
     """
 
@@ -78,7 +78,7 @@ class UnsavedTicket:
 
 
 def queue_saves(db: sqlite3.Connection) -> int:
-    """Queue all succeeded tickets that were never queued. Return their number."""
+    """Queue the saves of all succeeded tickets that were never queued. Return their number."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"
@@ -87,7 +87,9 @@ def queue_saves(db: sqlite3.Connection) -> int:
 
 def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
-    Queue succeeded tickets again, for example because files are missing. Keep their file records.
+    Queue the saves of succeeded tickets again, for example because saved files are missing.
+
+    The records of files that were saved earlier are kept.
 
     Raises:
         ValueError: A ticket is not in this journal.
@@ -103,11 +105,12 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves, and saves that failed in runs with a number below `before_run`.
+    Claim pending saves. If a save failed in an earlier run, that save is claimed too.
 
-    If a row is damaged, only the save of its ticket fails. The other saves are claimed.
+    A run counts as earlier if its number is below `before_run`. If a row is damaged, only the save
+    of its ticket fails.
 
-    Return None if the run has lost its lease.
+    Return None if the run `run_id` has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -151,7 +154,7 @@ def complete_save(
     now: float,
 ) -> bool:
     """
-    Record how the save of a ticket ended: with `error`, or else with all files saved.
+    Record the end of a ticket's save. If `error` is None, all files were saved.
 
     Return False, and record nothing, if the ticket no longer belongs to the run.
     """
@@ -169,8 +172,8 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
-    # Read the families after the rows, so that they include the family of every row. Another
-    # process may add a family at any time.
+    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
+    # the name of a family that another process has just added could be missing.
     names = family_names(db)
     return [
         UnsavedTicket(

@@ -39,8 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# The query that counts tickets that were not found. The column `other_fields` holds the reason of a
-# failure, unless the reason is "failed".
+# Counts the tickets whose id the server does not know. `other_fields` is a JSON object. It contains
+# the reason of a failure, unless that reason is "failed".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -120,14 +120,14 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: An upper bound, in seconds, of the time from the end of the work to the reply that
-            showed the end. None if no earlier poll of the same run saw the ticket processing.
+        max_lag: The work ended at most this many seconds before a poll found that it had ended.
+            None if no earlier poll of the same run had shown that the work was going on.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
         endpoint: The endpoint of that submit, or "".
-        key: The key of its submission, or "".
-        columns: The other columns of the caller's table, by their names.
+        key: The caller's own name for the submit, or "".
+        columns: The values of the ticket's row in the caller's table, by the name of the column.
     """
 
     outcome: Outcome
@@ -172,10 +172,15 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return at most `limit` outcomes after a row, and the row for the next call, if any."""
+    """
+    Return a page of at most `limit` outcomes, and the argument `after` for the next page.
+
+    The page begins after the row with the number `after`. After the last page, the second value
+    is None.
+    """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
-    # Read the families after the rows, so that they include the family of every row. Another
-    # process may add a family at any time.
+    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
+    # the name of a family that another process has just added could be missing.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after

@@ -1,4 +1,4 @@
-"""Reads a journal in a connection of its own. It works without write access and creates no file."""
+"""Reads a journal over a separate connection. It needs no write access and creates no file."""
 
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# The result codes of SQLite if SQLite is not allowed to create the write-ahead log.
+# SQLite's result codes for a missing write-ahead log that SQLite is not allowed to create.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
@@ -23,7 +23,7 @@ _CHANGED_MESSAGE: Final = "another process wrote to this journal during the read
 
 
 class _FileState(NamedTuple):
-    """What changes in a journal's files when another process writes the journal."""
+    """The state of a journal's files. It changes when another process writes to the journal."""
 
     size: int
     modified_ns: int

@@ -39,7 +39,7 @@ class RecordedFile:
 
 
 class FilePosition(NamedTuple):
-    """The position of a file in the order of all files: by ticket, then by output."""
+    """A file's position in the list of all files, which is sorted by ticket and then by output."""
 
     row_id: int
     output_index: int
@@ -76,14 +76,13 @@ def files_between(
     db: sqlite3.Connection, tickets: Mapping[int, Ticket], after: int, last: int
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
     """
-    Return the recorded files of a range of tickets, by the number of the ticket's row.
+    Return the recorded files of some tickets. The keys are the numbers of the tickets' rows.
 
     Args:
         db: The journal.
-        tickets: The tickets of the range by the numbers of their rows. Files of other tickets are
-            left out.
-        after: The range begins after the row with this number.
-        last: The range ends with the row with this number.
+        tickets: The tickets, by the numbers of their rows.
+        after: Only rows with a higher number than this are read.
+        last: Only rows up to this number are read.
     """
     rows = db.execute(
         "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "
@@ -100,15 +99,19 @@ def files_between(
 def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
-    """Return at most `limit` files after a position, and the position for the next call, if any."""
+    """
+    Return a page of at most `limit` files, and the argument `after` for the next page.
+
+    The page begins after the position `after`. After the last page, the second value is None.
+    """
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
         "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    # Read the families after the rows, so that they include the family of every row. Another
-    # process may add a family at any time.
+    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
+    # the name of a family that another process has just added could be missing.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after

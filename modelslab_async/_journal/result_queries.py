@@ -33,7 +33,7 @@ _SELECT_KEYS: Final = """
 @frozen(kw_only=True)
 class SubmittedKey:
     """
-    A submit with a key, as the journal records it.
+    What the journal records of a submit with a key. The key is the caller's name for the submit.
 
     Attributes:
         endpoint: The name of the endpoint.
@@ -57,7 +57,7 @@ class RecordedSave:
         run: The run that made the attempt.
         files: The recorded files.
         error: The message of the error; None if all files are saved.
-        argument: The keyword argument that would allow saving; see `DownloadError`.
+        argument: The keyword argument that would have allowed the save; see `DownloadError`.
     """
 
     run: int
@@ -83,18 +83,19 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of tickets with an outcome. A damaged row counts as `Unresolved`."""
+    """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 
 
 def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """
-    Return the recorded submits that have keys, in a dictionary by key.
+    Return the submits that have a key. The dictionary maps each key to its submit.
 
     Args:
         db: The journal.
-        saves_files: Whether a success is final only once its files are saved.
+        saves_files: True if the caller also saves files. A success then counts as finished only
+            after its files are saved.
     """
     return {
         key: SubmittedKey(

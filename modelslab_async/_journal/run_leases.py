@@ -17,8 +17,8 @@ class RunLeases:
     """
     The runs of one journal and their leases.
 
-    A run keeps its tickets while its lease lasts. Once the lease has run out, another run may end
-    it and claim the tickets. The journal then refuses outcomes from the first run.
+    A run keeps its tickets while its lease lasts. Once the lease has run out, a second run may end
+    the first run and claim its tickets. The journal then refuses outcomes from the first run.
     """
 
     def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
@@ -30,7 +30,7 @@ class RunLeases:
         Start a run. Return its number.
 
         Args:
-            lease: The seconds that the run keeps its tickets without renewing its lease.
+            lease: The seconds until the run loses its tickets, unless it renews its lease.
         """
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
@@ -39,7 +39,7 @@ class RunLeases:
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """Write the last polls of a run, and end the run. Its open tickets become free."""
+        """Record the last polls of a run, and end it. Its open tickets become free."""
 
         def end(db: sqlite3.Connection) -> None:
             tickets.record_polls(db, run_id, updates)
@@ -51,12 +51,12 @@ class RunLeases:
         self, run_id: int, *, before_run: int, limit: int, lease: float
     ) -> Claim | None:
         """
-        Claim open tickets that no other running run has claimed, and renew the lease.
+        Claim open tickets that no other active run has claimed, and renew the lease.
 
         Args:
             run_id: The run that claims.
-            before_run: A run's number. Tickets that runs with lower numbers left unresolved are
-                claimed too.
+            before_run: If a run with a lower number than this left a ticket unresolved, that
+                ticket is claimed too.
             limit: The maximum number of tickets to claim.
             lease: The seconds that the lease lasts from now.
 
@@ -73,16 +73,16 @@ class RunLeases:
         )
 
     async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
-        """Write the polls and last replies of tickets that are open and belong to this run."""
+        """Record the number of polls and the last reply of each ticket that the run still has."""
         await self._store.write(tickets.record_polls, run_id, updates)
 
     async def complete(
         self, run_id: int, completions: Sequence[OutcomeRow], *, save_files: bool = False
     ) -> list[bool]:
         """
-        Write outcomes. Return for each outcome whether it was written.
+        Record outcomes. Return for each outcome whether it was recorded.
 
-        An outcome is only written if its ticket still belongs to this run. With `save_files`, the
+        An outcome is only recorded if its ticket still belongs to this run. With `save_files`, the
         files of successes are queued to be saved.
         """
         return await self._store.write(
@@ -90,7 +90,7 @@ class RunLeases:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """Mark a submit of an active run as uncertain, because its reply can no longer come."""
+        """Record that the reply to a submit will not come, so the submit may have started work."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
@@ -98,11 +98,11 @@ class RunLeases:
         return await self._store.read(result_queries.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
-        """Return the submits of ended runs whose tickets have no outcome from the server yet."""
+        """Return each submit of an ended run if its ticket has no outcome from the server yet."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
-        """Return the recorded submits that have keys, in a dictionary by key."""
+        """Return the submits that have a key. The dictionary maps each key to its submit."""
         return await self._store.read(result_queries.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(
@@ -122,7 +122,7 @@ class RunLeases:
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
         """
-        Record how the save of a ticket ended: with `error`, or else with all files saved.
+        Record the end of a ticket's save. If `error` is None, all files were saved.
 
         Return False, and record nothing, if the ticket no longer belongs to the run.
         """

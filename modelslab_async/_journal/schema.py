@@ -23,8 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for an active run. Its parameter is the current time. The function `configured`
-# makes the SQL function `has_died` available to every connection.
+# The SQL condition for an active run. Its parameter is the current time. It calls the SQL function
+# `has_died`, which the Python function `configured` adds to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -174,11 +174,13 @@ def check_current(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
 ) -> None:
     """
-    Raise an error if a file without write access is not a journal of the newest version.
+    Check that a file is a journal of the newest version, if this process may not write to it.
+
+    Without write access, an older journal cannot be migrated.
 
     Raises:
         WrongJournal: The file is not a journal or has an unknown version.
-        JournalReadOnly: The journal has an older version, and cannot be migrated.
+        JournalReadOnly: The journal has an older version.
     """
     if _pending_migrations(db, path, migrations):
         raise JournalReadOnly(

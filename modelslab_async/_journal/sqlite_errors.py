@@ -157,8 +157,8 @@ def check_file(path: str) -> None:
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
     # Check the log before the file. A process that creates a journal writes the file before the
-    # log. In the other order, this check could see the file while it is empty, and then its new
-    # log.
+    # log. Otherwise this check could see the file while it is still empty, but the log when it has
+    # content already.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)

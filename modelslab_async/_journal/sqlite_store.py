@@ -77,7 +77,7 @@ class SqliteStore:
         **kwargs: P.kwargs,
     ) -> asyncio.Future[T]:
         """
-        Call a function in the next transaction. Return a future with its result after the commit.
+        Call a function in the next transaction. The returned future is done after the commit.
 
         Raises:
             JournalError: The journal is closed, was opened for reading only, or its writing thread
@@ -102,7 +102,7 @@ class SqliteStore:
         **kwargs: P.kwargs,
     ) -> T:
         """
-        Call a function with a read-only connection in a thread. It does not wait for writers.
+        Call a function with a read-only connection in a thread. A read does not wait for writers.
 
         Raises:
             JournalError: The journal is closed or cannot be read.

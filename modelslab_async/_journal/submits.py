@@ -30,9 +30,9 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: The other columns of the submission's row in the caller's table. The ticket gets
-            them too.
-        key: The key of the submission; None if it has none.
+        columns: Values of the submit's row in the caller's table, by the name of the column. The
+            ticket of the work gets them too.
+        key: The caller's own name for the submit; None if it has none.
     """
 
     track_id: str
@@ -88,7 +88,10 @@ def confirm(
     now: float,
 ) -> None:
     """
-    Mark a submit as confirmed by its ticket. Add the ticket, with its columns and its result.
+    Record that a submit has started the work of a ticket. Add the ticket to the journal.
+
+    The ticket gets the columns of the submit. If the reply contained the result already, the ticket
+    is completed.
 
     Raises:
         ValueError: No submit with this track_id was recorded.
@@ -107,16 +110,16 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Mark a submit of an active run as uncertain, because its reply can no longer come."""
+    """Record that the reply to a submit will not come, so the submit may have started work."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Delete an uncertain submit that started nothing, because it was refused or never sent.
+    Delete the record of a submit that started no work, because it was refused or never sent.
 
     Raises:
-        ValueError: No submit with this track_id was recorded, or the submit is confirmed.
+        ValueError: No submit with this track_id was recorded, or the submit has a ticket.
     """
     deleted = db.execute(
         "DELETE FROM submits WHERE track_id = ? AND state = 'uncertain'", (track_id,)
@@ -125,7 +128,7 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return the unconfirmed submits of runs that are no longer active, the oldest first."""
+    """Return each submit that may have started work and whose run has ended, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -135,7 +138,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return the submits of ended runs whose tickets have no outcome from the server yet."""
+    """Return each submit of an ended run if its ticket has no outcome from the server yet."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "
@@ -151,12 +154,12 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
 
 def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """
-    Return the submits that started a range of tickets, by the number of the ticket's row.
+    Return the submits of some tickets. The keys of the result are the numbers of the tickets' rows.
 
     Args:
         db: The journal.
-        after: The range begins after the row with this number.
-        last: The range ends with the row with this number.
+        after: Only rows with a higher number than this are read.
+        last: Only rows up to this number are read.
     """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
@@ -174,8 +177,8 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
-    # Read the families after the rows, so that they include the family of every row. Another
-    # process may add a family at any time.
+    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
+    # the name of a family that another process has just added could be missing.
     names = family_names(db)
     return [
         PendingSubmit(

@@ -41,8 +41,8 @@ class OutcomeRow:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: An upper bound, in seconds, of the time from the end of the work to the reply that
-            showed the end; None if unknown.
+        max_lag: The work ended at most this many seconds before a poll found that it had ended.
+            None if unknown.
     """
 
     row_id: int
@@ -54,7 +54,7 @@ class OutcomeRow:
 @frozen
 class PollUpdate:
     """
-    The polls of an open ticket since the last update, to be recorded.
+    How often an open ticket was polled since the last update, and the last reply.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
@@ -95,10 +95,10 @@ def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """
-    Write outcomes. Return for each outcome whether it was written.
+    Record outcomes. Return for each outcome whether it was recorded.
 
-    An outcome is only written if its ticket is open and belongs to this run. With `save_files`, the
-    files of successes are queued to be saved.
+    An outcome is only recorded if its ticket is open and belongs to this run. With `save_files`,
+    the files of successes are queued to be saved.
     """
     # Sort by row, so that rows that are close to each other in the file are written together.
     ordered = sorted(completions, key=attrgetter("row_id"))
@@ -110,7 +110,7 @@ def complete(
     lost: set[int] = set()
     db.execute("SAVEPOINT completing")
     if db.executemany(_COMPLETE, changes).rowcount != len(changes):
-        # Another run has taken some of the tickets. Write each outcome alone to learn which.
+        # This run has lost some of the tickets. Write each outcome alone to find out which ones.
         db.execute("ROLLBACK TO completing")
         written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]
         lost = {
@@ -143,7 +143,7 @@ def reopen_failed(db: sqlite3.Connection) -> int:
 
 
 def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Write the polls and last replies of tickets that are open and belong to this run."""
+    """Record the number of polls and the last reply of each ticket that the run still has."""
     db.executemany(
         f"UPDATE tickets SET polls = polls + ? WHERE {_OWN_OPEN_TICKET}",
         [(update.polls, update.row_id, run_id) for update in updates],

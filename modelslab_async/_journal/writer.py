@@ -99,7 +99,7 @@ class Writer:
         Start the thread.
 
         Args:
-            opened: Gets a result when the file is open for writing.
+            opened: A future that is done once the file is open for writing.
         """
         # Use a daemon thread, so that a program can end without closing its journal. No result is
         # lost then: a future is resolved only after the commit.
