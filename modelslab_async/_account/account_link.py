@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
-from .._aio.cooperation import Wakeup
+from .._aio.task_helpers import Wakeup
 from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
 from .._models.events import Event, Paused

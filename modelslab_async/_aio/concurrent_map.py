@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
-from .cooperation import Wakeup, is_cancelled
 from .iteration import read_source
+from .task_helpers import Wakeup, is_cancelled
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import httpx
 
-from .._aio.cooperation import Yielder
+from .._aio.task_helpers import Yielder
 from .._aio.threads import run_in_thread
 from .._models.download_errors import FileTooLarge, LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__

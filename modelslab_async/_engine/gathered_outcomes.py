@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .._aio.cooperation import Yielder
+from .._aio.task_helpers import Yielder
 from .._models.argument_checks import check_nonnegative_seconds, check_not_text
 from .._models.outcomes import Outcome
 from .._models.ticket import Ticket, TicketLike

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from attrs import Factory, define
 
-from .._aio.cooperation import Wakeup, Yielder
 from .._aio.iteration import read_source
+from .._aio.task_helpers import Wakeup, Yielder
 from .._models.argument_checks import check_count, check_nonnegative_seconds, check_not_text
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.key_tier import Tier

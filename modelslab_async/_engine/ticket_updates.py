@@ -5,7 +5,7 @@ from contextvars import Context, copy_context
 
 from attrs import Factory, define
 
-from .._aio.cooperation import Wakeup
+from .._aio.task_helpers import Wakeup
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike

@@ -20,8 +20,8 @@ from contextvars import Context
 import anyio
 import anyio.abc
 
-from .._aio.cooperation import Wakeup, is_cancelled
 from .._aio.listeners import Listeners
+from .._aio.task_helpers import Wakeup, is_cancelled
 from .._aio.telemetry import Telemetry, traced
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.outcomes import Unresolved

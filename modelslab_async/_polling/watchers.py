@@ -10,8 +10,8 @@ from contextvars import Context, copy_context
 
 import anyio.abc
 
-from .._aio.cooperation import Yielder
 from .._aio.listeners import Listeners
+from .._aio.task_helpers import Yielder
 from .._models.errors import ModelsLabError, TransientError, WaitTimeout
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved
