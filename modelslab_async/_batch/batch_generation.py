@@ -37,8 +37,8 @@ class BatchGeneration:
     """
     Sends the submissions whose keys are not in the journal, and finds the result of each one.
 
-    A result comes from a run of this process. If an earlier run or another process has recorded a
-    result, it comes from the journal.
+    A key identifies a submission. A result comes from a run of this process. If an earlier run or
+    another process has recorded a result, it comes from the journal.
 
     Args:
         engine: Sends the submits.
@@ -116,7 +116,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold slots for tickets of ended processes, because the service may still queue them."""
+        """Hold a slot for each open ticket of an ended process: its work may still be queued."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -124,7 +124,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end, unless the run still has tickets that other callers added."""
+        """Wait for the run to end. If other callers added tickets that are open, do not wait."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -145,14 +145,14 @@ class BatchGeneration:
     async def _generate(
         self, drained: asyncio.Task[Any], submission: Submission
     ) -> GenerationResult | None:
-        """Return the result of one submission; None if the batch is drained first."""
+        """Return the result of one submission; None if the batch is told to stop before that."""
         starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
         try:
             await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not starting.done():
-                # Cancelling `starting` does not stop a submit in flight, which continues in a task
-                # of its own.
+                # This cancels only the wait for the submit. A request in flight continues in a
+                # task of its own.
                 starting.cancel()
                 await asyncio.wait((starting,))
         if starting.cancelled():
@@ -161,15 +161,15 @@ class BatchGeneration:
         return await self._result_of(started) if isinstance(started, Ticket) else started
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
-        """Return the ticket or the result of a submission. Submit it if its key is not recorded."""
+        """Return the ticket or the result of a submission. If its key is new, submit it first."""
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
             if recorded is None:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # Either the track_id is taken, or another task or process has just recorded
-                    # this key.
+                    # Either another submission has this track_id, or another task or process has
+                    # just recorded this key.
                     if await self._is_track_id_taken(submission):
                         other = "another submission"
                         return Unsubmitted(cause=_conflict(submission, "track_id", other))
@@ -185,7 +185,7 @@ class BatchGeneration:
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
-        """Whether the journal has the submission's own track_id for a submit with another key."""
+        """Whether the caller chose a track_id that another submission has in the journal."""
         track_id = submission.parameters.get("track_id")
         if track_id is None:
             return False
@@ -195,7 +195,7 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The submit recorder has recorded the failure as the outcome of this ticket.
+                # Return the ticket, because the journal already has the failure as its outcome.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -213,8 +213,8 @@ class BatchGeneration:
         try:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:
-            # The file was uploaded for the recorded submit, and may have been deleted since. So
-            # compare only the endpoints.
+            # A file that the submission names cannot be read. The caller may have deleted it after
+            # it was uploaded for the recorded submit. So compare only the endpoints.
             return submission.endpoint == recorded.endpoint
         return (submission.endpoint, submit_request.payload_hash) == (
             recorded.endpoint,
@@ -264,7 +264,7 @@ class BatchGeneration:
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
-                # Ignore a locked journal: it is read again after the next pause.
+                # Ignore errors of the journal, because it is read again after the next pause.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 

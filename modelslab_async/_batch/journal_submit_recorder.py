@@ -57,7 +57,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the ticket of a submit. Delete the submit if it certainly started nothing."""
+        """Record the ticket of a submit. If it certainly started no work, delete its record."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)
@@ -73,9 +73,10 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def submit_once(
         self, engine: Engine, submission: Submission
     ) -> SubmitReply | CallbackFailure:
-        """Return the recorded reply to an earlier submit, or submit now. See `Batch.submit`."""
+        """Send a submission. If it was sent before, return the recorded reply instead."""
         submit_request = await engine.prepare(submission)
-        # Only a key or track_id that the caller chose can be in the journal already.
+        # Without a key or a track_id from the caller, the submit gets a random track_id, which no
+        # earlier submit has.
         if submission.key is not None or submission.parameters.get("track_id") is not None:
             earlier = await self.recorded_reply(submit_request)
             if earlier is not None:
@@ -119,7 +120,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 return Processing(ticket=submit.ticket)
 
     async def close(self) -> None:
-        """Wait until the replies to all submits in flight are recorded, and end the run."""
+        """Wait until the replies to all submits in flight are recorded, and end their run."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._renewal_task is not None:
@@ -161,7 +162,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             return self._run_id
 
     async def _keep_lease(self, run_id: int) -> None:
-        """Renew the lease. If another process has ended it, the next submit begins a new run."""
+        """Renew the run's lease. If another process ends the run, the next submit starts a new one."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:

@@ -1,4 +1,4 @@
-"""A run's lease, its open tickets, and the feed that announces new ones. It polls nothing."""
+"""A run's lease, its open tickets, and the feed that announces new tickets."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Record a renewal of the lease. The lease lasts from when the renewal was requested."""
+        """Record a renewal of the lease. The lease then lasts from the time of the request."""
         self._renewed_at = requested_at
 
     @property
@@ -119,8 +119,8 @@ class _OpenTicket:
         row_id: The ticket's number in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: When the last poll was sent to which the server replied that the job still
-            runs.
+        last_running_at: When the last poll was sent that found the work still going on. None if
+            there was no such poll.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 
@@ -187,9 +187,9 @@ class LeasedTickets:
 
     async def commit(self, outcomes: list[Outcome]) -> list[Outcome]:
         """
-        Write outcomes. Return those that were written.
+        Record outcomes. Return those that were recorded.
 
-        An outcome is not written if another run has ended this run's lease and taken the ticket.
+        An outcome is not recorded if another run has ended this run's lease and taken the ticket.
         """
         completions = [self._complete(outcome) for outcome in outcomes]
         try:
@@ -207,7 +207,7 @@ class LeasedTickets:
     async def _commit_one_by_one(
         self, completions: list[OutcomeRow]
     ) -> tuple[list[OutcomeRow], list[bool]]:
-        """Write outcomes one at a time. An outcome that cannot be encoded becomes `Unresolved`."""
+        """Record outcomes one by one. An outcome that cannot be encoded becomes `Unresolved`."""
         committed: list[OutcomeRow] = []
         written: list[bool] = []
         for given in completions:
@@ -218,8 +218,8 @@ class LeasedTickets:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # Name only the type, because the message of an error from another library can
-                # contain the key.
+                # Name only the type of the error. Its message comes from another library, and can
+                # contain the API key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )
@@ -237,13 +237,13 @@ class LeasedTickets:
 
 class TicketFeed:
     """
-    Keeps the runs of a batch going while submits still add tickets to the journal.
+    Tells the runs of a batch about new tickets. The runs do not end before the feed is closed.
 
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
-        first_run: The number of the first run that the feed keeps going; None before it begins.
-        draining: Set once the batch is draining: then runs begin nothing new, and nothing may be
-            submitted.
+        first_run: The number of the first run that uses this feed; None if no run has begun.
+        draining: An event that is set when the batch shall stop early: runs finish what they have
+            begun, and nothing more is submitted.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:

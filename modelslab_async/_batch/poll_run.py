@@ -33,8 +33,8 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: A run's number. Tickets that runs with lower numbers left unresolved are polled
-            again.
+        before_run: If a run with a lower number than this left a ticket unresolved, that ticket is
+            polled again.
         lease: How many seconds claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
         feed: Announces tickets that are added during the run; None if none are added.
@@ -119,7 +119,7 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake a task that waits for outcomes. If the queue is full, no task waits.
+        # The item wakes the task that waits for outcomes. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:
@@ -142,8 +142,8 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
-        # Commit few outcomes at a time. If the process dies, those of the last commit may not reach
-        # the caller.
+        # Commit few outcomes at a time. If the process dies, the caller may miss the outcomes of
+        # the last commit.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):

@@ -1,4 +1,4 @@
-"""Turns the recorded result of a ticket into the result of a submission. It reads nothing."""
+"""Turns the recorded result of a ticket into the result of a submission."""
 
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._journal.result_queries import RecordedResult
@@ -15,11 +15,12 @@ def to_result(
     Return the recorded result of a ticket; None if a run still works on it.
 
     Args:
-        recorded: The outcome and the save of the ticket, as the journal holds them.
-        first_run: The number of the first run of this call; None if no run has begun yet. Outcomes
-            that earlier runs left unresolved or unsaved do not count, because this call tries them
-            again.
-        saves_files: Whether a success is a result only once its files are saved.
+        recorded: What the journal holds: the outcome, and how saving the files ended.
+        first_run: The number of the first run of this `generate_many`; None if no run has begun
+            yet. If an earlier run could not resolve or save a ticket, the result is None, because
+            `generate_many` tries again.
+        saves_files: True if files are saved. A success is then a result only after its files are
+            saved.
     """
     outcome, save = recorded.outcome, recorded.save
     if isinstance(outcome, Unresolved):

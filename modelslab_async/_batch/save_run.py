@@ -37,7 +37,7 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: A run's number. Files that runs with lower numbers failed to save are tried
+        before_run: If a run with a lower number than this failed to save a file, this run tries
             again.
         feed: Announces tickets that are added during the run; None if none are added.
     """
@@ -75,7 +75,7 @@ class SaveRun:
 
     @property
     def is_released(self) -> bool:
-        """Whether this run has made its open tickets free for other runs."""
+        """Whether this run has released its open tickets, so that other runs can claim them."""
         return self._poll_run.is_released
 
     def start(self, *, timeout: float | None, window: int) -> None:
@@ -118,7 +118,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake a task that waits for results. If the queue is full, no task waits.
+        # The item wakes the task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:
@@ -127,7 +127,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Pass on all outcomes except successes. Wake the task that claims and saves successes."""
+        """Put all outcomes but successes in the result queue. Wake the task that saves successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -225,16 +225,16 @@ class SaveRun:
         try:
             known = [*map(to_saved_file, pending.files)]
             result = await self._downloads.try_save(pending.success, known, self._record_file)
-            # Return absolute paths. The journal holds them too, so a later run returns the same
-            # paths.
+            # Return absolute paths. The journal holds absolute paths too, so a later run returns
+            # the same paths.
             files = tuple(evolve(file, path=file.path.absolute()) for file in result.files)
             return evolve(result, files=files)
         except Exception as error:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # Name only the type, because the message of an error from another library can contain
-            # the key.
+            # Name only the type of the error. Its message comes from another library, and can
+            # contain the API key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)
@@ -273,7 +273,7 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 
 def _find_journal_error(error: Exception) -> JournalError | None:
-    """Return the error if it is a `JournalError`, or the first `JournalError` of a group."""
+    """Return the error if it is a `JournalError`, or the first one of an exception group."""
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None

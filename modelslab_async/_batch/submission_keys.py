@@ -12,7 +12,8 @@ from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
 
-# The parameters that the digest leaves out, because they may differ between two runs of a program.
+# Parameters that do not change the key of a submission, because they may differ in the next run of
+# the program.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
 _DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
@@ -45,10 +46,10 @@ class SubmissionKeys:
 
     def ensure_key(self, submission: Submission) -> Submission:
         """
-        Return the submission with its own key or, if it has none, with a new one.
+        Return the submission itself or, if it has no key, a copy with a new key.
 
         Raises:
-            ValueError: The submission has no key, and a parameter is of a type without a digest.
+            ValueError: No key can be computed from the type of a parameter.
         """
         if submission.key is not None:
             return submission
@@ -74,7 +75,7 @@ def _digest(submission: Submission) -> str:
 
 
 def _describe(value: Any) -> str:
-    """Return a text for a value that JSON cannot hold: the digest of bytes, or a path."""
+    """Return a text in place of a value that JSON cannot hold: a digest of bytes, or a path."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"sha256:{hashlib.sha256(value).hexdigest()}"
     if hasattr(value, "__fspath__"):
