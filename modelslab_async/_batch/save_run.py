@@ -127,7 +127,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Put all outcomes but successes in the result queue. Wake the task that saves successes."""
+        """Queue all outcomes but successes for the caller. Wake the task that saves successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()

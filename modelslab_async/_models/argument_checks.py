@@ -1,4 +1,4 @@
-"""Checks a caller's arguments. Errors quote only numbers, because other values may be the key."""
+"""Checks a caller's arguments. Errors quote only numbers: another value may be the API key."""
 
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
@@ -58,7 +58,7 @@ def check_positive_seconds(name: str, value: object) -> None:
 
 def check_nonnegative_seconds(name: str, value: object, *, optional: bool = False) -> None:
     """
-    Check that an argument is a number of seconds of at least 0.
+    Check that an argument is a number of seconds that is 0 or more.
 
     Raises:
         TypeError: The value is not a number.

@@ -51,11 +51,11 @@ class LinkRefused(DownloadError):
 
 
 class TransferFailed(DownloadError):
-    """The output did not arrive: the network or the server failed, or each transfer was cut."""
+    """The output did not arrive: the network or the server failed, or every transfer broke off."""
 
 
 class WrongContent(DownloadError):
-    """The downloaded data is no file of the family's kind, but for example an error page."""
+    """The downloaded data is not the expected kind of file, but for example an error page."""
 
 
 class FileTooLarge(DownloadError):

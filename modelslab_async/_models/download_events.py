@@ -10,7 +10,7 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class DownloadStarted:
     """
-    The transfer of a file starts at its first byte. A transfer that starts over repeats the event.
+    The transfer of a file starts at its first byte. If it starts over later, this event repeats.
 
     Attributes:
         ticket: The ticket of the output.
@@ -51,7 +51,8 @@ class Downloaded:
     An output was saved or loaded completely.
 
     Attributes:
-        file: The file, with its ticket, path and size. After `load`, the path is only a name.
+        file: The file, with its ticket, path and size. If the output was loaded, no file was
+            written, and the path is the name that the file would have.
         received: The number of bytes that came over the network. It is less than the size if an
             earlier run left a part of the file, and more if the transfer started over.
         elapsed: Seconds since the save began, including the wait for other transfers.

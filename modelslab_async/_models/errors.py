@@ -81,7 +81,7 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def with_ticket(self, ticket: Ticket) -> Self:
-        """Return a copy of this error for another ticket. So each waiter gets its own copy."""
+        """Return a copy of this error with another ticket."""
         clone = copy(self)
         clone.ticket = ticket
         clone.__cause__ = self.__cause__
@@ -124,7 +124,7 @@ class UnreadableReply(TransientError):
 
 
 class RateLimited(TransientError):
-    """The server refused one request too many, with status 429 or with words in the body."""
+    """The server refused a request, because it got too many requests: status 429, or its words."""
 
 
 class Refused(ModelsLabError):
@@ -225,7 +225,7 @@ class UnusableFile(ModelsLabError, ValueError):
     """
     A file among the parameters of a submit is missing, empty, too long, or has changed.
 
-    Nothing was started. Where the operating system gave a reason, the `__cause__` is its error.
+    Nothing was started. If the operating system reported an error, it is the `__cause__`.
 
     Attributes:
         parameter: The parameter that holds the file.
@@ -281,4 +281,4 @@ class RequestBlocked(ConnectionImpossible):
 
 
 class ClientClosed(ModelsLabError):
-    """The client was closed during the wait or before the call. A new client can resume."""
+    """The client was closed during the wait or before the call. A new client can wait again."""

@@ -193,8 +193,8 @@ class SubmitRetried:
         track_id: The `track_id` of the request; "" if it has none.
         error: The error of the last attempt.
         attempt: The number of the next attempt.
-        delay: The seconds until the submit waits for a slot again. It is 0 after a rate limit,
-            because then no slot is given before the rate limit has ended.
+        delay: The seconds before the submit waits for a slot again. It is 0 after a `RateLimited`,
+            because the wait for the slot then lasts until the rate limit has ended.
     """
 
     endpoint: str

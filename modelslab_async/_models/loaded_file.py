@@ -1,4 +1,4 @@
-"""LoadedFile: an output in memory. It reads and writes nothing."""
+"""LoadedFile: an output in memory. It reads and writes no file."""
 
 from attrs import field, frozen
 

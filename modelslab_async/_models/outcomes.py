@@ -1,4 +1,4 @@
-"""How a wait ended: with a reply (Success, Failed) or without one (Unresolved). Values only."""
+"""Outcomes: a wait ended with a final reply (Success, Failed) or without one (Unresolved)."""
 
 from typing import TypeAlias
 

@@ -19,11 +19,11 @@ class Processing:
 
     Attributes:
         ticket: The ticket of the job.
-        status: The server's status word, in lower case: `processing`, `queued`, a training stage.
+        status: The server's status word in lower case, such as `processing` or `queued`.
         eta: Seconds until the server expects the job to end; None if it gave no estimate.
         message: The server's text, if any.
         future_links: The links at which the files will appear, as the server says.
-        fetch_result: The URL that the server names for later polls, if any. It is never requested.
+        fetch_result: The URL that the server names for later polls, if any. It is not used.
         raw: The whole body as it came.
     """
 
@@ -48,12 +48,13 @@ class Success:
 
     Attributes:
         ticket: The ticket of the job.
-        output: The results, always a tuple of strings: links, base64 data or a transcript. Results
-            in other fields of the body (`links`, or `proxy_links` alone) are included.
+        output: The results, always a tuple of strings: links, base64 data or a transcript. If the
+            field `output` of the body has none, they come from another field, such as `links`.
         proxy_links: Mirrors of the results, if the server gave any.
         generation_time: Seconds of work, as the server counted them.
         message: The server's text, if any.
-        nsfw: Whether the server flagged the result and so replaced it; None if it did not say.
+        nsfw: Whether the server flagged the result as not safe for work, and so replaced it. None
+            if the server did not say.
         meta: The parameters as the server understood them.
         raw: The whole body as it came.
     """

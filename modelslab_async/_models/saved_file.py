@@ -1,4 +1,4 @@
-"""SavedFile: an output that was saved, with its checksum. It reads and writes nothing."""
+"""SavedFile: an output that was saved, with its checksum. It reads and writes no file."""
 
 from pathlib import Path
 

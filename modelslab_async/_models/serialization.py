@@ -24,13 +24,13 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# The attributes of an error that its record holds besides the message. The error's ticket and last
-# reply are in the record of the outcome.
+# The attributes of an error that its dictionary contains besides the message. The error's ticket
+# and last reply are left out, because the dictionary of the outcome contains them.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
 )
-# The fields that an export adds to the record of an outcome. `from_dict` ignores them.
+# The fields that an export adds to the dictionary of an outcome. `from_dict` ignores them.
 _EXPORT_FIELDS = ("files", "track_id", "endpoint", "key", "input")
 
 
@@ -98,8 +98,8 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use. The import takes longer than that of this whole folder, and many
-    # programs never need it.
+    # Import cattrs on first use. To import it takes longer than to import this whole folder, and
+    # many programs never need it.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
 

@@ -10,8 +10,7 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# The single key of a dictionary that stands for a path. `to_dict` makes such dictionaries, because
-# JSON cannot hold a path.
+# JSON cannot hold a path, so `to_dict` turns a path into a dictionary with this single key.
 _PATH_MARK = "$file"
 
 
@@ -63,8 +62,8 @@ class Submission:
         parameters: What the endpoint takes, by name. A path stands for a file to upload.
         key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
             batch it is unique, so that no submission is paid for twice.
-        columns: The other columns of a row of the caller's table. They are not sent, but a batch
-            exports them with the outcome.
+        columns: Values of a row of the caller's table, by the name of the column. They are not
+            sent, but a batch exports them with the outcome.
 
     Raises:
         ValueError: The parameters or columns are no mapping of names, the key is no text of 1 to

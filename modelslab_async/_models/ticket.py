@@ -197,8 +197,8 @@ class NewTicket:
 
     Attributes:
         ticket: The ticket.
-        columns: The other columns of the ticket's row in the caller's table, as JSON; "" if there
-            are none.
+        columns: Values of the ticket's row in the caller's table, as a JSON object with the names
+            of the columns; "" if there are none.
     """
 
     ticket: Ticket
