@@ -177,7 +177,7 @@ class Client:
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing`, or only the newest to a slow reader, then the outcome."""
+        """Yield each new `Processing`, or only the newest if the reader is slow, then the outcome."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:

@@ -95,8 +95,8 @@ class Batch:
         Add tickets, and return how many are new. Tickets already in the journal are unchanged.
 
         An item may also be a pair of a ticket and a dictionary, such as a row of your table. The
-        journal keeps the dictionary, and exports have its values as columns. Where such a value
-        holds the client's key, the key is redacted.
+        journal keeps the dictionary, and exports have its values as columns. If a value contains
+        the client's API key, that key is redacted.
 
         Raises:
             ValueError: A ticket is ill-formed, the client does not know its family, or JSON cannot
@@ -140,9 +140,9 @@ class Batch:
         """
         Wait for all open tickets, and yield each outcome as soon as it is committed.
 
-        Tickets that earlier runs left `Unresolved` are open again. The run ends when no ticket is
-        open, in this process or another. If you leave the loop early, the next run continues with
-        the rest.
+        If an earlier run left a ticket `Unresolved`, that ticket is open again. The run ends when
+        no ticket is open, in this process or another. If you leave the loop early, the next run
+        continues with the rest.
 
         Args:
             timeout: The maximum number of seconds to wait for each ticket, from when the client
@@ -229,7 +229,7 @@ class Batch:
         """
         Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
-        `run` then ends soon, and `save` once its current transfers have ended.
+        A `run` in progress ends soon. A `save` in progress ends after its current transfers.
         """
         self._runs.drain()
 

@@ -202,11 +202,11 @@ class Journal:
                 yield each
 
     async def queue_saves(self) -> int:
-        """Queue the files of all successes that were not queued before. Return their number."""
+        """Queue the saves of all successes that were never queued. Return their number."""
         return await self._store.write(pending_saves.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
-        """Queue some successes to be saved again. Recorded files that are unchanged are skipped."""
+        """Queue the saves of some successes again. Unchanged files are not downloaded again."""
         await self._store.write(pending_saves.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
@@ -252,7 +252,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | Failed | None = None
     ) -> None:
         """
-        Mark a submit as confirmed, and add the ticket of the work that it started.
+        Record that a submit started work, and add the ticket of that work.
 
         Args:
             track_id: The `track_id` of the request.
@@ -273,7 +273,7 @@ class Journal:
         Delete an uncertain submit that started nothing: it was refused, or provably never sent.
 
         Raises:
-            ValueError: No such submit was recorded, or the submit is confirmed.
+            ValueError: No such submit was recorded, or the submit has a ticket.
         """
         await self._store.write(submits.withdraw, track_id)
 

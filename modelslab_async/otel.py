@@ -216,7 +216,8 @@ class _OpenTelemetry:
 
 
 def _otel_context(caller: Context) -> otel_context.Context:
-    # Enter a copy, because the caller's context may be in use and cannot be entered twice.
+    # Enter a copy of the caller's context. The context itself may be in use, and cannot be entered
+    # twice.
     return caller.copy().run(otel_context.get_current)
 
 
@@ -253,6 +254,6 @@ def _record_result(span: trace.Span, result: object) -> None:
 
 def _record_error(span: trace.Span, error: BaseException) -> None:
     span.set_attribute("error.type", type(error).__name__)
-    # The message of an error from another library may quote the key.
+    # Record only the type of an error from another library: its message may quote the API key.
     message = error.message if isinstance(error, ModelsLabError) else type(error).__name__
     span.set_status(trace.StatusCode.ERROR, message)

@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse requests to other machines unless the ini option allows them. Register the mark."""
+    """Refuse requests to other machines, unless the ini option or a test's mark allows them."""
     config.addinivalue_line(
         "markers", f"{NETWORK_MARK}: let modelslab_async send requests to other machines"
     )
@@ -93,7 +93,7 @@ class VirtualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward. The next iteration of the event loop runs the timers then due."""
+        """Move the time forward. The event loop then runs the timers that have become due."""
         self._now += seconds
 
     def new_loop(self) -> asyncio.AbstractEventLoop:

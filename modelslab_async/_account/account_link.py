@@ -32,8 +32,8 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The least number of seconds by which a new pause ends later than the known one. The account and
-# the client read different clocks, so the end of one pause differs a little between them.
+# A pause from the account is new only if it ends more than this many seconds after the known pause.
+# The account and the client read different clocks, so they see slightly different ends of a pause.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 
@@ -44,8 +44,9 @@ class AccountLink:
 
     Args:
         membership: The client's membership in the account.
-        digest_of: Returns the digest of a key. The account never gets a key.
-        has_rate: Whether the account is assumed to limit polls until its first answer arrives.
+        digest_of: Returns the digest of an API key. The account never gets a key itself.
+        has_rate: Whether polls wait for the account's first answer. That answer then says whether
+            the account limits polls.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Start the task that reports, and calls `on_hint` for webhooks that others received."""
+        """Start the task that sends reports. It calls `on_hint` for webhooks of other clients."""
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
@@ -141,7 +142,7 @@ class AccountLink:
         offset = self._offset()
         reports = self._report(offset)
         allotments = await self._membership.exchange(reports)
-        # Read the offset again: the answer may show that the account's clock was changed.
+        # Compare the two clocks again: the answer may show that the account's clock was changed.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))

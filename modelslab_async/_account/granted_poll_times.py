@@ -15,8 +15,8 @@ class GrantedPollTimes:
     Lets polls start only at granted times. It replaces `RateLimiter` if there is an account.
 
     A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
-    client asks for twice as many as before, so that a busy client asks rarely. If some of the times
-    expired unused, the client asks for the same number again.
+    client asks for twice as many as before, so that a busy client asks less often. If some of the
+    times expired unused, the client asks for the same number again.
 
     Args:
         clock: Returns the time of the event loop.
@@ -46,8 +46,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0]
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Ask for more times,
-            # because the last of them may still be in the future when the answer comes.
+            # If all times expired unused, the account answered too late. Ask for more times then,
+            # because some of them may still be in the future when the next answer comes.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

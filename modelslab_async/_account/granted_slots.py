@@ -43,7 +43,7 @@ class GrantedSlots(Slots):
         )
 
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
-        """Hold slots for tickets that the account handed over. Admit submits up to its limit."""
+        """Hold slots for tickets that the account hands over. Admit submits up to the new limit."""
         for held in allotment.adopted:
             self.hold(
                 held.ticket,

@@ -37,8 +37,8 @@ class SlotUse:
     Attributes:
         tickets: The tickets that hold slots.
         in_flight: The number of submits that have a slot, but no result yet.
-        uncertain_until: For each submit that may or may not have started work, when its slot is
-            freed, on the account's clock.
+        uncertain_until: When the slots of uncertain submits are freed, on the account's clock. An
+            uncertain submit may or may not have started work.
         waiting: The number of submits that wait for a slot.
     """
 
@@ -67,7 +67,7 @@ class Pauses:
     polls: float = 0.0
 
     def merge(self, other: "Pauses") -> "Pauses":
-        """Return the later end of the submit pauses, and the later end of the poll pauses."""
+        """Return the later of the two ends for submits, and the later of the two ends for polls."""
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 

@@ -13,7 +13,9 @@ _HOSTS = re.compile(
 
 def check_address(address: str) -> None:
     """
-    Check that an address can be split in only one way. Otherwise messages could show a password.
+    Check that it is clear which part of an address is the password.
+
+    Otherwise a message that leaves out the password could still show a part of it.
 
     Raises:
         TypeError: The address is not a text.

@@ -7,8 +7,9 @@ from typing import Any, Final
 from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
 
-# The maximum number of seconds to connect, and to run a statement. A statement that waits for the
-# lock of the account fails after eight seconds. A client holds this lock for about a millisecond.
+# The maximum number of seconds to connect, and to run a statement. The server stops a statement
+# that waits for the lock of the account after eight seconds. A client usually holds that lock for
+# about a millisecond.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
 

@@ -97,8 +97,8 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # Set `_heard` only after the reply was parsed, so that the server repeats the tickets of a
-        # reply that cannot be parsed.
+        # `_heard` tells the server which reply arrived last. It is set only after the reply was
+        # parsed, so that the server repeats the tickets of a reply that cannot be parsed.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments

@@ -12,16 +12,16 @@ VERSION: Final = 1
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# The largest step back of the database server's clock, in seconds, that changes nothing. After a
-# larger step, all recorded times are moved back too.
+# If the database server's clock is set back by more than this many seconds, all recorded times are
+# moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# These constants have the same values and meanings as in `sqlite_slots` and `sqlite_poll_times`.
+# The next three constants have the values that they have in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
-# The tables of an account. The row of the table `account` is its lock. Each exchange is one
-# statement, and so one transaction. So a client that stops or is cut off does not keep the lock.
+# The tables of an account. The table `account` has one row, which an exchange locks. Each exchange
+# is a single statement, and so a whole transaction. So a client that dies cannot keep the lock.
 _TABLES: Final = """
 CREATE TABLE SCHEMA.account (
     id integer PRIMARY KEY CHECK (id = 1),

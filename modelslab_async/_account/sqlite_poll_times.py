@@ -5,10 +5,10 @@ from typing import Final
 
 from .membership_protocol import MAX_LATENESS_S
 
-# The time in seconds whose polls are shared out among the clients that ask. One answer grants a
-# client at most its share, so that the other clients soon get theirs.
+# One answer grants a client at most its share of the polls that are allowed in this many seconds.
+# All clients that ask have equal shares. The time is short, so that each client soon gets one.
 _MAX_SHARE_S: Final = 0.25
-# The number of seconds for which a client that asked for poll times keeps a share of the rate.
+# A client has a share of the poll rate for this many seconds after it last asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 

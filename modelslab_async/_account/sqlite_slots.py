@@ -173,7 +173,9 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Mark the submits in flight of dead clients as uncertain, because they may have started work.
+    Mark submits as uncertain if their client died before their replies came.
+
+    The submits may have started work, so they keep their slots for a while.
 
     The tickets of dead clients stay as they are, for other clients to adopt.
     """

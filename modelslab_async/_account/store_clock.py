@@ -13,10 +13,13 @@ class StoreClock:
     """
     Estimates the time on a server's clock from the time in each of its replies.
 
-    A reply shows that the server's clock minus ours lies between `theirs - received` and
-    `theirs - sent`. Further replies narrow this interval. If a reply contradicts the interval, a
-    clock was set, and the estimate starts again. `at` returns the earliest possible time, so that a
-    poll time that the server granted is never used too early.
+    A reply contains the server's time `theirs`. The client sent the request at `sent` and received
+    the reply at `received`, both on its own clock. So the server's clock is ahead of the client's
+    clock by at least `theirs - received` and at most `theirs - sent`. Further replies narrow this
+    interval. If a reply contradicts it, one of the clocks was set, and the estimate starts again.
+
+    `at` returns the earliest possible time, so that a poll time that the server granted is never
+    used too early.
     """
 
     _least: float = -math.inf
@@ -24,7 +27,7 @@ class StoreClock:
     _seen_at: float = 0.0
 
     def observe(self, *, sent: float, received: float, theirs: float) -> None:
-        """Update the estimate. `theirs` is the server's time, the others are on our clock."""
+        """Update the estimate. `theirs` is on the server's clock, the others on the client's."""
         drift = _DRIFT * max(0.0, received - self._seen_at)
         least = max(self._least - drift, theirs - received)
         most = min(self._most + drift, theirs - sent)
@@ -33,5 +36,5 @@ class StoreClock:
         self._least, self._most, self._seen_at = least, most, received
 
     def at(self, ours: float) -> float:
-        """Convert a time on our clock to the server's clock."""
+        """Convert a time on the client's clock to the server's clock."""
         return ours + self._least

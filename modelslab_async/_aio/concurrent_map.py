@@ -46,8 +46,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
         Args:
             source: The items. If the source raises, `run` first yields the results of all earlier
                 items, and then raises the exception.
-            check: Called with each item before the item waits for room in the window. An exception
-                that it raises is treated as an exception of the source.
+            check: Called with each item before the item waits for room in the window. If it raises
+                an exception, this is treated as an exception of the source.
         """
         reader_task = asyncio.create_task(
             self._read_source(source, check), name="modelslab_async map source"
@@ -94,8 +94,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # Replace the CancelledError, because `_on_task_done` ignores cancelled tasks. Otherwise
-            # `run` would yield no result for this item, and raise nothing.
+            # This task was not cancelled, but its function raised a CancelledError. Raise another
+            # error, because the CancelledError would end the task without a result or an error.
             raise RuntimeError(
                 "a task of the concurrent map was cancelled from within"
             ) from cancelled

@@ -9,7 +9,7 @@ IS_WINDOWS = os.name == "nt"
 
 
 def fsync_folder(folder: Path) -> None:
-    """Fsync a folder, so that its file names are on disk. Does nothing if it cannot be opened."""
+    """Fsync a folder, so that its file names are on disk. Skip a folder that cannot be opened."""
     if IS_WINDOWS:  # pragma: no cover -- Windows opens no folders.
         return
     try:

@@ -1,4 +1,4 @@
-"""Listeners: the functions that receive the events of one client. It creates no events."""
+"""Listeners: the functions that receive the events of one client."""
 
 import logging
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Listeners:
         return bool(self.functions)
 
     def __call__(self, event: Event, context: Context | None = None) -> None:
-        """Call all listeners, in the given context or, with None, in that of this task."""
+        """Call all listeners with an event, in `context`, or by default in this task's context."""
         for listener in self.functions:
             call_listener(listener, event, context)
 
