@@ -33,8 +33,8 @@ class Batch:
     """
     Many tickets and their outcomes, in a file that outlives the process. Use `Batch.open`.
 
-    Several processes may share one file. Only one of them polls a ticket at a time, and only one of
-    them gets its outcome, once.
+    Several processes may share one file. Only one process polls a ticket at a time, and only one
+    gets the outcome of the ticket, once.
     """
 
     def __init__(self, journal: Journal, client: Client | None, *, lease: float) -> None:

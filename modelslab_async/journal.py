@@ -124,7 +124,7 @@ class Journal:
         self, path: str | os.PathLike[str], *, file_format: ExportFormat | None = None
     ) -> int:
         """
-        Write all outcomes to a file, which is replaced once it is complete; see `Batch.export`.
+        Write all outcomes to a file. See `Batch.export`.
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
@@ -270,7 +270,7 @@ class Journal:
 
     async def withdraw(self, track_id: str) -> None:
         """
-        Delete an uncertain submit that started nothing: it was refused, or provably never sent.
+        Delete the record of a submit that started nothing: it was refused, or never sent.
 
         Raises:
             ValueError: No such submit was recorded, or the submit has a ticket.

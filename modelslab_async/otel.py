@@ -43,7 +43,7 @@ _DURATION_BUCKETS_S = (
     *(0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
 )
 # The innermost span that this module has opened around the current task. OpenTelemetry's current
-# span may lie inside it, such as a span of an instrumented httpx.
+# span may be a child of this span, such as a span of an instrumented httpx.
 _own_span: ContextVar[trace.Span] = ContextVar("modelslab_async span", default=trace.INVALID_SPAN)
 
 
@@ -156,7 +156,7 @@ class _OpenTelemetry:
         endpoint: str = "",
         callers: Sequence[Context] = (),
     ) -> Iterator[Callable[[object], object]]:
-        """Open a span for one operation. It yields a function to call with the result."""
+        """Open a span for one operation, and yield a function to call with its result."""
         parents = [_otel_context(caller) for caller in callers]
         span = self._tracer.start_span(
             name,

@@ -184,7 +184,7 @@ def modelslab_client(
     pace = Pace() if _virtual_clock(request) else Pace(floor=_QUICK_FLOOR_S)
     client = Client(_API_KEY, http=transport, pace=pace)
     yield client
-    # If the event loop is closed, the tasks of the client have already ended.
+    # Close the client only if its event loop is open. A closed loop has ended the tasks already.
     if transport.loop is not None and not transport.loop.is_closed():
         transport.loop.run_until_complete(client.aclose())
 

@@ -45,7 +45,7 @@ def call_listener(listener: Listener, event: Event, context: Context | None = No
     Call a listener with an event, and log what it raises.
 
     Args:
-        listener: The function of the caller.
+        listener: The function.
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
     """

@@ -44,7 +44,9 @@ class Telemetry(Protocol):
         callers: Sequence[Context] = (),
     ) -> AbstractContextManager[Callable[[object], object]]:
         """
-        Return a context manager for one operation. It yields a function to call with the result.
+        Return a context manager for one operation.
+
+        Its `with` block gets a function, and calls the function with the result of the operation.
 
         Args:
             name: The kind of operation.
