@@ -1,4 +1,4 @@
-"""HTTPTransport: the default transport with settings of the caller. It never retries."""
+"""HTTPTransport: the default transport, with settings that the caller chooses. It never retries."""
 
 import ssl
 from collections.abc import Sequence
@@ -86,5 +86,6 @@ def _proxy_of(proxy: str | None, local_address: str | None) -> Proxy | None:
         if not (parsed.is_socks and local_address):
             return parsed
         problem = "proxy speaks SOCKS, which cannot be combined with local_address"
-    # Raise the error outside of the `except` block. Inside, its context would keep the password.
+    # Raise the error after the `except` block. An error that is raised inside the block keeps the
+    # caught error as its `__context__`, and the caught error may hold the password.
     raise ValueError(problem)

@@ -67,9 +67,10 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
     """
-    Return a regular expression that matches any key.
+    Return a regular expression that matches each of the keys.
 
-    `pattern_of` returns the part for one character.
+    Args:
+        pattern_of: Returns the regular expression for one character of a key.
     """
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
@@ -80,12 +81,13 @@ def _json_pattern(character: str) -> str:
 
 def _any_quoting_pattern(character: str) -> str:
     """
-    Return a regular expression for one character, which matches its escaped forms too.
+    Return a regular expression that matches a character, plain or escaped.
 
-    A text may quote the character as the `repr` of bytes, JSON or a URL does.
+    A character may be escaped as in the `repr` of bytes, as in JSON, or as in a URL.
     """
     code = f"(?i:{ord(character):02x})"
-    # The repetitions are bounded, so that a search in a text of many backslashes takes linear time.
+    # The expression limits each repetition, so that a search in a text of many backslashes takes
+    # linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
@@ -172,14 +174,14 @@ class Credentials:
     def redact(self, data: bytes) -> bytes:
         """Replace the keys in a body by "[key]". Return `data` itself if it contains no key."""
         if b"\0" in data:
-            # The body may be JSON in UTF-16 or UTF-32. Convert the body to UTF-8, because the
-            # search below looks for keys in UTF-8.
+            # The body may be JSON in UTF-16 or UTF-32. Convert the body to UTF-8, because the code
+            # below searches for keys in UTF-8.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # Search for a backslash before `\u00`, because Python finds a single byte much faster than
-        # several bytes.
+        # First search for the single byte `\`, and for `\u00` only if it was found. Python searches
+        # for one byte much faster than for several.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data

@@ -124,7 +124,8 @@ class Deadlines:
 
         An exchange that already had a grace period keeps its deadline.
         """
-        # The grace period began when the timer was due. At least half of it remains from now on.
+        # The grace period began when the timer was due. If less than half of it is left now, it
+        # ends later, so that half of it is left.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -81,7 +81,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # An error's `__notes__` attribute is a list of texts.
+            # The value is the `__notes__` attribute of an error, which is a list of texts.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value

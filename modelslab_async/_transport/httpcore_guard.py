@@ -30,16 +30,17 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# The name of an extra info of watched streams. It makes `get_extra_info` return the stream's
+# With this name, the `get_extra_info` method of a watched stream returns the stream's
 # `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# The number of reads of a connection after which the watch yields to the event loop.
+# After this number of reads from a connection, its `ConnectionWatch` yields to the event loop.
 _READS_PER_YIELD = 100
 # The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and bytes
 # that stay in its buffer would go unnoticed while the connection is idle.
 _MIN_READ_BYTES = 256 * 1024
-# The maximum number of chunks of a response, beyond one chunk for each read. If a response has
-# more, its connection is not used again. Parsing one chunk a second time takes some 30 us.
+# A response may have this number of chunks, plus one chunk for each read from the connection. If a
+# response has more chunks, the connection is not used again. The limit exists because this module
+# parses each chunk a second time, which takes some 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -135,9 +136,9 @@ class ConnectionWatch:
 
     def _has_unread_bytes(self) -> bool:
         """
-        Return whether an idle connection must not be used.
+        Return whether an idle connection must not be used again.
 
-        Bytes came, or the connection was closed.
+        It must not be used if unexpected bytes came, or if the connection was closed or discarded.
         """
         return (
             self._is_discarded

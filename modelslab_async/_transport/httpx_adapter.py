@@ -14,10 +14,10 @@ from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
-# The packages that offer transports for httpx, and whose own errors may pass through those
-# transports.
+# Other packages that offer transports for httpx. These transports may raise errors of their
+# packages instead of httpx errors.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
-# The number of chunks of a body after which the adapter yields to the event loop.
+# After this number of chunks of a body, the adapter yields to the event loop.
 _CHUNKS_PER_YIELD = 100
 
 
@@ -146,10 +146,10 @@ def _with_connect_timeout(built: Any, request: Request) -> Any:
 
 def guard_request(request: Any) -> None:
     """
-    Make the outbound guard of tests check a request when httpx connects or sends.
+    Call `OUTBOUND_GUARD.check` whenever httpx connects or sends for this request.
 
-    A request to a mock, or to an application in the same process, opens no connection. So the guard
-    never refuses such a request.
+    During tests, the guard refuses requests to other machines. A request to a mock, or to an
+    application in the same process, opens no connection. So the guard never refuses such a request.
     """
     if not OUTBOUND_GUARD.refusal:
         return
@@ -166,7 +166,7 @@ def guard_request(request: Any) -> None:
 
 def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
-    Return whether an error means that the exchange failed. A bug in a caller's hook is no failure.
+    Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
     Over HTTP/2, received bytes that break the protocol make httpcore raise errors of other packages
     too, such as a `ValueError` for an invalid status or an error of h2. An `OSError` does not count

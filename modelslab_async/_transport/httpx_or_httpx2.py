@@ -61,7 +61,7 @@ class HttpxLibrary:
         module: The package.
         core: The name of the package that opens its connections.
         make_body: Makes a `TrackedBody` that transports of the package accept.
-        make_request: Makes a copy of a request that reads its body from a `TrackedBody`.
+        make_request: Copies a request. The copy reads its body from a `TrackedBody`.
         make_url: Makes a URL whose text omits the query.
         send_errors: The errors that clients and transports of the package raise if an exchange
             fails.
@@ -122,7 +122,7 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
 
 def _tracked_request_type(request_type: Any, core: str) -> type[Any]:
     class TrackedRequest(request_type):  # type: ignore[misc]
-        """A copy of a request that reads its body from a `TrackedBody`."""
+        """A copy of a request. The copy reads its body from a `TrackedBody`."""
 
         def __init__(self, request: Any, body: TrackedBody, *, needs_new_connection: bool) -> None:
             super().__init__(
@@ -157,5 +157,5 @@ def _redacted_url_type(url_type: Any) -> type[Any]:
     return RedactedURL
 
 
-# pyright takes a module for unhashable, and `cache` needs an argument that can be hashed.
+# `cache` needs a hashable argument. A module is hashable, but pyright reports that it is not.
 HTTPX = httpx_library(httpx)  # pyright: ignore[reportArgumentType]

@@ -19,9 +19,9 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether to take a TLS error for one of the API server even if the request
-            may have left. If false, such an error becomes a `TransportError`, because a hook of the
-            client may have raised it for another server.
+        believe_tls_error: Whether a TLS error surely came from the connection to the API server. If
+            False, a hook of the httpx client may have raised the error for another server. Then the
+            error becomes a `TransportError`, unless the request provably never left.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
@@ -56,5 +56,5 @@ def _is_connect_error(fault: Exception) -> bool:
     # Compare the names of classes, because the error may be one of httpx2, which is not imported
     # here.
     names = {kind.__name__ for kind in type(fault).__mro__}
-    # The httpx transport of aiohttp raises `ConnectTimeout` for every connection that fails.
+    # The httpx transport that uses aiohttp raises `ConnectTimeout` whenever connecting fails.
     return isinstance(fault, OSError) or not names.isdisjoint({"ConnectError", "ConnectTimeout"})

@@ -15,8 +15,8 @@ _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")
 _is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
 _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
-# The minimum length of a password that is redacted in responses. The characters of a shorter one
-# may occur there by chance.
+# The minimum length of a proxy's password that is redacted in responses. The characters of a
+# shorter password may occur in a response by chance.
 _MIN_PASSWORD_LENGTH = 8
 
 

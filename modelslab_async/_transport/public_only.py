@@ -20,10 +20,10 @@ _MAX_IDLE_CONNECTIONS = 32
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
-    An httpx transport that connects to an address only after it has checked that it is public.
+    An httpx transport that connects only to addresses that it has checked to be public.
 
-    It resolves a host once for each connection, and connects to the address that it checked. So a
-    host that resolves to another address a moment later (DNS rebinding) gains nothing. The
+    It resolves a host once for each connection, and connects to the address that it checked. So DNS
+    rebinding, where a host resolves to another address a moment later, has no effect. The
     certificate is checked against the host name. No proxy is used, because a proxy would resolve
     the host itself. The number of connections is not limited here, because the caller limits its
     requests.
@@ -102,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. But if the
-        # argument were missing, httpcore would load another context.
+        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS already. But
+        # without the argument, httpcore would load a context of its own.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -1,8 +1,8 @@
 """
 Proves that a request never left this machine. It sends nothing.
 
-`TrackedBody` records whether the body of a request was read. `mark_unsent` adds a note to an error,
-which says that the request never left.
+`TrackedBody` records whether the body of a request was read. `mark_unsent` marks an error with a
+note that the request never left.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ _UNSENT_NOTE = "the request had not left this machine"
 
 
 def mark_unsent(error: BaseException) -> None:
-    """Add a note to a cancellation or a timeout which says that the request never left."""
+    """Mark a cancellation or a timeout with a note that the request never left."""
     if not is_unsent(error):
         error.add_note(_UNSENT_NOTE)
 
@@ -51,9 +51,10 @@ class TrackedBody:
 
     def withdraw(self) -> bool:
         """
-        Refuse every later read of the body. Return whether the body provably never left.
+        Refuse every later read of the body. Return whether the request provably never left.
 
-        Return False for an empty body, because a transport may send a request without reading it.
+        Return False if the body is empty, because a transport can send a request without reading
+        its empty body.
         """
         self._is_withdrawn = True
         return bool(self._data) and not self._was_read

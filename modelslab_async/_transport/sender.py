@@ -85,7 +85,7 @@ class RequestBuilder:
         self._templates: dict[str, _RequestTemplate] = {}
 
     def build(self, call: Call) -> Request:
-        """Return the request for a call, with the key in the place that the call names."""
+        """Return the HTTP request for a `Call`, with the API key where `call.key_in` says."""
         key = self._credentials.key_for(call.tier)
         url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
@@ -147,7 +147,7 @@ class Sender:
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._deadlines = Deadlines(timeout)
-        # The deadlines for calls with a timeout of their own. The key is the timeout in seconds.
+        # Maps each timeout in seconds, other than that of the sender, to its `Deadlines`.
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 
@@ -271,9 +271,11 @@ def _os_error(fault: OSError) -> ModelsLabError:
 
 def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
-    Return the arguments of a cancellation, or else those of an earlier cancellation in its context.
+    Return the arguments of a `CancelledError`.
 
-    The arguments must be kept, because anyio recognizes its own cancellations by their arguments.
+    If it has none, return those of the first `CancelledError` with arguments in its chain of
+    `__context__` attributes. The error that is raised in its place must have these arguments,
+    because anyio recognizes its own cancellations by them.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

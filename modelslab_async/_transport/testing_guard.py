@@ -22,8 +22,8 @@ class OutboundGuard:
     Refuses requests to hosts other than this machine.
 
     Attributes:
-        refusal: The end of the error message, which says what to do instead. While it is "",
-            nothing is refused.
+        refusal: The last part of the error message, which says what to do instead. While it is "",
+            the guard refuses no request.
     """
 
     def __init__(self) -> None:

@@ -76,8 +76,8 @@ class Connection(asyncio.Protocol):
         self.may_have_sent = not self._transport.is_closing()
         try:
             if self.may_have_sent:
-                # The encoded request contains the key. Keep it out of local variables, which crash
-                # reporters print.
+                # Do not store the encoded request in a local variable. Crash reporters print local
+                # variables, and the encoded request contains the key.
                 self._transport.write(self._codec.encode(request, host))
             else:
                 self._abort_unsent()
@@ -110,10 +110,10 @@ class Connection(asyncio.Protocol):
 
     def _abort_unsent(self) -> None:
         """
-        End an exchange whose request was not written, because the connection is closing.
+        Abort the closing connection of an exchange whose request was not written.
 
-        The exchange gets the error of `connection_lost`, which the event loop may have called
-        already.
+        If the event loop has called `connection_lost` already, the exchange ends here. Otherwise it
+        ends when `connection_lost` is called.
         """
         self._transport.abort()
         if self._close_error is not None:
@@ -181,9 +181,9 @@ class Connection(asyncio.Protocol):
 
     def _finish_feeding(self) -> None:
         """
-        Resume reading after the last slice.
+        Receive bytes from the socket again, after all bytes received so far were parsed.
 
-        If the connection ended meanwhile, handle its end.
+        If the connection ended during the parsing, end the exchange instead.
         """
         if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
@@ -208,8 +208,8 @@ class Connection(asyncio.Protocol):
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # Set an error as a result and not as an exception, because asyncio logs every exception
-            # that no task retrieves.
+            # Even an error becomes the result of the future, and not its exception, because asyncio
+            # logs every exception that no task retrieves.
             future.set_result(result)
 
 
@@ -271,7 +271,7 @@ async def connect_socket(
 
 def local_addresses(address: str) -> Sequence[Address]:
     """
-    Return an IP address of this machine as `getaddrinfo` does, so that a socket can use it.
+    Return an IP address of this machine in the form in which `getaddrinfo` returns addresses.
 
     Raises:
         OSError: `address` is not an IP address.

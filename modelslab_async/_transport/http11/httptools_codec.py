@@ -29,8 +29,9 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# The maximum number of received bytes for each byte of a response's body, after the first
-# `MAX_HEAD_BYTES`. A response with more is refused. A chunk of one byte takes six bytes.
+# The maximum ratio between the bytes received for a response and the bytes of its body. The first
+# `MAX_HEAD_BYTES` received bytes do not count. A response above the maximum is refused. The ratio
+# is 6 if each chunk of the body holds one byte, because chunked encoding adds 5 bytes to a chunk.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
@@ -48,7 +49,7 @@ class HttptoolsCodec:
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body without chunks is being received."""
+        """Whether a body is being received that does not use the chunked transfer encoding."""
         return self._in_body and all(
             name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
         )
@@ -131,7 +132,7 @@ class HttptoolsCodec:
             self._fail(problem)
 
     def on_message_complete(self) -> None:
-        """Store a response that is final. Only count a response that is interim (1xx)."""
+        """Store a final response. An interim (1xx) response is counted, and not stored."""
         if self._response is not None:
             return
         status_code = self._parser.get_status_code()
@@ -144,7 +145,7 @@ class HttptoolsCodec:
                 self._fail(TOO_MANY_INTERIM)
 
     def _fail(self, reason: str) -> NoReturn:
-        """Stop the parser. Store the reason, because the parser raises an exception without it."""
+        """Stop the parser. Store the reason, because the parser's exception does not contain it."""
         self._problem = reason
         raise ValueError(reason)
 
@@ -163,7 +164,7 @@ class HttptoolsCodec:
         )
 
     def _finish_at_eof(self) -> Response | None:
-        """Return a response that ends with the connection, because it declares no length."""
+        """Return the response whose body ended when the server closed the connection."""
         has_length = self._is_chunked or any(
             name.lower() in _LENGTH_HEADERS for name, _ in self._headers
         )

@@ -63,7 +63,9 @@ def http_proxy_route(
 
 async def socks_route(proxy: Proxy, scheme: str, *, dialer: Dialer, connections: int) -> Route:
     """
-    Return the route to all origins of a scheme through a SOCKS proxy, which httpx speaks to.
+    Return a route through a SOCKS proxy, for all URLs with the scheme "http" or "https".
+
+    The route sends requests with httpx, because this package does not speak SOCKS.
 
     Raises:
         UnusableProxy: The dialer has local addresses, which httpx cannot use with SOCKS.
@@ -73,7 +75,7 @@ async def socks_route(proxy: Proxy, scheme: str, *, dialer: Dialer, connections:
             f"{proxy.origin} speaks SOCKS, which cannot be combined with local_address"
         )
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    # Do not load certificates for http without TLS, because loading takes some 20 ms.
+    # Load certificates only for https, because loading takes some 20 ms.
     try:
         verify = await dialer.ssl_loader.context() if scheme == "https" else False
         return HttpxTransportAdapter(

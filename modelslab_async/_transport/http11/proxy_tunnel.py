@@ -121,7 +121,8 @@ class ProxyDialer:
         except BaseException:
             transport.abort()
             raise
-        # Switch protocols without yielding to the event loop, so that no event is lost.
+        # Hand the connection over to `protocol` without yielding to the event loop. Bytes that came
+        # in between would be lost.
         tunnel.next_protocol = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -194,8 +195,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call of `connection_lost` before the next protocol
-        # took over.
+        # The event loop may have scheduled this call before the next protocol took over the
+        # connection. Pass the call on, because the next protocol gets no other.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 

@@ -140,7 +140,8 @@ class OriginPool:
         self._connect_protocol = connect
         self._make_codec = make_codec
         self._may_keep = may_keep
-        # Each exchange holds this semaphore from before it connects until after the response.
+        # Each exchange holds this semaphore from before its connection is opened until the response
+        # is complete.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
         self._open_connections: set[Connection] = set()
