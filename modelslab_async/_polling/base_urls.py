@@ -1,4 +1,4 @@
-"""Puts base URLs into families and endpoints: given ones, those of the environment, or defaults."""
+"""Sets the base URLs of families and endpoints, from arguments, the environment or defaults."""
 
 import os
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    Return families or endpoints whose URLs begin with the right base URLs.
+    Return families or endpoints whose URLs begin with the base URLs that apply.
 
-    A base URL comes from the argument, the environment variable or the default, in this order.
+    A base URL comes from its argument, else from its environment variable, else it is the default.
 
     Raises:
         ValueError: A base URL is not a URL of http or https.

@@ -18,8 +18,8 @@ class IdleWorkers:
     becomes free first takes the ticket that is due, and sets the timer again.
 
     Args:
-        next_poll_at: Returns when the next poll may start; None if nothing is queued. Infinity
-            means that the time is unknown until the next call of `arm`.
+        next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
+            the time is unknown. The owner of the pool calls `arm` when the time becomes known.
         size: The maximum number of workers.
         request_worker: Called when one more worker is needed. The owner of the pool then starts it.
     """
@@ -41,7 +41,7 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count one more worker. Return False if none is needed or the pool is full."""
+        """Count a new worker, and return True. Return False if one is idle or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1

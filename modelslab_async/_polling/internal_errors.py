@@ -27,11 +27,11 @@ def poller_error(error: BaseException | None) -> RuntimeError:
     Return the error that every caller gets after the poller has stopped.
 
     Args:
-        error: The error that stopped the poller; None if other code cancelled one of its tasks.
+        error: The error that stopped the poller; None if other code cancelled a task of the poller.
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):
-        # If several workers fail at once, anyio raises their errors as one exception group.
+        # If several workers fail at once, anyio raises an exception group. Name its first error.
         first = first.exceptions[0]
     reason = (
         "a worker of it was cancelled from outside"

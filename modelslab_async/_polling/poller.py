@@ -1,7 +1,8 @@
 """
 Poller: the task group that polls due tickets and notifies their watchers.
 
-The schedule decides which ticket is due. Callers wait for watchers. No poll waits for a caller.
+The schedule decides which ticket is due. A watcher tells a caller how its ticket ended. No poll
+waits for a caller.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client
                           ^                 │
@@ -260,8 +261,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # The caller's transport awaited something that was cancelled, but this task was
-                # not.
+                # This task was not cancelled, but something that the caller's transport awaited
+                # was. So the poll has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             self._apply(entry, result, poll_started=poll_started, due=due)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -82,7 +82,7 @@ class StatusClient:
         return family
 
     def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
-        """Return a ticket for each id and each family. Most of these tickets do not exist."""
+        """Return a ticket for each pair of a family and an id, if the ticket is well-formed."""
         tickets = set[Ticket]()
         for family, ticket_id in product(self.families, ids):
             with suppress(ValueError):
@@ -105,7 +105,9 @@ class StatusClient:
 
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
-        Return a caller's ticket for a journal, without the client's keys in its columns.
+        Return a ticket for a journal, with the columns of its row in the caller's table.
+
+        If the columns contain an API key of the client, the key is removed.
 
         Raises:
             ValueError: The ticket is ill-formed or of an unknown family, or JSON cannot hold its

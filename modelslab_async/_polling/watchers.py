@@ -1,7 +1,7 @@
 """
-Watchers, through which callers wait for a ticket, their removal, and the notifier that calls them.
+Watchers, which wait for tickets on behalf of callers, and the code that notifies and removes them.
 
-They send nothing and own no request.
+This module sends nothing and owns no request.
 """
 
 import asyncio
@@ -125,7 +125,12 @@ class WatcherRemoval:
         self._leaving.append(watcher)
 
     def start(self, group: anyio.abc.TaskGroup) -> None:
-        """Start a task for each removal in the queue."""
+        """
+        Start a task for each watcher in the queue.
+
+        The task removes the watcher from its tickets, and yields to the event loop now and then,
+        because a watcher may have very many tickets.
+        """
         while self._pending:
             group.start_soon(self._drop_all, *self._pending.pop())
 
@@ -234,7 +239,7 @@ def _events_of(
 
 
 def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
-    """Return the contexts of the waiting callers. The caller that has waited longest is first."""
+    """Return the context variables of the waiting callers, in the order in which they came."""
     return [each.context for each in watchers if each.context is not None]
 
 

@@ -1,6 +1,8 @@
 """
 Reacts to a failed poll: pauses or refuses its host or key, and retries or ends its ticket.
 
+A host is proven if it has answered since its last pause (see `host_health`).
+
     RateLimited                             the key pauses at all hosts; then the ticket is polled
     any other TransientError                the ticket backs off; it ends after `max_failures`
       10 in a row at a proven host          the host pauses
@@ -11,7 +13,7 @@ Reacts to a failed poll: pauses or refuses its host or key, and retries or ends 
     ConnectionImpossible                    all tickets of the host end
     any other ModelsLabError                this ticket ends
 
-`host_health` explains which hosts are proven. A rate limit never counts as a failure of the ticket.
+A rate limit never counts as a failure of the ticket.
 """
 
 from attrs import frozen
@@ -49,7 +51,7 @@ _END = FailureReaction()
 def react_to_failure(
     hosts: Hosts, entry: Entry, error: ModelsLabError, now: float, jitter: float
 ) -> FailureReaction:
-    """Pause hosts, or end their tickets, after a failed poll. Return what happens to its ticket."""
+    """Pause hosts, or end their tickets, after a failed poll. Return what happens to the ticket."""
     match error:
         case RateLimited():
             return _react_to_rate_limit(hosts, entry, error, now, jitter)

@@ -7,7 +7,7 @@ While a host is paused or the machine is suspended, tickets become due, but none
 all of them at once afterwards would be a burst. So a pause splits the queue:
 
     backlog heaps   what was queued when a pause ended, one heap for each pause
-    current heap    what was pushed since; due as usual
+    current heap    what was pushed after the last pause; due as usual
 
 The polls of the backlog are spread over one step of the pace. So the number of polls in that time
 is the same as without a pause. The current heap does not wait for the backlog.
@@ -25,8 +25,8 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# The minimum number of entries of a queue that rounds due times up, so that many entries share a
-# bucket.
+# A queue with at least this number of entries rounds due times up. Then many entries have the same
+# due time, and share a bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -34,7 +34,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# The maximum delay that the next polls of a backlog make up for after a timer has fired late.
+# If a timer fires late, the next polls of a backlog follow faster, to make up for the delay. They
+# make up for at most this many seconds.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -144,7 +145,7 @@ class FamilyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether there is any heap besides the current one."""
+        """Whether there are entries that were queued when a pause ended."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:
@@ -158,7 +159,7 @@ class FamilyQueue(Generic[E]):
             self._next_due = entry.due
 
     def mark_stale(self) -> None:
-        """Count one more stale entry. If most entries are stale, begin to sweep."""
+        """Count one more stale entry. If most entries are stale, begin to remove stale entries."""
         self._is_next_due_known = False
         self._stale += 1
         if (

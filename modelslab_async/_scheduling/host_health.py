@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The maximum time between two failures that counts as silence of the host. If more time has passed,
-# the machine was probably suspended.
+# The time between two failed polls counts as silence of the host, but at most this many seconds of
+# it. If the time is longer, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -67,7 +67,7 @@ class HostHealth:
         """
         Count a failed poll.
 
-        If it causes a pause, return the number of pauses in a row, else 0.
+        If the failure causes a pause, return the number of pauses in a row, else 0.
         """
         self.is_answering = False
         self.last_error = error
@@ -82,7 +82,8 @@ class HostHealth:
         """
         Count a pause, and return the number of pauses in a row.
 
-        Return 0 if the poll that causes the pause began before the last pause.
+        Return 0, and count no pause, if the poll that causes it started before the last pause
+        began.
         """
         if poll_started < self._paused_at:
             return 0

@@ -245,7 +245,8 @@ class HostQueue:
             if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
             elif not refusal.was_in_flight and not entry.watchers:
-                # The entry was not in the queue any more when `mark_stale` counted it.
+                # When `mark_stale` counted this entry, it was not in the queue any more. So undo
+                # the count.
                 self._queues[entry.ticket.family].unmark_stale()
         return [(entry, refusal.error) for entry in some if entry.watchers]
 

@@ -135,13 +135,13 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter may delay a poll at the eta, but not advance it: before a correct eta, the job
+        # Jitter may make a poll at the eta later, but not earlier: before a correct eta, the job
         # still runs.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """Return the seconds from a poll at this age to the next poll, without jitter and eta."""
+        """Return the seconds from a poll at this age of a job to the next, if it has no eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 

@@ -9,7 +9,8 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# The maximum delay that the next polls make up for after a timer has fired late.
+# If a timer fires late, the next polls follow faster, to make up for the delay. They make up for at
+# most this many seconds.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -41,10 +41,11 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# The minimum delay of a timer that proves that the process was suspended. Timers of a running
-# process are less late.
+# If a timer fires this many seconds late or more, the process was suspended. While a process runs,
+# its timers are less late.
 _MIN_STALL_S = 5.0
-# The maximum number of entries that one call of `close` visits, with or without watchers.
+# The maximum number of entries that one call of `close` goes through. Entries that have no watchers
+# count too.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()
@@ -241,8 +242,8 @@ class Schedule:
         """
         End up to `limit` open tickets, and stop all polls. Call this until no ticket is open.
 
-        The watchers in `left` get no outcome. A ticket that has only such watchers is forgotten,
-        because that takes much less time than to make an outcome.
+        The watchers in `left` get no outcome, because their callers have stopped waiting. A ticket
+        that has only such watchers is forgotten, because making an outcome takes much more time.
         """
         if self._closing is None:
             # Copy the entries into a list, because a dict whose first keys were deleted is slow to

@@ -69,8 +69,7 @@ def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -
     """
     Return a regular expression that matches each of the keys.
 
-    Args:
-        pattern_of: Returns the regular expression for one character of a key.
+    `pattern_of` returns the regular expression for one character of a key.
     """
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 

@@ -31,15 +31,15 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Two polls of a job count as the same poll if they differ by less than a fraction of a step, or of
-# the job's age. Jitter alone can move a poll that far.
+# A planned poll of a job counts as the same as a real poll if the time between them is less than a
+# fraction of a step, or of the job's age. Jitter alone can move a poll that far.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# The factor by which plans overstate the cost of a poll for jobs with an eta, until learned steps
-# have saved enough.
+# Plans for jobs with an eta multiply the cost of a poll by this factor, until learned steps have
+# saved more than they may save by chance. A plan with a higher cost of a poll has fewer polls.
 _TRIAL_COST_FACTOR = 2.0
-# The shortest eta that is used. The ratio of a job's age to a shorter eta says nothing, so such a
-# job is treated as a job without an eta.
+# The shortest eta that is used. A job with a shorter eta is treated as a job without an eta,
+# because the ratio of its age to its eta says nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
@@ -51,7 +51,8 @@ class AdaptiveFamilyPace:
     """
     The pace of one family.
 
-    It takes learned steps where the budget allows them, else plain ones.
+    Learned steps come from finished jobs, plain steps from the plain pace. A `TrialBudget` limits
+    how much more learned steps may cost than plain steps. If it is used up, the steps are plain.
     """
 
     plain: PlainPace
@@ -78,7 +79,8 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was done at age 0, and a job that no poll saw running or done.
+        Ignore a job that was already done at age 0. Also ignore a job that no poll saw, neither
+        running nor done.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
@@ -90,7 +92,11 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """Return the history for jobs with this eta, and the unit of its durations in seconds."""
+        """
+        Return the history for jobs with this eta, and the seconds in one unit of its durations.
+
+        One history has its durations in seconds, the other as multiples of the jobs' etas.
+        """
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -105,8 +111,8 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # Jitter may delay this poll, but not advance it: just before a correct eta, the job
-            # still runs.
+            # Jitter may make this poll later, but not earlier, because just before a correct eta
+            # the job still runs.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -116,10 +122,10 @@ class AdaptiveFamilyPace:
         )
 
     def _may_use(self, age: float, eta: float | None) -> bool:
-        """Whether the budget allows a learned step."""
+        """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # No step is shorter than this limit. So a step that begins at a lower age is the job's
-        # first.
+        # No step is shorter than the shortest plain step divided by `MAX_STEP_RATIO`. So a step
+        # that begins at a lower age of the job is the job's first step.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -163,10 +169,10 @@ class AdaptivePace:
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
     At first it polls like the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it
-    polls at the ages at which polls and delay together cost least for recent jobs. It compares this
-    cost with the cost of the plain pace, and returns to the plain pace if the plain pace is
-    cheaper. Each step is at most 20 times as long as the step of the plain pace at the same age and
-    eta, and at least a twentieth of it.
+    chooses the polls that would have cost least for recent jobs. The cost counts each poll, and the
+    delay from the end of a job to the poll that finds the end. If the plain pace would cost less,
+    this pace polls like the plain pace again. A learned step is at most 20 times as long as the
+    plain step at its place, and at least a twentieth as long.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
@@ -205,7 +211,7 @@ class AdaptivePace:
         """
         Return what was learned, as JSON values.
 
-        It contains names of families, no ticket or key.
+        The values contain the names of families, but no ticket and no key.
         """
         return {
             "version": _VERSION,
@@ -217,7 +223,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Restore what an earlier pace had learned, from what its `to_dict` returned.
+        Continue with what an earlier pace has learned. `saved` is the result of its `to_dict`.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

@@ -20,25 +20,27 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The maximum weight of an interval. The latest job has the weight 1, and each older job has less.
-# All weights together are at most `_MEMORY_JOBS` + 1.
+# The maximum weight of an interval of durations. The weight is the sum of the weights of the jobs
+# in the interval. The latest job has the weight 1, and each older job has less. The weights of all
+# jobs together are at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Each bin is smoothed over as few neighbours as together have the weight of `_SMOOTHING_JOBS` jobs.
+# Smoothing spreads the probability of each bin over the bins around it. It takes as many bins as
+# together have the weight of `_SMOOTHING_JOBS` jobs.
 _SMOOTHING_JOBS = 10.0
-# Durations that are longer than any observed one, up to 20 times as long, get the weight of half a
-# job.
+# A job may take up to 20 times as long as the longest job so far. All durations in that range
+# together get the weight of half a job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# The number of bins from an age to twice the age. A job that was never seen done is assumed to end
-# before twice the age at which it was last seen running. If some other job took longer than that,
-# the limit is the longest time of all jobs.
+# The number of bins from an age to twice the age. If a job was never seen done, the histogram must
+# assume a maximum for its duration. The maximum is twice the age at which this job was last seen
+# running, or the longest duration of another job, whichever is longer.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1, because a job whose eta is correct ends just before
-# its age is 1 times its eta.
+# The edges of the bins. One edge is exactly 1, because ages may be multiples of the eta, and a job
+# with a correct eta ends just before the age 1.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -91,8 +93,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Smoothing has moved some probability beyond the eta. A plan would then poll once more
-            # after a correct eta, so move the probability back.
+            # Smoothing has moved some probability from just before the eta to after it. Plans would
+            # then add a poll after a correct eta. So move this probability back.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -123,7 +125,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each interval's weight over its bins, in proportion to the bins' probabilities."""
+        """Spread each interval's weight over the bins in it, in proportion to `probabilities`."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -131,12 +133,12 @@ class IntervalHistogram:
             if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
-        # Rounding errors may make a sum slightly negative, so `max` cuts it off at 0.
+        # Rounding errors may make a sum slightly negative. Replace such a sum by 0.
         shares = zip(probabilities, accumulate(factors), strict=False)
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each bin over its neighbours. Where more jobs ended, spread over fewer of them."""
+        """Spread each bin's probability over the bins around it: over few where many jobs ended."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())

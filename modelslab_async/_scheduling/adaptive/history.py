@@ -44,7 +44,7 @@ class JobHistory:
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """Return the age of the next poll; None if too few known jobs have reached `age`."""
+        """Return the age at which to poll next; None if too few known jobs ran for that long."""
         count = self.intervals.count
         if count < self.min_jobs:
             return None
@@ -63,7 +63,7 @@ class JobHistory:
         return EDGES[plan[edge]]
 
     def fraction_done(self, age: float) -> float:
-        """Return the fraction of all jobs that ended before they were this old."""
+        """Return the fraction of all jobs that ended before they reached this age."""
         edge = bisect_right(EDGES, age) - 1
         if edge >= len(self._density):
             return 1.0

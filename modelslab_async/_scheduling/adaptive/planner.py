@@ -20,7 +20,7 @@ def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: floa
     Args:
         edges: The edges of the bins. There is one more edge than there are bins.
         density: For each bin, the probability that the job ends in the bin.
-        cost: The cost of a poll, as the delay that is just as bad as one more poll.
+        cost: The delay that is as bad as one more poll, in the unit of the edges.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

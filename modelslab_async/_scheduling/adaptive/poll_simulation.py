@@ -35,10 +35,12 @@ class ObservedJob:
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
         """
-        Move each planned poll to a real poll if jitter alone may explain the time between them.
+        Return the ages of planned polls, corrected for jitter.
 
-        The real polls are the last poll that saw the job running and the first poll that saw it
-        done. Planned polls after that first poll are left out.
+        Two real polls are known: the last one that saw the job running, and the first one that saw
+        it done. Jitter alone may explain why a planned poll differs from one of them. Then the
+        planned poll must have the same result, and its age is changed to fit. The polls after the
+        first that finds the job done are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:
@@ -49,14 +51,18 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether the result of each poll is known: it would see the job running, or done.
+        Whether it is known for each poll if it would see the job running or done.
 
-        The result of a poll between the ages `last_running` and `first_done` is unknown.
+        This is unknown for a poll between the ages `last_running` and `first_done`.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
-        """Return the expected cost: that of the polls, plus the age at which they find the end."""
+        """
+        Return the expected cost of polls, in seconds.
+
+        It is `poll_cost` for each poll, plus the job's age at the poll that first sees it done.
+        """
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
             high = min(poll_ages[number], self.first_done)

@@ -4,10 +4,12 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# The number of polls that chance alone may save. A saving of this size proves nothing.
+# The number of polls that learned steps may save by chance alone. A saving of this size does not
+# prove that learned steps cost less than plain steps.
 _LUCKY_POLLS = 5.0
-# The maximum of counted savings, relative to the allowed extra cost. Old savings must not pay for
-# unlimited losses later.
+# The maximum saving that is counted. It is a multiple of the sum of the allowed extra cost and the
+# cost of `_LUCKY_POLLS` polls. Without a maximum, learned steps that once saved much could cost too
+# much for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
@@ -34,7 +36,7 @@ class TrialBudget:
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved more than chance alone may save."""
+        """Whether learned steps have saved more than they may save by chance alone."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
