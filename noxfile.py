@@ -4,12 +4,15 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2025.5.1"
-nox.options.default_venv_backend = "venv"
+nox.needs_version = ">=2025.10.14"
+# uv installs in two seconds what takes pip half a minute.
+nox.options.default_venv_backend = "uv|venv"
+nox.options.download_python = "never"
 nox.options.sessions = ["lint", "types", "tests", "browser", "docs"]
 nox.options.error_on_external_run = True
 
@@ -18,7 +21,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 ON_WHEEL = {"PYTHONSAFEPATH": "1"}
 # Most of the time of the tests is waiting for sockets and processes, hence more workers than cores.
 # Blocks of one page build on each other, so the tests of one file stay together.
-IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
+IN_PARALLEL = ("-n", "6", "--dist", "loadfile")
+# pip compiles what it installs, and uv only if it is asked to. The tests start many processes.
+COMPILED = {"UV_COMPILE_BYTECODE": "1"}
 
 # Clients that `nox -s foreign` runs against the emulator.
 FOREIGN_PACKAGES = {
@@ -33,10 +38,17 @@ def _install_groups(session: nox.Session, *groups: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
 
 
+def _install_tests(
+    session: nox.Session, *groups: str, extras: str = "cli,emulator,fast,postgres"
+) -> None:
+    """Install what the tests need, and the built package."""
+    requirements = nox.project.dependency_groups(PROJECT, "tests", *groups)
+    session.install(*requirements, f".[{extras}]", env=COMPILED)
+
+
 def _run_program(session: nox.Session, extras: str, path: str, *arguments: str) -> None:
     """Run a test program on the built package; arguments after `--` replace its defaults."""
-    _install_groups(session, "tests")
-    session.install(f".[{extras}]")
+    _install_tests(session, extras=extras)
     session.run("python", "-P", path, *(session.posargs or arguments))
 
 
@@ -56,24 +68,24 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     _install_groups(session, "types")
     session.install(".[cli,emulator,fast,postgres]")
-    session.run("mypy", "-p", "modelslab_async")
-    session.run("mypy", "tests/typing/api.py", "tests/typing/wrong_calls.py", "tools")
-    session.run("pyright")
+    with ThreadPoolExecutor() as pool:
+        by_pyright = pool.submit(session.run, "pyright")
+        session.run("mypy", "-p", "modelslab_async")
+        session.run("mypy", "tests/typing/api.py", "tests/typing/wrong_calls.py", "tools")
+        by_pyright.result()
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The everyday suite on the built wheel, without coverage."""
-    _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast,postgres]")
+    _install_tests(session)
     _run_tests(session)
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """The everyday suite on every Python that is installed; nox names those that are missing."""
-    _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast,postgres]")
+    _install_tests(session)
     _run_tests(session)
 
 
@@ -85,9 +97,9 @@ def oldest(session: nox.Session) -> None:
     # The SDK of OpenTelemetry demands its own version of the API.
     allowed += [*extras["fast"], *extras["parquet"], *extras["postgres"]]
     allowed += [*extras["otel"], "opentelemetry-sdk>=1.30"]
-    _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast,otel,parquet,postgres]")
-    session.install(*(re.sub(r">=", "==", requirement) for requirement in allowed))
+    _install_tests(session, extras="cli,emulator,fast,otel,parquet,postgres")
+    lowest = (re.sub(r">=", "==", requirement) for requirement in allowed)
+    session.install(*lowest, env=COMPILED)
     # The web app of the docs uses newer features of starlette.
     _run_tests(session, "tests", "--ignore=tests/docs")
 
@@ -95,8 +107,7 @@ def oldest(session: nox.Session) -> None:
 @nox.session
 def thorough(session: nox.Session) -> None:
     """What takes long by nature: coverage, simulations, kills, mutations, fuzzing, ratios."""
-    _install_groups(session, "tests", "fuzz")
-    session.install(".[cli,emulator,fast,postgres]")
+    _install_tests(session, "fuzz")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-m", "not thorough", *IN_PARALLEL, env=ON_WHEEL)
     session.run("coverage", "combine")
@@ -108,8 +119,7 @@ def thorough(session: nox.Session) -> None:
 @nox.session
 def foreign(session: nox.Session) -> None:
     """Published clients of the service against the emulator, each in a folder of its own."""
-    _install_groups(session, "tests")
-    session.install(".[emulator]")
+    _install_tests(session, extras="emulator")
     folder = Path(session.create_tmp(), "clients").absolute()
     for name, requirements in FOREIGN_PACKAGES.items():
         session.run("python", "-m", "venv", str(folder / name))
@@ -149,7 +159,7 @@ def browser(session: nox.Session) -> None:
     _install_groups(session, "browser")
     session.install(".[emulator]")
     found = {"CHROMIUM": chromium, "CHROMEDRIVER": driver, **ON_WHEEL}
-    session.run("pytest", "tests/browser", *session.posargs, env=found)
+    session.run("pytest", "tests/browser", "-n", "2", *session.posargs, env=found)
 
 
 @nox.session

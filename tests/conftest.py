@@ -20,6 +20,11 @@ settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while the tests are collected: that would take a third of the time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """
     Spare later garbage collections what the imports and the collection of the tests have made.
@@ -28,6 +33,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,13 +2,19 @@
 
 import click
 
-from .exit_codes_and_advice import INTERRUPTED, USAGE
+from .exit_codes_and_advice import INTERRUPTED, TERMINATED, USAGE
 
 
 class Interrupted(click.ClickException):
     """The user pressed Ctrl-C. The message says how to resume."""
 
     exit_code = INTERRUPTED
+
+
+class Terminated(click.ClickException):
+    """SIGTERM ended the command in order. The message says what it did."""
+
+    exit_code = TERMINATED
 
 
 class MissingExtra(click.ClickException):

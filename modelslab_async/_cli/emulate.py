@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +12,7 @@ import click
 
 from .. import Ticket
 from . import options
-from .cli_errors import Interrupted, require_emulator
+from .cli_errors import Interrupted, Terminated, require_emulator
 from .event_loop import run_async
 from .ticket_arguments import parse_ticket
 
@@ -92,12 +94,25 @@ async def _serve(
 ) -> None:
     from ..emulator import run_faulty_server, serve  # noqa: PLC0415 -- an extra.
 
+    task = asyncio.current_task()
+    with suppress(NotImplementedError):  # Windows has no such handlers.
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if faults is None:
         await serve(emulator, host=host, port=port, ready=ready)
         return
     async with run_faulty_server(emulator, faults, host=host, port=port) as base_url:
         ready(base_url)
         await asyncio.Event().wait()
+
+
+def _run_until_stopped(emulator: "Emulator", serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        run_async(serving)
+    except KeyboardInterrupt:
+        raise Interrupted(_totals(emulator)) from None
+    except asyncio.CancelledError:
+        raise Terminated(_totals(emulator)) from None
 
 
 @click.command()
@@ -202,9 +217,7 @@ def emulate(
             click.echo(str(ticket))
 
     try:
-        run_async(_serve(emulator, faults, host, port, ready))
-    except KeyboardInterrupt:
-        raise Interrupted(_totals(emulator)) from None
+        _run_until_stopped(emulator, _serve(emulator, faults, host, port, ready))
     except BrokenPipeError:
         raise
     except OSError as error:

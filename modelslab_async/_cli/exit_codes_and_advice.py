@@ -35,7 +35,7 @@ from .. import (
 
 SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED, UNCERTAIN = 0, 1, 2, 3, 5, 7, 8, 9
 _TOO_MANY_REQUESTS, _NO_CREDITS, _NETWORK = 4, 6, 10
-INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
+INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE, TERMINATED = 70, 130, 141, 143
 
 # `POLL_CODES` are the exit codes of `fetch`, and `WAIT_CODES` those of `wait` and `download`. Both
 # leave out the codes that every command can return.

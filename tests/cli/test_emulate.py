@@ -4,6 +4,7 @@ import re
 import shlex
 import signal
 import socket
+import sys
 from contextlib import contextmanager
 
 import click
@@ -64,6 +65,19 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     rest, messages = process.communicate(timeout=TIMEOUT_S)
     assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
     assert messages.endswith("requests; submits: 1 accepted, 1 refused\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+def test_sigterm_prints_the_counts(emulating):
+    """A service manager ends the emulator in order, and its log says what came."""
+    process, _ = emulating
+    while "--allow-private" not in process.stderr.readline().split():
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=TIMEOUT_S)
+    assert 143 == process.returncode
+    expected = "modelslab-async: stopped after 0 requests; submits: 0 accepted, 0 refused\n"
+    assert expected == messages
 
 
 def test_printed_commands_make_a_picture(program, tmp_path):

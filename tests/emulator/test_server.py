@@ -49,12 +49,18 @@ async def test_serve_runs_until_cancelled(emulator):
         await task
 
 
-async def test_serve_needs_no_callback(emulator):
+async def test_serve_needs_no_callback(emulator, monkeypatch):
     """The callback is optional where the port is known."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    # The server gets this socket, so that no other process can take the port before.
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def listen(address, **_options):
+        assert ("127.0.0.1", port) == address
+        return listener
+
+    monkeypatch.setattr(socket, "create_server", listen)
     task = asyncio.create_task(serve(emulator, port=port))
-    await asyncio.sleep(0)
 
     async with httpx.AsyncClient(timeout=60.0) as http:
         reply = await http.get(f"http://127.0.0.1:{port}/api/nowhere")

@@ -177,8 +177,7 @@ def echoes(key):
 ECHOES = [name for name, _ in echoes("k")]
 
 
-@pytest.mark.parametrize("kind", ["h11", "httptools", "transport"])
-@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize(("kind", "name"), pairs(["h11", "httptools", "transport"], ECHOES))
 async def test_echoed_key_is_masked(canary, logged, name, kind):
     """A key that comes back in a body or a header is in nothing that the caller gets."""
     emulator, events = Emulator(), []
@@ -435,8 +434,7 @@ async def errors_of(client, ticket):
 
 
 @pytest.mark.parametrize("ticket", TICKETS)
-@pytest.mark.parametrize("fail", RAISING)
-@pytest.mark.parametrize("kind", RAISING_HTTP)
+@pytest.mark.parametrize(("kind", "fail"), pairs([*RAISING_HTTP], RAISING))
 async def test_error_of_callers_http_shows_no_key_in_any_local_variable(
     canary, logged, kind, fail, ticket
 ):

@@ -16,7 +16,7 @@ TICKET = Ticket("images", "1")
 
 
 # The seeds of every day; the others are thorough.
-EVERYDAY_SEEDS = 40
+EVERYDAY_SEEDS = 25
 
 
 @pytest.mark.parametrize(

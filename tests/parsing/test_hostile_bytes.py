@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from everyday import pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,8 +134,10 @@ def test_byte_order_mark_and_blanks_around_large_object_are_ignored(before):
     assert ("A" * 100_000,) == read(body).output
 
 
-@pytest.mark.parametrize("status_code", [200, 404, 429])
-@pytest.mark.parametrize("words", ["url ", "wait ", "the id ", "no such ", "rate limit ", "x not "])
+@pytest.mark.parametrize(
+    ("status_code", "words"),
+    pairs([200, 404, 429], ["url ", "wait ", "the id ", "no such ", "rate limit ", "x not "]),
+)
 def test_long_message_is_searched_in_linear_time(words, status_code):
     """The time does not grow faster than the length of the message."""
     message = words * (8_000_000 // len(words))

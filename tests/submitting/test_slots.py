@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 
 import pytest
+from everyday import cases
 
 from modelslab_async import (
     AuthenticationError,
@@ -88,13 +89,10 @@ def test_many_submits_share_five_slots(virtually, world, shape, eta, count):
 
 @pytest.mark.parametrize(
     ("seconds", "eta", "learning"),
-    [
-        (1.0, "none", 0.0),
-        (2.0, "pessimistic", 20.0),
-        (6.0, "honest", 0.0),
-        (21.0, "none", 0.0),
-        (21.0, "pessimistic", 20.0),
-    ],
+    cases(
+        [(6.0, "honest", 0.0), (21.0, "none", 0.0), (21.0, "pessimistic", 20.0)],
+        [(1.0, "none", 0.0), (2.0, "pessimistic", 20.0)],
+    ),
 )
 def test_slot_stays_empty_for_a_bounded_time(virtually, world, seconds, eta, learning):
     """A quarter of a second or 4 % of a job, and two round trips. Wrong etas cost 20 s once."""

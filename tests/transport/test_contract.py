@@ -14,6 +14,7 @@ import pytest
 import trustme
 from attrs import evolve
 from closed_port import closed_port
+from everyday import pairs
 from http_codecs import CODECS, HTTP11_TRANSPORTS, http11
 from transport.http_server import until
 
@@ -158,7 +159,9 @@ def submit_to(url):
 
 
 @pytest.mark.parametrize(
-    "status_code", [200, 201, 400, 401, 404, 408, 413, 429, 500, 502, 503, 529]
+    ("http", "status_code"),
+    pairs([*KINDS], [200, 201, 400, 401, 404, 408, 413, 429, 500, 502, 503, 529]),
+    indirect=["http"],
 )
 async def test_every_status_is_returned(http, status_code):
     """No status is an exception, and no request is repeated."""
@@ -169,7 +172,9 @@ async def test_every_status_is_returned(http, status_code):
         assert 1 == len(received)
 
 
-@pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("http", "status_code"), pairs([*KINDS], [301, 302, 303, 307, 308]), indirect=["http"]
+)
 async def test_no_redirect_is_followed(http, status_code):
     """Neither the body nor the key goes where a server points."""
     async with served(replying_with(OK)) as (elsewhere, received_elsewhere):
@@ -376,7 +381,7 @@ async def test_handshake_that_is_cut_is_a_transport_error(http, after):
             await http.exchange(submit_to(url.replace("http:", "https:")))
 
 
-@pytest.mark.parametrize("alert", [20, 22, 80, 90])
+@pytest.mark.parametrize(("http", "alert"), pairs([*KINDS], [20, 22, 80, 90]), indirect=["http"])
 async def test_alert_about_one_connection_is_a_transport_error(http, alert):
     """A server with an internal error may shake hands a moment later."""
 

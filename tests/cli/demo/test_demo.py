@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import httpx
 import pytest
+from everyday import pairs
 
 from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
@@ -99,8 +100,7 @@ def test_demo_leaves_no_process(program, quick):
 
 
 @needs_proc
-@pytest.mark.parametrize("moment", ["at once", "later"])
-@pytest.mark.parametrize("receiver", ["group", "parent"])
+@pytest.mark.parametrize(("receiver", "moment"), pairs(["group", "parent"], ["at once", "later"]))
 def test_ctrl_c_leaves_no_process(program, receiver, moment):
     """Ctrl-C to the process group or to the demo alone ends both processes."""
     with program.start("demo", "--count", "60", "--duration", "60") as process:
