@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Record a renewal of the lease. The lease then lasts from the time of the request."""
+        """Record that the lease was renewed. It lasts `duration` seconds from `requested_at`."""
         self._renewed_at = requested_at
 
     @property

@@ -118,7 +118,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # The item wakes the task that waits for results. If the queue is full, no task waits.
+        # This item wakes a task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:

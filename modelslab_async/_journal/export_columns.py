@@ -20,8 +20,8 @@ _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps the two types of a column's values to the type of the whole column. If its values have any
-# other two types, all of them become texts.
+# Maps the two types of a column's values to the type of the whole column. If a column has values of
+# any other two types, all its values become texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

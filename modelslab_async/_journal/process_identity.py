@@ -23,7 +23,7 @@ def this_process() -> str | None:
 def has_died(identity: object) -> bool:
     """Return whether a process has certainly died; False for any process of another machine."""
     if not isinstance(identity, str):
-        return False  # No identity was recorded, or the journal is damaged.
+        return False  # No identity was recorded, or the recorded one is damaged.
     machine_id, _, process = identity.partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
@@ -35,15 +35,15 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # If the start time differs, another process has this pid now. A killed process is a zombie
-    # until its parent waits for it, and counts as dead.
+    # If the start time is not the recorded one, another process has this pid now. A killed process
+    # is a zombie until its parent waits for it, and counts as dead.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )
 
 
 def _machine_id() -> str:
-    """Return an id of this boot and this pid namespace; "" if the system has none."""
+    """Return a text that identifies this boot and this pid namespace; "" if there is none."""
     try:
         return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:

@@ -173,10 +173,10 @@ def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """
-    Return a page of at most `limit` outcomes, and the argument `after` for the next page.
+    Return a pair: a page of at most `limit` outcomes, and the value of `after` for the next page.
 
-    The page begins after the row with the number `after`. After the last page, the second value
-    is None.
+    The page begins after the row with the number `after`. If there is no next page, the second
+    value of the pair is None.
     """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     # Rows refer to API families by number. Load the names of the families after the rows. Otherwise

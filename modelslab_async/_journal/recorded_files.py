@@ -100,9 +100,10 @@ def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
     """
-    Return a page of at most `limit` files, and the argument `after` for the next page.
+    Return a pair: a page of at most `limit` files, and the value of `after` for the next page.
 
-    The page begins after the position `after`. After the last page, the second value is None.
+    The page begins after the position `after`. If there is no next page, the second value of the
+    pair is None.
     """
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "

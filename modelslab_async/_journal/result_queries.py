@@ -83,7 +83,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
+    """Return the results of tickets with an outcome. A damaged row has the outcome `Unresolved`."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 
