@@ -58,7 +58,8 @@ class BulkSubmits:
             submit_request = await self._engine.prepare(submission)
             if progress is not None:
                 progress.request = submit_request
-            # The server may have refused the key while the files of this request were read.
+            # Check again, because the server may have refused the key while the files of this
+            # request were read.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
             result = await self._engine.submitter.submit(
@@ -103,8 +104,8 @@ class BulkGeneration:
     Args:
         engine: The engine that submits and polls.
         timeout: The maximum number of seconds to wait for each request after its submit.
-        bounds_submits: Whether the timeout begins when `run` begins, and so includes the submits. A
-            timeout of 0 never includes the submits.
+        bounds_submits: Whether the timeout begins at the call of `run`, so that it limits the
+            submits too. A timeout of 0 never limits the submits.
     """
 
     def __init__(

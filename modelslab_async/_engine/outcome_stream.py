@@ -36,7 +36,7 @@ class _OpenTicket(NamedTuple):
     deadline: float
 
 
-# One object that most open tickets share, to save memory.
+# Most open tickets share this object, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 
@@ -48,8 +48,8 @@ class StreamBuffer:
 
     At most `window` tickets are open or have an unread outcome at a time. The buffer also remembers
     the last `window` outcomes. So a ticket that the source names a second time is not polled again.
-    It also remembers when the server refused a key or a family. So the remaining tickets of the
-    source end without a request.
+    If the server has refused a key or a family, the buffer remembers that too. So the remaining
+    tickets of that key or family end without a request.
 
     Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
     stale deadline is dropped when it comes to the front. When most deadlines are stale, all stale
@@ -93,7 +93,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket) -> bool:
-        """Add a ticket. Return False if it needs no poll: it is open, or its outcome is known."""
+        """Add a ticket. Return False if it is open already, or if its outcome is known."""
         self._used_window += 1
         outcome: Outcome | None = self._recent_outcomes.get(ticket)
         if outcome is None and self._refusals:

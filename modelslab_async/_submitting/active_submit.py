@@ -26,7 +26,7 @@ class ActiveSubmit:
         notifier: Records the submit and reports its events.
         progress: How far the submit has come.
         retries: Decides whether and when the submit is sent again.
-        share: The submit's share of the budget.
+        share: The submit's share of the number of submits that the client may pay for.
         links: The links of the files that were uploaded, by the digest of the file.
         connect_timeout: The maximum number of seconds that the next request may take to get a
             connection.
@@ -44,7 +44,7 @@ class ActiveSubmit:
 
     async def acquire_slot(self) -> None:
         """
-        Wait until the spam filter would accept the payload, and then for a slot. Begin an attempt.
+        Wait until the server's spam filter would accept the payload, then wait for a slot.
 
         Raises:
             ModelsLabError: All waiting submits were rejected, with this error.
@@ -67,8 +67,8 @@ class ActiveSubmit:
             except BaseException:
                 self.release_duplicate()
                 raise
-            # The server's spam filter may have refused this payload while this submit waited for
-            # its slot. Then wait again.
+            # While this submit waited for its slot, the server's spam filter may have refused the
+            # same payload in another submit. Then wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
@@ -87,7 +87,7 @@ class ActiveSubmit:
             self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
-        """Allow the next submit of the same payload."""
+        """End this submit's turn among the submits of the same payload. The next may follow."""
         self.slots.duplicates.release(self.request.payload_hash, self.number)
 
     def release_unsent(self) -> None:

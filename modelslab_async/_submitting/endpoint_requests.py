@@ -92,7 +92,7 @@ class EndpointRequests:
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return a submission's columns, with the API key redacted, because a table may hold it."""
+        """Return the columns of a submission. If they contain the API key, it is redacted."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}

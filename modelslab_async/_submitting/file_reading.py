@@ -29,7 +29,7 @@ T = TypeVar("T")
 @frozen
 class Upload:
     """
-    A file that is uploaded when the request that it belongs to has a slot.
+    A file among the parameters of a request. It is uploaded when the request has a slot.
 
     If the caller gave a path, the file is hashed first and read again for the upload. So a request
     that waits for a slot does not keep the file in memory.

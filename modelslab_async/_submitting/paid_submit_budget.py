@@ -63,7 +63,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is being sent. The caller may leave before its result comes."""
+        """Record that a request is being sent. The caller may stop waiting before it ends."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

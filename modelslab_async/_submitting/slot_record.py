@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.first_poll_hints import FirstPollHints
 
-# The maximum age of a ticket that is polled on the schedule of a new ticket.
+# A ticket that is younger than this counts as just submitted, so its first poll is not at once.
 _JUST_SUBMITTED_S = 1.0
 
 

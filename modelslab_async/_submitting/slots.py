@@ -31,11 +31,12 @@ from .uncertain_slots import UncertainSlots
 # The maximum age of a ticket with a slot. An older ticket loses its slot, because a ticket that is
 # never polled would otherwise hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# The maximum time between two scans for tickets whose poll is due. A scan of many tickets takes
-# long, so the time is at least `_SCAN_GAP_PER_SLOT_S` times the number of tickets with slots.
+# A scan goes through all tickets with slots, and polls those that are due. The next scan comes
+# after `_MAX_SCAN_GAP_S` at the latest. But a scan of many tickets takes long. So the next scan
+# never comes before `_SCAN_GAP_PER_SLOT_S` times the number of these tickets has passed.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
-# The length of a pause after a rate limit for which the server names no time.
+# The pause after the server has limited the rate, if its reply does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0
 
 
@@ -166,8 +167,8 @@ class Slots:
         """
         Delay submits after the server has limited the rate.
 
-        The error's message says which submits: those of the same payload, those that find the
-        server's queue full, or all.
+        The message of the error says which submits are delayed: those of the same payload, all
+        until a slot of the server's full queue is freed, or all for some time.
         """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()
@@ -218,7 +219,7 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether submits wait for a reply that shows that the server accepts the key."""
+        """Whether submits wait until a reply shows that the server accepts the key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property

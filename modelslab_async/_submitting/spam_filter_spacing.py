@@ -2,9 +2,9 @@
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
 The server's spam filter refuses a submit whose payload equals that of another submit shortly
-before. After such a refusal, submits of that payload are admitted one at a time. Each one is
-admitted half a minute after the reply to the one before. When no submit of the payload waits any
-more, its submits are no longer delayed.
+before. After such a refusal, submits of that payload are admitted one at a time. Each of them is
+admitted half a minute after the reply to the previous one. When none of them waits any more, later
+submits of that payload are not delayed.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
-# The time between two submits of one payload if the spam filter names no time. The spam filter
-# itself uses the same interval.
+# The time between two submits of one payload if the spam filter's refusal names no time. The filter
+# itself uses the same time.
 _SPAM_INTERVAL_S = 30.0
 # A margin that is added to each interval, because the server's clock and the local clock may differ
 # a little.
@@ -30,7 +30,7 @@ class _PayloadQueue:
 
     Attributes:
         next_send_at: When the next submit may be sent, on the clock of the event loop.
-        interval: The seconds from a reply until the next submit.
+        interval: The seconds from the reply to one submit until the next submit is sent.
         current: The number of the submit that may be sent now; None while all must wait.
         waiting: The submits that wait.
         timer: The timer that admits the next submit at `next_send_at`.
@@ -74,9 +74,9 @@ class DuplicatePayloads:
 
     def release(self, payload: str, number: int) -> None:
         """
-        Let the next submit of the payload take the turn of submit `number`, which was not sent.
+        End the turn of submit `number`, which was not sent. The next submit of the payload follows.
 
-        If it is not the turn of submit `number`, do nothing.
+        If submit `number` does not have the turn, do nothing.
         """
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
@@ -85,9 +85,10 @@ class DuplicatePayloads:
 
     def on_reply(self, payload: str, number: int) -> None:
         """
-        Restart the payload's interval when a reply to one of its submits comes.
+        Handle the reply to submit `number` of a payload that the spam filter has refused.
 
-        The server may have received that submit only just before the reply.
+        The pause before the next submit of the payload is counted from this reply. It is not
+        counted from the submit, because the server may have received the submit much later.
         """
         queue = self._queues.get(payload)
         if queue is None:

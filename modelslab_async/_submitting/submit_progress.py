@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# The time to wait after the deadline for the transport to report that the request never left. The
-# transport's limit ends at the same deadline, so its report comes just after the deadline.
+# How long to wait after the caller's deadline for the transport to report that the request never
+# left. The transport's connect timeout ends at the deadline, so the report comes just after that.
 _REPORT_GRACE_S = 0.5
 
 
@@ -89,7 +89,7 @@ class SubmitProgress:
                 return result
 
     def unsent_error(self, endpoint: str, timeout: float) -> SubmitTimeout:
-        """Return the error for a submit of which nothing was sent before its caller's timeout."""
+        """Return the error for a submit that had sent nothing when its caller's timeout passed."""
         reason = f" ({self.last_error.message.rstrip('.')})" if self.last_error else ""
         error = SubmitTimeout(
             f"{endpoint} was not started within {timeout:g} s: {_STAGE_TEXTS[self.stage]}{reason}; "

@@ -99,7 +99,7 @@ class SubmitRetries:
         return since + self.unsent_timeout - now
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Return a copy of an error. The copy says that nothing was paid, and what to check."""
+        """Copy an error. The copy's message says that nothing was paid, and what to check."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (

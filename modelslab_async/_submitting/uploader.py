@@ -52,8 +52,8 @@ class Uploader:
 
         Args:
             submit_request: The request.
-            links: The links of the files that were uploaded, by the file's digest. Links of new
-                uploads are added to it, so that a retry of the request uploads no file twice.
+            links: Maps the digest of each file that was uploaded to its link. New uploads are added
+                to this mapping, so that a retry of the request uploads no file twice.
             on_uploaded: Called with each file that was uploaded, its number of bytes, and the
                 seconds that the upload took.
             connect_timeout: The maximum number of seconds that each upload may take to get a
@@ -105,7 +105,7 @@ def _link_in(body: dict[str, Any]) -> str:
 
 
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
-    """Return a copy of an error, which says that the upload failed and nothing was started."""
+    """Copy an error. The copy's message says that the upload failed and nothing was started."""
     error = copy(failure)
     reason = failure.message.rstrip(".")
     error.message = (
