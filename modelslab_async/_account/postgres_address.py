@@ -60,7 +60,7 @@ def show_address(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return the passwords in an address, both decoded and as written there."""
+    """Return the passwords in an address: each one decoded, and each one as it is written."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]

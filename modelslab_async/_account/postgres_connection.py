@@ -8,7 +8,7 @@ from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
 
 # The maximum number of seconds to connect, and to run a statement. The server stops a statement
-# that waits for the lock of the account after eight seconds. A client usually holds that lock for
+# that has waited eight seconds for the lock of the account. A client usually holds that lock for
 # about a millisecond.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0

@@ -153,7 +153,7 @@ class SlotsOfKey:
 
 def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Free expired slots of dead clients, both those of tickets and those of uncertain submits.
+    Free the expired slots of dead clients: slots of tickets and slots of uncertain submits.
 
     A live client frees its expired slots with its next report. Until then it may use them for new
     submits.

@@ -20,8 +20,7 @@ class Yielder:
         """
         Whether this task has run for more than 4 ms since it last yielded.
 
-        For each item of the loop, call either `is_due` or `maybe_yield`. After True, call
-        `yield_now`.
+        A loop calls this method for each item. If it returns True, the loop calls `yield_now`.
         """
         self._count += 1
         return (
@@ -35,7 +34,7 @@ class Yielder:
         self._last_yield = self._clock()
 
     async def maybe_yield(self) -> None:
-        """If this task has run for more than 4 ms, let other tasks run. Call it for each item."""
+        """Let other tasks run if this task has run for over 4 ms. Loops call this for each item."""
         if self.is_due():
             await self.yield_now()
 
