@@ -239,7 +239,7 @@ class Engine:
 
     def take_hint(self, hint: WebhookHint) -> None:
         """
-        Make every client of the account poll those of its open tickets that a webhook names.
+        Make each client of the account poll the tickets that a webhook names, if they are open.
 
         Raises:
             ClientClosed: The client was closed.

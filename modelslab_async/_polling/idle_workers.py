@@ -41,7 +41,7 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count a new worker, and return True. Return False if one is idle or the pool is full."""
+        """Count a new worker. Return False instead if a worker is idle or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1

@@ -134,7 +134,7 @@ class Poller:
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from all its tickets, a few at a time. It gets no more outcomes."""
+        """Remove a watcher, which gets no more outcomes, from its tickets, a few at a time."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()

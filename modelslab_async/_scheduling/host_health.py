@@ -82,8 +82,7 @@ class HostHealth:
         """
         Count a pause, and return the number of pauses in a row.
 
-        Return 0, and count no pause, if the poll that causes it started before the last pause
-        began.
+        A poll that started before the last pause began causes no further pause. Then return 0.
         """
         if poll_started < self._paused_at:
             return 0

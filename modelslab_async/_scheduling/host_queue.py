@@ -98,7 +98,7 @@ class Entry:
 @define(eq=False)
 class PendingRefusal:
     """
-    A refusal by the server, and the tickets that it ends but that have not ended yet.
+    A refusal by the server, and the tickets that still have to be ended because of it.
 
     To end a million tickets at once would block the event loop, so they are ended in slices.
 

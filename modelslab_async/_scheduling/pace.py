@@ -141,7 +141,7 @@ class Pace:
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """Return the seconds from a poll at this age of a job to the next, if it has no eta."""
+        """Return the seconds from a poll at this age of the job to the next, before jitter and eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 

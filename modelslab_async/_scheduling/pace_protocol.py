@@ -112,7 +112,7 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
     """A pace that does not learn, such as `Pace`. An adaptive pace starts from such a pace."""
 
     def base_step(self, age: float) -> float:
-        """Return the seconds from a poll at this age of a job to the next, if it has no eta."""
+        """Return the seconds from a poll at this age of the job to the next, before jitter and eta."""
         ...
 
 

@@ -166,7 +166,7 @@ class Schedule:
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
-        """Return the latest error of a ticket's polls, or else of its host; None if none failed."""
+        """Return the latest error of a ticket's polls, or else of its host; None for no error."""
         entry = self._open.get(ticket)
         if entry is None:
             return None
@@ -218,7 +218,7 @@ class Schedule:
         return Effects(self._complete(entry, _unresolved(entry, result), now), reaction.paused)
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
-        """End a ticket whose poll raised an unexpected error. Return None if it is not open."""
+        """End a ticket whose poll raised an unexpected error. If it is not open, return None."""
         entry.host_queue.finish_poll(entry)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None

@@ -26,7 +26,7 @@ class ActiveSubmit:
         notifier: Records the submit and reports its events.
         progress: How far the submit has come.
         retries: Decides whether and when the submit is sent again.
-        share: The submit's share of the number of submits that the client may pay for.
+        share: What the submit has reserved in the client's `SubmitBudget`.
         links: The links of the files that were uploaded, by the digest of the file.
         connect_timeout: The maximum number of seconds that the next request may take to get a
             connection.
@@ -45,6 +45,8 @@ class ActiveSubmit:
     async def acquire_slot(self) -> None:
         """
         Wait until the server's spam filter would accept the payload, then wait for a slot.
+
+        After that, begin an attempt to send the submit.
 
         Raises:
             ModelsLabError: All waiting submits were rejected, with this error.

@@ -63,7 +63,9 @@ class EndpointRequests:
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
         """
-        Refuse a parameter that looks like a misspelling of a keyword argument of `method`.
+        Refuse a parameter whose name looks like a misspelling of `keyword`.
+
+        `keyword` is the name of a keyword argument of `method`.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a

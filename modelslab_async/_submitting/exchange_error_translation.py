@@ -1,4 +1,4 @@
-"""Turns exceptions of an exchange into a `ModelsLabError`. It keeps no foreign error's text."""
+"""Turns exceptions of an exchange into a `ModelsLabError`, without texts of other packages."""
 
 import asyncio
 

@@ -52,7 +52,7 @@ class SubmitBudget:
 @define(eq=False)
 class BudgetShare:
     """
-    One submit's share of the budget.
+    The share that one submit has reserved in a `SubmitBudget`.
 
     When the submit can send no more requests, the share is counted as paid, or returned.
     """
@@ -63,7 +63,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is being sent. The caller may stop waiting before it ends."""
+        """Record that a request is being sent. The caller may stop waiting before the result."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

@@ -32,8 +32,8 @@ from .uncertain_slots import UncertainSlots
 # never polled would otherwise hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
 # A scan goes through all tickets with slots, and polls those that are due. The next scan comes
-# after `_MAX_SCAN_GAP_S` at the latest. But a scan of many tickets takes long. So the next scan
-# never comes before `_SCAN_GAP_PER_SLOT_S` times the number of these tickets has passed.
+# after `_MAX_SCAN_GAP_S` at the latest. But if there are many such tickets, a scan takes long. Then
+# the next scan comes after `_SCAN_GAP_PER_SLOT_S` for each ticket.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after the server has limited the rate, if its reply does not say how long to wait.
@@ -167,8 +167,8 @@ class Slots:
         """
         Delay submits after the server has limited the rate.
 
-        The message of the error says which submits are delayed: those of the same payload, all
-        until a slot of the server's full queue is freed, or all for some time.
+        The message of the error says which submits are delayed: only those of the same payload, all
+        for some time, or (if the server's queue is full) all until a slot is free.
         """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""SubmitProgress: records how far a submit has come, for its timeout error. It sends nothing."""
+"""SubmitProgress: how far a submit has come, for the error after a timeout. It sends nothing."""
 
 import asyncio
 import math

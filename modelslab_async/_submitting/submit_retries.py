@@ -75,7 +75,7 @@ class SubmitRetries:
         return max(self.limits.backoff(self._failures, self.jitter()), error.retry_after or 0.0)
 
     def _pause_unsent(self, error: ModelsLabError) -> float:
-        """Warn that an attempt never left, and return the seconds until the next one."""
+        """Warn that the request never left. Return the seconds until the next attempt."""
         self._unsent_failures += 1
         left = self._seconds_left()
         if left <= _LAST_ATTEMPT_S:

@@ -86,6 +86,6 @@ def _proxy_of(proxy: str | None, local_address: str | None) -> Proxy | None:
         if not (parsed.is_socks and local_address):
             return parsed
         problem = "proxy speaks SOCKS, which cannot be combined with local_address"
-    # Raise the error after the `except` block. An error that is raised inside the block keeps the
-    # caught error as its `__context__`, and the caught error may hold the password.
+    # Raise the error after the `except` block. If it were raised inside the block, its context
+    # would be the caught error, which may hold the password.
     raise ValueError(problem)

@@ -161,8 +161,8 @@ class ConnectionWatch:
         is_idle = self._response is None or self._response.is_end
         if is_idle and (match := _match_request_line(buffer)) is not None:
             if self._is_discarded or (self._response is not None and self._has_unread_bytes()):
-                # Bytes came after httpcore had taken the connection out of its pool. Do not send on
-                # the connection: its next response may not belong to this request.
+                # Bytes came after httpcore had taken the connection out of its pool. Do not send
+                # the request, because these bytes would be read as the response to it.
                 self._is_discarded = True
                 raise sys.modules[self._core].ConnectionNotAvailable
             self._response = _ResponseEnd(match[1])

@@ -128,8 +128,8 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raise the error outside of the `except` blocks. Inside, its context would be the httpx error,
-    # which holds the key.
+    # Raise the error after the `except` blocks. If it were raised inside a block, its context would
+    # be the httpx error, which holds the key.
     raise error
 
 

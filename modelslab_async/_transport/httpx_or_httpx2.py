@@ -20,7 +20,7 @@ from .httpcore_guard import watch_connections
 from .send_proof import TrackedBody
 from .transport_protocol import Transport
 
-# For each package, the name of the package that opens its connections.
+# For httpx and httpx2, the name of the package that opens their connections.
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 

@@ -174,7 +174,7 @@ class Sender:
 
     def poll(self, family: Family, ticket: Ticket) -> Awaitable[Response]:
         """
-        Return an awaitable that polls a ticket. The request is sent when it is awaited.
+        Return an awaitable that polls a ticket. Only awaiting it sends the request.
 
         Raises:
             TransportError: No response came within the deadline.
@@ -216,9 +216,9 @@ class Sender:
             raise
         except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raise the error outside of the `except` blocks. Inside, its context would be the original
-        # error, which may quote the key. For the same reason, no local variable keeps the original
-        # error.
+        # Raise the error after the `except` blocks. If it were raised inside a block, its context
+        # would be the original error, which may quote the key. For the same reason, no local
+        # variable keeps the original error.
         error = redacted_error(error, self.credentials)
         raise error
 
@@ -273,9 +273,9 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
     Return the arguments of a `CancelledError`.
 
-    If it has none, return those of the first `CancelledError` with arguments in its chain of
-    `__context__` attributes. The error that is raised in its place must have these arguments,
-    because anyio recognizes its own cancellations by them.
+    If it has none, return the arguments of an earlier `CancelledError` that it has as its context.
+    The caller raises a redacted copy, which must keep the arguments. anyio recognizes its own
+    cancellations by them.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

@@ -51,7 +51,7 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         name = host.lower().removesuffix(".")
         return name == _LOCALHOST or name.endswith(f".{_LOCALHOST}")
-    # The addresses 0.0.0.0 and [::] count too, because a connection to them goes to this machine.
+    # The addresses 0.0.0.0 and [::] mean this machine too, because connections to them lead to it.
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
 

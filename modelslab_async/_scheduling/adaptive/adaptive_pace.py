@@ -171,8 +171,8 @@ class AdaptivePace:
     At first it polls like the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it
     chooses the polls that would have cost least for recent jobs. The cost counts each poll, and the
     delay from the end of a job to the poll that finds the end. If the plain pace would cost less,
-    this pace polls like the plain pace again. A learned step is at most 20 times as long as the
-    plain step at its place, and at least a twentieth as long.
+    this pace polls like the plain pace again. Any time between two polls is at most 20 times as
+    long as with the plain pace, and at least a twentieth as long.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 

@@ -51,9 +51,9 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known for each poll if it would see the job running or done.
+        Whether it is known for each poll that the job was still running, or that it was done.
 
-        This is unknown for a poll between the ages `last_running` and `first_done`.
+        For a poll between the ages `last_running` and `first_done`, this is unknown.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 

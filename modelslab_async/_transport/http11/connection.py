@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close the connection at once. An exchange in flight raises an error with this reason."""
+        """Close the connection at once. An exchange in flight fails with `reason` as its error."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
@@ -260,7 +260,8 @@ async def connect_socket(
     Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
-        OSError: No address answers, or the local addresses are of the other IP version.
+        OSError: No address answers, or the local addresses and those of the host differ in their
+            IP version.
     """
     return await aiohappyeyeballs.start_connection(
         addresses,

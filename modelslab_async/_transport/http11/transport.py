@@ -88,8 +88,8 @@ class HTTP11Transport:
             )
         if self._is_closed:
             raise TransportError(_CLIENT_CLOSED, may_have_been_sent=False)
-        # Another request may have opened a route to the same origin while this task waited. Then
-        # use that route.
+        # While this task waited for its route, another request may have opened a route to the same
+        # origin. Then use that route.
         return self._routes.setdefault(origin_of(url), route)
 
     def _pool(
@@ -165,7 +165,7 @@ class OriginPool:
     async def _exchange(
         self, request: Request, connect_timeout: asyncio.Timeout | None = None
     ) -> Response:
-        """Send a request. The connect timeout is switched off once there is a connection."""
+        """Send a request. The connect timeout ends as soon as there is a connection."""
         may_have_left = False
         try:
             async with self._connection_limit:
