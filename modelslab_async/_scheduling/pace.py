@@ -141,7 +141,12 @@ class Pace:
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """Return the seconds from a poll at this age of the job to the next, before jitter and eta."""
+        """
+        Return the seconds from one poll to the next, if jitter and eta are left out.
+
+        Args:
+            age: The job's age at the first of the two polls.
+        """
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 

@@ -112,7 +112,12 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
     """A pace that does not learn, such as `Pace`. An adaptive pace starts from such a pace."""
 
     def base_step(self, age: float) -> float:
-        """Return the seconds from a poll at this age of the job to the next, before jitter and eta."""
+        """
+        Return the seconds from one poll to the next, if jitter and eta are left out.
+
+        Args:
+            age: The job's age at the first of the two polls.
+        """
         ...
 
 
