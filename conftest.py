@@ -88,6 +88,18 @@ def _database_for(text: str) -> Iterator[str]:
         yield server.address
 
 
+@contextmanager
+def _cluster_for(text: str) -> Iterator[str]:
+    """The address of a Dask scheduler with one worker in this process, if a page needs one."""
+    if "DASK_SCHEDULER_ADDRESS" not in text:
+        yield ""
+        return
+    distributed = pytest.importorskip("distributed", reason="pip install distributed")
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(processes=False, protocol="tcp", **options) as cluster:
+        yield cluster.scheduler_address
+
+
 def _run(example: Example) -> None:
     """Run one block; where it awaits at its top level, a reader would run it in a REPL that can."""
     code = compile(
@@ -109,9 +121,11 @@ def documented(request: pytest.FixtureRequest) -> Iterator[None]:
     with (
         pytest.MonkeyPatch.context() as patch,
         _database_for(text) as database,
+        _cluster_for(text) as scheduler,
         _emulator_for(text) as url,
     ):
         patch.setenv("DATABASE_URL", database)
+        patch.setenv("DASK_SCHEDULER_ADDRESS", scheduler)
         patch.setenv("MODELSLAB_API_KEY", "a-key-for-the-docs")
         patch.setenv("MODELSLAB_BASE_URL", url)
         patch.setenv("MODELSLAB_LEGACY_BASE_URL", url)

@@ -95,9 +95,9 @@ def oldest(session: nox.Session) -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     allowed = [*PROJECT["project"]["dependencies"], *extras["cli"], *extras["emulator"]]
     # The SDK of OpenTelemetry demands its own version of the API.
-    allowed += [*extras["fast"], *extras["parquet"], *extras["postgres"]]
+    allowed += [*extras["dask"], *extras["fast"], *extras["parquet"], *extras["postgres"]]
     allowed += [*extras["otel"], "opentelemetry-sdk>=1.30"]
-    _install_tests(session, extras="cli,emulator,fast,otel,parquet,postgres")
+    _install_tests(session, extras="cli,dask,emulator,fast,otel,parquet,postgres")
     lowest = (re.sub(r">=", "==", requirement) for requirement in allowed)
     session.install(*lowest, env=COMPILED)
     # The web app of the docs uses newer features of starlette.
@@ -165,7 +165,7 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     _install_groups(session, "docs")
-    session.install(".[cli,emulator,fast,otel]")
+    session.install(".[cli,dask,emulator,fast,otel]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 

@@ -34,6 +34,8 @@ ORDER = [
     "_batch",
     "batch",
     "_tables",
+    "_shards",
+    "dask",
     "requests",
     "__init__",
     "emulator",

@@ -38,8 +38,15 @@ def atomic_replace(path: Path) -> Generator[Path, None, None]:
     A reader sees the old file or the new one, and never a part of a file.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
+    with replace_by_draft(path, draft):
         yield draft
+
+
+@contextmanager
+def replace_by_draft(path: Path, draft: Path) -> Generator[None, None, None]:
+    """Do the same with a draft of the caller's choice, in the same folder."""
+    try:
+        yield
         with draft.open("rb+") as written:
             os.fsync(written.fileno())
         draft.replace(path)

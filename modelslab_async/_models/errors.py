@@ -80,6 +80,14 @@ class ModelsLabError(Exception):
         self.server_message = server_message
         self.retry_after = retry_after
 
+    def __copy__(self) -> Self:
+        # Without this method, `copy` would ask what pickles exceptions. The package tblib, which
+        # Dask installs, lets the copy share the attributes of the original.
+        clone = type(self).__new__(type(self))
+        clone.args = self.args
+        vars(clone).update(vars(self))
+        return clone
+
     def with_ticket(self, ticket: Ticket) -> Self:
         """Return a copy of this error with another ticket."""
         clone = copy(self)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .json_input import parse_json
-from .table_errors import MissingPyarrow, UnusableTable
+from .table_errors import UnusableTable, missing_pyarrow
 from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 
 _MAGIC: Final = b"PAR1"
@@ -34,7 +34,7 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise MissingPyarrow(f"reading the Parquet file {source}") from None
+        raise missing_pyarrow(f"reading the Parquet file {source}") from None
     try:
         with parquet.ParquetFile(source) as file:
             names = file.schema_arrow.names

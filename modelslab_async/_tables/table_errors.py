@@ -8,10 +8,11 @@ class UnusableTable(ValueError):
 class MissingPyarrow(ModuleNotFoundError):
     """Reading the table needs the package pyarrow, which is not installed."""
 
-    def __init__(self, need: str) -> None:
-        self.need = need
-        super().__init__(
-            f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
-            "pip install pyarrow if you run from a clone",
-            name="pyarrow",
-        )
+
+def missing_pyarrow(need: str) -> MissingPyarrow:
+    """Return the error that says what needs pyarrow, and how to install it."""
+    return MissingPyarrow(
+        f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
+        "pip install pyarrow if you run from a clone",
+        name="pyarrow",
+    )

@@ -34,8 +34,13 @@ class MissingApiKey(ValueError):
 
     def __init__(self, need: str, tier: Tier) -> None:
         self.need = need
+        self.tier: Tier = tier
         self.variable = _ENVIRONMENT_VARIABLES[tier]
         super().__init__(f"{need}: pass api_key=... or set {self.variable}")
+
+    def __reduce__(self) -> tuple[type["MissingApiKey"], tuple[str, Tier]]:
+        # The default would make a copy of the message, which is no argument.
+        return type(self), (self.need, self.tier)
 
 
 def _validate_key(_instance: object, _attribute: object, value: str | None) -> None:

@@ -1,6 +1,7 @@
 """Errors: the drawn tree is complete, and each error keeps its data when it is copied."""
 
 import copy
+import copyreg
 import importlib
 import inspect
 import pickle
@@ -79,6 +80,22 @@ def test_copied_or_pickled_error_keeps_its_data(error, duplicate):
     assert vars(error) == vars(clone)
     assert str(error) == str(clone)
     assert "images:1" in str(clone)
+
+
+def test_copy_is_not_made_by_what_pickles_errors(monkeypatch):
+    """tblib, which Dask installs, makes a copy that shares its attributes with the original."""
+
+    def share(error):
+        clone = type(error)(error.message)
+        clone.__dict__ = error.__dict__
+        return clone
+
+    monkeypatch.setitem(copyreg.dispatch_table, WaitTimeout, lambda error: (share, (error,)))
+    error = WaitTimeout("slow", ticket=Ticket("images", "1"))
+    clone = copy.copy(error)
+    clone.ticket = Ticket("video", "2")
+    assert ("images:1: slow", "video:2: slow") == (str(error), str(clone))
+    assert (("slow",), WaitTimeout) == (clone.args, type(clone))
 
 
 def test_with_ticket_returns_a_copy_for_that_ticket():

@@ -6,6 +6,7 @@ from typing import Any, Literal, assert_never, assert_type
 
 import httpx
 import httpx2
+from distributed import Client as DaskClient
 
 from modelslab_async import (
     ENDPOINTS,
@@ -63,6 +64,8 @@ from modelslab_async import (
     verify,
     webhooks,
 )
+from modelslab_async.dask import FetchReport
+from modelslab_async.dask import fetch as fetch_on_dask
 from modelslab_async.requests import realtime, voice
 
 
@@ -209,6 +212,12 @@ def observed(client: Client, downloads: Downloads) -> str:
     otel.instrument(downloads)
     webhooks.receiver(client, secret="a secret", on_reply=stored)
     return client.webhook_url("https://me.example", secret="a secret", family="realtime")
+
+
+async def fetched(dask_client: DaskClient) -> int:
+    report = await fetch_on_dask(dask_client, "ids/*.csv", to="out", shard=1000, rate=10)
+    assert_type(report, FetchReport)
+    return report.success
 
 
 class Own:

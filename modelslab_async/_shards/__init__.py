@@ -1,0 +1,1 @@
+"""Tables of tickets in shards: the outcomes of each become a file. It knows no cluster."""

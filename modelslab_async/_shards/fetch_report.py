@@ -1,0 +1,83 @@
+"""What a fetch over a cluster has written, and what it could not. Values and an error only."""
+
+from attrs import evolve, frozen
+
+from .._models.errors import ModelsLabError
+from .shard_part import PartCounts
+from .split_file import SplitFile
+
+
+@frozen(kw_only=True)
+class FetchReport:
+    """
+    What a call of `fetch` found and wrote.
+
+    Attributes:
+        success: The number of tickets of all parts whose generation is done.
+        failed: The number of those that the server reports as failed.
+        unresolved: The number of those that have not ended. The next call polls them again.
+        written: The number of parts that this call wrote.
+        kept: The number of parts that were complete before.
+        skipped: The number of rows of the tables that hold no ticket.
+        problems: Why the first of them were skipped, at most 20 for each file.
+    """
+
+    success: int = 0
+    failed: int = 0
+    unresolved: int = 0
+    written: int = 0
+    kept: int = 0
+    skipped: int = 0
+    problems: tuple[str, ...] = ()
+
+    def plus_split(self, split: SplitFile) -> "FetchReport":
+        """Return the report with one more file that was split."""
+        return evolve(
+            self._plus(split.counts),
+            kept=self.kept + split.kept,
+            skipped=self.skipped + split.skipped,
+            problems=(*self.problems, *split.problems),
+        )
+
+    def plus_part(self, counts: PartCounts) -> "FetchReport":
+        """Return the report with one more part that was written."""
+        return evolve(self._plus(counts), written=self.written + 1)
+
+    def _plus(self, counts: PartCounts) -> "FetchReport":
+        return evolve(
+            self,
+            success=self.success + counts.success,
+            failed=self.failed + counts.failed,
+            unresolved=self.unresolved + counts.unresolved,
+        )
+
+
+@frozen(kw_only=True)
+class ShardFailure:
+    """
+    A shard that has no part, or a file that could not be split.
+
+    Attributes:
+        path: The part that was not written, or the file.
+        error: What happened on the worker, or to it.
+    """
+
+    path: str
+    error: Exception
+
+
+class ShardsFailed(ModelsLabError):
+    """
+    Some shards have no part. All others are written, and the next call does the rest.
+
+    Attributes:
+        failures: The shards and the files that could not be split.
+        report: What was written.
+    """
+
+    def __init__(
+        self, message: str = "", *, failures: tuple[ShardFailure, ...], report: FetchReport
+    ) -> None:
+        super().__init__(message)
+        self.failures = failures
+        self.report = report

@@ -1,0 +1,162 @@
+"""Finds the files of a pattern, and their parts that earlier calls wrote. It reads no row."""
+
+import os
+import re
+import time
+from collections import defaultdict
+from contextlib import suppress
+from glob import glob, has_magic
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from attrs import evolve, frozen
+
+from .._aio.durable_files import make_folder
+from .._tables.table_errors import UnusableTable
+
+_DIGEST_BYTES: Final = 8
+_MAX_LABEL_CHARS: Final = 100
+_OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
+# A process that was killed leaves its hidden files behind. After a day, no process needs them.
+_MAX_HIDDEN_AGE_S: Final = 86_400.0
+HIDDEN_SUFFIXES: Final = (".draft", ".shard")
+
+
+@frozen(kw_only=True)
+class InputFile:
+    """
+    A file with tickets.
+
+    Attributes:
+        path: Its path.
+        label: Its name in the names of its parts. It depends on its place below the pattern alone.
+        digests: The digests of its content in the parts that exist.
+    """
+
+    path: str
+    label: str
+    digests: frozenset[str] = frozenset()
+
+    def part_name(self, digest: str, size: int, number: int) -> str:
+        """Return the name of the part of a shard."""
+        return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
+
+
+def find_inputs(pattern: str, folder: str, size: int) -> list[InputFile]:
+    """
+    Return the files of a pattern in the order of their names, and create the folder of the parts.
+
+    Args:
+        pattern: The path of a file, with wildcards or without.
+        folder: The folder of the parts.
+        size: The number of tickets in a shard.
+
+    Raises:
+        ValueError: No file has such a path, or the folder has parts of shards of another size.
+    """
+    root = _fixed_folder(pattern)
+    paths = sorted(
+        path
+        # `Path.glob` would find hidden files, too.
+        for path in glob(pattern, recursive=True)  # noqa: PTH207
+        if Path(path).is_file() and Path(folder) not in Path(path).parents
+    )
+    if not paths:
+        raise ValueError(f"there is no file {pattern} on the worker that looked for it")
+    make_folder(Path(folder))
+    digests = _digests_by_label(folder, size)
+    inputs = [InputFile(path=path, label=_label(os.path.relpath(path, root))) for path in paths]
+    return [evolve(each, digests=frozenset(digests.get(each.label, ()))) for each in inputs]
+
+
+def locate(name: str, path: str | os.PathLike[str]) -> str:
+    """
+    Return the absolute path of a table, a pattern or a folder.
+
+    Args:
+        name: The name of the argument.
+        path: The argument.
+
+    Raises:
+        ValueError: It is an address, such as that of a bucket.
+    """
+    text = os.fspath(path)
+    if "://" in text:
+        raise ValueError(
+            f"{name} is a path that all workers can open, got {text!r}; mount that storage"
+        )
+    return str(Path(text).absolute())
+
+
+def digest_of(path: str, reading: str) -> str:
+    """
+    Return a digest of the content of a file.
+
+    Args:
+        path: The file.
+        reading: How the file is read. The same file read in another way has another digest.
+    """
+    with Path(path).open("rb") as file:
+        digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")
+        digest.update(f"{reading}\0".encode())
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_unchanged(file: InputFile, digest: str) -> None:
+    """
+    Make sure that all parts of a file are of its present content.
+
+    Raises:
+        UnusableTable: There are parts of other content.
+    """
+    if file.digests - {digest}:
+        raise UnusableTable(
+            f"{file.path} is not what it was when its first parts were written, or it is read in "
+            "another way; give another folder, or delete the parts of that file: "
+            f"part-{file.label}-*"
+        )
+
+
+def _fixed_folder(pattern: str) -> str:
+    """Return the last folder of a pattern before any wildcard."""
+    folder = Path(pattern).parent
+    while has_magic(str(folder)):
+        folder = folder.parent
+    return str(folder)
+
+
+def _label(name: str) -> str:
+    """Return a file name for a path. Different paths have different ones."""
+    label = _OTHER_CHARACTERS.sub("_", name)[-_MAX_LABEL_CHARS:]
+    return (
+        label
+        if label == name
+        else f"{label}-{blake2b(os.fsencode(name), digest_size=4).hexdigest()}"
+    )
+
+
+def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
+    """Read the names of the parts of a folder, and remove the hidden files of killed processes."""
+    digests = defaultdict[str, set[str]](set)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".part-") and entry.name.endswith(HIDDEN_SUFFIXES):
+                _remove_old(entry)
+            elif part := _PART.fullmatch(entry.name):
+                if int(part["size"]) != size:
+                    raise ValueError(
+                        f"{folder} has parts of shards of {part['size']} tickets, got "
+                        f"shard={size}; give shard={part['size']}, or another folder"
+                    )
+                digests[part["label"]].add(part["digest"])
+    return digests
+
+
+def _remove_old(entry: os.DirEntry[str]) -> None:
+    with suppress(FileNotFoundError):
+        if time.time() - entry.stat().st_mtime > _MAX_HIDDEN_AGE_S:
+            Path(entry.path).unlink()

@@ -1,0 +1,97 @@
+"""What the shards of a fetch may use of a key's limits. It holds no key and no password."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from attrs import evolve, frozen
+
+from .._account.postgres_account import PostgresAccount
+from .._account.postgres_address import check_address, check_no_address, passwords
+from .._account.sqlite_account import SQLiteAccount
+from .._client import Client
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_rate
+from .._models.events import Event
+
+
+@frozen(kw_only=True)
+class PollLimits:
+    """
+    What a shard may use of the key's limits.
+
+    Attributes:
+        rate: The maximum number of polls a second; of the account, if there is one.
+        account: The path or the address of the account.
+        queue: The slots of the account.
+        timeout: The maximum number of seconds to wait for each ticket.
+    """
+
+    rate: float | None = None
+    account: str | None = None
+    queue: int | None = 5
+    timeout: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        rate: float | None,
+        account: str | os.PathLike[str] | None,
+        queue: int | None,
+        timeout: float | None,
+    ) -> Self:
+        """
+        Check the arguments of a caller.
+
+        Raises:
+            TypeError: One of them has another type.
+            ValueError: One of them is out of its range, or the account's address has a password.
+        """
+        check_rate("rate", rate, unit="polls")
+        check_count("queue", queue, unit="slots", optional=True)
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        return cls(rate=rate, account=locate_account(account), queue=queue, timeout=timeout)
+
+    def share(self, parties: int) -> "PollLimits":
+        """Return the limits of each of some shards that run at once."""
+        if self.account is not None or self.rate is None:
+            return self
+        return evolve(self, rate=self.rate / parties)
+
+    def make_client(self, on_event: Callable[[Event], object]) -> Client:
+        """
+        Make a client that keeps to these limits, with the key of the environment.
+
+        Raises:
+            MissingApiKey: There is no key.
+            ValueError: The account has other limits.
+            AccountError: The account cannot be used.
+        """
+        if self.account is None:
+            return Client(rate=self.rate, on_event=on_event)
+        kind = PostgresAccount if "://" in self.account else SQLiteAccount
+        account = kind(self.account, rate=self.rate, queue=self.queue)
+        return Client(account=account, on_event=on_event)
+
+
+def locate_account(account: str | os.PathLike[str] | None) -> str | None:
+    """
+    Return the address of an account, or its absolute path.
+
+    Raises:
+        ValueError: The address is malformed, or it holds a password, which must not travel.
+    """
+    if account is None:
+        return None
+    text = os.fspath(account)
+    if "://" not in text:
+        check_no_address(text)
+        return str(Path(text).absolute())
+    check_address(text)
+    if passwords(text):
+        raise ValueError(
+            "account is an address without a password, because it travels over the cluster; set "
+            "PGPASSWORD on the workers, or write their ~/.pgpass"
+        )
+    return text

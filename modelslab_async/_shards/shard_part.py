@@ -1,0 +1,99 @@
+"""A part: the outcomes of one shard as a Parquet file, whole or not there. It polls nothing."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import asdict, frozen
+
+from .._aio.durable_files import replace_by_draft
+from .._journal.export_columns import input_columns
+from .._journal.parquet_export import outcome_row, require_arrow, write_parquet
+from .._journal.queries import RecordedOutcome
+from .._models.ticket import Columns
+from .._tables.table_errors import UnusableTable
+
+_METADATA: Final = "modelslab_async"
+_ROWS_PER_GROUP: Final = 10_000
+
+
+@frozen(kw_only=True)
+class PartCounts:
+    """How many tickets of a part ended in which way."""
+
+    success: int = 0
+    failed: int = 0
+    unresolved: int = 0
+
+    def __add__(self, other: "PartCounts") -> "PartCounts":
+        return PartCounts(
+            success=self.success + other.success,
+            failed=self.failed + other.failed,
+            unresolved=self.unresolved + other.unresolved,
+        )
+
+
+def read_counts(path: Path) -> PartCounts | None:
+    """
+    Return the counts of a part, from its footer. None if there is no such part.
+
+    Raises:
+        UnusableTable: The file is damaged.
+    """
+    if not path.exists():
+        return None
+    _, parquet = require_arrow()
+    try:
+        metadata = parquet.read_schema(str(path)).metadata
+        return PartCounts(**json.loads(metadata[_METADATA.encode()]))
+    except Exception as error:  # noqa: BLE001 -- A foreign file can raise anything.
+        raise _damaged(path, error) from None
+
+
+def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """
+    Return the rows of a part whose tickets have ended, by the tickets.
+
+    Raises:
+        UnusableTable: The file is damaged.
+    """
+    _, parquet = require_arrow()
+    try:
+        rows = parquet.read_table(str(path)).to_pylist()
+        return {row["ticket"]: row for row in rows if row["state"] != "unresolved"}
+    except Exception as error:  # noqa: BLE001 -- A foreign file can raise anything.
+        raise _damaged(path, error) from None
+
+
+def write_part(
+    path: Path,
+    columns: Sequence[Columns],
+    rows: Sequence[RecordedOutcome | dict[str, Any]],
+) -> PartCounts:
+    """
+    Write a part, or replace it, and return its counts. No other process sees a half of it.
+
+    Args:
+        path: The part.
+        columns: The columns of the caller's table, of each ticket.
+        rows: An outcome, or a row of the part that is replaced, of each ticket.
+    """
+    inputs = input_columns(columns)
+    written = [row if isinstance(row, dict) else outcome_row(row, inputs) for row in rows]
+    states = [row["state"] for row in written]
+    counts = PartCounts(**{state: states.count(state) for state in sorted(set(states))})
+    pages = (written[at : at + _ROWS_PER_GROUP] for at in range(0, len(written), _ROWS_PER_GROUP))
+    # Two workers can be at work on one part, and hosts may have processes of the same number.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
+    with replace_by_draft(path, draft):
+        write_parquet(draft, pages, inputs, {_METADATA: json.dumps(asdict(counts))})
+    return counts
+
+
+def _damaged(path: Path, error: Exception) -> UnusableTable:
+    return UnusableTable(
+        f"{path} is damaged ({type(error).__name__}: {error!s:.200}); delete it, and the next call "
+        "writes it again"
+    )

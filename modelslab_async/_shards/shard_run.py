@@ -1,0 +1,88 @@
+"""Polls the tickets of one shard until all have an outcome, then writes its part."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+from .._journal.queries import RecordedOutcome
+from .._models.errors import (
+    AuthenticationError,
+    ConnectionImpossible,
+    ModelsLabError,
+    PaymentRequired,
+)
+from .._models.events import Event, Polled, PollFailed
+from .._models.outcomes import Unresolved
+from .._models.ticket import Columns, Ticket
+from .._transport.credentials import Credentials
+from .poll_limits import PollLimits
+from .shard_part import PartCounts, read_counts, read_settled_rows, write_part
+from .split_file import Shard, read_shard
+
+# The causes that end all tickets of a key. A part of nothing else would help no caller.
+_END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
+    AuthenticationError,
+    PaymentRequired,
+    ConnectionImpossible,
+)
+
+
+def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
+    """
+    Poll what a shard has open, write its part, and return the counts of the part.
+
+    Raises:
+        ModelsLabError: The key is refused, or the settings allow no connection. No part is written.
+        UnusableTable: The part or the shard cannot be read.
+        ValueError: This process has no key, or the account has other limits.
+        OSError: The part cannot be written.
+    """
+    part = Path(shard.part)
+    counts = read_counts(part)
+    if counts is not None and not counts.unresolved:
+        return counts
+    redact = Credentials.resolve(None, None).redact
+    # A table of requests may hold the key that they were sent with.
+    columns: dict[Ticket, Columns] = {
+        ticket: json.loads(redact(new.columns.encode()) or b"{}")
+        for ticket, new in read_shard(shard).items()
+    }
+    settled = {} if counts is None else read_settled_rows(part)
+    outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
+    rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
+    counts = write_part(part, [*columns.values()], rows)
+    Path(shard.path).unlink(missing_ok=True)
+    return counts
+
+
+async def _poll(
+    columns: Mapping[Ticket, Columns], limits: PollLimits
+) -> dict[Ticket, RecordedOutcome]:
+    """Return the outcomes of tickets with these columns."""
+    polls, outcomes = Counter[Ticket](), dict[Ticket, RecordedOutcome]()
+    started_at = time.time()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Polled | PollFailed):
+            polls[event.ticket] += 1
+
+    async with (
+        limits.make_client(on_event) as client,
+        aclosing(client.stream(columns, timeout=limits.timeout)) as stream,
+    ):
+        async for outcome in stream:
+            if isinstance(outcome, Unresolved) and isinstance(outcome.cause, _END_ALL):
+                raise outcome.cause
+            outcomes[outcome.ticket] = RecordedOutcome(
+                outcome=outcome,
+                polls=polls[outcome.ticket],
+                added_at=started_at,
+                completed_at=time.time(),
+                columns=columns[outcome.ticket],
+            )
+    return outcomes

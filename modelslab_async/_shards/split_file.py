@@ -1,0 +1,182 @@
+"""Splits a file of tickets into shards, each in a hidden file beside its part. It polls nothing."""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+from .._models.ticket import NewTicket, Ticket
+from .._registry.families import FAMILIES
+from .._registry.family import Family
+from .._registry.suggestions import did_you_mean
+from .._tables.table_errors import UnusableTable
+from .._tables.ticket_columns import InputSpec
+from .._tables.ticket_rows import rows_from_path, ticket_text
+from .._transport.credentials import Credentials
+from .input_files import InputFile, check_unchanged, digest_of
+from .shard_part import PartCounts, read_counts
+
+# The maximum number of skipped rows of a file whose problems are kept.
+_MAX_PROBLEMS: Final = 20
+
+
+@frozen(kw_only=True)
+class Shard:
+    """
+    A part to write, and the file with its tickets.
+
+    Attributes:
+        path: The file with the tickets.
+        part: The part.
+        size: The number of tickets.
+    """
+
+    path: str
+    part: str
+    size: int
+
+
+@frozen(kw_only=True)
+class SplitFile:
+    """
+    The shards of a file.
+
+    Attributes:
+        shards: Those whose parts are not there, or have tickets that are not resolved.
+        kept: The number of the other parts.
+        counts: The counts of the other parts.
+        skipped: The number of rows that hold no ticket.
+        problems: Why the first of them were skipped.
+    """
+
+    shards: tuple[Shard, ...] = ()
+    kept: int = 0
+    counts: PartCounts = field(factory=PartCounts)
+    skipped: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@define
+class _SkippedRows:
+    """The number of skipped rows, and why the first of them were skipped."""
+
+    number: int = 0
+    problems: list[str] = field(factory=list[str])
+
+    def add(self, problem: str) -> None:
+        self.number += 1
+        if self.number <= _MAX_PROBLEMS:
+            self.problems.append(problem)
+
+
+def input_spec(family: str | None, column: str | None) -> InputSpec:
+    """
+    Return how the tables are read, for messages to a caller in Python.
+
+    Raises:
+        ValueError: There is no such family.
+    """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(_unknown_family(family))
+    return InputSpec(
+        family=family, column=column, family_argument="family=", column_argument="column="
+    )
+
+
+def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> SplitFile:
+    """
+    Split a file, and return its shards. What is there already is left as it is.
+
+    A ticket that stands in one shard twice is taken once, with its first row.
+
+    Raises:
+        UnusableTable: The file cannot be read, has changed, or does not show where its tickets are.
+        MissingApiKey: This process has no key for a ticket.
+        OSError: The file cannot be read, or a shard cannot be written.
+    """
+    before = Path(file.path).stat()
+    digest = digest_of(file.path, f"{spec.family!r} {spec.column!r}")
+    check_unchanged(file, digest)
+    split, skipped, numbers = SplitFile(), _SkippedRows(), count()
+    for tickets in _chunks(_tickets(file.path, spec, skipped.add), size):
+        part = Path(folder, file.part_name(digest, size, next(numbers)))
+        split = _add(split, part, tickets)
+    after = Path(file.path).stat()
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise UnusableTable(f"{file.path} changed while it was read; call again when it is whole")
+    return evolve(split, skipped=skipped.number, problems=tuple(skipped.problems))
+
+
+def read_shard(shard: Shard) -> dict[Ticket, NewTicket]:
+    """
+    Return the tickets of a shard in their order.
+
+    Raises:
+        FileNotFoundError: The file of the shard is not there.
+        UnusableTable: It is not whole.
+    """
+    with Path(shard.path).open(encoding="utf-8") as file:
+        fields = [line.removesuffix("\n").partition("\t") for line in file]
+    tickets = {
+        ticket: NewTicket(ticket, columns)
+        for text, _, columns in fields
+        for ticket in [Ticket.parse(text)]
+    }
+    if len(tickets) != shard.size:
+        raise UnusableTable(f"{shard.path} is not whole; call again, and it is written again")
+    return tickets
+
+
+def _add(split: SplitFile, part: Path, tickets: list[NewTicket]) -> SplitFile:
+    """Write the file of one more shard, unless its part is complete."""
+    counts = read_counts(part)
+    if counts is not None and not counts.unresolved:
+        return evolve(split, kept=split.kept + 1, counts=split.counts + counts)
+    path = part.with_name(f".{part.stem}.shard")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.draft")
+    # No ticket and no JSON holds a tab or a line break.
+    draft.write_text("".join(f"{new.ticket}\t{new.columns}\n" for new in tickets), encoding="utf-8")
+    draft.replace(path)
+    shard = Shard(path=str(path), part=str(part), size=len(tickets))
+    return evolve(split, shards=(*split.shards, shard))
+
+
+def _chunks(tickets: Iterable[NewTicket], size: int) -> Iterator[list[NewTicket]]:
+    chunk = dict[Ticket, NewTicket]()
+    for new in tickets:
+        chunk.setdefault(new.ticket, new)
+        if len(chunk) == size:
+            yield [*chunk.values()]
+            chunk.clear()
+    if chunk:
+        yield [*chunk.values()]
+
+
+def _tickets(path: str, spec: InputSpec, on_skipped: Callable[[str], None]) -> Iterator[NewTicket]:
+    credentials = Credentials.resolve(None, None)
+    for row in rows_from_path(path, spec):
+        try:
+            ticket = Ticket.parse(ticket_text(row, spec))
+            tier = _family(ticket).tier
+            new = NewTicket.of((ticket, row.columns))
+        except ValueError as problem:
+            on_skipped(f"{row.location} of {path} skipped: {problem}")
+        else:
+            credentials.key_for(tier)
+            yield new
+
+
+def _family(ticket: Ticket) -> Family:
+    family = FAMILIES.get(ticket.family)
+    if family is None:
+        raise ValueError(_unknown_family(ticket.family))
+    family.check(ticket)
+    return family
+
+
+def _unknown_family(name: str) -> str:
+    hint = did_you_mean(name, FAMILIES) or "none is like it"
+    return f"unknown family {name!r}; {hint.rstrip(';')}"

@@ -1,0 +1,107 @@
+"""
+Fetches tables of tickets on a Dask cluster, and writes the outcomes as Parquet files.
+
+Dask places the shards and starts them again. Neither a key nor a ticket travels through it: each
+worker reads the key from its environment, and the tickets from the tables.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+try:
+    import distributed
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        'modelslab_async.dask needs distributed: pip install "modelslab-async[dask]", or '
+        "pip install distributed pyarrow if you run from a clone",
+        name=missing.name,
+    ) from missing
+
+from ._models.argument_checks import check_count, check_type
+from ._shards.fetch_report import FetchReport, ShardFailure, ShardsFailed
+from ._shards.input_files import locate
+from ._shards.poll_limits import PollLimits
+from ._shards.shard_queue import ClusterLost, ShardQueue
+from ._shards.split_file import input_spec
+
+__all__ = ["FetchReport", "ShardFailure", "ShardsFailed", "fetch"]
+
+T = TypeVar("T")
+
+
+async def fetch(
+    dask_client: distributed.Client,
+    source: str | os.PathLike[str],
+    *,
+    to: str | os.PathLike[str],
+    shard: int = 5000,
+    rate: float | None = None,
+    account: str | os.PathLike[str] | None = None,
+    queue: int | None = 5,
+    concurrency: int | None = None,
+    timeout: float | None = None,
+    family: str | None = None,
+    column: str | None = None,
+) -> FetchReport:
+    """
+    Wait for all tickets of some tables, and write their outcomes to a folder.
+
+    Each shard becomes a part, which is a Parquet file, whole or not at all. After a failure, call
+    again: it keeps complete parts, and polls again what others have unresolved.
+
+    Args:
+        dask_client: A Dask client of either kind. Its workers have the key, and see the files.
+        source: A table in any format that `batch run` reads, or a pattern for several.
+        to: The folder of the parts. It is created if it does not exist.
+        shard: The number of tickets in a part. It is the same in all calls for one folder.
+        rate: The maximum number of polls a second, of all workers together.
+        account: An account that the workers share: the path of its file, or its address.
+        queue: The slots of the account, as its other clients say.
+        concurrency: The maximum number of shards at once; None for the cluster's threads.
+        timeout: The maximum number of seconds to wait for each ticket.
+        family: The family of ids without a family.
+        column: The name or the number of the column of tickets or ids.
+
+    Raises:
+        ShardsFailed: Some shards could not be finished. All others are.
+        ValueError: An argument does not fit, there is no such file, or a worker has no key.
+        ModelsLabError: The key is refused, or the account cannot be used.
+        ConnectionError: The scheduler was lost.
+    """
+    check_type("dask_client", dask_client, distributed.Client, "a client of dask.distributed")
+    check_count("shard", shard, unit="tickets")
+    check_count("concurrency", concurrency, unit="shards", optional=True)
+    limits = PollLimits.of(rate=rate, account=account, queue=queue, timeout=timeout)
+    queued = ShardQueue(locate("to", to), shard, input_spec(family, column), limits)
+    fetching = queued.run(_DaskCluster(dask_client), locate("source", source), concurrency)
+    if dask_client.asynchronous:
+        return await fetching
+    # The event loop of the client runs in a thread of its own.
+    loop: Any = dask_client.loop
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetching, loop.asyncio_loop))
+
+
+class _DaskCluster:
+    """Implements `Cluster` with a Dask client, in the event loop of that client."""
+
+    def __init__(self, dask_client: distributed.Client) -> None:
+        self._dask_client = dask_client
+
+    async def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        """See `Cluster`."""
+        try:
+            future = self._dask_client.submit(function, *arguments, pure=False)
+            result: T = await future
+        except Exception as error:
+            if isinstance(error, CancelledError) or self._dask_client.status != "running":
+                raise ClusterLost(f"Dask has given up the work: {error}") from error
+            raise
+        return result
+
+    async def capacity(self) -> int:
+        """See `Cluster`."""
+        dask_client: Any = self._dask_client
+        return sum((await dask_client.nthreads()).values())
