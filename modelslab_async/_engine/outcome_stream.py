@@ -144,7 +144,7 @@ class StreamBuffer:
         self._wakeup.wake()
 
     def finish_source(self, error: BaseException | None = None) -> None:
-        """Record that the source has ended. `error` is the exception that ended it, if any."""
+        """Record that the source has ended. `error` is the exception that it raised, if any."""
         self.is_source_read = True
         self.source_error = error
         self._wakeup.wake()

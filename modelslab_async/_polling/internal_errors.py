@@ -31,7 +31,7 @@ def poller_error(error: BaseException | None) -> RuntimeError:
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):
-        # If several workers fail at once, anyio raises an exception group. Name its first error.
+        # If several workers fail at once, anyio raises an exception group. Report its first error.
         first = first.exceptions[0]
     reason = (
         "a worker of it was cancelled from outside"

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# If a timer fires late, the next polls follow faster, to make up for the delay. They make up for at
-# most this many seconds.
+# If a timer fires late, the next polls follow faster, to make up for the delay. They make up for
+# at most this many seconds of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -32,7 +32,7 @@ class SubmitRequest:
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         submit_id: The id under which a recorder stores the request: its track_id, or else a random
             text.
-        key: The text by which the caller names the submission; None for no text. It is not sent.
+        key: The caller's own name for the submission, which is not sent; None for no name.
         columns: The columns of the caller's table, which are not sent.
     """
 

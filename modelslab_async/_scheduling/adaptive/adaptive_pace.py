@@ -35,8 +35,8 @@ _JITTER = 0.02
 # fraction of a step, or of the job's age. Jitter alone can move a poll that far.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Plans for jobs with an eta multiply the cost of a poll by this factor, until learned steps have
-# saved more than they may save by chance. A plan with a higher cost of a poll has fewer polls.
+# Plans for jobs with an eta multiply the cost of a poll by this factor, so that they have fewer
+# polls. They do so until learned steps have saved more than they may save by chance alone.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used. A job with a shorter eta is treated as a job without an eta,
 # because the ratio of its age to its eta says nothing.

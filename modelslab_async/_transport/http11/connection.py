@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close the connection at once. An exchange in flight fails with `reason` as its error."""
+        """Close the connection at once. The error of an exchange in flight contains `reason`."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
