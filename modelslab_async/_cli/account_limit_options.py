@@ -1,4 +1,4 @@
-"""The options `--account`, `--rate` and `--queue`, which limit what a command sends at once."""
+"""The options `--account`, `--rate` and `--queue`, which limit what a command may send."""
 
 import functools
 from collections.abc import Iterator
@@ -53,12 +53,20 @@ class AccountLimits:
 
 
 def account_options(command: F) -> F:
-    """Add `--account`, `--rate` and `--queue` to a command that polls, which gets `limits`."""
+    """
+    Add `--account`, `--rate` and `--queue` to a command that polls.
+
+    The command's function gets the values of these options as the argument `limits`.
+    """
     return _with_account_options(command, is_submitting=False)
 
 
 def submitting_account_options(command: F) -> F:
-    """Add `--account`, `--rate` and `--queue` to a command that submits, which gets `limits`."""
+    """
+    Add `--account`, `--rate` and `--queue` to a command that submits.
+
+    The command's function gets the values of these options as the argument `limits`.
+    """
     return _with_account_options(command, is_submitting=True)
 
 

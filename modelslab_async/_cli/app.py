@@ -36,7 +36,7 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except BrokenPipeError:
-            # Python flushes standard output at exit, and that would fail again on the closed pipe.
+            # Python flushes standard output at exit. On the closed pipe, the flush would fail too.
             # So standard output now goes to the null device.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
@@ -167,7 +167,7 @@ def _report_error(error: Exception) -> int:
             output.print_message(error.format_message())
             return error.exit_code
         case click.Abort():
-            # click turns a Ctrl-C outside of any command into this error.
+            # click raises `Abort` when the user presses Ctrl-C and no command handles it.
             output.print_message("interrupted")
             return INTERRUPTED
         case ModelsLabError():

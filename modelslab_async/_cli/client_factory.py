@@ -1,4 +1,4 @@
-"""Makes the client of a command, with the keys of the environment. It never prints a key."""
+"""Makes a command's client, with API keys from environment variables. It never prints a key."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

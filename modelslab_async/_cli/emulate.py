@@ -95,7 +95,7 @@ async def _serve(
     from ..emulator import run_faulty_server, serve  # noqa: PLC0415 -- an extra.
 
     task = asyncio.current_task()
-    with suppress(NotImplementedError):  # Windows has no such handlers.
+    with suppress(NotImplementedError):  # On Windows, an event loop cannot handle signals.
         if task is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if faults is None:

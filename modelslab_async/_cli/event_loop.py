@@ -16,7 +16,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     Run a coroutine in a new event loop.
 
     Raises:
-        KeyboardInterrupt: The user pressed Ctrl-C. Before that, the coroutine was cancelled and has
+        KeyboardInterrupt: The user pressed Ctrl-C. The coroutine has been cancelled, and has
             cleaned up.
     """
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
@@ -26,6 +26,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
         # While the loop is made, Ctrl-C still ends the program at once. There is nothing to clean
         # up yet.
         runner.get_loop()
-        # `asyncio.Runner` cancels the coroutine at Ctrl-C only if Python's own handler is set.
+        # `asyncio.Runner` cancels the coroutine at Ctrl-C, but only if Ctrl-C still has the handler
+        # that Python sets by itself.
         raise_on_interrupt()
         return runner.run(main)

@@ -52,7 +52,7 @@ class ExitTally:
         return self.codes.total()
 
     def print_summary(self) -> int:
-        """Return the exit code. If tickets are left open, print the worst of their errors first."""
+        """Print the worst error of the tickets that are left open, if any. Return the exit code."""
         if self.first_unresolved:
             code = worst_code(self.first_unresolved)
             more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""

@@ -1,4 +1,4 @@
-"""The commands `fetch`, which polls a ticket once, and `wait`, which polls until the end."""
+"""The commands `fetch`, which polls a ticket once, and `wait`, which polls until tickets end."""
 
 import asyncio
 import sys

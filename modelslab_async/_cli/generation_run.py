@@ -112,8 +112,8 @@ class GenerationRun:
                         # Many results may be ready at once. The poller may run after each.
                         await asyncio.sleep(0)
         finally:
-            # A second Ctrl-C may interrupt `aclose` while a submit is in flight. Then the flag
-            # stays true, and the message after Ctrl-C mentions that submit.
+            # A second Ctrl-C may interrupt `aclose` while a submit is in flight. In that case,
+            # `_may_be_submitting` stays true, and the message after Ctrl-C mentions the submit.
             await client.aclose()
             self._may_be_submitting = False
 

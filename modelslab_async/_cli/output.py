@@ -87,7 +87,7 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
 
 
 def print_path(console: "Console | None", path: Path) -> None:
-    """Print the path of a file on one line. Without a console, control characters stay in it."""
+    """Print a file's path on one line. Only on a console, escape control characters in the path."""
     from rich.text import Text  # noqa: PLC0415
 
     if console is None:

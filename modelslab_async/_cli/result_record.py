@@ -12,7 +12,8 @@ def result_record(result: Outcome | SaveResult | Unsubmitted, endpoint: str = ""
 
     Args:
         result: The result.
-        endpoint: The endpoint of a submit that made no ticket. The advice in its message names it.
+        endpoint: The endpoint of the request. The message about a submit that made no ticket names
+            this endpoint.
     """
     if isinstance(result, Unsubmitted):
         cause = result.cause

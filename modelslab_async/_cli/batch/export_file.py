@@ -39,7 +39,7 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
 
 def check_export_format(file: Path, *, advice: str) -> ExportFormat:
     """
-    Return the export format that a file name stands for, by its ending.
+    Return the export format that the ending of a file name stands for, such as CSV for `.csv`.
 
     Args:
         file: The file.
@@ -96,7 +96,7 @@ def _resolve_link(file: Path) -> str:
 
 
 async def _export_to_stream(batch: Batch, file: Path, file_format: ExportFormat) -> int:
-    """Export to a temporary file, then copy that to standard output, a pipe or a device."""
+    """Export to a temporary file, then copy this file to standard output, a pipe or a device."""
     with TemporaryDirectory() as folder:
         draft = Path(folder) / f"out.{file_format}"
         count = await batch.export(draft)

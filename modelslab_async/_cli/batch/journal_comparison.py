@@ -18,12 +18,13 @@ class JournalComparison:
     """
     Which rows of a table are in the journal already.
 
-    The key of a row comes from a column, or is computed from the row's payload.
+    The key of a row is of one of two kinds: it comes from a column, or it is computed from the
+    row's payload.
 
     Attributes:
         recorded: The submits that the journal holds, by their keys.
         new: The rows whose keys are not in the journal.
-        rekeyed: Those of the new rows that were submitted before under the other kind of key.
+        rekeyed: The new rows that the journal holds under a key of the other kind.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -50,8 +51,9 @@ class JournalComparison:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # Two kinds of rows do not count as rekeyed. A table may hold equal rows, and each of them
-        # is paid for. And the user may submit a failed row again under a new key.
+        # A row counts as rekeyed if an equal row is in the journal under a key of the other kind.
+        # Two cases are left out. If both rows are in this table, the user wants to pay for both.
+        # And if the recorded submit has failed, the user may submit the row again under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():
@@ -66,10 +68,13 @@ class JournalComparison:
 
     def check_keys(self) -> None:
         """
-        Check that no row was submitted before under the other kind of key.
+        Check that the journal holds no new row under another key.
+
+        One run may have taken the keys from a column, and another may have computed them from the
+        payloads. Such rows would be paid for twice.
 
         Raises:
-            click.UsageError: Some rows were. Submitting them again would pay for them twice.
+            click.UsageError: The journal holds some of the new rows under other keys.
         """
         if self.rekeyed:
             raise click.UsageError(
@@ -92,7 +97,11 @@ class JournalComparison:
 
 
 async def _payload(row: SubmissionRow, endpoints: EndpointRequests) -> tuple[str, str]:
-    """Return a row's endpoint and its payload's digest. The digest is "" if a file is gone."""
+    """
+    Return a row's endpoint and the digest of its payload.
+
+    The digest is "" if the payload contains a file that cannot be read any more.
+    """
     try:
         submit_request = await endpoints.prepare(row.submission)
     except UnusableFile:

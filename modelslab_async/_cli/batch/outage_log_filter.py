@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS_BETWEEN_WARNINGS: Final = 300.0
-# The module that warns each time a submit could not be sent, for example without a network.
+# This module of the package logs a warning each time that a submit could not be sent, for example
+# because there is no network.
 _WARNING_MODULE: Final = "submit_retries"
 
 

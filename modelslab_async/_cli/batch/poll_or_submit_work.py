@@ -26,7 +26,7 @@ class WorkResult:
     Attributes:
         result: The result.
         name: What messages call the result: the ticket, or the location of the row.
-        endpoint: The endpoint of the row, which the message about wrong parameters names.
+        endpoint: The endpoint of the row. A message about wrong parameters names this endpoint.
         details: Further fields for the result's line of JSON.
     """
 

@@ -96,7 +96,7 @@ class RunProgress:
         return report.saved + report.failed if self.is_saving else report.finished
 
     def on_event(self, event: Event) -> None:
-        """Count the event if it is a poll."""
+        """Handle an event of the client: count the polls, and ignore all other events."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
 
@@ -139,7 +139,7 @@ class RunProgress:
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Record the counts at this time, to compute the current speed from them."""
+        """Record the counts together with the time `now`. They give the current speed later."""
         self.seconds = now
         self._samples.append(_Sample(now, self.handled_since_start, self.polls))
         while self._samples[0].seconds < now - _RATE_WINDOW_S:
@@ -177,10 +177,10 @@ class RunProgress:
 
     def remaining(self) -> tuple[float, float] | None:
         """
-        Estimate in how many seconds all tickets are completed, as the least and the most.
+        Estimate the seconds until all tickets are completed. Return a lower and a higher estimate.
 
-        One of the two values assumes the mean speed of the whole run. The other assumes the speed
-        of the last half minute. None means that an estimate is not possible yet.
+        One estimate assumes the mean speed of the whole run. The other assumes the speed of the
+        last half minute. None means that an estimate is not possible yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)
@@ -191,7 +191,7 @@ class RunProgress:
         return min(by_recent_speed, by_mean_speed), max(by_recent_speed, by_mean_speed)
 
     def _window(self) -> tuple[_Sample, _Sample]:
-        """Return the oldest and the newest sample. The current speed is measured between them."""
+        """Return the oldest and the newest of the recorded counts, which give the current speed."""
         return self._samples[0], self._samples[-1]
 
     def status_lines(self) -> list[str]:

@@ -17,12 +17,12 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# The journal records a result shortly before the run counts it. So after reading the journal, the
-# display waits half a second. Then all results that this run has not counted come from other
-# processes.
+# A result enters the journal shortly before this run counts it. So the display reads the journal,
+# and waits half a second before it compares. A result that this run still has not counted then
+# comes from another process.
 _IN_FLIGHT_DELAY_S = 0.5
-# Counting the tickets of a large journal takes long. So the display waits at least 20 times as long
-# as a count took before it counts again.
+# Counting the tickets of a large journal takes long. So after each count, the display pauses for at
+# least 20 times the duration of that count.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 

@@ -120,7 +120,8 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    # The total is 0 until the run has read the journal. Then the message leaves the number out.
+    # Before the run has read the journal, the total number of tickets is 0. In that case, the
+    # message leaves out how many tickets are open.
     state = f" with {progress.open:,} open" if progress.total else ""
     return f"interrupted{state}; run the same command again to resume"
 
@@ -168,8 +169,8 @@ class _BatchRun:
             async for result in results:
                 self._handle_result(result)
                 if _is_unsent(result.result):
-                    # The network has failed for the whole `unsent_timeout`. Each further submit
-                    # would wait as long again, so the run stops here.
+                    # For `unsent_timeout` seconds, the submit could not be sent. Each further
+                    # submit would take as long, so the run stops here.
                     batch.drain()
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
@@ -194,8 +195,8 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # The tally does not count this ticket. The journal counts it as unsaved, and the
-                # summary turns that count into the exit code.
+                # The tally does not count a ticket whose row in the journal is damaged. The journal
+                # counts the ticket as unsaved, and the summary turns that count into an exit code.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
@@ -212,7 +213,7 @@ class _BatchRun:
 
 
 def _is_unsent(result: object) -> bool:
-    """Whether a result says that no attempt of a submit has left this machine."""
+    """Whether a result says that a submit failed before any of it was sent."""
     match result:
         case Unsubmitted(cause=TransportError(may_have_been_sent=may_have_been_sent)):
             return not may_have_been_sent

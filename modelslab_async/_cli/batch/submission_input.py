@@ -43,7 +43,8 @@ class SubmissionSpec:
 
     Attributes:
         endpoint: The endpoint of the rows that name no endpoint, or None.
-        defaults: The texts of parameters, for the rows that have no cell for them.
+        defaults: The texts of parameters, by name. A row uses one if it has no cell for that
+            parameter.
         key_column: The column that holds the key of each row. None means the column `key`, if the
             file has one.
         sent_columns: Columns to send, although the registry does not list them as parameters.
@@ -152,7 +153,7 @@ def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]
 
 
 def _detect_format(first: str, spec: SubmissionSpec) -> str:
-    """Guess the format from the first line. A line of prompts may have commas and brackets too."""
+    """Guess the format from the first line. A prompt may contain commas and brackets too."""
     if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
         return "json"
     names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
@@ -258,7 +259,7 @@ def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
 
 
 def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:
-    """Return the value of a cell. Where the endpoint takes a file, a text becomes its path."""
+    """Return the value of a cell. For a parameter that takes a file, return a path or a link."""
     if isinstance(value, list):
         return [_parameter_value(endpoint, name, item, has_types=has_types) for item in value]
     if not isinstance(value, str) or (has_types and not endpoint.takes_file(name)):

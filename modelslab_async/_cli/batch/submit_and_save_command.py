@@ -115,7 +115,7 @@ def submit(
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     _check_bad_rows(tally, strict=strict)
     if not plan.quiet and (columns := find_unsent_columns(rows, spec)):
-        # The names of the columns come last, because a long message is cut at its end.
+        # The message ends with the names of the columns, because a long message is cut at its end.
         output.print_message(f"columns not sent (--send COLUMN sends one): {', '.join(columns)}")
     if dry_run:
         return _print_dry_run(plan, rows, endpoints, tally)

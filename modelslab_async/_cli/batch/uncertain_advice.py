@@ -1,4 +1,9 @@
-"""Says which command records what an uncertain submit started. Runs no command."""
+"""
+Says which command the user can run for an uncertain submit. Runs no command.
+
+The reply to an uncertain submit was lost. The user finds out whether the submit has started work,
+and the command records the answer in the journal.
+"""
 
 import shlex
 from copy import copy
@@ -9,7 +14,7 @@ from .. import output
 
 
 def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
-    """Copy the error, and let its advice name a command in place of a Python method."""
+    """Return a copy of the error, whose advice names a command in place of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = (
@@ -21,7 +26,7 @@ def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
 
 
 def settling_commands(track_id: str, journal_path: Path) -> str:
-    """Return the two commands to choose from: the submit started a ticket, or it did not."""
+    """Return the command for a submit that started a ticket, and that for one that did not."""
     command = _command(journal_path, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
 

@@ -1,4 +1,4 @@
-"""The command `batch uncertain`: lists uncertain submits, or records what a submit started."""
+"""The command `batch uncertain`: lists submits without a reply, or records what one started."""
 
 import json
 import shlex

@@ -71,7 +71,7 @@ def _call_in_loop(loop: asyncio.AbstractEventLoop, *calls: Callable[[], None]) -
 
 
 def process_command(plan: DemoPlan) -> list[str]:
-    """Return the command line that starts this program with a plan."""
+    """Return the command line that starts this program with a plan of jobs."""
     return [sys.executable, "-m", __name__, json.dumps(asdict(plan))]
 
 

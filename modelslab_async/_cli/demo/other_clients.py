@@ -36,9 +36,10 @@ class PollingLoop:
 
     def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls a job, and how many seconds late its caller learns the end.
+        Return how often the loop polls a job, and how late it returns.
 
-        The second value is None if the loop gives up before the job ends.
+        The second value is the seconds from the end of the job to the return of the loop. It is
+        None if the loop gives up before the job ends.
         """
         polls = max(0, math.ceil((job.duration - self.first_poll_s) / self.interval_s)) + 1
         if self.max_polls is not None and polls > self.max_polls:
@@ -79,7 +80,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Say for the user how often a client polled, and how late it noticed the ends of jobs."""
+    """Format as text how often a client polled, and how late it noticed that jobs had ended."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:

@@ -52,7 +52,7 @@ class DemoStatistics:
         return list(self._open_jobs)
 
     def on_event(self, event: Event) -> None:
-        """Count the event if it is a poll, and record how late the poll began."""
+        """Handle an event of the client: count the polls, and record how late they began."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
         if isinstance(event, Polled):

@@ -68,7 +68,9 @@ def histogram(values: Sequence[float], unit: str) -> str:
 
 def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     """
-    Draw a line for each series of times. The line shows how many of its times have passed.
+    Draw a rising line for each series of times.
+
+    The line shows for each moment how many times of the series come before that moment.
 
     Args:
         series: For each series its name, its CSS class, and its times in seconds, in ascending
