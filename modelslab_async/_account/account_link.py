@@ -124,6 +124,8 @@ class AccountLink:
         while not self._is_leaving:
             try:
                 waits = await self._exchange()
+                if self._is_failing:
+                    _logger.info("the account can be used again; submits and polls go on")
                 self._is_failing = False
             # Catch every error, because all submits would wait forever if this task ended.
             except Exception as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from attrs import Factory, define
 
 from .membership_protocol import MAX_LATENESS_S
+from .unanswered_polls import UnansweredPolls
 
 
 @define(eq=False)
@@ -34,13 +35,17 @@ class GrantedPollTimes:
     _times: deque[float] = Factory(deque)
     _granted: int = 0
     _used: int = 0
+    _unanswered: UnansweredPolls = Factory(UnansweredPolls)
 
     @property
     def next_allowed(self) -> float:
         """When the next poll may start; infinity until the account has granted a time."""
         if not self.is_limited:
             return -math.inf
-        lost_before = self.clock() - MAX_LATENESS_S
+        now = self.clock()
+        if (probe_at := self._unanswered.allowed_at(now)) > now:
+            return probe_at
+        lost_before = now - MAX_LATENESS_S
         while self._times and self._times[0] < lost_before:
             self._times.popleft()
         if self._times:
@@ -53,11 +58,16 @@ class GrantedPollTimes:
             self.on_empty()
         return math.inf
 
-    def record(self, _now: float) -> None:
+    def record(self, now: float) -> None:
         """Use up the next granted time, because a poll starts now."""
         if self.is_limited:
             self._times.popleft()
             self._used += 1
+            self._unanswered.add(now)
+
+    def finish(self, started: float, now: float, *, is_answered: bool) -> None:
+        """Record that the poll that started at that time has ended."""
+        self._unanswered.remove(started, now, is_answered=is_answered)
 
     def grant(self, times: Iterable[float]) -> None:
         """Add times that the account granted, on the event loop's clock."""

@@ -119,7 +119,11 @@ class PostgresConnection:
         return await asyncpg.connect(self.address, timeout=_CONNECT_TIMEOUT_S)
 
     def _account_error(self, error: Exception) -> AccountError:
-        detail = f"{type(error).__name__}: {error}".rstrip(": ")
+        # asyncpg reports a connection that ends at some moments as a defect of its own.
+        if type(error).__name__ == "InternalClientError":
+            detail = "ConnectionError: the server or the network ended the connection"
+        else:
+            detail = f"{type(error).__name__}: {error}".rstrip(": ")
         for password in passwords(self.address):
             detail = detail.replace(password, "***")
         return AccountError(

@@ -81,6 +81,13 @@ class Hosts:
             self._limited_tiers[host_queue.tier].record(now)
         return host_queue.take(now)
 
+    def finish_poll(self, entry: Entry, now: float, *, is_answered: bool) -> None:
+        """Record that the poll of an entry has ended, with or without an answer."""
+        host_queue = entry.host_queue
+        host_queue.finish_poll(entry)
+        if self._limited_tiers and (poll_rate := self._limited_tiers.get(host_queue.tier)):
+            poll_rate.finish(entry.poll_started, now, is_answered=is_answered)
+
     def pause_tier(self, tier: Tier, now: float, seconds: float) -> None:
         """Start no poll with the key of this tier for some seconds."""
         self._tier_paused_until[tier] = now + seconds

@@ -26,6 +26,10 @@ class PollRate(Protocol):
         """Count a poll that starts now."""
         ...
 
+    def finish(self, started: float, now: float, /, *, is_answered: bool) -> None:
+        """Record that the poll that started at that time has ended, with or without an answer."""
+        ...
+
 
 PollRates: TypeAlias = Callable[[Tier], PollRate | None]
 """Returns the poll rate of a key; None if polls with the key are not limited."""
@@ -60,6 +64,9 @@ class RateLimiter:
         """Count a poll that starts now."""
         self._recent.append(now)
         self._next_even = max(self._next_even, now - _MAX_CATCH_UP_S) + 1.0 / self.rate
+
+    def finish(self, _started: float, _now: float, *, is_answered: bool) -> None:
+        """Count nothing, because only the start of a poll counts."""
 
 
 def even_poll_rates(rate: float | None) -> PollRates:

@@ -27,7 +27,7 @@ from copy import copy
 
 from attrs import Factory, define
 
-from .._models.errors import ClientClosed, ModelsLabError, TransientError
+from .._models.errors import ClientClosed, ModelsLabError, TransientError, TransportError
 from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
@@ -185,6 +185,7 @@ class Schedule:
 
     def return_unpolled(self, entry: Entry, now: float) -> None:
         """Queue an entry again that was taken but not polled. It is due a little later."""
+        self.hosts.finish_poll(entry, now, is_answered=False)
         entry.host_queue.return_unpolled(entry)
         if self._is_open(entry):
             self._requeue(entry, now + self.policy.limits.floor)
@@ -198,7 +199,7 @@ class Schedule:
     ) -> Effects:
         """Record the result of one poll, and return what it changed."""
         self._check_stall(now)
-        entry.host_queue.finish_poll(entry)
+        self.hosts.finish_poll(entry, now, is_answered=not isinstance(result, TransportError))
         if not isinstance(result, ModelsLabError):
             entry.host_queue.record_answer(now)
             entry.poll_failures = None
@@ -219,7 +220,7 @@ class Schedule:
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
         """End a ticket whose poll raised an unexpected error. If it is not open, return None."""
-        entry.host_queue.finish_poll(entry)
+        self.hosts.finish_poll(entry, now, is_answered=False)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None
         entry.host_queue.mark_stale(entry)

@@ -1,5 +1,6 @@
 """The poll rate of a key is divided among clients: never too fast, fairly, and without waste."""
 
+import math
 import random
 from collections import deque
 from itertools import pairwise
@@ -8,13 +9,20 @@ import pytest
 from everyday import pairs
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
+from modelslab_async._account.unanswered_polls import UnansweredPolls
+
+
+def poll_at_once(times, now):
+    """Start a poll that is answered at once."""
+    times.record(now)
+    times.finish(now, now, is_answered=True)
 
 
 async def poll_when_allowed(member, times, clock):
     """Do as a client with too many open tickets does. Return whether it polls now."""
     is_allowed = times.next_allowed <= clock.now
     if is_allowed:
-        times.record(clock.now)
+        poll_at_once(times, clock.now)
     if times.wanted:
         times.grant((await member.report(polls_wanted=times.wanted)).poll_times)
     return is_allowed
@@ -85,6 +93,54 @@ def test_late_times_are_lost():
     assert 0.02 == times.next_allowed
 
 
+def test_cut_network_holds_back_few_polls():
+    """Polls that are overdue may all arrive at once later, so only rare probes follow them."""
+    now = [0.0]
+    times = GrantedPollTimes(lambda: now[0], lambda: None)
+    started = []
+
+    def poll_until(end):
+        while now[0] < end:
+            if times.next_allowed <= now[0]:
+                times.record(now[0])
+                started.append(now[0])
+            if times.wanted:
+                times.grant([now[0] + number / 100 for number in range(times.wanted)])
+            now[0] += 0.005
+
+    poll_until(0.02)
+    for poll in started:
+        times.finish(poll, poll + 0.02, is_answered=True)
+    poll_until(60.0)
+    assert 20 >= len(started)
+    answered = started[-1]
+    times.finish(answered, now[0], is_answered=True)
+    before = len(started)
+    poll_until(60.05)
+    assert before + 2 <= len(started), "polls do not go on after an answer"
+
+
+def test_failed_poll_is_not_waited_for():
+    """It was never sent, or its connection is closed. Two polls may start at the same time."""
+    polls = UnansweredPolls()
+    polls.add(0.0)
+    polls.add(0.0)
+    polls.remove(0.0, 0.0, is_answered=False)
+    assert 1.0 == polls.allowed_at(0.5)
+    polls.remove(0.0, 9.0, is_answered=False)
+    assert -math.inf == polls.allowed_at(9.0)
+
+
+def test_slow_service_is_polled_on():
+    """Each answer takes three seconds, as those before it."""
+    polls = UnansweredPolls()
+    for number in range(100):
+        polls.add(float(number))
+        polls.remove(float(number), number + 3.0, is_answered=True)
+    polls.add(200.0)
+    assert -math.inf == polls.allowed_at(202.9)
+
+
 def test_busy_client_asks_for_more_each_time():
     """So it asks seldom. After it has lost some of them, it asks for no more than before."""
     now, asked = [0.0], []
@@ -93,12 +149,12 @@ def test_busy_client_asks_for_more_each_time():
         assert float("inf") == times.next_allowed
         times.grant([now[0]] * times.wanted)
         while times._times:
-            times.record(now[0])
+            poll_at_once(times, now[0])
     assert [1, 2, 4, 8] == asked
     assert float("inf") == times.next_allowed
     times.grant([now[0]] * times.wanted)
     assert now[0] == times.next_allowed
-    times.record(now[0])
+    poll_at_once(times, now[0])
     now[0] = 5.0
     assert float("inf") == times.next_allowed
     assert 16 == asked[-1]
@@ -111,7 +167,7 @@ async def test_client_that_hears_late_polls_all_the_same(members, clock):
     polls = 0
     for _ in range(100):
         while times.next_allowed <= clock.now:
-            times.record(clock.now)
+            poll_at_once(times, clock.now)
             polls += 1
         if times.wanted:
             granted = (await member.report(polls_wanted=times.wanted)).poll_times

@@ -217,6 +217,22 @@ def test_password_in_a_setting_is_hidden(postgres):
     assert '"***" does not exist' in caught.value.message
 
 
+async def test_connection_that_ends_at_a_bad_moment_is_named_as_that(store):
+    """The driver then raises `InternalClientError`, as if it had a defect."""
+    connection = store.account().make_membership()._connection
+
+    class Ended:
+        async def fetch(self, *_arguments, **_options):
+            raise asyncpg.InternalClientError("cannot switch to state 12")
+
+        def terminate(self):
+            pass
+
+    connection._open = Ended()
+    with pytest.raises(AccountError, match="ended the connection"):
+        await connection.fetch("SELECT 1")
+
+
 async def test_role_with_the_least_rights_is_enough(store):
     """A role that may use the schema and change its rows can do all that a client does."""
     store.account(queue=1)
