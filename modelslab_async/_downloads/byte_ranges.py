@@ -1,4 +1,4 @@
-"""Tells from the headers of a response which bytes of a file its body holds. Reads no body."""
+"""Finds from a response's headers which bytes of a file are in its body. Reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _OK, _PARTIAL = 200, 206
-# A length has at most 18 digits. So it always fits a 64-bit integer, and no file is larger.
+# A length in a header may have at most 18 digits, so that it fits a 64-bit integer. A file that
+# needs more digits does not exist.
 _CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
@@ -74,8 +75,8 @@ def body_range(
         start == kept.size
         and start < end
         and length in (None, end - start)
-        # The size of the whole file must be known. Otherwise the end of a range that is too short
-        # would look like the end of the file.
+        # A server may send a shorter range than the client asked for. Only the size of the whole
+        # file shows that bytes are still missing.
         and total is not None
         and end <= total
         and kept.total in (None, total)

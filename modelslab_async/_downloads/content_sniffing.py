@@ -9,7 +9,7 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# The number of first bytes that are enough to recognise the type of a file.
+# So many bytes from the start of a file are enough to recognise its type.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 
@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """Match ISO media files: `ftyp` at byte 4, then one of `brands`, or any brand without them."""
+    """Match ISO media files: `ftyp` at byte 4, then one of `brands`. No `brands` allow any."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))
@@ -46,8 +46,8 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The possible second bytes of an MP3 frame. They mean MPEG 1, 2 or 2.5, and audio layer 2 or 3. The
-# last bit of each may also be 0.
+# The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. The last bit
+# says whether the frame has a checksum. It is 1 here, but both values are accepted.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 

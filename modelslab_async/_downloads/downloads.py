@@ -42,8 +42,8 @@ HTTPClient: TypeAlias = (
 )
 
 DEFAULT_MAX_BYTES = 4 << 30
-# How many generations may be in progress for each of the `concurrency` transfers. With one each,
-# the next transfer would have to wait until the next generation is ready.
+# `concurrency` limits the transfers. The limit on the generations in progress is this many times as
+# high. With equal limits, a free transfer would often have to wait for the next generation.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -281,7 +281,7 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """How many generations may be in progress, or have an unread result, at most."""
+        """The limit on the generations that are in progress or whose results are not read yet."""
         return self._window
 
     @property

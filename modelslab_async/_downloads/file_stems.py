@@ -24,7 +24,7 @@ def stem_of(ticket: Ticket, n: int) -> str:
 
     Two outputs never have the same stem. Some families and ids are not safe on every system. They
     are too long, or have capitals, spaces, slashes or letters of other scripts. Such a name becomes
-    `<plain characters>_<checksum>`. So does a name that already looks like that.
+    `<plain characters>_<checksum>`. A name that already has this form is also changed in this way.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"

@@ -191,7 +191,7 @@ def send_through(http: object) -> Send:
 
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
-    """Return a function that sends an httpx request as a request of another package."""
+    """Return a function that gets an httpx request, and sends it as a request of `library`."""
 
     async def send_copy(request: httpx.Request) -> httpx.Response:
         copied = library.module.Request(

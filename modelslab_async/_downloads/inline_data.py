@@ -1,4 +1,4 @@
-"""Decodes outputs that are not links but files in base64, data URIs or texts. It does no I/O."""
+"""Decodes outputs that are not links: base64, data URIs and plain texts. It does no I/O."""
 
 import binascii
 import re
@@ -95,7 +95,15 @@ def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
-    """Return the file that an output itself holds, or None if its family makes no such media."""
+    """
+    Return the bytes of the file that an output itself holds.
+
+    Return None if the output is a plain text but its family makes no texts, or if decoding fails.
+
+    Args:
+        output: The output, which is not a link.
+        media: The media that the family makes. Empty allows all.
+    """
     text = output.encode("utf-8", "replace")
     encoded = find_encoded(text[:SNIFF_BYTES], media)
     if encoded is not None:

@@ -59,5 +59,5 @@ class LinkRenewal:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
             # This exception comes from a client that the user passed in, and its text may quote the
-            # API key. So the error is not chained to it.
+            # API key. So the `LinkGone` names only the exception's class, and is not chained to it.
             return LinkGone(f"the poll raised {type(fault).__name__}")

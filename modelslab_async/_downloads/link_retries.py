@@ -9,8 +9,8 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# How many rounds of attempts for one output may be interrupted. Without this limit, a server that
-# sends only a few bytes in each response would be asked again for hours.
+# After so many broken transfers, an output is given up, even if each transfer brought some bytes.
+# Without this limit, a server that sends a few bytes in each response would be asked for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
 # A status 403 or 410 means that a link has expired, so the link is renewed at once. A 404 is
 # different: the file may still appear under the same link.
@@ -58,7 +58,7 @@ class LinkRetries:
 
 
 def first_dead_link(faults: Sequence[DownloadError]) -> LinkGone | ErrorPage | None:
-    """Return the first of these errors that means that a link is dead, or None."""
+    """Return the first error that means a dead link, or None if there is no such error."""
     return next((fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None)
 
 

@@ -80,5 +80,5 @@ class MemoryFolder:
     files: dict[Path, bytes] = Factory(dict)
 
     def open(self, stem: str) -> MemoryPart:
-        """Return a part without bytes, for a file with this stem."""
+        """Return an empty part, for a file with this name without its suffix."""
         return MemoryPart(self, stem)

@@ -184,8 +184,8 @@ class PartFile:
         """Close the part and remove it from the disk."""
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # If `publish` moved this part, its old path is free. A file of another process may be there
-        # now, which must stay.
+        # If `publish` moved this part, its old path became free. Another process may have created a
+        # file there since then, and that file must stay.
         try:
             if not (self._was_moved and self._path.exists()):
                 self._metadata_path.unlink(missing_ok=True)

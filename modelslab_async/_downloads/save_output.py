@@ -71,8 +71,8 @@ class OutputSaver:
         Save one output. Delete its part only after `on_saved` has recorded the file.
 
         Raises:
-            DownloadError: The output could not be saved. Every exception becomes a `DownloadError`.
-                Only exceptions of `on_saved` are raised unchanged.
+            DownloadError: The output could not be saved. Exceptions of `on_saved` are raised
+                unchanged, and every other exception becomes a `DownloadError`.
         """
         notifier = DownloadNotifier(self.on_event, success.ticket, n)
         try:
@@ -103,8 +103,8 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # Whether the output is saved is decided by now. So errors of closing the part are
-            # ignored.
+            # By now, the output is saved, or saving it has failed. An error while the part is
+            # closed changes neither, so it is ignored.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -244,7 +244,8 @@ class _OutputSave:
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # A file of an unknown type inside a reply gets the suffix `txt` if it is UTF-8 text.
+            # No type fits the content. If the reply itself held the content, and it is UTF-8 text,
+            # the suffix is `txt`.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,

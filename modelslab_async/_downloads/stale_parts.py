@@ -24,7 +24,11 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """Return the paths of all part files. A moved part counts as long as its metadata exist."""
+    """
+    Return the paths of all part files in a folder.
+
+    A part that was moved to its final path is included while its metadata file still exists.
+    """
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

@@ -164,10 +164,10 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return the range of a whole body, with the size that an earlier response announced.
+    Check the size of a whole file against the size that an earlier response announced.
 
-    Two responses may announce different sizes for the same version of a file. Then one of their
-    bodies is incomplete, and the result is None.
+    If the body is of the same version of the file, the result has the earlier size. But if the two
+    responses announce different sizes, one of their bodies is incomplete, and the result is None.
     """
     if (
         earlier is None
@@ -188,7 +188,7 @@ async def _check_complete(part: Part, url: str, body: BodyRange) -> None:
 
 
 def _is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a body is a web page. Known binary types are not, even if the header says HTML."""
+    """Whether a body is a web page. A known binary type is not, even if the header says HTML."""
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 
 
