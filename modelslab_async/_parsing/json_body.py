@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MAX_DEPTH = 64
-# The maximum number of commas, colons and brackets in a body. Once parsed, each of them may take 90
-# bytes of memory, so a body takes at most 9 MB. An image in base64 has none of these characters.
+# The maximum number of commas, colons and brackets in a body. A parsed body takes up to 90 bytes of
+# memory for each of these characters, so at most 9 MB. An image in base64 has none of them.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# How much of a message is searched for a refusal. A refusal is at the start of a message, and to
-# search megabytes with regular expressions is slow.
+# Only so many characters of a message are searched for phrases that mean a refusal. Such a phrase
+# is at the start of a message, and to search megabytes with regular expressions is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
@@ -91,7 +91,7 @@ def _check_large_body(body: bytes) -> bytes:
 
 
 def _count_separators(body: bytes) -> int:
-    """Count commas, colons and brackets. Work in slices, to copy only a part of a large body."""
+    """Count commas, colons and brackets, slice by slice, so that no large body is copied whole."""
     pieces = (
         body[start : start + _LARGE_BODY_BYTES] for start in range(0, len(body), _LARGE_BODY_BYTES)
     )
@@ -119,7 +119,7 @@ def _children(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 
 def to_text(value: object) -> str:
-    """Turn a message into text: a string, a list of messages, or an object of messages."""
+    """Turn a message into text. The message may be a string, or a list or object of messages."""
     match value:
         case str():
             if value.isascii():
@@ -144,7 +144,7 @@ def searchable_part(message: str) -> str:
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """Return the text of the first of these fields that is not empty, or "" if all are."""
+    """Return the text of the first of these fields that is not empty, or "" if all are empty."""
     for name in names:
         value = body.get(name)
         if value and (message := to_text(value)):
@@ -205,7 +205,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the results of a finished job, from mirrors only if there are no other links."""
+    """Return a finished job's results. Use `proxy_links` only if the other fields have none."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

@@ -193,7 +193,8 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether status and eta stay the same with another id in the template. None: not checked yet.
+    # Whether the reply keeps its status and eta when another id replaces the ticket's id in it.
+    # None means that this is not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
@@ -281,7 +282,7 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """Cut the id out of a body. Return None if putting an id back would be unsafe."""
+    """Cut the id out of a body. Return None if another id could not be put there safely."""
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
         return None
     return body.replace(id_.encode(), _ID_PLACEHOLDER)

@@ -36,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors about the account. A firewall may send the HTTP status of such an error with an HTML
-# page. Such a reply says nothing about the account.
+# The errors about the account. A firewall may send an HTML page with the HTTP status of such an
+# error. That page says nothing about the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -54,7 +54,8 @@ _NO_SUCH_ROUTE = re.compile(
 
 # A refusal ends every ticket of the API key. So the message of a failed job must never be taken for
 # a refusal. Three rules make sure of that:
-# - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
+# - A phrase that means a refusal must start a sentence. In "Unable to download x: 429 Too Many
+#   Requests", the last words are about x, and are no refusal.
 # - If a job `failed`, its message is searched only for phrases about the account.
 # - Messages of the service's own suppliers do not count, such as "Incorrect API key provided".
 _SENTENCE_START = (
@@ -146,7 +147,8 @@ def error_type_of(
     """
     Return the class of the error that a reply means, or None if the reply tells a job's state.
 
-    Call this function for a job that runs or is done only if the HTTP status means an error.
+    If the reply says that the job runs or is done, the HTTP status must be one of an error.
+    Otherwise, the reply means no error, and this function must not be called.
     """
     if status_error := _error_for_status(status_code):
         return status_error

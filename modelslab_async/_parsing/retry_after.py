@@ -32,9 +32,15 @@ def retry_after(
     Return how many seconds the server asks the client to wait, at most `MAX_RETRY_AFTER_S`.
 
     The first of these that is present counts: `retry_after` in the body, the header `Retry-After`,
-    the header `X-RateLimit-Reset`, the words of the message. If a header gives a point in time,
-    the header `Date` of the same reply is subtracted from it. So a wrong local clock does not
-    matter. Without `Date`, `received_at` is subtracted (both in seconds since 1970).
+    the header `X-RateLimit-Reset`, the words of the message. A header may give a point in time
+    instead of seconds. Then the wait is counted from the time in the header `Date`, so that a wrong
+    local clock does not matter.
+
+    Args:
+        body: The fields of the body.
+        headers: The HTTP headers.
+        received_at: When the response arrived, in seconds since 1970. The wait is counted from this
+            time if the response has no header `Date`.
     """
     sent_at = _parse_date(header(headers, "date"))
     now = received_at if sent_at is None else sent_at

@@ -106,8 +106,8 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    # If the client uses a proxy's base URL, the reply may still name the service's own host. So the
-    # families with the default base URLs count too.
+    # If the client uses a proxy's base URL, the link in the reply may still lead to the service's
+    # own host. So the link is also compared with the URLs of families on that host.
     url_families = (family for registry in registries for family in registry.values())
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 

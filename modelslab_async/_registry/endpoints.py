@@ -42,7 +42,8 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# The names of the parameters of all endpoints. No endpoint takes such a name for a misspelling.
+# The names of the parameters of all endpoints. A submit with such a name is never refused for a
+# misspelling, even if the name belongs to another endpoint.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -26,7 +26,12 @@ _NO_PAGE_NOTE = "No fetch page was seen; the URL follows its sibling families."
 
 
 def unverified_note(source: str) -> str:
-    """Return the note of an undocumented row. `source` is a sentence that says who uses it."""
+    """
+    Return the note of a family or endpoint that no documentation page describes.
+
+    Args:
+        source: A sentence that says which client uses the family or endpoint.
+    """
     return f"Unverified: no page describes it. {source}"
 
 

@@ -20,9 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module fails in the middle of a cell that is longer than the limit of the module. It then
-# reads the rest of the cell as rows. So this limit is higher than the length of any cell, and
-# `_MAX_CELL_CHARS` is checked after a row is read.
+# This is the limit that the csv module gets for the length of a cell. At a longer cell, the module
+# would raise an error in the middle of the cell, and read the rest as rows. So the limit is higher
+# than the length of any cell, and `_MAX_CELL_CHARS` is checked after a row is read.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -237,7 +237,11 @@ def _row_without_header(csv_row: _CsvRow, column: int | None, spec: InputSpec) -
 
 
 def _other_columns(ticket_column: int, cells: list[str]) -> dict[str, str]:
-    """Return the cells of a row, except the one with the ticket or id, by numbered names."""
+    """
+    Return a row's cells by names such as `column_2`, made from the columns' numbers.
+
+    The cell with the ticket or id is left out.
+    """
     return {
         _name_from_number(number): cell
         for number, cell in enumerate(cells, 1)

@@ -64,9 +64,9 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
     Yield the items of a JSON array, which may span many lines.
 
     Args:
-        lines: The text.
-        name: The name of the file, for the error.
-        advice: What the user can give instead.
+        lines: The lines of the text.
+        name: The name of the file, for the error message.
+        advice: For the error message: what the user can give instead.
 
     Raises:
         UnusableTable: The text is not a JSON array.
@@ -83,7 +83,7 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
 
 
 def parse_json(text: str) -> Any:
-    """Parse a text. NaN and Infinity, which some programs write for no value, become None."""
+    """Parse JSON. NaN and Infinity become None, as some programs write them for missing values."""
     return json.loads(text, parse_constant=lambda _: None)
 
 

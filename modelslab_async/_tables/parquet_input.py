@@ -55,7 +55,7 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
 
 
 def _plain(cells: dict[str, Any]) -> dict[str, Any]:
-    """Return the cells of a row with values that JSON can hold."""
+    """Convert the values of a row's cells to values that JSON can hold."""
     plain: dict[str, Any] = parse_json(json.dumps(cells, default=_as_text))
     return plain
 

@@ -21,11 +21,12 @@ class InputSpec:
     What the user says about a file of ids.
 
     Attributes:
-        family: The family of ids that the file lists without a family.
+        family: The family of the ids for which the file names no family.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
-        family_argument: How the user gives the family, for messages.
-        column_argument: How the user gives the column, for messages.
+        family_argument: The option or argument for the family, as messages write it: `--family` on
+            the command line, `family=` in Python.
+        column_argument: The option or argument for the column, as messages write it.
     """
 
     family: str | None = None
@@ -35,7 +36,7 @@ class InputSpec:
 
     @property
     def named_column(self) -> str:
-        """How the user gives the name of a column, for messages."""
+        """What the user writes to choose a column, for messages: `--column NAME`, for example."""
         is_keyword = self.column_argument.endswith("=")
         return f"{self.column_argument}{'' if is_keyword else ' '}NAME"
 
@@ -99,7 +100,7 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """Find the ticket and its family by the names of the cells."""
-    # The names of the filled cells, by their normalized form.
+    # The names of the cells that are not empty. The keys are the same names in normalized form.
     given_names = {
         _normalize(name): name for name, value in cells.items() if value not in (None, "")
     }

@@ -12,7 +12,8 @@ from .parquet_input import is_parquet, rows_from_parquet
 from .table_errors import UnusableTable
 from .ticket_columns import InputRow, InputSpec, is_ticket_column, shorten
 
-# How a table of text is read: bytes that are not UTF-8 are shown in messages, and stop nothing.
+# How a text file is decoded. Bytes that are not UTF-8 become escape sequences, so that the file is
+# still read, and messages can show these bytes.
 ENCODING: Final = "utf-8-sig"
 ENCODING_ERRORS: Final = "backslashreplace"
 # The format of a file is detected from this many lines.
@@ -25,7 +26,7 @@ def rows_from_path(path: str, spec: InputSpec) -> Iterator[InputRow]:
 
     Raises:
         UnusableTable: The file is damaged, or it does not show where its tickets are.
-        MissingPyarrow: It is a Parquet file, and the package pyarrow is not installed.
+        MissingPyarrow: The file is a Parquet file, and the package pyarrow is not installed.
         OSError: The file cannot be read.
     """
     if is_parquet(path):
@@ -40,7 +41,7 @@ def rows_from_lines(lines: Iterable[str], name: str, spec: InputSpec) -> Iterato
     Detect the format of a text from its first lines, and return its rows.
 
     Raises:
-        UnusableTable: It is no text, or it does not show where its tickets are.
+        UnusableTable: The input is not text, or it does not show where its tickets are.
     """
     rest = iter(lines)
     sample = [line.removeprefix("\ufeff") for line in islice(rest, _SAMPLE_LINES)]
