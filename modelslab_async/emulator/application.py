@@ -187,8 +187,8 @@ class Emulator:
         except ClientDisconnect:
             return
         except Exception:
-            # On an error of its own, the emulator answers with status 500. The ASGI server gets the
-            # exception too, and logs it.
+            # The emulator has a bug. The client gets the status 500, and the ASGI server gets the
+            # exception and logs it.
             await json_response(500, shared_replies.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)

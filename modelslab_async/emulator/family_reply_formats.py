@@ -12,9 +12,9 @@ class BodyTemplate:
     """
     The fields of a reply's body, in order, and where the value of each field comes from.
 
-    A template is written as text, with one word for each field. The word `id` is a field `id` that
-    takes the value named `id`. The word `id:text` is a field `id` that takes the value named
-    `text`. The word `id=null` is a field `id` that always has the JSON value `null`.
+    A template is written as text, with one word for each field. The word `id` stands for a field
+    `id`, whose value is also named `id` among the values given to `body`. With `id:text`, the field
+    is `id`, but its value is the one named `text`. With `id=null`, the value is always `null`.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
@@ -260,5 +260,5 @@ def format_of(job_type: str) -> FamilyFormat:
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """Return the usual file type for a family or endpoint, or else that of its first medium."""
+    """Return the usual file type of a family or endpoint, or else the type for its first medium."""
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

@@ -1,4 +1,4 @@
-"""Job: one emulated job, as fixed when it starts. Its state follows from the time."""
+"""Job: one emulated job. Its start decides when and how it ends, and it never changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,9 @@ BASE64_SUFFIX = "base64"
 @frozen(kw_only=True)
 class Job:
     """
-    One job, as fixed when it starts. Its state follows from these fields and the current time.
+    One job. When it starts, it is already decided how long it takes and how it ends.
+
+    So the state of the job at any time can be computed from these fields.
 
     Args:
         ticket: The ticket of the job.

@@ -72,7 +72,11 @@ class Jobs:
         return seconds, random.random() < self.failure_rate
 
     def draw_submitted(self, random: Random, family: str) -> tuple[float, bool]:
-        """Draw as `draw` does, but let the share `immediate` of the jobs take zero seconds."""
+        """
+        Draw how many seconds a submitted job takes, and whether it fails.
+
+        The share `immediate` of the jobs takes zero seconds. The others are as `draw` draws them.
+        """
         seconds, fails = self.draw(random)
         share = self.immediate
         if isinstance(share, Mapping):

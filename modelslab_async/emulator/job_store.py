@@ -37,12 +37,13 @@ class ScriptedReply:
 
 class JobStore:
     """
-    Holds all jobs by family group and id, the scripted replies, and each key's queue of jobs.
+    Holds all jobs by family group and id, the replies that tests chose, and each key's queue.
 
-    A family group is all families that are polled at the same URL.
+    A family group is all families that are polled at the same URL. The queue of a key has the jobs
+    that were submitted with the key and have not ended.
 
     Args:
-        random: The generator for ids that are not numbers.
+        random: Draws the ids that are not consecutive numbers.
     """
 
     def __init__(self, random: Random) -> None:
@@ -83,7 +84,7 @@ class JobStore:
         self._scripts[family_group.path, id_] = script
 
     def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
-        """Return the next scripted reply, or None where the emulator makes the reply itself."""
+        """Return the next reply that a test chose, or None if the emulator makes the reply."""
         script = self._scripts.get((family_group.path, id_))
         if not script:
             return None

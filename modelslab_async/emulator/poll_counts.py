@@ -8,9 +8,9 @@ from modelslab_async._models.ticket import Ticket, TicketLike
 
 class PollCounts(Counter[Ticket]):
     """
-    A counter whose keys are tickets, or the text of a ticket as in `counts["images:1"]`.
+    How often each ticket was polled. The count of a ticket that was never polled is 0.
 
-    The count of a ticket that was never polled is 0.
+    The ticket may be given as text, as in `counts["images:1"]`.
 
     Raises:
         ValueError: The key is not a ticket.

@@ -81,7 +81,7 @@ def _json_id(id_: str) -> int | str:
 
 
 def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
-    """Return the values that describe a job's output, by their names in a body template."""
+    """Return the values that describe a job's output, by the names that `BodyTemplate` uses."""
     if job.output is None:
         links = urls.links(job)
         mirrors = urls.links(job, folder="cdn")

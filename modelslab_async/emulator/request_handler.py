@@ -41,7 +41,7 @@ class RequestHandler:
         keys: The accepted keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether a poll finds a job only by the families of that job.
+        strict_families: Whether a poll finds a job only if it names a family of that job.
 
     Attributes:
         polls: How often each ticket was polled.
@@ -88,7 +88,8 @@ class RequestHandler:
             case SubmitRoute():
                 methods = ("POST",)
             case UtilityRoute():
-                # The service documents such requests both with GET and with POST.
+                # Some of these requests are documented with GET, others with POST. The emulator
+                # accepts both methods for all of them.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)

@@ -10,8 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# nginx keeps an idle connection for 75 s, uvicorn only for 5 s. After 5 s, a client that was paused
-# might send its next request on a connection that is just being closed.
+# By default, nginx closes a connection that is idle for 75 s, and uvicorn does so after 5 s. A
+# client that does not run for 5 s might send its next request just when uvicorn closes the
+# connection. So the emulator waits as long as nginx.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 

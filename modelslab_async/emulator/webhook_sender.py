@@ -26,7 +26,7 @@ _FIRST_RETRY_DELAY_S = 1.0
 @frozen(kw_only=True)
 class WebhookDelivery:
     """
-    One webhook that was sent or withheld.
+    One webhook that was sent, or that was not sent because its URL is on another machine.
 
     Args:
         ticket: The ticket of the job.

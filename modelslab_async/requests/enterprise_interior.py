@@ -49,7 +49,7 @@ def exterior_restorer(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/exterior_restorer", locals())
 
@@ -89,7 +89,7 @@ def floor_planning(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/floor_planning", locals())
 
@@ -125,7 +125,7 @@ def interior_mixer(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/interior_mixer", locals())
 
@@ -165,7 +165,7 @@ def make(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/make", locals())
 
@@ -191,7 +191,7 @@ def object_removal(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/object_removal", locals())
 
@@ -231,7 +231,7 @@ def room_decorator(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/room_decorator", locals())
 
@@ -269,7 +269,7 @@ def scenario(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/scenario", locals())
 
@@ -309,7 +309,7 @@ def scenario_changer(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/scenario_changer", locals())
 
@@ -349,6 +349,6 @@ def sketch_rendering(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_interior/sketch_rendering", locals())

@@ -94,7 +94,7 @@ def controlnet(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/controlnet", locals())
 
@@ -156,7 +156,7 @@ def img2img(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/img2img", locals())
 
@@ -226,7 +226,7 @@ def inpaint(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/inpaint", locals())
 
@@ -243,7 +243,7 @@ def nsfw_image_check(
 
     Args:
         init_image: The input image.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/nsfw_image_check", locals())
 
@@ -273,7 +273,7 @@ def qwen_text_to_image(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/qwen_text_to_image", locals())
 
@@ -300,7 +300,7 @@ def super_resolution(
         face_enhance: Whether faces are improved.
         ultra_resolution: Whether to raise the resolution further. The documentation gives no type.
         webhook: The URL that the service posts to once the work has ended.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/super_resolution", locals())
 
@@ -374,6 +374,6 @@ def text2img(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_text_to_image/text2img", locals())

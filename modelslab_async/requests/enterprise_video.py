@@ -65,7 +65,7 @@ def img2video(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_video/img2video", locals())
 
@@ -124,7 +124,7 @@ def text2video(
         instant_response: Whether the service replies before the work is done.
         temp: Whether the result is deleted after a day.
         webhook: The URL that the service posts to once the work has ended.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_video/text2video", locals())
 
@@ -170,7 +170,7 @@ def text2video_ultra(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_video/text2video_ultra", locals())
 
@@ -192,6 +192,6 @@ def watermark_remover(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("enterprise_video/watermark_remover", locals())

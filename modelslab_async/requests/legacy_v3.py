@@ -31,7 +31,7 @@ def img2img(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/img2img", locals())
 
@@ -69,7 +69,7 @@ def img_to_3d(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/img_to_3d", locals())
 
@@ -91,7 +91,7 @@ def inpaint(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/inpaint", locals())
 
@@ -121,7 +121,7 @@ def interior(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/interior", locals())
 
@@ -153,7 +153,7 @@ def pix2pix(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/pix2pix", locals())
 
@@ -191,7 +191,7 @@ def removebg_mask(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/removebg_mask", locals())
 
@@ -218,7 +218,7 @@ def super_resolution(
         face_enhance: Whether faces are improved.
         model_id: The model to use.
         webhook: The URL that the service posts to once the work has ended.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/super_resolution", locals())
 
@@ -240,7 +240,7 @@ def text2img(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/text2img", locals())
 
@@ -268,7 +268,7 @@ def text2video(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/text2video", locals())
 
@@ -308,6 +308,6 @@ def txt_to_3d(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("legacy_v3/txt_to_3d", locals())

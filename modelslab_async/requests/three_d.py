@@ -28,7 +28,7 @@ def base64_to_url(
 
     Args:
         init_obj: The file as a data URL.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("three_d/base64_to_url", locals())
 
@@ -120,7 +120,7 @@ def image_to_3d(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("three_d/image_to_3d", locals())
 
@@ -174,6 +174,6 @@ def text_to_3d(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("three_d/text_to_3d", locals())

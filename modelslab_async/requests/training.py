@@ -42,7 +42,7 @@ def fine_tune(
         training_type: Type of the subject.
         max_train_steps: Maximum number of training steps.
         webhook: The URL that the service posts to once the work has ended.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("training/fine_tune", locals())
 
@@ -79,6 +79,6 @@ def lora_fine_tune(
         max_train_steps: Maximum number of training steps.
         seed: Seed of the random numbers. Without a seed, each result differs.
         webhook: The URL that the service posts to once the work has ended.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("training/lora_fine_tune", locals())

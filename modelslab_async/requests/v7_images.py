@@ -49,7 +49,7 @@ def image_to_image(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_images/image-to-image", locals())
 
@@ -81,7 +81,7 @@ def inpaint(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_images/inpaint", locals())
 
@@ -123,6 +123,6 @@ def text_to_image(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_images/text-to-image", locals())

@@ -61,7 +61,7 @@ def create_dubbing(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/create-dubbing", locals())
 
@@ -87,7 +87,7 @@ def music_gen(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/music-gen", locals())
 
@@ -117,7 +117,7 @@ def song_extender(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/song-extender", locals())
 
@@ -147,7 +147,7 @@ def song_inpaint(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/song-inpaint", locals())
 
@@ -173,7 +173,7 @@ def sound_generation(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/sound-generation", locals())
 
@@ -199,7 +199,7 @@ def speech_to_speech(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/speech-to-speech", locals())
 
@@ -223,7 +223,7 @@ def speech_to_text(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/speech-to-text", locals())
 
@@ -283,6 +283,6 @@ def text_to_speech(
         webhook: The URL that the service posts to once the work has ended.
         track_id: A number or text of your own that identifies the request. The webhook repeats this
             value.
-        extra: Parameters that have no argument here, as a mapping by name.
+        extra: Further parameters by name, which have no argument of their own.
     """
     return submission_of("v7_voice/text-to-speech", locals())

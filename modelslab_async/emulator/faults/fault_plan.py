@@ -105,10 +105,11 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Parse the text form of the command line, such as `reset_after=0.1,html=0.05,outage=30`.
+        Parse faults from a text such as `reset_after=0.1,html=0.05,outage=30`.
 
-        The number of a fault is its share. A fault without a number has the share 1. The settings
-        `outage`, `seed`, `delay`, `hint` and `foreign_url` are written in the same way.
+        The command line takes faults in this form. The number after the name of a fault is its
+        share. A fault without a number has the share 1. The settings `outage`, `seed`, `delay`,
+        `hint` and `foreign_url` are written in the same way.
 
         Raises:
             ValueError: A name is unknown, or a value is not a number or is out of range.

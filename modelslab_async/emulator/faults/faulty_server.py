@@ -131,7 +131,8 @@ class _FaultyServer:
         self._is_closed = True
         self._close_port()
         await self._tasks.cancel()
-        # A task that was being cancelled may have opened the port again, so it is closed twice.
+        # A task may have opened the port again before it was cancelled. So the port is closed once
+        # more.
         self._close_port()
         if self._reopen_timer is not None:
             self._reopen_timer.cancel()
@@ -205,8 +206,8 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # The client has disconnected, or has sent bytes that are not HTTP. The server cannot
-            # answer either.
+            # These errors mean that the client has disconnected, or has sent bytes that are not
+            # HTTP. In both cases, the server has nothing to answer.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()
