@@ -29,7 +29,7 @@ _PARAMETERS: dict[str, Any] = json.loads(
     Path(__file__).with_name("request_parameters.json").read_text()
 )
 # Some types in `request_parameters.json` are not types of Python. `_ANNOTATIONS` has the annotation
-# for each of these, and `_REMARKS` the sentence that docstrings add.
+# for each of these, and `_REMARKS` a sentence for the docstrings of some.
 _ANNOTATIONS = {
     "contradictory": "Any",
     "unknown": "Any",
