@@ -91,7 +91,9 @@ async def test_second_call_keeps_complete_parts(emulator, write, tmp_path):
     """It polls nothing, reports the same outcomes, and leaves no other file behind."""
     add_jobs(emulator, range(1, 6))
     write("a.csv", range(1, 6))
-    first = await run(tmp_path)
+    cluster = ThisProcess()
+    first = await run(tmp_path, cluster=cluster)
+    assert ["find_inputs", "split_file", *["finish_shard"] * 3] == cluster.called
     assert (5, 3, 0) == (first.success, first.written, first.kept)
     assert [f"images:{each}" for each in range(1, 6)] == [row["ticket"] for row in rows(tmp_path)]
     assert {("success", "a cat", 1)} == {
