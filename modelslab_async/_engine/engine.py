@@ -134,15 +134,17 @@ class Engine:
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-            if self._joined_account is not None:
-                self._joined_account.start(self._schedule, self.poller, self._nudge_hinted)
-        if self._loop is not loop or self._process != os.getpid():
+        if loop is self._loop:
+            # A loop runs in one process alone, because asyncio forgets it in a forked child.
+            return
+        if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
                 "this client belongs to another event loop or process; make one client for each "
                 "(each asyncio.run, each thread, each fork)"
             )
+        self._loop = loop
+        if self._joined_account is not None:
+            self._joined_account.start(self._schedule, self.poller, self._nudge_hinted)
 
     async def aclose(self) -> None:
         """

@@ -57,6 +57,10 @@ def _find_problem(text: str) -> str | None:
 
 
 def _check_family(_instance: object, _attribute: object, value: Any) -> None:
+    # Nearly every family is an identifier, which is found out faster than by the pattern.
+    is_plain = isinstance(value, str) and value.isascii() and value.isidentifier()
+    if is_plain and value[0] != "_":
+        return
     if not isinstance(value, str) or not _FAMILY_PATTERN.fullmatch(value):
         raise ValueError(
             f"a family is a name such as 'images' (letters, digits, '_' and '-'), got {value!r}"

@@ -1,13 +1,12 @@
 """Values that tell the poller what a poll has changed. They decide nothing."""
 
-from attrs import frozen
+from typing import NamedTuple
 
 from .._models.outcomes import Outcome
 from .watcher_protocol import Watcher
 
 
-@frozen
-class Completion:
+class Completion(NamedTuple):
     """
     A ticket that has ended.
 
@@ -24,8 +23,7 @@ class Completion:
     waited: float
 
 
-@frozen
-class Effects:
+class Effects(NamedTuple):
     """
     What one poll changed.
 

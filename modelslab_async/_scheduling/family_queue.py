@@ -220,7 +220,8 @@ class FamilyQueue(Generic[E]):
 
     def _find_next_due(self) -> float | None:
         if len(self._heaps) == 1:
-            self._drop_stale_head(self._heaps[0])
+            if self._stale:
+                self._drop_stale_head(self._heaps[0])
             return self._heaps[0].next_due()
         for heap in self._heaps:
             self._drop_stale_head(heap)

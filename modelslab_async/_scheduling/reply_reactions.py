@@ -53,6 +53,9 @@ def react_to_reply(
     """Record a reply for an open ticket. Return when to poll the ticket again, or its outcome."""
     age = entry.poll_started - entry.added
     match reply:
+        case Success():
+            learn_end(policy, entry, age)
+            return reply
         case CachedProcessing() | Processing():
             _record_running(entry, reply, floats)
             step = policy.for_family(entry.ticket.family).step(age, jitter, eta=entry.eta)

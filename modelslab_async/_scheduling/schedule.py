@@ -96,7 +96,9 @@ class Schedule:
             entry.watchers += (watcher,)
             return
         family_pace = self.policy.for_family(ticket.family)
-        due = now + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
+        # Tickets that are added within a millisecond share their times, and a bucket of the queue.
+        added = self._floats.moment(now)
+        due = added + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self.hosts.queue_for(tier, host)
         if not host_queue.health.is_answering and host_queue.is_idle:
             # The host was not polled for a while, so earlier failures say nothing about its state
@@ -104,7 +106,6 @@ class Schedule:
             host_queue.health.reset_silence()
         if not self._sole_watcher or self._sole_watcher[0] is not watcher:
             self._sole_watcher = (watcher,)
-        added = self._floats.moment(now)
         entry = Entry(ticket, host_queue, added, due, self._sole_watcher, last_running=added)
         if eta is not None:
             entry.expected_done = self._floats.sum(added, eta)
