@@ -13,8 +13,9 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# The assumed shortest pause between two attempts to send a submit. The limit on attempts is
-# computed from this pause, so that `unsent_timeout` ends a submit before that limit does.
+# During an outage, a submit is tried again until `unsent_timeout` is over. The client also limits
+# the number of failed attempts. That limit is set so high that attempts with pauses of at least
+# this many seconds never reach it before `unsent_timeout` is over.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -41,8 +41,8 @@ INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE, TERMINATED = 70, 130, 141, 143
 # leave out the codes that every command can return.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
 WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
-# The exit codes of commands that submit, and of `batch run`. `batch run` submits nothing, but its
-# journal may hold uncertain submits of earlier commands.
+# The exit codes of commands that submit, and of `batch run`. `batch run` submits nothing, but the
+# journal may hold submits of earlier commands that may or may not have started work.
 SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
 _CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
@@ -178,7 +178,7 @@ def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
 
     Args:
         cause: The error.
-        endpoint: The endpoint of the submit. The advice about wrong parameters names it.
+        endpoint: The endpoint of the submit. The advice about wrong parameters names this endpoint.
     """
     match cause:
         case SubmitUncertain() | UnusableFile() | SubmissionConflict():

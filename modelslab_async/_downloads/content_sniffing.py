@@ -9,7 +9,7 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# So many bytes from the start of a file are enough to recognise its type.
+# This many bytes from the start of a file are enough to recognise its type.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 
@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """Match ISO media files: `ftyp` at byte 4, then one of `brands`. No `brands` allow any."""
+    """Match ISO media files: `ftyp` at byte 4, then one of `brands` if there are any."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))

@@ -31,7 +31,7 @@ def stem_of(ticket: Ticket, n: int) -> str:
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """Return `stem`, `stem.2`, `stem.3` and so on. Callers try the numbers until a name is free."""
+    """Return `stem` for the number 1, and `stem.2`, `stem.3` and so on for greater numbers."""
     return stem if number == 1 else f"{stem}.{number}"
 
 

@@ -80,5 +80,5 @@ class MemoryFolder:
     files: dict[Path, bytes] = Factory(dict)
 
     def open(self, stem: str) -> MemoryPart:
-        """Return an empty part, for a file with this name without its suffix."""
+        """Return an empty part, for a file whose name without its suffix is `stem`."""
         return MemoryPart(self, stem)

@@ -13,7 +13,7 @@ _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# Only so many characters of a message are searched for phrases that mean a refusal. Such a phrase
+# Only this many characters of a message are searched for phrases that mean a refusal. Such a phrase
 # is at the start of a message, and to search megabytes with regular expressions is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
@@ -205,7 +205,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a finished job's results. Use `proxy_links` only if the other fields have none."""
+    """Return a finished job's results. Use `proxy_links` only if no other field has results."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

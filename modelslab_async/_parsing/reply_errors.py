@@ -147,8 +147,8 @@ def error_type_of(
     """
     Return the class of the error that a reply means, or None if the reply tells a job's state.
 
-    If the reply says that the job runs or is done, the HTTP status must be one of an error.
-    Otherwise, the reply means no error, and this function must not be called.
+    Do not call this function for a reply without an error: the job runs or is done, and the HTTP
+    status means no error either.
     """
     if status_error := _error_for_status(status_code):
         return status_error

@@ -15,7 +15,7 @@ def fill_hosts(template: str, *, base: str = BASE_URL, legacy: str = LEGACY_BASE
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """Return the names in braces from left to right, but not `base` and `legacy`, the hosts."""
+    """Return a template's names in braces, from left to right. Omit the hosts `base`, `legacy`."""
     names = _PLACEHOLDER.findall(template)
     return tuple(name for name in names if name not in _HOST_PLACEHOLDERS)
 

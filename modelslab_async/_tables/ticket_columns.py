@@ -100,7 +100,7 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """Find the ticket and its family by the names of the cells."""
-    # The names of the cells that are not empty. The keys are the same names in normalized form.
+    # Maps the normalized name of each cell that is not empty to its name in the table.
     given_names = {
         _normalize(name): name for name, value in cells.items() if value not in (None, "")
     }

@@ -56,7 +56,8 @@ class Emulator:
         polls: How often each ticket was polled, such as `polls["images:1"]`.
         request_count: How many HTTP requests came in.
         submits: The submits that came in.
-        webhook_deliveries: The webhooks that were sent or withheld, in order.
+        webhook_deliveries: The webhooks that were sent, and those that were not sent because their
+            URL is on another machine, in order.
 
     Example:
         >>> emulator = Emulator(jobs=Jobs(duration=(1.0, 2.0)))

@@ -1,4 +1,4 @@
-"""Job: one emulated job. Its start decides when and how it ends, and it never changes."""
+"""Job: one emulated job. Its duration and its result are fixed when it starts."""
 
 from collections.abc import Mapping
 from typing import Any

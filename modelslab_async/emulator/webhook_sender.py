@@ -54,7 +54,8 @@ class WebhookSender:
         clock: The clock of the jobs.
 
     Attributes:
-        deliveries: The webhooks that were sent or withheld, in order.
+        deliveries: The webhooks that were sent, and those that were not sent because their URL is
+            on another machine, in order.
     """
 
     def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:

@@ -70,8 +70,8 @@ class JournalComparison:
         """
         Check that the journal holds no new row under another key.
 
-        One run may have taken the keys from a column, and another may have computed them from the
-        payloads. Such rows would be paid for twice.
+        One run may take the keys from a column, and another may compute them from the payloads.
+        The second run would submit the same rows again under new keys, and pay for them twice.
 
         Raises:
             click.UsageError: The journal holds some of the new rows under other keys.

@@ -110,8 +110,8 @@ class SubmitWork:
         Compare the rows with the journal, and return how many of them are new.
 
         Raises:
-            click.UsageError: There are more new rows than `max_submits` allows. Or rows were
-                submitted before with a key from a column, and now without one, or the reverse.
+            click.UsageError: There are more new rows than `max_submits` allows. Or the journal
+                holds some of the new rows under other keys.
         """
         known = await JournalComparison.find(
             batch, self.endpoints, self.rows, saves_files=saves_files

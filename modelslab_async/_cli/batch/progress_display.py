@@ -17,9 +17,9 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# A result enters the journal shortly before this run counts it. So the display reads the journal,
-# and waits half a second before it compares. A result that this run still has not counted then
-# comes from another process.
+# The difference between the journal's counts and those of this run is the work of other processes.
+# But a result enters the journal shortly before this run counts it. So the display reads the
+# journal, and waits half a second before it compares the counts.
 _IN_FLIGHT_DELAY_S = 0.5
 # Counting the tickets of a large journal takes long. So after each count, the display pauses for at
 # least 20 times the duration of that count.

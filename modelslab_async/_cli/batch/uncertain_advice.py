@@ -26,7 +26,7 @@ def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
 
 
 def settling_commands(track_id: str, journal_path: Path) -> str:
-    """Return the command for a submit that started a ticket, and that for one that did not."""
+    """Return two commands: one for a submit that started a ticket, one if it started nothing."""
     command = _command(journal_path, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
 

@@ -24,7 +24,7 @@ class ProcessDied(click.ClickException):
 
 
 def _process_group_options() -> dict[str, Any]:
-    # A terminal sends Ctrl-C to all processes of a group. The emulator must still run while the
+    # A terminal sends Ctrl-C to the demo's process group. The emulator must still run while the
     # client closes, so it gets its own process group.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -103,8 +103,8 @@ def main() -> int:
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo ended before it read every line. Python flushes standard output at exit, and that
-        # would fail again on the broken pipe. So standard output now goes to the null device.
+        # The demo ended before it read every line. Python flushes standard output at exit, and the
+        # flush would fail too. So standard output now goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
