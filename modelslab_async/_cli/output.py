@@ -87,7 +87,7 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
 
 
 def print_path(console: "Console | None", path: Path) -> None:
-    """Print a file's path on one line. Only on a console, escape control characters in the path."""
+    """Print a file's path on one line. On a console, its control characters are escaped."""
     from rich.text import Text  # noqa: PLC0415
 
     if console is None:
