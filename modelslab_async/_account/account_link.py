@@ -23,8 +23,6 @@ from .membership_protocol import KeyAllotment, KeyReport, Membership, Pauses, Sl
 
 _logger = logging.getLogger("modelslab_async")
 
-# Seconds between two reports to the account while a submit waits for a slot.
-_WAITING_INTERVAL_S = 0.02
 # Seconds between two reports while a ticket is open or a slot is in use.
 _OPEN_INTERVAL_S = 0.25
 # Seconds between two reports of an idle client. An account may remove a client that has not
@@ -73,6 +71,7 @@ class AccountLink:
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
+        self._membership.call_on_news(self.wake)
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name="modelslab_async account", context=Context()
         )
@@ -204,6 +203,6 @@ class AccountLink:
 
     def _interval(self, *, waits: bool) -> float:
         if waits:
-            return _WAITING_INTERVAL_S
+            return self._membership.waiting_interval_s
         is_idle = not len(self._schedule) and not any(slots.used for slots in self._slots.values())
         return _IDLE_INTERVAL_S if is_idle else _OPEN_INTERVAL_S

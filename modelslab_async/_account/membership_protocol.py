@@ -1,6 +1,6 @@
 """The data classes for a client's reports to a shared account, and for the account's answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from attrs import frozen
@@ -11,6 +11,11 @@ from .._parsing.webhook_ids import WebhookHint
 # The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
 # late clients could use many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
+# The share of the rate that stays unused, for polls that the network delivers late.
+HELD_BACK_SHARE: Final = 0.03
+# Seconds between two reports of a client that waits for a slot, if the account does not tell it
+# when a slot is free.
+ASKING_INTERVAL_S: Final = 0.02
 
 
 @frozen
@@ -118,8 +123,17 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 class Membership(Protocol):
     """One client's membership in an account. It sends reports and gets allotments."""
 
+    @property
+    def waiting_interval_s(self) -> float:
+        """The seconds between two reports while a submit waits for a slot."""
+        ...
+
     def clock(self) -> float:
         """Return the time on the account's clock."""
+        ...
+
+    def call_on_news(self, on_news: Callable[[], object], /) -> None:
+        """Call `on_news` when a report may bring a slot or a webhook, if the account can tell."""
         ...
 
     async def exchange(self, reports: Reports, /) -> Allotments:

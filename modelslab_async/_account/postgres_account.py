@@ -13,7 +13,7 @@ from .._models.key_tier import Tier
 from .account_link import AccountLink
 from .postgres_connection import PostgresConnection, quote_name, require_asyncpg
 from .postgres_membership import PostgresMembership
-from .postgres_schema import VERSION, create_statements
+from .postgres_schema import VERSION, create_statements, replace_functions
 from .store_clock import StoreClock
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
@@ -107,8 +107,7 @@ class PostgresAccount:
                 self.schema,
             ):
                 await self._create(schema)
-            rows = await connection.fetch(f"SELECT version FROM {schema}.account")
-            self._check_version([row[0] for row in rows])
+            await self._migrate(schema)
             clients = await connection.fetch(f"SELECT client, process FROM {schema}.clients")
             dead = [client for client, process in clients if has_died(process)]
             sent = time.monotonic()
@@ -144,6 +143,23 @@ class PostgresAccount:
             COMMIT;
             """
         )
+
+    async def _migrate(self, schema: str) -> None:
+        """Replace the functions of an older account. Its tables are the same as today."""
+        statement = f"SELECT version FROM {schema}.account"
+        versions = [row[0] for row in await self._connection.fetch(statement)]
+        if versions == [1]:
+            await self._connection.run_script(
+                f"""
+                BEGIN;
+                SELECT pg_advisory_xact_lock({_CREATION_LOCK});
+                {replace_functions(schema)}
+                UPDATE {schema}.account SET version = {VERSION};
+                COMMIT;
+                """
+            )
+            versions = [VERSION]
+        self._check_version(versions)
 
     def _check_version(self, versions: list[int]) -> None:
         if versions != [VERSION]:

@@ -1,11 +1,15 @@
 """PostgresConnection: runs single statements. After an error, the next statement reconnects."""
 
 import json
+import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
+
+_logger = logging.getLogger("modelslab_async")
 
 # The maximum number of seconds to connect, and to run a statement. The server stops a statement
 # that has waited eight seconds for the lock of the account. A client usually holds that lock for
@@ -47,6 +51,7 @@ class PostgresConnection:
 
     Attributes:
         shown: The address without user, password and settings.
+        is_listening: Whether the server can send notifications to this client now.
 
     Raises:
         ValueError: The address is malformed.
@@ -56,7 +61,15 @@ class PostgresConnection:
         check_address(address)
         self.address = address
         self.shown = show_address(address)
+        self.is_listening = False
         self._open: Any = None
+        self._channel = ""
+        self._on_notification: Callable[[], object] = lambda: None
+        self._has_warned = False
+
+    def listen(self, channel: str, on_notification: Callable[[], object]) -> None:
+        """Call `on_notification` for each notification, from the next connect on."""
+        self._channel, self._on_notification = channel, on_notification
 
     def __repr__(self) -> str:
         return f"PostgresConnection({self.shown!r})"
@@ -91,6 +104,7 @@ class PostgresConnection:
     async def aclose(self) -> None:
         """Close the connection. The next statement opens it again."""
         connection, self._open = self._open, None
+        self.is_listening = False
         if connection is not None:
             # Everything is committed already, so a failed close loses nothing.
             with suppress(Exception):
@@ -106,6 +120,7 @@ class PostgresConnection:
         except Exception as error:  # noqa: BLE001 -- asyncpg raises errors of many bases.
             failure = self._account_error(error)
         connection, self._open = self._open, None
+        self.is_listening = False
         if connection is not None:
             # Terminate the connection, because a normal close could wait for the failed statement.
             connection.terminate()
@@ -116,7 +131,28 @@ class PostgresConnection:
     async def _connect(self) -> Any:
         import asyncpg  # noqa: PLC0415 -- an extra.
 
-        return await asyncpg.connect(self.address, timeout=_CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(self.address, timeout=_CONNECT_TIMEOUT_S)
+        if self._channel:
+            try:
+                await self._start_listening(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
+
+    async def _start_listening(self, connection: Any) -> None:
+        # A pooler shows its clients a process of its own. Notifications would get lost behind it.
+        pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
+        if pid == connection.get_server_pid():
+            await connection.add_listener(self._channel, lambda *_: self._on_notification())
+            self.is_listening = True
+        elif not self._has_warned:
+            self._has_warned = True
+            _logger.warning(
+                "%s is reached through a pooler, so it cannot tell this client when a slot is "
+                "free; the client asks 50 times a second while a submit waits",
+                self.shown,
+            )
 
     def _account_error(self, error: Exception) -> AccountError:
         # asyncpg reports a connection that ends at some moments as a defect of its own.

@@ -20,6 +20,7 @@ BEGIN
             ORDER BY place;
         DELETE FROM SCHEMA.webhook_hints WHERE added_at < t - HINT_AGE_S
             OR hint <= (SELECT max(hint) FROM SCHEMA.webhook_hints) - max_count;
+        PERFORM SCHEMA.tell(client) FROM SCHEMA.clients WHERE client <> me;
     END IF;
     RETURN (
         SELECT jsonb_build_object('last_read', coalesce(max(hint), last_read), 'bodies',

@@ -3,16 +3,29 @@
 import json
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from .._journal.process_identity import has_died, this_process
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from . import hint_codec
-from .membership_protocol import Allotments, HeldTicket, KeyAllotment, KeyReport, Pauses, Reports
+from .membership_protocol import (
+    ASKING_INTERVAL_S,
+    Allotments,
+    HeldTicket,
+    KeyAllotment,
+    KeyReport,
+    Pauses,
+    Reports,
+)
 from .postgres_connection import PostgresConnection, quote_name
+from .postgres_news import channel_of
 from .store_clock import StoreClock
+
+# Seconds between two reports of a client that waits for a slot, if the server tells it when a slot
+# is free. The client loses its turn if it has not reported for half a second.
+_LISTENING_INTERVAL_S: Final = 0.2
 
 
 class PostgresMembership:
@@ -41,6 +54,15 @@ class PostgresMembership:
         self._heard = 0
         self._last_hint = 0
         self._neighbours: list[tuple[int, str]] = []
+
+    @property
+    def waiting_interval_s(self) -> float:
+        """The seconds between two reports while a submit waits for a slot."""
+        return _LISTENING_INTERVAL_S if self._connection.is_listening else ASKING_INTERVAL_S
+
+    def call_on_news(self, on_news: Callable[[], object]) -> None:
+        """Call `on_news` when a slot may be free for this client, and when a webhook came."""
+        self._connection.listen(channel_of(self._client), on_news)
 
     def clock(self) -> float:
         """Return the time on the server's clock."""

@@ -4,10 +4,12 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .membership_protocol import MAX_LATENESS_S
+from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 from .postgres_hints import HINT_FUNCTION
+from .postgres_news import NEWS_FUNCTIONS
+from .postgres_poll_times import POLL_FUNCTIONS
 
-VERSION: Final = 1
+VERSION: Final = 2
 # The number of seconds without a report after which a client counts as dead.
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
@@ -165,7 +167,8 @@ CREATE FUNCTION SCHEMA.exchange_slots(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     wanted integer := (r->>'waiting')::integer;
-    adopted jsonb; granted integer; free integer; others integer; last_grant float8;
+    adopted jsonb; granted integer; free integer; mine integer; others integer;
+    last_grant float8;
 BEGIN
     PERFORM SCHEMA.record_use(k, me, t, r, number, heard);
     IF wanted > 0 THEN
@@ -183,45 +186,15 @@ BEGIN
     SELECT granted_at INTO last_grant FROM SCHEMA.submitting WHERE key = k AND client = me;
     others := SCHEMA.count_waiters(k, me, t, 'infinity');
     -- Each client that has waited for longer gets a slot first, and slots go one at a time.
-    free := greatest(0, free - SCHEMA.count_waiters(k, me, t, last_grant));
-    granted := least(wanted, free, CASE WHEN others > 0 THEN 1 ELSE wanted END);
+    mine := greatest(0, free - SCHEMA.count_waiters(k, me, t, last_grant));
+    granted := least(wanted, mine, CASE WHEN others > 0 THEN 1 ELSE wanted END);
     IF granted > 0 THEN
         UPDATE SCHEMA.submitting SET in_flight = in_flight + granted, granted_at = t
             WHERE key = k AND client = me;
     END IF;
+    PERFORM SCHEMA.tell_of_slots(k, me, t, wanted > granted, free - granted);
     RETURN jsonb_build_object('granted', granted, 'others', others > 0, 'adopted', adopted);
 END $$;
-"""
-
-_POLLS: Final = """
-CREATE FUNCTION SCHEMA.take_poll_times(
-    k text, me bigint, t float8, polls_a_second float8, wanted integer
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE asking integer; taken integer; first_at float8; step float8 := STEP_S / polls_a_second;
-BEGIN
-    IF wanted = 0 THEN
-        RETURN '[]';
-    END IF;
-    DELETE FROM SCHEMA.pollers WHERE asked_at <= t - ASK_GAP_S;
-    INSERT INTO SCHEMA.pollers VALUES (k, me, t)
-        ON CONFLICT (key, client) DO UPDATE SET asked_at = t;
-    SELECT count(*) INTO asking FROM SCHEMA.pollers WHERE key = k;
-    taken := least(wanted, greatest(1, floor(polls_a_second * SHARE_S / asking)));
-    first_at := greatest(t, (SELECT next_at FROM SCHEMA.poll_times WHERE key = k));
-    INSERT INTO SCHEMA.poll_times VALUES (k, first_at + taken * step)
-        ON CONFLICT (key) DO UPDATE SET next_at = excluded.next_at;
-    RETURN (SELECT jsonb_agg(first_at + n * step) FROM generate_series(0, taken - 1) n);
-END $$;
-
-CREATE FUNCTION SCHEMA.merge_pauses(k text, r jsonb) RETURNS jsonb LANGUAGE sql AS $$
-    INSERT INTO SCHEMA.pauses AS known
-        VALUES (k, (r->'pauses'->>0)::float8, (r->'pauses'->>1)::float8)
-        ON CONFLICT (key) DO UPDATE SET
-            submits = greatest(known.submits, excluded.submits),
-            polls = greatest(known.polls, excluded.polls)
-            WHERE known.submits < excluded.submits OR known.polls < excluded.polls;
-    SELECT jsonb_build_array(submits, polls) FROM SCHEMA.pauses WHERE key = k;
-$$;
 """
 
 _EXCHANGE: Final = """
@@ -285,13 +258,22 @@ _VALUES: Final = {
     "ASK_GAP_S": _MAX_ASK_GAP_S,
     # The step between two poll times is longer than `1 / rate`. So at most `rate` polls start
     # within any second, even if clients use poll times late or have slightly wrong clocks.
-    "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S,
+    "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S + HELD_BACK_SHARE,
 }
 
 
 def create_statements(schema: str) -> str:
     """Return the statements that create an account. `schema` is a quoted name."""
-    text = _TABLES + _DEAD_CLIENTS + _SLOTS + _POLLS + _EXCHANGE + HINT_FUNCTION
+    return _fill_in(_TABLES, schema) + replace_functions(schema)
+
+
+def replace_functions(schema: str) -> str:
+    """Return the statements that create the functions of an account, or replace older ones."""
+    functions = NEWS_FUNCTIONS + _DEAD_CLIENTS + _SLOTS + POLL_FUNCTIONS + _EXCHANGE + HINT_FUNCTION
+    return _fill_in(functions, schema).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+
+
+def _fill_in(text: str, schema: str) -> str:
     for name, value in _VALUES.items():
         text = text.replace(name, str(value))
     return text.replace("SCHEMA", schema)

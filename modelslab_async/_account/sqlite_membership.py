@@ -14,7 +14,14 @@ from .._journal.fair_write_lock import WriteLock, transaction
 from .._journal.process_identity import has_died, this_process
 from .._models.account_errors import AccountError, WrongAccount
 from .._parsing.webhook_ids import WebhookHint
-from .membership_protocol import Allotments, KeyAllotment, KeyReport, Pauses, Reports
+from .membership_protocol import (
+    ASKING_INTERVAL_S,
+    Allotments,
+    KeyAllotment,
+    KeyReport,
+    Pauses,
+    Reports,
+)
 from .sqlite_hints import SharedHints
 from .sqlite_poll_times import take_poll_times
 from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
@@ -46,6 +53,7 @@ class SQLiteMembership:
 
     def __init__(self, path: str, clock: Callable[[], float]) -> None:
         self.clock = clock
+        self.waiting_interval_s = ASKING_INTERVAL_S
         self._path = path
         self._client = secrets.randbits(62) + 1
         self._process = this_process()
@@ -53,6 +61,9 @@ class SQLiteMembership:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account")
         self._lock = WriteLock(LOCK_TIMEOUT_S)
         self._db: sqlite3.Connection | None = None
+
+    def call_on_news(self, on_news: Callable[[], object]) -> None:
+        """Do nothing, because a file tells its readers nothing."""
 
     async def exchange(self, reports: Reports) -> Allotments:
         """

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from .membership_protocol import MAX_LATENESS_S
+from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 
 # One answer grants a client at most its share of the polls that are allowed in this many seconds.
 # All clients that ask have equal shares. The time is short, so that each client soon gets one.
@@ -32,7 +32,7 @@ def take_poll_times(
     count = min(wanted, max(1, int(rate * _MAX_SHARE_S / asking)))
     # The step between two poll times is longer than `1 / rate`, because a poll may start up to
     # `MAX_LATENESS_S` late. Even then, at most `rate` polls start within any second.
-    step = (1.0 + MAX_LATENESS_S) / rate
+    step = (1.0 + MAX_LATENESS_S + HELD_BACK_SHARE) / rate
     row = db.execute("SELECT next_at FROM poll_times WHERE key = ?", (key,)).fetchone()
     first = max(row[0], now) if row is not None else now
     db.execute("INSERT OR REPLACE INTO poll_times VALUES (?, ?)", (key, first + count * step))

@@ -38,7 +38,7 @@ class SQLiteStore:
 
     path: Path
     # The seconds between two polls, of those that 1 / rate is.
-    step = 1.02
+    step = 1.05
 
     @property
     def name(self) -> str:
@@ -91,7 +91,7 @@ class PostgresStore:
 
     address: str
     schema: str = Factory(lambda: f"account {next(_numbers)}")
-    step = 1.03
+    step = 1.06
     _clock: Any = None
     _shown: float = 0.0
 

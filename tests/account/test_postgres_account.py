@@ -12,6 +12,7 @@ from postgres_server import PostgresServer
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
 from modelslab_async._account.membership_protocol import KeyReport, SlotUse
 from modelslab_async._account.postgres_address import passwords
+from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 from .conftest import KEY_DIGEST
@@ -272,6 +273,80 @@ def test_schema_of_another_program_is_left_as_it_is(store):
     with pytest.raises(WrongAccount, match="version 99"):
         store.account()
     assert [(99,)] == store.run("SELECT version FROM account")
+
+
+def test_account_of_an_older_version_gets_the_functions_of_this_one(store):
+    """Its tables are the same, and its clients go on."""
+    store.account()
+    store.run("UPDATE account SET version = 1")
+    store.run("DROP FUNCTION tell_of_slots")
+    store.account()
+    assert [(2,)] == store.run("SELECT version FROM account")
+    names = f"SELECT 1 FROM pg_proc WHERE pronamespace = '\"{store.schema}\"'::regnamespace"
+    assert [(1,)] == store.run(f"{names} AND proname = 'tell_of_slots'")
+
+
+async def listening(account):
+    """A membership that counts the news."""
+    membership, news = account.make_membership(), asyncio.Semaphore(0)
+    membership.call_on_news(news.release)
+    return membership, news
+
+
+async def test_freed_slot_is_told_to_the_client_whose_turn_it_is(store):
+    """Another one that waits for less long is not told, and none needs to ask."""
+    account = store.account(queue=1)
+    holder = account.make_membership()
+    waits = {KEY_DIGEST: KeyReport(slots=SlotUse(waiting=1))}
+    assert 1 == (await holder.exchange(waits))[KEY_DIGEST].slot_limit
+    in_flight = {KEY_DIGEST: KeyReport(slots=SlotUse(in_flight=1))}
+    first, first_news = await listening(account)
+    second, second_news = await listening(account)
+    store.run(
+        "CREATE OR REPLACE FUNCTION store_time() RETURNS float8 LANGUAGE sql AS $$ SELECT 5.0 $$"
+    )
+    await holder.exchange(in_flight)
+    for number, waiter in enumerate((first, second)):
+        assert 0 == (await waiter.exchange(waits))[KEY_DIGEST].slot_limit
+        store.run(f"UPDATE submitting SET granted_at = {number} WHERE client = {waiter._client}")
+    await holder.exchange({KEY_DIGEST: KeyReport()})
+    async with asyncio.timeout(300.0):
+        await first_news.acquire()
+    assert 1 == (await first.exchange(waits))[KEY_DIGEST].slot_limit
+    assert 0 == (await second.exchange(waits))[KEY_DIGEST].slot_limit
+    assert second_news.locked()
+    assert second.waiting_interval_s > 0.1
+    for member in (holder, first, second):
+        await member.leave({})
+
+
+async def test_webhook_is_told_to_the_other_clients(store):
+    """They read it at once."""
+    account = store.account()
+    giver, other = account.make_membership(), account.make_membership()
+    news = asyncio.Event()
+    other.call_on_news(news.set)
+    await other.exchange({})
+    hint = WebhookHint(("7",), "")
+    await giver.share_hints([hint])
+    async with asyncio.timeout(300.0):
+        await news.wait()
+    assert [hint] == await other.share_hints([])
+    for member in (giver, other):
+        await member.leave({})
+
+
+async def test_client_behind_a_pooler_asks_and_warns_once(store, caplog, monkeypatch):
+    """A pooler shows the number of a process that is not the server's."""
+    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: 0)
+    membership, _ = await listening(store.account())
+    for _ in range(2):
+        await membership.exchange({})
+        await membership._connection.aclose()
+    assert 1 == caplog.text.count("through a pooler")
+    assert PASSWORD not in caplog.text
+    assert membership.waiting_interval_s < 0.1
+    await membership.leave({})
 
 
 def test_tables_of_another_program_are_left_as_they_are(store):

@@ -105,9 +105,13 @@ class LeavingMembership:
         self.link = AccountLink(self, str, has_rate=False)
         self._late_hint = late_hint
         self.closing = None
+        self.waiting_interval_s = 0.02
 
     def clock(self):
         return 0.0
+
+    def call_on_news(self, _):
+        pass
 
     async def exchange(self, _):
         return {}

@@ -1,7 +1,8 @@
 """What an account that processes share costs: a freed slot taken elsewhere, and the rate in use.
 
-`python tests/benchmarks/shared_account.py sqlite 2 8` writes one line for each number of
-processes; `postgresql://...` in place of `sqlite` measures a database.
+`python tests/benchmarks/shared_account.py sqlite 2 8 32` writes one line for each number of
+processes; `postgresql://...` in place of `sqlite` measures a database. One more process then wants
+a single poll now and then, beside all that poll as often as they may.
 """
 
 import argparse
@@ -14,17 +15,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-from modelslab_async import PostgresAccount, SQLiteAccount
+from modelslab_async import AccountError, PostgresAccount, SQLiteAccount
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.membership_protocol import HeldTicket, KeyReport, SlotUse
+from modelslab_async._account.membership_protocol import (
+    MAX_LATENESS_S,
+    HeldTicket,
+    KeyReport,
+    SlotUse,
+)
 from modelslab_async._account.sqlite_membership import SQLiteMembership
+from modelslab_async._aio.task_helpers import Wakeup
 from modelslab_async._models.ticket import Ticket
 
 KEY = "measured"
 RATE = 200.0
 SECONDS = 10.0
 ROUNDS = 100
-WAITING_INTERVAL_S = 0.02
+SINGLE_INTERVAL_S = 0.7
 
 
 def join(store: str) -> Any:
@@ -32,6 +39,30 @@ def join(store: str) -> Any:
     if store.startswith("postgresql:"):
         return PostgresAccount(store, rate=RATE, queue=1, schema="measured").make_membership()
     return SQLiteMembership(SQLiteAccount(store, rate=RATE, queue=1).path, time.monotonic)
+
+
+async def exchange(member: Any, report: KeyReport) -> Any:
+    """Report until the account answers, as a client does."""
+    while True:
+        try:
+            return (await member.exchange({KEY: report}))[KEY]
+        except AccountError:
+            await asyncio.sleep(0)
+
+
+async def wait_for_single_polls(store: str) -> list[float]:
+    """Want one poll at a time. Return how long each waited for its time."""
+    member, waits, loop = join(store), [], asyncio.get_running_loop()
+    end = loop.time() + SECONDS
+    while loop.time() < end:
+        began, when = loop.time(), 0.0
+        # A time that came too late is of no use.
+        while when < member.clock() - MAX_LATENESS_S:
+            (when,) = (await exchange(member, KeyReport(polls_wanted=1))).poll_times
+        waits.append(loop.time() + max(0.0, when - member.clock()) - began)
+        await asyncio.sleep(SINGLE_INTERVAL_S)
+    await member.leave({})
+    return waits
 
 
 async def poll(store: str) -> list[float]:
@@ -43,13 +74,14 @@ async def poll(store: str) -> list[float]:
     while loop.time() < end:
         allowed = times.next_allowed
         if times.wanted:
-            reply = await member.exchange({KEY: KeyReport(polls_wanted=times.wanted)})
+            reply = await exchange(member, KeyReport(polls_wanted=times.wanted))
             offset = member.clock() - loop.time()
-            times.grant(when - offset for when in reply[KEY].poll_times)
+            times.grant(when - offset for when in reply.poll_times)
         elif allowed > loop.time():
             await asyncio.sleep(allowed - loop.time())
         else:
-            times.record(loop.time())
+            times.record(now := loop.time())
+            times.finish(now, now, is_answered=True)
             polls.append(time.monotonic())
     await member.leave({})
     return polls
@@ -57,19 +89,19 @@ async def poll(store: str) -> list[float]:
 
 async def take_turns(store: str) -> list[tuple[float, str]]:
     """Wait for the only slot, free it, and wait again. Return when it was taken and freed."""
-    member, moments = join(store), []
+    member, moments, news = join(store), [], Wakeup()
+    member.call_on_news(news.wake)
     for number in range(ROUNDS):
         while True:
-            reply = await member.exchange({KEY: KeyReport(slots=SlotUse(waiting=1))})
-            if reply[KEY].slot_limit:
+            if (await exchange(member, KeyReport(slots=SlotUse(waiting=1)))).slot_limit:
                 break
-            await asyncio.sleep(WAITING_INTERVAL_S)
+            await news.wait(member.waiting_interval_s)
         moments.append((time.monotonic(), "taken"))
         ticket = HeldTicket(Ticket("images", number + 1), "", member.clock())
-        await member.exchange({KEY: KeyReport(slots=SlotUse(tickets=(ticket,)))})
+        await exchange(member, KeyReport(slots=SlotUse(tickets=(ticket,))))
         moments.append((time.monotonic(), "freed"))
-        await member.exchange({KEY: KeyReport(slots=SlotUse(waiting=1))})
-        # The slot goes to a member that waits for longer, so this one is not given it again.
+        await exchange(member, KeyReport(slots=SlotUse(waiting=1)))
+        # The slot goes to a member that has waited for longer, so this one is not given it again.
     await member.leave({})
     return moments
 
@@ -81,8 +113,12 @@ def run(work: Any, store: str) -> Any:
 
 def measure(store: str, count: int) -> None:
     """Measure with this many processes."""
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
+    with multiprocessing.get_context("spawn").Pool(count + 1) as pool:
+        # Imported modules are ready before the first measurement.
+        pool.map(time.sleep, [0.5] * (count + 1), chunksize=1)
+        single = pool.apply_async(run, (wait_for_single_polls, store))
         begun = pool.starmap(run, [(poll, store)] * count, chunksize=1)
+        single_waits = single.get()
         polls = sorted(moment for each in begun for moment in each)
         first, last = max(each[0] for each in begun), min(each[-1] for each in begun)
         together = [moment for moment in polls if first <= moment <= last]
@@ -102,7 +138,9 @@ def measure(store: str, count: int) -> None:
     print(
         f"{store.partition(':')[0]:.12} {count} processes: {share:.1%} of the rate used, at most "
         f"{most} of {RATE:g} polls in any second; a freed slot taken elsewhere: median "
-        f"{statistics.median(waits) * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms ({len(waits)} times)"
+        f"{statistics.median(waits) * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms ({len(waits)} times); "
+        f"a single poll beside them waits {statistics.median(single_waits) * 1000:.0f} ms in the "
+        f"median, {max(single_waits) * 1000:.0f} ms at most ({len(single_waits)} times)"
     )
 
 
