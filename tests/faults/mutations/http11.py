@@ -81,7 +81,7 @@ MUTATIONS = [
         "_transport/http11/connection.py",
         "_SLICE_BYTES = 8 * 1024",
         "_SLICE_BYTES = 2**30",
-        "../transport/test_task_helpers.py",
+        "../transport/test_cooperation.py",
         "in_slices and h11",
     ),
     Mutation(

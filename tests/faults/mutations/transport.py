@@ -153,7 +153,7 @@ MUTATIONS = [
         "_transport/transport_protocol.py",
         "if self.chunk_count > MAX_SMALL_CHUNKS + length // SMALL_CHUNK_BYTES:",
         "if False:",
-        "../transport/test_task_helpers.py",
+        "../transport/test_cooperation.py",
         "endless_one_byte and h11",
     ),
     Mutation(
@@ -161,7 +161,7 @@ MUTATIONS = [
         "_transport/httpx_adapter.py",
         "if not body.chunk_count % _CHUNKS_PER_YIELD:",
         "if False:",
-        "../transport/test_task_helpers.py",
+        "../transport/test_cooperation.py",
         "over_httpx",
     ),
     Mutation(
