@@ -49,11 +49,13 @@ async def fetch(
     """
     Wait for all tickets of some tables, and write their outcomes to a folder.
 
-    Each shard becomes a part, which is a Parquet file, whole or not at all. After a failure, call
-    again: it keeps complete parts, and polls again what others have unresolved.
+    The tickets are divided into shards. The outcomes of a shard become one Parquet file, which is
+    called a part, and which appears only when it is whole. After a failure, call again: a part
+    without unresolved tickets is kept, and the unresolved tickets of other parts are polled again.
 
     Args:
-        dask_client: A Dask client of either kind. Its workers have the key, and see the files.
+        dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their
+            environment, and must see the files.
         source: A table in any format that `batch run` reads, or a pattern for several.
         to: The folder of the parts. It is created if it does not exist.
         shard: The number of tickets in a part. It is the same in all calls for one folder.

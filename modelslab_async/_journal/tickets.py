@@ -71,7 +71,7 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return the number of added tickets.
 
-    If a ticket is known but has no columns, it gets the given columns.
+    If the journal has a ticket without values of the caller's table, it gets the given values.
     """
     ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})
     keys = [(ids_by_family[new.ticket.family], compact_id(new.ticket)) for new in new_tickets]

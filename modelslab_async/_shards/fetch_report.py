@@ -10,16 +10,19 @@ from .split_file import SplitFile
 @frozen(kw_only=True)
 class FetchReport:
     """
-    What a call of `fetch` found and wrote.
+    What a call of `modelslab_async.dask.fetch` found and wrote.
+
+    A part is an output file with the outcomes of some tickets.
 
     Attributes:
-        success: The number of tickets of all parts whose generation is done.
-        failed: The number of those that the server reports as failed.
-        unresolved: The number of those that have not ended. The next call polls them again.
+        success: The number of tickets in all parts that succeeded.
+        failed: The number of tickets in all parts that the server reports as failed.
+        unresolved: The number of tickets in all parts that have not ended. The next call polls them
+            again.
         written: The number of parts that this call wrote.
         kept: The number of parts that were complete before.
         skipped: The number of rows of the tables that hold no ticket.
-        problems: Why the first of them were skipped, at most 20 for each file.
+        problems: Why rows were skipped, for at most the first 20 of each file.
     """
 
     success: int = 0

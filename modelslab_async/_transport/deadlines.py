@@ -124,8 +124,8 @@ class Deadlines:
 
         An exchange that already had a grace period keeps its deadline.
         """
-        # The grace period began when the timer was due. If less than half of it is left now, it
-        # ends later, so that half of it is left.
+        # The grace period begins when the timer is due, but the timer may fire late. At least half
+        # of the grace period must remain then.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -86,7 +86,7 @@ class JournalComparison:
     async def conflicts(
         self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:
-        """Return the rows whose keys the journal has with another endpoint or other parameters."""
+        """Return the rows that the journal has under the same key, but with other contents."""
         return [
             row
             for row in rows
