@@ -7,7 +7,7 @@ worker reads the key from its environment, and the tickets from the tables.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -79,11 +79,15 @@ async def fetch(
     limits = PollLimits.of(rate=rate, account=account, queue=queue, timeout=timeout)
     queued = ShardQueue(locate("to", to), shard, input_spec(family, column), limits)
     fetching = queued.run(_DaskCluster(dask_client), locate("source", source), concurrency)
+    return await _run_in_loop_of(dask_client, fetching)
+
+
+async def _run_in_loop_of(dask_client: distributed.Client, work: Coroutine[Any, Any, T]) -> T:
     if dask_client.asynchronous:
-        return await fetching
-    # The event loop of the client runs in a thread of its own.
+        return await work
+    # The event loop of a synchronous client runs in a thread of its own.
     loop: Any = dask_client.loop
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetching, loop.asyncio_loop))
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop.asyncio_loop))
 
 
 class _DaskCluster:
