@@ -168,7 +168,9 @@ class OriginPool:
         """Send a request. The connect timeout ends as soon as there is a connection."""
         may_have_left = False
         try:
-            async with self._connection_limit:
+            # Without `async with`, which takes two more coroutines for each exchange.
+            await self._connection_limit.acquire()
+            try:
                 connection = (
                     None if request.needs_new_connection else self._take_idle()
                 ) or await self._connect()
@@ -185,6 +187,8 @@ class OriginPool:
                     connection.abort()
                 self._release(connection)
                 return response
+            finally:
+                self._connection_limit.release()
         except asyncio.CancelledError as cancelled:
             if not may_have_left:
                 mark_unsent(cancelled)
