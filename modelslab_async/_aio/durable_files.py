@@ -44,7 +44,11 @@ def atomic_replace(path: Path) -> Generator[Path, None, None]:
 
 @contextmanager
 def replace_by_draft(path: Path, draft: Path) -> Generator[None, None, None]:
-    """Do the same with a draft of the caller's choice, in the same folder."""
+    """
+    Replace `path` by `draft`, which the `with` block writes, if the block succeeds.
+
+    Both files must be in the same folder.
+    """
     try:
         yield
         with draft.open("rb+") as written:

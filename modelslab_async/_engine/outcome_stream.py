@@ -36,7 +36,7 @@ class _OpenTicket(NamedTuple):
     deadline: float
 
 
-# Most open tickets share this object, to save memory.
+# Most open tickets were named once and have no deadline. They share one object, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 
@@ -46,10 +46,10 @@ class StreamBuffer:
     """
     The watcher of all tickets of one stream. It holds their unread outcomes.
 
-    At most `window` tickets are open or have an unread outcome at a time. The buffer also remembers
-    the last `window` outcomes. So a ticket that the source names a second time is not polled again.
-    If the server has refused a key or a family, the buffer remembers that too. So the remaining
-    tickets of that key or family end without a request.
+    At most `window` tickets are open or have an unread outcome at a time. This watcher remembers
+    the last `window` outcomes, so that a ticket which the source names again is not polled again.
+    It also remembers which keys and families the server has refused. The remaining tickets of such
+    a key or family end without a request.
 
     Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
     stale deadline is dropped when it comes to the front. When most deadlines are stale, all stale

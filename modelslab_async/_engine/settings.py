@@ -122,7 +122,7 @@ class Settings:
         )
 
     def default_families(self) -> dict[str, Family]:
-        """Return the families with the service's default base URLs, which its replies contain."""
+        """Return the families with the default base URLs, which the service's replies contain."""
         return {name: family.with_hosts() for name, family in self.families.items()}
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:

@@ -81,8 +81,9 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def __copy__(self) -> Self:
-        # Without this method, `copy` would ask what pickles exceptions. The package tblib, which
-        # Dask installs, lets the copy share the attributes of the original.
+        # Without this method, `copy` would copy an exception in the way in which it is pickled.
+        # The package tblib, which Dask installs, changes that way: a copy would then share its
+        # attributes with the original.
         clone = type(self).__new__(type(self))
         clone.args = self.args
         vars(clone).update(vars(self))
@@ -132,7 +133,7 @@ class UnreadableReply(TransientError):
 
 
 class RateLimited(TransientError):
-    """The server refused a request, because it got too many requests: status 429, or its words."""
+    """The server got too many requests: it replied with status 429, or with words that say so."""
 
 
 class Refused(ModelsLabError):
@@ -176,7 +177,7 @@ class GenerationFailed(ModelsLabError):
 
     @staticmethod
     def of(reply: Failed) -> "GenerationFailed":
-        """Make the error for a failed reply."""
+        """Make the error for a reply that says that the job failed."""
         return (TicketNotFound if reply.reason == "not_found" else GenerationFailed)(reply)
 
 

@@ -261,8 +261,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # This task was not cancelled, but something that the caller's transport awaited
-                # was. So the poll has failed.
+                # This task was not cancelled. The caller's transport awaited a task or future that
+                # was cancelled. So the poll has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             self._apply(entry, result, poll_started=poll_started, due=due)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -82,7 +82,7 @@ class StatusClient:
         return family
 
     def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
-        """Return a ticket for each pair of a family and an id, if the ticket is well-formed."""
+        """Return every well-formed ticket that has a known family and one of these ids."""
         tickets = set[Ticket]()
         for family, ticket_id in product(self.families, ids):
             with suppress(ValueError):

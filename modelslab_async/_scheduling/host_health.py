@@ -82,7 +82,7 @@ class HostHealth:
         """
         Count a pause, and return the number of pauses in a row.
 
-        A poll that started before the last pause began causes no further pause. Then return 0.
+        Return 0 if the poll started before the last pause, because it then causes no further pause.
         """
         if poll_started < self._paused_at:
             return 0

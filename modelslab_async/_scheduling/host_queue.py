@@ -105,8 +105,8 @@ class PendingRefusal:
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
-        was_in_flight: Whether polls of the entries were in flight when the refusal came. Such an
-            entry may be in the queue again by now. All other entries have left the queue.
+        was_in_flight: Whether polls of the entries were in flight when the refusal came. If True,
+            an entry may be in the queue again by now. If False, no entry is in the queue.
     """
 
     error: ModelsLabError

@@ -38,8 +38,8 @@ class Hosts:
         """Return the queue of one key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # The server limits the rate of a key at all hosts, so a new host takes over the pause
-            # of its key.
+            # The server limits the rate of a key at all hosts. So if the key pauses at the other
+            # hosts, it pauses at this new host too.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)

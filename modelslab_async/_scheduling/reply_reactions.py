@@ -16,7 +16,8 @@ from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# The factor by which steps are longer while a webhook is expected to report a ticket's end.
+# While a webhook is expected to report a ticket's end, the time between two polls of that ticket is
+# multiplied by this factor.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 

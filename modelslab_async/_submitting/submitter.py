@@ -258,7 +258,7 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, submit_request: SubmitRequest
     ) -> SubmitResult:
-        """Send a submit once and report its result. Assign, keep or free its slot by the result."""
+        """Send a submit once and report its result, which decides what happens to its slot."""
         slots, notifier = active.slots, active.notifier
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:

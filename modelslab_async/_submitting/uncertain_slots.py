@@ -38,7 +38,11 @@ class UncertainSlots:
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting expired submits. Return when the next one expires; None if none is left."""
+        """
+        Stop counting each submit that was counted for long enough.
+
+        Return when to call this again; None if no submit is counted any more.
+        """
         for endpoint, submit_times in self._submit_times.items():
             duration = self._assumed_duration(endpoint)
             while submit_times and submit_times[0] + duration <= now:
@@ -47,7 +51,7 @@ class UncertainSlots:
         return min(self.expiries(), default=None)
 
     def expiries(self) -> list[float]:
-        """Return when each counted submit expires. A new duration may change these times."""
+        """Return until when each submit is counted. `record_duration` may change these times."""
         return [
             submitted_at + self._assumed_duration(endpoint)
             for endpoint, submit_times in self._submit_times.items()

@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the original of an error from `_as_upload_error`. Return any other error unchanged."""
+    """Return the error from which `_as_upload_error` copied this one, or else this one itself."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -39,7 +39,8 @@ class MissingApiKey(ValueError):
         super().__init__(f"{need}: pass api_key=... or set {self.variable}")
 
     def __reduce__(self) -> tuple[type["MissingApiKey"], tuple[str, Tier]]:
-        # The default would make a copy of the message, which is no argument.
+        # Without this method, a copy or a pickle would call `__init__` with the message, which is
+        # not what `__init__` takes.
         return type(self), (self.need, self.tier)
 
 

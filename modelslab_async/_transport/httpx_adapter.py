@@ -1,4 +1,4 @@
-"""Sends through a client or transport of httpx or httpx2. It decodes and redirects nothing."""
+"""Sends through a client or transport of httpx or httpx2. Decodes nothing, follows no redirect."""
 
 import asyncio
 import math

@@ -114,7 +114,7 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
         ),
         make_request=_tracked_request_type(module.Request, core),
         make_url=_redacted_url_type(module.URL),
-        # `ModelsLabError` is among these errors, because a hook of the caller's client may itself
+        # Sending can raise a `ModelsLabError` too, because a hook of the caller's client may itself
         # send a request with modelslab_async.
         send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
     )

@@ -31,8 +31,8 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# A planned poll of a job counts as the same as a real poll if the time between them is less than a
-# fraction of a step, or of the job's age. Jitter alone can move a poll that far.
+# Jitter alone can move a poll by these fractions of a step or of the job's age. A planned poll that
+# is at most that far from a real poll counts as the same poll.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # Plans for jobs with an eta multiply the cost of a poll by this factor, so that they have fewer
@@ -52,7 +52,7 @@ class AdaptiveFamilyPace:
     The pace of one family.
 
     Learned steps come from finished jobs, plain steps from the plain pace. A `TrialBudget` limits
-    how much more learned steps may cost than plain steps. If it is used up, the steps are plain.
+    the extra cost of learned steps. While the budget is used up, all steps are plain.
     """
 
     plain: PlainPace
@@ -124,8 +124,8 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # No step is shorter than the shortest plain step divided by `MAX_STEP_RATIO`. So a step
-        # that begins at a lower age of the job is the job's first step.
+        # Every step lasts at least as long as the shortest plain step divided by `MAX_STEP_RATIO`.
+        # So if the job is not yet that old, this step is its first.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios

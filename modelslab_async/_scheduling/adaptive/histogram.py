@@ -3,9 +3,9 @@ IntervalHistogram: the distribution of how long jobs took. It reads no clock.
 
 A poll sees only that a job is running or that it is done. So the duration of a job is known only as
 an interval: from the last poll that saw the job running to the first poll that saw it done. The
-histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. The density
-is the distribution that makes the counts most likely (Turnbull 1976), smoothed (Silverman and
-others 1990). Older jobs count less.
+histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. From the
+counts, `density` estimates the distribution: the one that makes the counts most likely (Turnbull
+1976), smoothed (Silverman and others 1990). Older jobs count less.
 """
 
 import math
@@ -25,21 +25,21 @@ _MIN_WEIGHT = 1e-3
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads the probability of each bin over the bins around it. It takes as many bins as
-# together have the weight of `_SMOOTHING_JOBS` jobs.
+# Smoothing spreads the probability of each bin over the bins around it: over just enough bins to
+# hold this number of jobs.
 _SMOOTHING_JOBS = 10.0
-# A job may take up to 20 times as long as the longest job so far. All durations in that range
-# together get the weight of half a job.
+# A job may take longer than every job so far, but at most 20 times as long as the longest. All
+# these longer durations together get the weight of half a job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# The number of bins from an age to twice the age. If a job was never seen done, the histogram must
-# assume a maximum for its duration. The maximum is twice the age at which this job was last seen
-# running, or the longest duration of another job, whichever is longer.
+# The number of bins between any age and twice that age. It is needed for a job that was never seen
+# done. Such a job is assumed to end before twice the age at which it was last seen running, or
+# before the longest duration of another job, whichever is longer.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1, because ages may be multiples of the eta, and a job
-# with a correct eta ends just before the age 1.
+# The edges of the bins. One edge is exactly 1. The reason is that a job's age may be given as a
+# multiple of its eta, and a job with a correct eta ends just before the age 1.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),

@@ -38,9 +38,9 @@ class ObservedJob:
         Return the ages of planned polls, corrected for jitter.
 
         Two real polls are known: the last one that saw the job running, and the first one that saw
-        it done. Jitter alone may explain why a planned poll differs from one of them. Then the
-        planned poll must have the same result, and its age is changed to fit. The polls after the
-        first that finds the job done are left out.
+        it done. If jitter alone can explain the time between a planned poll and one of these, the
+        planned poll is taken to have the same result. Its age is changed to fit that result. The
+        planned polls after the first one that finds the job done are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:

@@ -1,4 +1,4 @@
-"""TrialBudget: limits how much more learned steps may cost than plain steps. It plans no poll."""
+"""TrialBudget: limits the extra cost of learned steps over plain steps. It plans no poll."""
 
 from attrs import define
 
@@ -7,16 +7,16 @@ _MEMORY_JOBS = 200.0
 # The number of polls that learned steps may save by chance alone. A saving of this size does not
 # prove that learned steps cost less than plain steps.
 _LUCKY_POLLS = 5.0
-# The maximum saving that is counted. It is a multiple of the sum of the allowed extra cost and the
-# cost of `_LUCKY_POLLS` polls. Without a maximum, learned steps that once saved much could cost too
-# much for a long time.
+# The maximum saving that is counted, divided by a sum: the allowed extra cost plus the cost of
+# `_LUCKY_POLLS` polls. Without a maximum, learned steps that once saved much could cost too much
+# for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
 class TrialBudget:
     """
-    Counts how much more learned steps have cost than plain steps. Older jobs count less.
+    Counts the extra cost of learned steps over plain steps. Older jobs count less.
 
     All costs are in seconds of delay. A poll costs as much as a delay of `poll_cost` seconds.
 

@@ -239,7 +239,7 @@ class Dialer:
         self, protocol: asyncio.Protocol, *, scheme: str, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Open a connection for `protocol` to a host, over TLS if the scheme is https.
+        Connect the asyncio protocol `protocol` to a host, over TLS if the scheme is https.
 
         Raises:
             OSError: The host has no address, no address answers, or the handshake fails.

@@ -19,8 +19,8 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# The statuses with which a proxy refuses to open tunnels to a host or port at all. With any other
-# error status, only the present attempt failed.
+# With these statuses, a proxy refuses every tunnel to a host or port. After any other error status,
+# a later attempt may succeed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 
@@ -55,7 +55,7 @@ class ProxyDialer:
 
     async def open(self, protocol: asyncio.Protocol) -> asyncio.BaseTransport:
         """
-        Open a connection for `protocol` to the proxy itself.
+        Connect the asyncio protocol `protocol` to the proxy itself.
 
         Raises:
             ProxyError: The proxy cannot be reached.
@@ -79,7 +79,7 @@ class ProxyDialer:
         self, protocol: asyncio.Protocol, *, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Open a tunnel to a server for `protocol`, and set up TLS with the server.
+        Connect the asyncio protocol `protocol` to a server through a tunnel, with TLS.
 
         Raises:
             ProxyError: The proxy opens no tunnel.
@@ -93,7 +93,7 @@ class ProxyDialer:
         self, protocol: asyncio.Protocol, *, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Open a tunnel to a server for `protocol`, without TLS with the server.
+        Connect the asyncio protocol `protocol` to a server through a tunnel, without TLS.
 
         Raises:
             TunnelRefused: The proxy refuses tunnels to this host and port.
