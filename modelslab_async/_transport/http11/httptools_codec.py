@@ -14,14 +14,13 @@ from ..transport_protocol import (
     Request,
     Response,
     is_too_long,
-    is_visible_ascii,
     request_target,
 )
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
 # Patterns of the methods, targets, header names and header values that RFC 9110 and RFC 9112 allow.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
-_match_method = re.compile(_NAME_PATTERN).fullmatch
+_match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(
     rf"{_NAME_PATTERN}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?"
 ).fullmatch
@@ -61,7 +60,7 @@ class HttptoolsCodec:
             # Refuse HEAD. A response to HEAD has no body, but httptools would wait for one.
             raise UnsendableError
         target = self._target_of(request.url)
-        if not (is_visible_ascii(target) and _match_method(request.method)):
+        if not _match_request_line(f"{request.method} {target} "):
             raise UnsendableError
         if self._cached_head[:2] != (host, request.headers):
             self._cached_head = (host, request.headers, _encode_headers(host, request.headers))
