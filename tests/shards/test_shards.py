@@ -241,9 +241,11 @@ async def test_rows_without_ticket_are_counted(emulator, write, tmp_path):
 async def test_ticket_that_stands_twice_in_a_shard_has_one_row(emulator, write, tmp_path):
     """The first row counts, as in a batch."""
     add_jobs(emulator, (1, 2))
-    write("a.csv", (1, 1, 2))
+    write("a.csv", ("1,a dog\n1", 2))
     await run(tmp_path)
-    assert ["images:1", "images:2"] == [row["ticket"] for row in rows(tmp_path)]
+    assert [("images:1", "a dog"), ("images:2", "a cat")] == [
+        (row["ticket"], row["prompt"]) for row in rows(tmp_path)
+    ]
 
 
 async def test_key_in_a_table_is_redacted(emulator, write, tmp_path):
@@ -252,6 +254,24 @@ async def test_key_in_a_table_is_redacted(emulator, write, tmp_path):
     write("a.csv", (1,), header="id,key", cell=KEY)
     await run(tmp_path)
     assert ["[key]"] == [row["input_key"] for row in rows(tmp_path)]
+
+
+async def test_part_that_cannot_be_written_leaves_no_file(emulator, write, tmp_path, monkeypatch):
+    """A reader of the folder meets no half of a part, and the next call writes it."""
+    add_jobs(emulator, (1, 2))
+    write("a.csv", (1, 2))
+
+    def fail(draft, *_arguments):
+        draft.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modelslab_async._shards.shard_part.write_parquet", fail)
+        with pytest.raises(ModelsLabError, match="No space left"):
+            await run(tmp_path)
+    assert [".shard"] == [Path(name).suffix for name in parts(tmp_path)]
+    assert 1 == (await run(tmp_path)).written
+    assert 2 == len(rows(tmp_path))
 
 
 async def test_damaged_part_is_named(emulator, write, tmp_path):
