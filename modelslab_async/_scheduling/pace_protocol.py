@@ -96,7 +96,7 @@ class PacePolicy(Protocol):
 
     @property
     def limits(self) -> RetryLimits:
-        """The retry limits, which apply to all families. For example, a `Pace` has them."""
+        """The retry limits, which apply to all families. A `Pace` is such an object."""
         ...
 
     def for_family(self, family: str, /) -> FamilyPace:

@@ -63,7 +63,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is being sent. The caller may stop waiting before the result."""
+        """Record that a request is in flight, because its caller may leave before the result."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

@@ -20,8 +20,8 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# More than any interval of durations can weigh. The latest job weighs 1, and each older job weighs
-# less, so that all jobs together weigh at most `_MEMORY_JOBS` + 1.
+# The weight of an interval of durations is below this limit. The latest job has the weight 1, and
+# each older job has less. The weights of all jobs together are at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10

@@ -168,7 +168,7 @@ class OriginPool:
         """Send a request. The connect timeout ends as soon as there is a connection."""
         may_have_left = False
         try:
-            # Without `async with`, which takes two more coroutines for each exchange.
+            # Do not use `async with`, because it would add two coroutines to each exchange.
             await self._connection_limit.acquire()
             try:
                 connection = (
