@@ -81,9 +81,9 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def __copy__(self) -> Self:
-        # Without this method, `copy` would copy an exception in the way in which it is pickled.
-        # The package tblib, which Dask installs, changes that way: a copy would then share its
-        # attributes with the original.
+        # Without this method, `copy` would call the code that pickles exceptions. The package
+        # tblib, which Dask installs, replaces that code. A copy would then share its attributes
+        # with the original.
         clone = type(self).__new__(type(self))
         clone.args = self.args
         vars(clone).update(vars(self))

@@ -31,9 +31,9 @@ from .uncertain_slots import UncertainSlots
 # The maximum age of a ticket with a slot. An older ticket loses its slot, because a ticket that is
 # never polled would otherwise hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# A scan goes through all tickets with slots, and polls those that are due. The next scan usually
-# comes after `_MAX_SCAN_GAP_S` at the latest. But a scan of many tickets takes long. So the next
-# scan comes no sooner than after `_SCAN_GAP_PER_SLOT_S` for each ticket with a slot.
+# A scan goes through all tickets with slots, and polls those that are due. The next scan comes
+# after `_MAX_SCAN_GAP_S` at the latest, unless there are many tickets. A scan of many tickets takes
+# long, so the gap is at least `_SCAN_GAP_PER_SLOT_S` times the number of tickets.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after the server has limited the rate, if its reply does not say how long to wait.

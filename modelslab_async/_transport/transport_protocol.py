@@ -156,7 +156,7 @@ class BodyBuffer:
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Return whether the Content-Length exceeds `MAX_BODY_BYTES`. Such a body is not read."""
     for name, value in headers:
-        # Comparing the lengths first leaves one name to convert.
+        # Compare the lengths first. Then only a name of the same length is converted to lower case.
         is_length = len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH
         if is_length and value.isdigit() and int(value[:20]) > MAX_BODY_BYTES:
             return True

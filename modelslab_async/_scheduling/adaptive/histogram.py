@@ -38,8 +38,8 @@ _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1. The reason is that a job's age may be given as a
-# multiple of its eta, and a job with a correct eta ends just before the age 1.
+# The edges of the bins. One edge is exactly 1, because a job's age may be given as a multiple of
+# its eta. A job with a correct eta ends just before the age 1.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
