@@ -193,10 +193,24 @@ def kill(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """All rivals in one run: `nox -s bench -- --connections 64 --rounds 9 --save rivals.json`."""
+    """All rivals in one run: `nox -s bench -- --rounds 5 --save performance.json`."""
     _install_groups(session, "bench")
     session.install(".[fast]")
-    session.run("python", "tests/benchmarks/rivals.py", *session.posargs)
+    other = _bench_environment(session, "3.13")
+    session.run("python", "tests/benchmarks/record.py", *other, *session.posargs)
+
+
+def _bench_environment(session: nox.Session, version: str) -> list[str]:
+    """Install what is measured for another Python. Return its option; none without that Python."""
+    folder = Path(session.create_tmp(), version).absolute()
+    wanted = [*nox.project.dependency_groups(PROJECT, "bench"), ".[fast]"]
+    try:
+        session.run(f"python{version}", "-m", "venv", str(folder), external=True, silent=True)
+    except nox.command.CommandFailed:
+        session.warn(f"there is no Python {version}, so it is not measured")
+        return []
+    session.run(str(folder / "bin/pip"), "install", "--quiet", *wanted, external=True)
+    return ["--python", f"{version}={folder}/bin/python"]
 
 
 @nox.session

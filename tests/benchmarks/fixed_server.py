@@ -2,6 +2,7 @@
 A server that sends every request the same reply: nginx if it is installed, else granian.
 
 Without either, uvicorn is used. It is slow enough to be the bottleneck, so use it for short runs.
+Only nginx answers over TLS too, and only nginx says below `/processing` that a job still runs.
 """
 
 import contextlib
@@ -28,6 +29,19 @@ BODY = json.dumps(
         "meta": {"H": 512, "W": 512, "prompt": "p" * 200, "seed": 1237182, "steps": 20},
     }
 )
+# nginx puts the id of the URL in place of `$ticket`, so that no two tickets have the same body.
+PROCESSING = json.dumps(
+    {
+        "status": "processing",
+        "tip": "Your image is processing in background, you can get it by the fetch API",
+        "eta": 7,
+        "message": "Try to fetch request after seconds estimated",
+        "fetch_result": "https://modelslab.com/api/v6/realtime/fetch/$ticket",
+        "id": "$ticket",
+        "output": "",
+        "meta": {"height": 512, "width": 512, "prompt": "p" * 130, "seed": 1237182},
+    }
+)
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error crit;
 events {{ worker_connections 4096; }}
@@ -37,8 +51,17 @@ http {{
     fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     default_type application/json;
-    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{body}'; }} }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        {tls}
+        location / {{ return 200 '{body}'; }}
+        location ~ ^/processing/.*/(?<ticket>[0-9]+)$ {{ return 200 '{processing}'; }}
+    }}
 }}
+"""
+_NGINX_TLS = """
+        listen 127.0.0.1:{port} ssl backlog=4096;
+        ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
 """
 _APPLICATION = """
 BODY = {body!r}.encode()
@@ -56,10 +79,20 @@ async def answer(scope, receive, send):
 
 
 class Server(NamedTuple):
-    """The name and the base URL of a running server."""
+    """
+    A running server.
+
+    Attributes:
+        name: The name of the program.
+        url: Its URL.
+        tls_url: Its URL over TLS; "" if it has none.
+        authority: The file with the certificate that clients must trust; "" without TLS.
+    """
 
     name: str
     url: str
+    tls_url: str = ""
+    authority: str = ""
 
 
 @contextlib.contextmanager
@@ -71,26 +104,49 @@ def fixed_server() -> Iterator[Server]:
         RuntimeError: No server is installed, or it does not start.
     """
     with tempfile.TemporaryDirectory() as folder:
-        port = _free_port()
-        name, command = _command(Path(folder), port)
+        port, tls_port = free_port(), free_port()
+        has_tls = _write_certificates(Path(folder))
+        name, command = _command(Path(folder), port, tls_port if has_tls else None)
         # Python must find the application in its working folder.
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"
         }
         process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         try:
-            _wait_for(port, process)
-            yield Server(name, f"http://127.0.0.1:{port}")
+            wait_for_port(port, process)
+            server = Server(name, f"http://127.0.0.1:{port}")
+            if has_tls and name == "nginx":
+                server = server._replace(
+                    tls_url=f"https://127.0.0.1:{tls_port}", authority=f"{folder}/authority.pem"
+                )
+            yield server
         finally:
             process.terminate()
             process.wait()
 
 
-def _command(folder: Path, port: int) -> tuple[str, list[str]]:
+def _write_certificates(folder: Path) -> bool:
+    """Write a certificate and its authority. Return False if that package is not installed."""
+    if importlib.util.find_spec("trustme") is None:
+        return False
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        folder / "server.pem"
+    )
+    return True
+
+
+def _command(folder: Path, port: int, tls_port: int | None) -> tuple[str, list[str]]:
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is not None:
+        tls = _NGINX_TLS.format(port=tls_port, folder=folder) if tls_port else ""
         settings = folder / "nginx.conf"
-        settings.write_text(_NGINX.format(folder=folder, port=port, body=BODY))
+        settings.write_text(
+            _NGINX.format(folder=folder, port=port, tls=tls, body=BODY, processing=PROCESSING)
+        )
         return "nginx", [nginx, "-p", str(folder), "-e", f"{folder}/error", "-c", str(settings)]
     granian = Path(sys.executable).with_name("granian")
     (folder / "application.py").write_text(_APPLICATION.format(body=BODY))
@@ -110,12 +166,18 @@ def _command(folder: Path, port: int) -> tuple[str, list[str]]:
     raise RuntimeError("install nginx or granian, so that the server is not the bottleneck")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def wait_for_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """
+    Wait until a server that was just started listens.
+
+    Raises:
+        RuntimeError: It has ended, or does not listen after five minutes.
+    """
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

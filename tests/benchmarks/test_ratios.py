@@ -1,19 +1,58 @@
-"""A short run of the client comparison. Only ratios are checked, with wide margins."""
+"""The record of a run, the page that is made from it, and a short run. Only ratios are checked."""
+
+import json
+from statistics import median
 
 import pytest
+from performance_page import EXPLANATION, remade
+from performance_plot import layers_picture, rates_picture
 
-pytestmark = pytest.mark.thorough
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads((EXPLANATION / "performance.json").read_text())
 
 
+def test_page_is_made_from_the_record(recorded):
+    """A new record needs a new page."""
+    page = (EXPLANATION / "performance.md").read_text()
+    assert page == remade(page, recorded)
+
+
+def test_pictures_are_drawn_from_the_record(recorded):
+    """A new record needs new pictures."""
+    assert rates_picture(recorded) == (EXPLANATION / "performance_rates.svg").read_text()
+    assert layers_picture(recorded) == (EXPLANATION / "performance_layers.svg").read_text()
+
+
+def test_changed_record_changes_the_page(recorded):
+    """The page shows the figures of `stream`."""
+    page = (EXPLANATION / "performance.md").read_text()
+    cases = [
+        case | {"rate": [2.0 * rate for rate in case["rate"]]}
+        if case["client"] == "stream"
+        else case
+        for case in recorded["rates"]["cases"]
+    ]
+    assert page != remade(page, {**recorded, "rates": {**recorded["rates"], "cases": cases}})
+
+
+def test_page_without_a_part_is_an_error(recorded):
+    """The error says which part is missing."""
+    with pytest.raises(SystemExit, match="no part between '<!-- run"):
+        remade("# Performance", recorded)
+
+
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_poll_needs_less_cpu_than_with_a_bare_client(run_benchmark):
     """With h11 a poll needs at most half the CPU of httpx, with httptools less than aiohttp."""
     record = run_benchmark(
-        "rivals.py",
-        *("--clients", "httpx", "aiohttp", "Client", "Client, h11"),
-        *("--connections", "16", "--rounds", "3", "--polls", "500"),
+        "record.py",
+        *("--parts", "rates", "--rounds", "3"),
+        *("--clients", "httpx", "aiohttp", "fetch", "fetch, h11"),
     )
-    cpu = {name: figures["cpu"] for name, figures in record["figures"].items()}
-    assert cpu["Client, h11"] < cpu["httpx"] / 2
-    assert cpu["Client"] < cpu["aiohttp"]
-    assert cpu["Client"] < cpu["Client, h11"]
+    cpu = {case["client"]: median(case["cpu"]) for case in record["rates"]["cases"]}
+    assert cpu["fetch, h11"] < cpu["httpx"] / 2
+    assert cpu["fetch"] < cpu["aiohttp"]
+    assert cpu["fetch"] < cpu["fetch, h11"]
