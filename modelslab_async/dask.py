@@ -1,8 +1,9 @@
 """
 Fetches tables of tickets on a Dask cluster, and writes the outcomes as Parquet files.
 
-Dask places the shards and starts them again. Neither a key nor a ticket travels through it: each
-worker reads the key from its environment, and the tickets from the tables.
+The tickets are divided into shards. Dask chooses a worker for each shard, and starts the shard
+again if that worker dies. Neither a key nor a ticket is sent through Dask: each worker reads the
+key from its environment, and the tickets from the tables.
 """
 
 import asyncio
@@ -56,19 +57,19 @@ async def fetch(
     Args:
         dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their
             environment, and must see the files.
-        source: A table in any format that `batch run` reads, or a pattern for several.
+        source: A table in any format that `batch run` reads, or a pattern for several tables.
         to: The folder of the parts. It is created if it does not exist.
         shard: The number of tickets in a part. It is the same in all calls for one folder.
         rate: The maximum number of polls a second, of all workers together.
         account: An account that the workers share: the path of its file, or its address.
-        queue: The slots of the account, as its other clients say.
+        queue: The number of slots of the account. All its clients must give the same number.
         concurrency: The maximum number of shards at once; None for the cluster's threads.
         timeout: The maximum number of seconds to wait for each ticket.
-        family: The family of ids without a family.
+        family: The family of the ids for which a table names no family.
         column: The name or the number of the column of tickets or ids.
 
     Raises:
-        ShardsFailed: Some shards could not be finished. All others are.
+        ShardsFailed: Some shards could not be finished. All others are finished.
         ValueError: An argument does not fit, there is no such file, or a worker has no key.
         ModelsLabError: The key is refused, or the account cannot be used.
         ConnectionError: The scheduler was lost.
@@ -85,7 +86,7 @@ async def fetch(
 async def _run_in_loop_of(dask_client: distributed.Client, work: Coroutine[Any, Any, T]) -> T:
     if dask_client.asynchronous:
         return await work
-    # The event loop of a synchronous client runs in a thread of its own.
+    # A synchronous Dask client has an event loop of its own, in another thread.
     loop: Any = dask_client.loop
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop.asyncio_loop))
 

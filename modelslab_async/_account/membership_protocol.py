@@ -72,7 +72,7 @@ class Pauses:
     polls: float = 0.0
 
     def merge(self, other: "Pauses") -> "Pauses":
-        """Return the later of the two ends for submits, and the later of the two ends for polls."""
+        """Combine two `Pauses`. For submits and for polls, the pause that ends later counts."""
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 
@@ -121,7 +121,7 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 
 
 class Membership(Protocol):
-    """One client's membership in an account. It sends reports and gets allotments."""
+    """One client's membership in an account: it reports the client's use, and gets its share."""
 
     @property
     def waiting_interval_s(self) -> float:

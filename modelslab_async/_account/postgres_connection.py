@@ -68,7 +68,7 @@ class PostgresConnection:
         self._has_warned = False
 
     def listen(self, channel: str, on_notification: Callable[[], object]) -> None:
-        """Call `on_notification` for each notification, from the next connect on."""
+        """Listen to a channel once the connection opens. Each message calls `on_notification`."""
         self._channel, self._on_notification = channel, on_notification
 
     def __repr__(self) -> str:

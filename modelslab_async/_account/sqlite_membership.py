@@ -63,7 +63,7 @@ class SQLiteMembership:
         self._db: sqlite3.Connection | None = None
 
     def call_on_news(self, on_news: Callable[[], object]) -> None:
-        """Do nothing, because a file tells its readers nothing."""
+        """Do nothing, because a file cannot notify a client of changes."""
 
     async def exchange(self, reports: Reports) -> Allotments:
         """

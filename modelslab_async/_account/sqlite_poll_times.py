@@ -5,8 +5,8 @@ from typing import Final
 
 from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 
-# One answer grants a client at most its share of the polls that are allowed in this many seconds.
-# All clients that ask have equal shares. The time is short, so that each client soon gets one.
+# All clients that ask for poll times have equal shares of the rate. One answer grants a client at
+# most its share of this many seconds. With longer grants, the other clients would wait longer.
 _MAX_SHARE_S: Final = 0.25
 # A client has a share of the poll rate for this many seconds after it last asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0

@@ -4,11 +4,13 @@ import math
 
 from attrs import Factory, define
 
-# The estimate of how long an answer takes, before the first answer, and its least value.
+# Until the first answer comes, a poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
+# Later, the time after which a poll is overdue depends on earlier answers. It is never shorter.
 _MIN_PATIENCE_S = 0.05
-# The weights of a new answer in the smoothed time and its deviation, and how many deviations an
-# answer may be late: https://www.rfc-editor.org/rfc/rfc6298
+# The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
+# two are the weights of the newest answer in the mean time and in the mean deviation. The timeout
+# is the mean time plus this many deviations: https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
@@ -19,7 +21,7 @@ _MAX_PROBE_DOUBLINGS = 5
 @define(eq=False)
 class UnansweredPolls:
     """
-    The polls in flight that are younger than each answered poll, and so may be stuck.
+    The polls in flight that started after every answered poll, and so may be stuck.
 
     A network that is cut keeps the requests, and delivers them all at once when it is back. With
     the polls of other clients, they would exceed the rate. So when the oldest of these polls is
@@ -49,7 +51,8 @@ class UnansweredPolls:
         if is_answered:
             self._record_time(now - started)
             self._probes = 0
-            # The network delivers again, so what started earlier is late for another reason.
+            # The network delivers requests again. So if an earlier poll still has no answer, the
+            # reason is not the network.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:

@@ -164,10 +164,10 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Check the size of a whole file against the size that an earlier response announced.
+    Return the range of a whole file's body, with the size that an earlier response announced.
 
-    If the body is of the same version of the file, the result has the earlier size. But if the two
-    responses announce different sizes, one of their bodies is incomplete, and the result is None.
+    The earlier size is used only if both responses are of the same version of the file. If they
+    then announce different sizes, one of their bodies is incomplete, and the result is None.
     """
     if (
         earlier is None

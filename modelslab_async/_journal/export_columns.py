@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return a column's type once it contains `value`. `before` is its type until now, if any."""
+    """Return a column's new type after `value` is added to it. `before` is its type until then."""
     type_: ColumnType
     match value:
         case None:

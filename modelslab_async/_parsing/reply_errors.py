@@ -147,8 +147,8 @@ def error_type_of(
     """
     Return the class of the error that a reply means, or None if the reply tells a job's state.
 
-    Do not call this function for a reply without an error: the job runs or is done, and the HTTP
-    status means no error either.
+    Do not call this function if the job runs or is done and the HTTP status means no error. It
+    would return an error class for such a reply.
     """
     if status_error := _error_for_status(status_code):
         return status_error

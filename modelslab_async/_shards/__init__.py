@@ -1,1 +1,5 @@
-"""Tables of tickets in shards: the outcomes of each become a file. It knows no cluster."""
+"""
+Divides tables of tickets into shards, and writes the outcomes of each shard to a file.
+
+The file of a shard is called its part. No module here knows which kind of cluster does the work.
+"""

@@ -1,4 +1,4 @@
-"""What a fetch over a cluster has written, and what it could not. Values and an error only."""
+"""The result of a fetch on a cluster: what was written, and which files could not be."""
 
 from attrs import evolve, frozen
 
@@ -15,14 +15,13 @@ class FetchReport:
     A part is an output file with the outcomes of some tickets.
 
     Attributes:
-        success: The number of tickets in all parts that succeeded.
-        failed: The number of tickets in all parts that the server reports as failed.
-        unresolved: The number of tickets in all parts that have not ended. The next call polls them
-            again.
+        success: How many tickets of all parts have succeeded.
+        failed: How many tickets of all parts have failed, as the server reports.
+        unresolved: How many tickets of all parts have not ended. The next call polls them again.
         written: The number of parts that this call wrote.
         kept: The number of parts that were complete before.
         skipped: The number of rows of the tables that hold no ticket.
-        problems: Why rows were skipped, for at most the first 20 of each file.
+        problems: Why rows were skipped, for at most the first 20 skipped rows of each file.
     """
 
     success: int = 0
@@ -58,11 +57,11 @@ class FetchReport:
 @frozen(kw_only=True)
 class ShardFailure:
     """
-    A shard that has no part, or a file that could not be split.
+    A part that could not be written, or an input file that could not be split into shards.
 
     Attributes:
-        path: The part that was not written, or the file.
-        error: What happened on the worker, or to it.
+        path: The path of that part or input file.
+        error: The error that the worker raised, or the error that ended the worker.
     """
 
     path: str
@@ -71,10 +70,10 @@ class ShardFailure:
 
 class ShardsFailed(ModelsLabError):
     """
-    Some shards have no part. All others are written, and the next call does the rest.
+    Some parts could not be written. All others are written, and the next call does the rest.
 
     Attributes:
-        failures: The shards and the files that could not be split.
+        failures: The parts that could not be written, and the input files that could not be split.
         report: What was written.
     """
 

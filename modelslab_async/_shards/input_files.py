@@ -1,4 +1,4 @@
-"""Finds the files of a pattern, and their parts that earlier calls wrote. It reads no row."""
+"""Finds the input files of a pattern, and the parts that earlier calls wrote. It reads no row."""
 
 import os
 import re
@@ -30,9 +30,10 @@ class InputFile:
     A file with tickets.
 
     Attributes:
-        path: Its path.
-        label: Its name in the names of its parts. It depends on its place below the pattern alone.
-        digests: The digests of its content in the parts that exist.
+        path: The path of the file.
+        label: A text that stands for the file in the names of its parts. Files of one pattern have
+            different labels.
+        digests: The digests of the file's content in the names of the parts that exist.
     """
 
     path: str
@@ -40,7 +41,7 @@ class InputFile:
     digests: frozenset[str] = frozenset()
 
     def part_name(self, digest: str, size: int, number: int) -> str:
-        """Return the name of the part of a shard."""
+        """Return the file name of the part with this number."""
         return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
 
 
@@ -54,12 +55,13 @@ def find_inputs(pattern: str, folder: str, size: int) -> list[InputFile]:
         size: The number of tickets in a shard.
 
     Raises:
-        ValueError: No file has such a path, or the folder has parts of shards of another size.
+        ValueError: No file has such a path, or an earlier call wrote parts for shards of another
+            size to the folder.
     """
     root = _fixed_folder(pattern)
     paths = sorted(
         path
-        # `Path.glob` would find hidden files, too.
+        # `glob` skips hidden files, but `Path.glob` would find them.
         for path in glob(pattern, recursive=True)  # noqa: PTH207
         if Path(path).is_file() and Path(folder) not in Path(path).parents
     )
@@ -80,7 +82,7 @@ def locate(name: str, path: str | os.PathLike[str]) -> str:
         path: The argument.
 
     Raises:
-        ValueError: It is an address, such as that of a bucket.
+        ValueError: The path is a URL, such as the URL of a bucket.
     """
     text = os.fspath(path)
     if "://" in text:
@@ -108,10 +110,10 @@ def digest_of(path: str, reading: str) -> str:
 
 def check_unchanged(file: InputFile, digest: str) -> None:
     """
-    Make sure that all parts of a file are of its present content.
+    Check that all parts of an input file were made from the content that the file has now.
 
     Raises:
-        UnusableTable: There are parts of other content.
+        UnusableTable: A part was made from other content.
     """
     if file.digests - {digest}:
         raise UnusableTable(
@@ -130,7 +132,7 @@ def _fixed_folder(pattern: str) -> str:
 
 
 def _label(name: str) -> str:
-    """Return a file name for a path. Different paths have different ones."""
+    """Return a file name for a path. Different paths get different file names."""
     label = _OTHER_CHARACTERS.sub("_", name)[-_MAX_LABEL_CHARS:]
     return (
         label

@@ -1,4 +1,4 @@
-"""What the shards of a fetch may use of a key's limits. It holds no key and no password."""
+"""PollLimits: the limits that the shards of a fetch keep to. Holds no key and no password."""
 
 import os
 from collections.abc import Callable
@@ -18,12 +18,13 @@ from .._models.events import Event
 @frozen(kw_only=True)
 class PollLimits:
     """
-    What a shard may use of the key's limits.
+    The limits that a shard keeps to when it polls its tickets.
 
     Attributes:
-        rate: The maximum number of polls a second; of the account, if there is one.
-        account: The path or the address of the account.
-        queue: The slots of the account.
+        rate: The maximum number of polls a second. With an account, all its clients together keep
+            to this rate.
+        account: The path or the address of the account; None without an account.
+        queue: The number of slots of the account.
         timeout: The maximum number of seconds to wait for each ticket.
     """
 
@@ -45,8 +46,8 @@ class PollLimits:
         Check the arguments of a caller.
 
         Raises:
-            TypeError: One of them has another type.
-            ValueError: One of them is out of its range, or the account's address has a password.
+            TypeError: An argument has a wrong type.
+            ValueError: An argument is out of its range, or the account's address has a password.
         """
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)
@@ -54,14 +55,14 @@ class PollLimits:
         return cls(rate=rate, account=locate_account(account), queue=queue, timeout=timeout)
 
     def share(self, parties: int) -> "PollLimits":
-        """Return the limits of each of some shards that run at once."""
+        """Return the limits for one shard, if this many shards run at once."""
         if self.account is not None or self.rate is None:
             return self
         return evolve(self, rate=self.rate / parties)
 
     def make_client(self, on_event: Callable[[Event], object]) -> Client:
         """
-        Make a client that keeps to these limits, with the key of the environment.
+        Make a client that keeps to these limits. Its key comes from the environment.
 
         Raises:
             MissingApiKey: There is no key.
@@ -77,10 +78,11 @@ class PollLimits:
 
 def locate_account(account: str | os.PathLike[str] | None) -> str | None:
     """
-    Return the address of an account, or its absolute path.
+    Return the address of an account in a database, or the absolute path of an account file.
 
     Raises:
-        ValueError: The address is malformed, or it holds a password, which must not travel.
+        ValueError: The address is malformed. Or it has a password, which must not be sent over the
+            cluster.
     """
     if account is None:
         return None

@@ -1,4 +1,4 @@
-"""A part: the outcomes of one shard as a Parquet file, whole or not there. It polls nothing."""
+"""Reads and writes parts. A part is a Parquet file with the outcomes of one shard's tickets."""
 
 import json
 import secrets
@@ -21,7 +21,7 @@ _ROWS_PER_GROUP: Final = 10_000
 
 @frozen(kw_only=True)
 class PartCounts:
-    """How many tickets of a part ended in which way."""
+    """How many tickets of a part have succeeded, have failed, and are not resolved yet."""
 
     success: int = 0
     failed: int = 0
@@ -37,7 +37,7 @@ class PartCounts:
 
 def read_counts(path: Path) -> PartCounts | None:
     """
-    Return the counts of a part, from its footer. None if there is no such part.
+    Return the numbers of tickets that the footer of a part holds. None if there is no such part.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -54,7 +54,7 @@ def read_counts(path: Path) -> PartCounts | None:
 
 def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
-    Return the rows of a part whose tickets have ended, by the tickets.
+    Return those rows of a part whose tickets have ended. The keys are the tickets.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -73,19 +73,22 @@ def write_part(
     rows: Sequence[RecordedOutcome | dict[str, Any]],
 ) -> PartCounts:
     """
-    Write a part, or replace it, and return its counts. No other process sees a half of it.
+    Write a part, or replace it. Return how its tickets ended.
+
+    Other processes see the part only when it is complete.
 
     Args:
-        path: The part.
-        columns: The columns of the caller's table, of each ticket.
-        rows: An outcome, or a row of the part that is replaced, of each ticket.
+        path: The path of the part.
+        columns: For each ticket, its columns in the caller's table.
+        rows: For each ticket, its outcome, or else its row in the part that is replaced.
     """
     inputs = input_columns(columns)
     written = [row if isinstance(row, dict) else outcome_row(row, inputs) for row in rows]
     states = [row["state"] for row in written]
     counts = PartCounts(**{state: states.count(state) for state in sorted(set(states))})
     pages = (written[at : at + _ROWS_PER_GROUP] for at in range(0, len(written), _ROWS_PER_GROUP))
-    # Two workers can be at work on one part, and hosts may have processes of the same number.
+    # The name is random, because two workers may write the same part at once. A process id in the
+    # name would not be enough: two hosts may each have a process with that id.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
     with replace_by_draft(path, draft):
         write_parquet(draft, pages, inputs, {_METADATA: json.dumps(asdict(counts))})

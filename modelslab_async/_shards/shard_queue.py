@@ -1,4 +1,8 @@
-"""Lets a cluster split files and finish shards, so many at once. It knows no kind of cluster."""
+"""
+Lets a cluster split files into shards, poll the shards' tickets, and write the outcomes.
+
+It limits how many shards are worked on at once, and works with any kind of cluster.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +22,7 @@ T = TypeVar("T")
 
 
 class ClusterLost(ConnectionError):
-    """The cluster does no more work for this program."""
+    """The cluster cannot be reached, or has cancelled the work."""
 
 
 class Cluster(Protocol):
@@ -30,7 +34,7 @@ class Cluster(Protocol):
 
         Raises:
             ClusterLost: The work was cancelled, or the cluster cannot be reached.
-            Exception: What the function raises, or what happened to its process.
+            Exception: The error that the function raised, or the error that ended its process.
         """
         ...
 
@@ -41,15 +45,16 @@ class Cluster(Protocol):
 
 class ShardQueue:
     """
-    The files to split, and the shards to finish.
+    The files to split into shards, and the shards whose tickets are to be polled.
 
-    Shards come before files, so that few shards lie on the disk.
+    The shards of one file are finished before the next file is split. Otherwise, the disk could
+    hold the shards of all files at once.
 
     Args:
         folder: The folder of the parts.
         size: The number of tickets in a shard.
         spec: How the tables are read.
-        limits: What all shards together may use.
+        limits: The limits that all shards together keep to.
     """
 
     def __init__(self, folder: str, size: int, spec: InputSpec, limits: PollLimits) -> None:
@@ -64,11 +69,11 @@ class ShardQueue:
 
     async def run(self, cluster: Cluster, pattern: str, concurrency: int | None) -> FetchReport:
         """
-        Finish all shards of the files of a pattern. See `modelslab_async.dask.fetch`.
+        Write the outcomes of all tickets in some files. See `modelslab_async.dask.fetch`.
 
         Args:
-            cluster: What runs the work.
-            pattern: The files.
+            cluster: Runs functions on its workers.
+            pattern: The path of a file, or a pattern with wildcards for several files.
             concurrency: The maximum number of shards at once; None for the cluster's capacity.
         """
         inputs = await cluster.call(find_inputs, pattern, self._folder, self._size)
@@ -96,7 +101,7 @@ class ShardQueue:
             except UnusableTable as error:
                 self._add_failure(item, error)
             except (ModelsLabError, ValueError, ImportError, ClusterLost) as error:
-                # Every other shard would end in the same way.
+                # Start no further shard, because it would end with the same error.
                 self._stopped_by = self._stopped_by or error
             except Exception as error:  # noqa: BLE001 -- The other shards go on.
                 self._add_failure(item, error)

@@ -24,7 +24,8 @@ from .poll_limits import PollLimits
 from .shard_part import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# The causes that end all tickets of a key. A part of nothing else would help no caller.
+# The errors with which every poll with the same key ends. After such an error, no part is written,
+# because all other tickets would end as unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,
@@ -34,7 +35,7 @@ _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
 
 def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     """
-    Poll what a shard has open, write its part, and return the counts of the part.
+    Poll the open tickets of a shard, and write its part. Return how the tickets ended.
 
     Raises:
         ModelsLabError: The key is refused, or the settings allow no connection. No part is written.
@@ -47,7 +48,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     if counts is not None and not counts.unresolved:
         return counts
     redact = Credentials.resolve(None, None).redact
-    # A table of requests may hold the key that they were sent with.
+    # Redact the API key. It may be in the caller's table, for example in a column of old requests.
     columns: dict[Ticket, Columns] = {
         ticket: json.loads(redact(new.columns.encode()) or b"{}")
         for ticket, new in read_shard(shard).items()
@@ -63,7 +64,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
 async def _poll(
     columns: Mapping[Ticket, Columns], limits: PollLimits
 ) -> dict[Ticket, RecordedOutcome]:
-    """Return the outcomes of tickets with these columns."""
+    """Poll these tickets, and return their outcomes. Each ticket is given with its columns."""
     polls, outcomes = Counter[Ticket](), dict[Ticket, RecordedOutcome]()
     started_at = time.time()
 

@@ -1,4 +1,8 @@
-"""Splits a file of tickets into shards, each in a hidden file beside its part. It polls nothing."""
+"""
+Splits a file of tickets into shards. It polls nothing.
+
+Each shard is a hidden file. It is in the folder in which the outcomes of its tickets are written.
+"""
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -19,18 +23,18 @@ from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_part import PartCounts, read_counts
 
-# The maximum number of skipped rows of a file whose problems are kept.
+# If more rows of a file are skipped than this, the later ones are only counted.
 _MAX_PROBLEMS: Final = 20
 
 
 @frozen(kw_only=True)
 class Shard:
     """
-    A part to write, and the file with its tickets.
+    Some tickets of a file, whose outcomes go to one output file, which is called their part.
 
     Attributes:
-        path: The file with the tickets.
-        part: The part.
+        path: The path of a hidden file with the tickets.
+        part: The path of the part.
         size: The number of tickets.
     """
 
@@ -42,14 +46,16 @@ class Shard:
 @frozen(kw_only=True)
 class SplitFile:
     """
-    The shards of a file.
+    A file that was split into shards. The outcomes of a shard go to one part.
+
+    A part is complete if it exists and has no unresolved ticket.
 
     Attributes:
-        shards: Those whose parts are not there, or have tickets that are not resolved.
-        kept: The number of the other parts.
-        counts: The counts of the other parts.
-        skipped: The number of rows that hold no ticket.
-        problems: Why the first of them were skipped.
+        shards: The shards without a complete part.
+        kept: The number of complete parts.
+        counts: How the tickets in the complete parts ended.
+        skipped: The number of rows without a ticket.
+        problems: Why rows were skipped, for the first of the skipped rows.
     """
 
     shards: tuple[Shard, ...] = ()
@@ -88,9 +94,9 @@ def input_spec(family: str | None, column: str | None) -> InputSpec:
 
 def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> SplitFile:
     """
-    Split a file, and return its shards. What is there already is left as it is.
+    Split a file, and return its shards. Write no shard whose part is complete already.
 
-    A ticket that stands in one shard twice is taken once, with its first row.
+    If a shard would contain a ticket twice, only the first row of the ticket is used.
 
     Raises:
         UnusableTable: The file cannot be read, has changed, or does not show where its tickets are.
@@ -115,8 +121,8 @@ def read_shard(shard: Shard) -> dict[Ticket, NewTicket]:
     Return the tickets of a shard in their order.
 
     Raises:
-        FileNotFoundError: The file of the shard is not there.
-        UnusableTable: It is not whole.
+        FileNotFoundError: The file of the shard does not exist.
+        UnusableTable: The file of the shard is incomplete.
     """
     with Path(shard.path).open(encoding="utf-8") as file:
         fields = [line.removesuffix("\n").partition("\t") for line in file]
@@ -137,7 +143,7 @@ def _add(split: SplitFile, part: Path, tickets: list[NewTicket]) -> SplitFile:
         return evolve(split, kept=split.kept + 1, counts=split.counts + counts)
     path = part.with_name(f".{part.stem}.shard")
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.draft")
-    # No ticket and no JSON holds a tab or a line break.
+    # Tickets and JSON on one line contain no tab and no line break, so these can separate them.
     draft.write_text("".join(f"{new.ticket}\t{new.columns}\n" for new in tickets), encoding="utf-8")
     draft.replace(path)
     shard = Shard(path=str(path), part=str(part), size=len(tickets))

@@ -81,8 +81,8 @@ class Jobs:
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # With a share of 0, this method draws no extra random number. So each seed gives the same
-        # jobs as `draw` does.
+        # If no job is immediate, draw no second random number. So a seed gives the same jobs here
+        # as with `draw`.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails
