@@ -66,7 +66,7 @@ class GrantedPollTimes:
             self._unanswered.add(now)
 
     def finish(self, started: float, now: float, *, is_answered: bool) -> None:
-        """Record that the poll that started at that time has ended."""
+        """Record that a poll has ended. It started at the time `started`."""
         self._unanswered.remove(started, now, is_answered=is_answered)
 
     def grant(self, times: Iterable[float]) -> None:

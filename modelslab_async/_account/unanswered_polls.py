@@ -47,7 +47,7 @@ class UnansweredPolls:
         self._counts[now] = self._counts.get(now, 0) + 1
 
     def remove(self, started: float, now: float, *, is_answered: bool) -> None:
-        """Record that the poll that started at that time has ended, with or without an answer."""
+        """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             self._record_time(now - started)
             self._probes = 0

@@ -38,7 +38,7 @@ class LinkRetries:
         return now >= self._deadline or gone.status_code in _EXPIRED_STATUSES
 
     def allows_another(self, faults: Sequence[DownloadError], size: int, now: float) -> bool:
-        """Count a failed round, and return whether another round may follow."""
+        """Count a round in which every link failed. Return whether to try the links again."""
         is_interrupted = any(isinstance(fault, TransferFailed) for fault in faults)
         if size > self._largest_size:
             self._largest_size, self._rounds_without_progress = size, 0
@@ -53,7 +53,7 @@ class LinkRetries:
         )
 
     def next_delay(self) -> float:
-        """Return the seconds to wait before the next round."""
+        """Return the seconds to wait before the links are tried again."""
         return next(self._delays)
 
 

@@ -27,7 +27,7 @@ class PollRate(Protocol):
         ...
 
     def finish(self, started: float, now: float, /, *, is_answered: bool) -> None:
-        """Record that the poll that started at that time has ended, with or without an answer."""
+        """Record that a poll has ended. It started at the time `started`."""
         ...
 
 

@@ -43,7 +43,7 @@ class FamilyGroup:
 
 @frozen
 class FetchRoute:
-    """A poll: the family group, and the id if the path contains the id."""
+    """A request to poll a job. Its path names the group of the family, and may contain the id."""
 
     family_group: FamilyGroup
     id: str | None
@@ -51,7 +51,7 @@ class FetchRoute:
 
 @frozen
 class SubmitRoute:
-    """A submit: the endpoint, the path, and the parameters that the path contains."""
+    """A request to start a job. Its path names the endpoint, and may contain parameters."""
 
     endpoint: Endpoint
     path: str
@@ -60,7 +60,7 @@ class SubmitRoute:
 
 @frozen
 class FileRoute:
-    """A request for a file: the file's path below `media/`."""
+    """A request for a file. `path` is the path of the file below `media/`."""
 
     path: str
 
