@@ -31,9 +31,9 @@ from .journal import Journal
 
 class Batch:
     """
-    Many tickets and their outcomes, in a file that outlives the process. Use `Batch.open`.
+    Many tickets and their outcomes, kept where they outlive the process. Use `Batch.open`.
 
-    Several processes may share one file. Only one process polls a ticket at a time, and only one
+    Several processes may share a journal. Only one process polls a ticket at a time, and only one
     gets the outcome of the ticket, once.
     """
 
@@ -58,14 +58,14 @@ class Batch:
         Open a new batch or resume an old one, for as long as the block runs.
 
         Args:
-            path: The journal's file. It is created if it does not exist.
+            path: The journal's file, or `"postgresql://host/database?batch=cats"` for many hosts.
             client: Submits and polls. `submit`, `run` and `save` need one.
             lease: If this process dies, other processes take over its tickets after this many
                 seconds. On Linux, processes of the same machine notice at once that it has died.
-            clock: Returns the seconds since 1970, the same for all processes.
+            clock: Returns the seconds since 1970. A database uses its own clock by default.
 
         Raises:
-            JournalError: The file cannot be used.
+            JournalError: The file or the database cannot be used.
             ValueError: The lease is out of range.
 
         Example:

@@ -1,4 +1,4 @@
-"""Journal: the file that stores a batch. It answers from that file, and never sends a request."""
+"""Journal: stores a batch in a file or in a database, and answers from it. It polls nothing."""
 
 import os
 import threading
@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from ._journal import exports, pace_state, pending_saves, queries, recorded_files, submits, tickets
 from ._journal.exports import ExportFormat, format_from_path
-from ._journal.journal_path import check_path
+from ._journal.journal_store import JournalStore
 from ._journal.pending_saves import UnsavedTicket
 from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import FilePosition, RecordedFile
 from ._journal.run_leases import RunLeases
-from ._journal.sqlite_store import SqliteStore
+from ._journal.store_choice import open_store
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
 from ._models.outcomes import Outcome
@@ -28,7 +28,7 @@ _PAGE_SIZE = 1000
 
 class Journal:
     """
-    A SQLite file of tickets and their outcomes. Open it with `Journal.open`.
+    Tickets and their outcomes, in a SQLite file or a database. Open it with `Journal.open`.
 
     When a method returns, what it wrote is on the disk. Several `Journal` objects, in one process
     or in many, may have the same file open.
@@ -38,7 +38,7 @@ class Journal:
         clock: Returns the time in seconds since 1970.
     """
 
-    def __init__(self, store: SqliteStore, *, clock: Callable[[], float]) -> None:
+    def __init__(self, store: JournalStore, *, clock: Callable[[], float]) -> None:
         self.leases = RunLeases(store, clock)
         self.clock = clock
         self._store = store
@@ -58,8 +58,9 @@ class Journal:
         A read-only file can be opened too. Methods that write then raise `JournalReadOnly`.
 
         Args:
-            path: The file. SQLite keeps two more files beside it while it is open.
-            clock: Returns the time in seconds since 1970.
+            path: The file, or an address such as `"postgresql://host/database?batch=cats"`.
+                SQLite keeps two more files beside a file while it is open.
+            clock: Returns the seconds since 1970. A database uses its own clock by default.
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:
@@ -68,7 +69,7 @@ class Journal:
             TypeError: The path is not a text or a path object.
             ValueError: The path cannot be that of a file.
         """
-        store = await SqliteStore.open(check_path(path), lock_timeout=lock_timeout)
+        store, clock = await open_store(path, clock=clock, lock_timeout=lock_timeout)
         try:
             yield cls(store, clock=clock)
         except BaseException:
@@ -79,7 +80,7 @@ class Journal:
 
     @property
     def path(self) -> str:
-        """The path of the file."""
+        """The path of the file, or the hosts, the database and the batch."""
         return self._store.path
 
     async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:

@@ -2,18 +2,23 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import settings
+from postgres_server import PostgresServer
 from virtual_time import JumpingLoop
 
 from modelslab_async import Client
 from modelslab_async.emulator import Emulator
+
+_batch_numbers = itertools.count(1)
 
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
@@ -40,6 +45,34 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Seed the random numbers by the test, so that a failure repeats."""
     random.seed(item.nodeid)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the tests of one session, started by the first that needs it."""
+    with PostgresServer.running() as server:
+        yield server
+
+
+@pytest.fixture
+def file_path(tmp_path: Path) -> Path:
+    """A path for a journal in a file."""
+    return tmp_path / "batch.journal"
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    """The address of a new journal in a database."""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return f"{server.address}&batch=batch%20{next(_batch_numbers)}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request: pytest.FixtureRequest) -> Path | str:
+    """Where a new journal is kept: a file, or a database."""
+    is_file = request.param == "sqlite"
+    found: Path | str = request.getfixturevalue("file_path" if is_file else "address")
+    return found
 
 
 Virtually = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]

@@ -28,6 +28,7 @@ ORDER = [
     "_client",
     "webhooks",
     "otel",
+    "_postgres",
     "_journal",
     "journal",
     "_account",

@@ -10,11 +10,12 @@ from .._journal.process_identity import has_died
 from .._models.account_errors import WrongAccount
 from .._models.argument_checks import check_count, check_rate, check_type
 from .._models.key_tier import Tier
+from .._postgres.postgres_driver import quote_name, require_asyncpg
+from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
-from .postgres_connection import PostgresConnection, quote_name, require_asyncpg
+from .postgres_connection import PostgresConnection
 from .postgres_membership import PostgresMembership
 from .postgres_schema import VERSION, create_statements, replace_functions
-from .store_clock import StoreClock
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK = 0x4D4C6163
@@ -67,7 +68,7 @@ class PostgresAccount:
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)
         check_type("schema", schema, str, "a text")
-        require_asyncpg()
+        require_asyncpg("PostgresAccount")
         self.rate = rate
         self.queue = queue
         self.schema = schema

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from .._models.account_errors import AccountError
-from .postgres_address import check_address, passwords, show_address
+from .._postgres.postgres_address import check_address, show_address
+from .._postgres.postgres_driver import describe_error
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -16,30 +17,6 @@ _logger = logging.getLogger("modelslab_async")
 # about a millisecond.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
-
-
-def require_asyncpg() -> None:
-    """
-    Raise an error with advice if asyncpg is not installed.
-
-    Raises:
-        ModuleNotFoundError: asyncpg is not installed. The message says what to install.
-    """
-    try:
-        import asyncpg  # noqa: F401, PLC0415 -- an extra.
-    except ModuleNotFoundError as error:
-        if error.name != "asyncpg":
-            raise
-        raise ModuleNotFoundError(
-            "PostgresAccount needs asyncpg; install it with: pip install "
-            '"modelslab-async[postgres]", or pip install asyncpg if you run from a clone',
-            name="asyncpg",
-        ) from None
-
-
-def quote_name(name: str) -> str:
-    """Return a name quoted as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class PostgresConnection:
@@ -155,13 +132,7 @@ class PostgresConnection:
             )
 
     def _account_error(self, error: Exception) -> AccountError:
-        # asyncpg reports a connection that ends at some moments as a defect of its own.
-        if type(error).__name__ == "InternalClientError":
-            detail = "ConnectionError: the server or the network ended the connection"
-        else:
-            detail = f"{type(error).__name__}: {error}".rstrip(": ")
-        for password in passwords(self.address):
-            detail = detail.replace(password, "***")
+        detail = describe_error(error, self.address)
         return AccountError(
             "the account cannot be used; see that the server runs, can be reached, and lets this "
             f"user use the schema (PostgreSQL: {detail})",

@@ -9,6 +9,8 @@ from typing import Any, Final
 from .._journal.process_identity import has_died, this_process
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
+from .._postgres.postgres_driver import quote_name
+from .._postgres.store_clock import StoreClock
 from . import hint_codec
 from .membership_protocol import (
     ASKING_INTERVAL_S,
@@ -19,9 +21,8 @@ from .membership_protocol import (
     Pauses,
     Reports,
 )
-from .postgres_connection import PostgresConnection, quote_name
+from .postgres_connection import PostgresConnection
 from .postgres_news import channel_of
-from .store_clock import StoreClock
 
 # Seconds between two reports of a client that waits for a slot, if the server tells it when a slot
 # is free. The client loses its turn if it has not reported for half a second.

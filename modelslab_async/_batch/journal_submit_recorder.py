@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from .._engine.engine import Engine
+from .._journal.submits import DuplicateSubmit
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
@@ -13,7 +14,7 @@ from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
-from .leased_tickets import renewal_interval
+from .leased_tickets import recheck_interval, renewal_interval
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -77,47 +78,52 @@ class JournalSubmitRecorder(SubmitRecorder):
         submit_request = await engine.prepare(submission)
         # Without a key or a track_id from the caller, the submit gets a random track_id, which no
         # earlier submit has.
-        if submission.key is not None or submission.parameters.get("track_id") is not None:
+        if submission.key is None and submission.parameters.get("track_id") is None:
+            return await engine.submitter.submit(submit_request, self)
+        while True:
             earlier = await self.recorded_reply(submit_request)
             if earlier is not None:
                 return earlier
-        return await engine.submitter.submit(submit_request, self)
+            try:
+                return await engine.submitter.submit(submit_request, self)
+            except DuplicateSubmit:
+                # Another process has recorded the same submit meanwhile. Wait for its reply.
+                continue
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
         """
         Return the recorded reply to a request; None if the request was never sent.
+
+        While another process or task sends the request, wait for the reply that it gets.
 
         Raises:
             SubmitUncertain: The request was sent, and may or may not have started work.
             GenerationFailed: The request was sent, and its generation failed.
             ValueError: A different request was sent with the same track_id or key.
         """
-        submit = None
-        if submit_request.key is not None:
-            submit = await self._journal.find_submit_by_key(submit_request.key)
-        submit = submit or await self._journal.find_submit(submit_request.submit_id)
-        if submit is None:
-            return None
-        if (submit.endpoint, submit.payload_hash) != (
-            submit_request.endpoint.name,
-            submit_request.payload_hash,
-        ):
-            what, value = "track_id", submit_request.submit_id
-            if submit.key is not None and submit.key == submit_request.key:
-                what, value = "key", submit.key
-            raise ValueError(
-                f"{what} {value!r} is in this journal for another submit to {submit.endpoint}; "
-                f"give each submit its own {what}"
-            )
-        if submit.ticket is None:
-            raise uncertain_error(submit)
-        match await self._journal.last(submit.ticket):
+        while (submit := await self._find(submit_request)) is not None:
+            _check_same(submit, submit_request)
+            if submit.ticket is not None:
+                return await self._reply_to(submit.ticket)
+            if submit.track_id in {each.track_id for each in await self._journal.uncertain()}:
+                raise uncertain_error(submit)
+            await asyncio.sleep(recheck_interval(self._lease))
+        return None
+
+    async def _reply_to(self, ticket: Ticket) -> SubmitReply:
+        match await self._journal.last(ticket):
             case Processing() | Success() as reply:
                 return reply
             case Failed() as failed:
                 raise GenerationFailed.of(failed)
             case _:
-                return Processing(ticket=submit.ticket)
+                return Processing(ticket=ticket)
+
+    async def _find(self, submit_request: SubmitRequest) -> PendingSubmit | None:
+        submit = None
+        if submit_request.key is not None:
+            submit = await self._journal.find_submit_by_key(submit_request.key)
+        return submit or await self._journal.find_submit(submit_request.submit_id)
 
     async def close(self) -> None:
         """Wait until the replies to all submits in flight are recorded, and end their run."""
@@ -171,6 +177,24 @@ class JournalSubmitRecorder(SubmitRecorder):
                     return
             except JournalError as error:
                 _logger.warning("the lease could not be renewed, trying again: %s", error)
+
+
+def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
+    """
+    Make sure that a recorded submit has the endpoint and the payload of a request.
+
+    Raises:
+        ValueError: It has others.
+    """
+    payload = (submit_request.endpoint.name, submit_request.payload_hash)
+    if (submit.endpoint, submit.payload_hash) != payload:
+        what, value = "track_id", submit_request.submit_id
+        if submit.key is not None and submit.key == submit_request.key:
+            what, value = "key", submit.key
+        raise ValueError(
+            f"{what} {value!r} is in this journal for another submit to {submit.endpoint}; "
+            f"give each submit its own {what}"
+        )
 
 
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:

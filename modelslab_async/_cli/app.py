@@ -74,6 +74,9 @@ _BATCH_COMMANDS = {
     "run": CommandSource(
         "batch.run_commands.run_command", "Wait for all tickets of IDS, or resume an earlier run"
     ),
+    "schema": CommandSource(
+        "batch.schema_command.schema", "Print the SQL that creates the tables in PostgreSQL"
+    ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
     "submit": CommandSource(
         "batch.submit_and_save_command.submit",

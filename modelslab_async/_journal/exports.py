@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
 from .._models.journal_errors import JournalDamaged
@@ -17,10 +17,9 @@ from .parquet_export import outcome_row, write_parquet
 from .queries import RecordedOutcome, input_rows, outcome_page
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
-_Page: TypeAlias = list[RecordedOutcome]
 T = TypeVar("T")
 
-_PAGE_SIZE: Final = 5000
+PAGE_SIZE: Final = 5000
 
 
 def format_from_path(path: str) -> ExportFormat:
@@ -50,19 +49,40 @@ def export(
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
     """
-    snapshot = _Snapshot(db, is_cancelled)
+    return write_export(_Snapshot(db, is_cancelled), path, file_format)
+
+
+class Snapshot(Protocol):
+    """All outcomes of a journal at one moment."""
+
+    def pages(self) -> Iterator[list[RecordedOutcome]]:
+        """Yield the outcomes, page by page."""
+        ...
+
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """Return the columns of the caller's table, with their names and types in the export."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """The number of outcomes that were read so far."""
+        ...
+
+
+def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> int:
+    """
+    Write a snapshot to a file, which is replaced once it is complete. Return the number of rows.
+
+    Raises:
+        JournalDamaged: The row of a ticket cannot be exported, so no file is written.
+    """
     with atomic_replace(Path(path)) as draft:
         _WRITERS[file_format](draft, snapshot)
     return snapshot.count
 
 
 class _Snapshot:
-    """
-    All outcomes of a journal at one moment.
-
-    Attributes:
-        count: The number of outcomes that were read so far.
-    """
+    """A snapshot of an SQLite file."""
 
     def __init__(self, db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> None:
         self.count = 0
@@ -71,22 +91,22 @@ class _Snapshot:
         # Read everything in one transaction, so that all pages show the same moment.
         db.execute("BEGIN")
 
-    def pages(self) -> Iterator[_Page]:
-        """Yield the outcomes, page by page."""
+    def pages(self) -> Iterator[list[RecordedOutcome]]:
+        """See `Snapshot`."""
         cursor: int | None = 0
         while cursor is not None:
-            page, cursor = outcome_page(self._db, cursor, _PAGE_SIZE)
+            page, cursor = outcome_page(self._db, cursor, PAGE_SIZE)
             self._check_cancelled()
             self.count += len(page)
             yield page
 
     def input_columns(self) -> tuple[InputColumn, ...]:
-        """Return the columns of the caller's table, with their names and types in the export."""
+        """See `Snapshot`."""
         return input_columns(self._input_rows())
 
     def _input_rows(self) -> Iterator[Columns]:
         for number, row in enumerate(input_rows(self._db)):
-            if number % _PAGE_SIZE == 0:
+            if number % PAGE_SIZE == 0:
                 self._check_cancelled()
             yield row
 
@@ -95,13 +115,13 @@ class _Snapshot:
             raise InterruptedError("the export was cancelled")
 
 
-def _write_jsonl(draft: Path, snapshot: _Snapshot) -> None:
+def _write_jsonl(draft: Path, snapshot: Snapshot) -> None:
     with draft.open("w", encoding="utf-8") as file:
         for page in snapshot.pages():
             file.writelines(_converted(each, _json_line) for each in page)
 
 
-def _write_csv(draft: Path, snapshot: _Snapshot) -> None:
+def _write_csv(draft: Path, snapshot: Snapshot) -> None:
     inputs = snapshot.input_columns()
     with draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, (*OWN_COLUMNS, *(each.export_name for each in inputs)))
@@ -110,14 +130,14 @@ def _write_csv(draft: Path, snapshot: _Snapshot) -> None:
             writer.writerows(_converted(each, partial(_csv_row, inputs=inputs)) for each in page)
 
 
-def _write_parquet(draft: Path, snapshot: _Snapshot) -> None:
+def _write_parquet(draft: Path, snapshot: Snapshot) -> None:
     inputs = snapshot.input_columns()
     to_row = partial(outcome_row, inputs=inputs)
     pages = ([_converted(each, to_row) for each in page] for page in snapshot.pages())
     write_parquet(draft, pages, inputs)
 
 
-_WRITERS: Final[dict[ExportFormat, Callable[[Path, _Snapshot], None]]] = {
+_WRITERS: Final[dict[ExportFormat, Callable[[Path, Snapshot], None]]] = {
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "parquet": _write_parquet,

@@ -7,6 +7,9 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
+# What a `pathlib.Path` makes of an address. The address may hold a password, and is not shown.
+_ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
+
 
 def check_path(path: str | os.PathLike[str]) -> str:
     """
@@ -19,6 +22,11 @@ def check_path(path: str | os.PathLike[str]) -> str:
     text: str | bytes = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError(f"the path of a journal is a str or a pathlib.Path, got {path!r:.200}")
+    if text.startswith(_ADDRESS_PREFIXES):
+        raise ValueError(
+            "the path of a journal was given as the address of a database; give an address as a "
+            "text such as 'postgresql://host/database?batch=cats', with two slashes"
+        )
     if problem := _find_problem(text):
         raise ValueError(
             f"the path of a journal names a file, but {text!r:.200} {problem}; "

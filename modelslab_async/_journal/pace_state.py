@@ -23,7 +23,16 @@ def load(db: sqlite3.Connection) -> dict[str, Any] | None:
     row = db.execute("SELECT state FROM pace_state").fetchone()
     if row is None:
         return None
-    (text,) = row
+    return decode_state(row[0])
+
+
+def decode_state(text: Any) -> dict[str, Any]:
+    """
+    Return the state in a row.
+
+    Raises:
+        JournalDamaged: The row does not contain a JSON object.
+    """
     try:
         state = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:

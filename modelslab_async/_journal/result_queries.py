@@ -47,6 +47,25 @@ class SubmittedKey:
     has_failed: bool
     is_finished: bool
 
+    @classmethod
+    def of(
+        cls,
+        endpoint: str,
+        payload_hash: str,
+        state: int | None,
+        save_state: int | None,
+        *,
+        saves_files: bool,
+    ) -> "SubmittedKey":
+        """Return the submit of a row. With `saves_files`, a success is final once it is saved."""
+        is_saved = not saves_files or save_state == SAVED
+        return cls(
+            endpoint=endpoint,
+            payload_hash=payload_hash,
+            has_failed=state == FAILED,
+            is_finished=state == FAILED or (state == SUCCESS and is_saved),
+        )
+
 
 @frozen(kw_only=True)
 class RecordedSave:
@@ -98,13 +117,7 @@ def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, Su
             after its files are saved.
     """
     return {
-        key: SubmittedKey(
-            endpoint=endpoint,
-            payload_hash=payload_hash,
-            has_failed=state == FAILED,
-            is_finished=state == FAILED
-            or (state == SUCCESS and (not saves_files or save_state == SAVED)),
-        )
+        key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
         for key, endpoint, payload_hash, state, save_state in db.execute(_SELECT_KEYS)
     }
 

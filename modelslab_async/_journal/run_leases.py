@@ -1,14 +1,13 @@
 """RunLeases: lets runs claim and complete tickets of a journal under leases. It never polls."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
 from .._models.ticket import Ticket
 from . import lease_rows, pending_saves, result_queries, submits, tickets
+from .journal_store import JournalStore
 from .lease_rows import Claim
 from .pending_saves import SaveClaim
 from .result_queries import RecordedResult, SubmittedKey
-from .sqlite_store import SqliteStore
 from .submits import PendingSubmit
 from .tickets import OutcomeRow, PollUpdate
 
@@ -21,7 +20,7 @@ class RunLeases:
     the first run and claim its tickets. The journal then refuses outcomes from the first run.
     """
 
-    def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
+    def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
 
@@ -40,12 +39,7 @@ class RunLeases:
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
         """Record the last polls of a run, and end it. Its open tickets become free."""
-
-        def end(db: sqlite3.Connection) -> None:
-            tickets.record_polls(db, run_id, updates)
-            lease_rows.end(db, run_id)
-
-        await self._store.write(end)
+        await self._store.write(tickets.end_run, run_id, updates)
 
     async def claim(
         self, run_id: int, *, before_run: int, limit: int, lease: float

@@ -55,6 +55,15 @@ class SubmitOrigin(NamedTuple):
 class DuplicateSubmit(ValueError):
     """A submit with the same track_id or key is in the journal already."""
 
+    @classmethod
+    def of(cls, submit: PendingSubmit) -> "DuplicateSubmit":
+        """Return the error for a submit that cannot be recorded."""
+        or_key = "" if submit.key is None else f" or key {submit.key!r}"
+        return cls(
+            f"track_id {submit.track_id!r}{or_key} is in this journal already; give each submit "
+            "its own"
+        )
+
 
 def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> None:
     """
@@ -72,11 +81,7 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
         ),
     )
     if written.rowcount != 1:
-        or_key = "" if submit.key is None else f" or key {submit.key!r}"
-        raise DuplicateSubmit(
-            f"track_id {submit.track_id!r}{or_key} is in this journal already; give each submit "
-            "its own"
-        )
+        raise DuplicateSubmit.of(submit)
 
 
 def confirm(

@@ -10,6 +10,7 @@ from attrs import frozen
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import NewTicket
+from . import lease_rows
 from .compact_ids import compact_id, family_ids
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
@@ -157,3 +158,9 @@ def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpda
             if update.last is not None
         ],
     )
+
+
+def end_run(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
+    """Write the last polls of a run, and end it. Its open tickets become free for other runs."""
+    record_polls(db, run_id, updates)
+    lease_rows.end(db, run_id)

@@ -8,7 +8,7 @@ class JournalError(ModelsLabError):
     The journal of a batch cannot be used. Outcomes that it recorded before are not lost.
 
     Attributes:
-        path: The journal's file.
+        path: The journal's file, or the hosts, the database and the batch.
     """
 
     def __init__(self, message: str = "", *, path: str = "") -> None:

@@ -8,11 +8,11 @@ from typing import Self
 from attrs import evolve, frozen
 
 from .._account.postgres_account import PostgresAccount
-from .._account.postgres_address import check_address, check_no_address, passwords
 from .._account.sqlite_account import SQLiteAccount
 from .._client import Client
 from .._models.argument_checks import check_count, check_nonnegative_seconds, check_rate
 from .._models.events import Event
+from .._postgres.postgres_address import check_address, check_no_address, passwords
 
 
 @frozen(kw_only=True)

@@ -1,12 +1,10 @@
 """What the tests of accounts share: members of one account, on a clock that a test moves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import Factory, define
-from postgres_server import PostgresServer
 
 from modelslab_async import Ticket
 from modelslab_async._account.membership_protocol import HeldTicket, KeyReport, SlotUse
@@ -69,13 +67,6 @@ def clock() -> ManualClock:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "account.db"
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A server for the tests of one session."""
-    with PostgresServer.running() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

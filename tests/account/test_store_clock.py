@@ -2,7 +2,7 @@
 
 import random
 
-from modelslab_async._account.store_clock import StoreClock
+from modelslab_async._postgres.store_clock import StoreClock
 
 OFFSET_S = 1_000_000.0
 

@@ -1,7 +1,6 @@
-"""An emulator in this process, clients that poll it often, and a path for a journal."""
+"""An emulator in this process, and clients that poll it often."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,8 +22,3 @@ def a_client(emulator: Emulator) -> Callable[..., Client]:
         return Client(key, http=httpx.ASGITransport(app=emulator), pace=pace, **more)
 
     return make
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.journal"

@@ -9,6 +9,7 @@ from contextlib import aclosing, closing
 
 import httpx
 import pytest
+from journal_states import states
 
 from modelslab_async import (
     AuthenticationError,
@@ -42,12 +43,6 @@ async def all_of(outcomes, seen=None):
         async for outcome in outcomes:
             seen.append(outcome)
     return seen
-
-
-def states(path):
-    """The states of all tickets, read by another connection."""
-    with closing(sqlite3.connect(path, timeout=30)) as db:
-        return dict(db.execute("SELECT ticket, state FROM overview").fetchall())
 
 
 async def until(condition):
@@ -85,16 +80,16 @@ async def test_outcome_is_committed_before_it_is_handed_out(a_client, emulator, 
     assert 60 == count
 
 
-async def test_key_among_columns_is_redacted(a_client, path):
+async def test_key_among_columns_is_redacted(a_client, file_path):
     """A table of requests may hold the key that they were sent with."""
     key = "a-key-for-tests"
-    async with a_client(key) as client, Batch.open(path, client=client) as batch:
+    async with a_client(key) as client, Batch.open(file_path, client=client) as batch:
         await batch.add([("images:1", {"url": f"https://a/?key={key}", "cat": 1})])
-    with closing(sqlite3.connect(path)) as db:
+    with closing(sqlite3.connect(file_path)) as db:
         assert [('{"url":"https://a/?key=[key]","cat":1}',)] == db.execute(
             "SELECT columns FROM inputs"
         ).fetchall()
-    assert key.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert key.encode() not in b"".join(file.read_bytes() for file in file_path.parent.iterdir())
 
 
 async def test_add_takes_any_source_of_tickets(a_client, path):
@@ -279,7 +274,7 @@ async def test_run_claims_tickets_of_a_dead_run(a_client, emulator, path):
         assert ["images:1"] == [str(each.ticket) for each in await task]
 
 
-async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
+async def test_run_with_a_lost_lease_starts_again(a_client, emulator, file_path):
     """It stops polling tickets of other runs, and claims what is open."""
     tickets = [emulator.add_job(("images", n), duration=0.0) for n in range(1, 41)]
     for ticket in tickets:
@@ -287,7 +282,7 @@ async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
     now = 1_800_000_000.0
     async with (
         a_client() as client,
-        Batch.open(path, client=client, lease=0.4, clock=lambda: now) as batch,
+        Batch.open(file_path, client=client, lease=0.4, clock=lambda: now) as batch,
     ):
         await batch.add(tickets)
         task = asyncio.create_task(all_of(batch.run()))
@@ -296,7 +291,7 @@ async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
             return (await batch.report()).running == 40
 
         await until(running)
-        async with Journal.open(path, clock=lambda: now + 1) as other:
+        async with Journal.open(file_path, clock=lambda: now + 1) as other:
             # Another process finds the lease over, and takes a ticket.
             run = await other.leases.begin_run(lease=10)
             ((_, taken),) = (
@@ -304,7 +299,7 @@ async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
             ).tickets
 
             async def started_again():
-                with closing(sqlite3.connect(path, timeout=30)) as db:
+                with closing(sqlite3.connect(file_path, timeout=30)) as db:
                     ((runs,),) = db.execute("SELECT count(*) FROM runs").fetchall()
                 return runs == 3 and await all_running()
 
@@ -354,7 +349,7 @@ def claim_in_another_process(path, count):
 
 
 @pytest.mark.parametrize("taken", [20, 0])
-async def test_stalled_process_polls_no_ticket_of_others(emulator, path, taken):
+async def test_stalled_process_polls_no_ticket_of_others(emulator, file_path, taken):
     """After a stall longer than its lease, it renews the lease before it polls."""
     for number in range(40):
         emulator.add_job(("images", number), duration=1000)
@@ -362,7 +357,7 @@ async def test_stalled_process_polls_no_ticket_of_others(emulator, path, taken):
     lease = 0.5
     async with (
         Client("k", http=transport, pace=Pace(floor=0.05, ceiling=0.05), workers=8) as client,
-        Batch.open(path, client=client, lease=lease) as batch,
+        Batch.open(file_path, client=client, lease=lease) as batch,
     ):
         await batch.add(("images", number) for number in range(40))
         task = asyncio.create_task(all_of(batch.run()))
@@ -373,7 +368,7 @@ async def test_stalled_process_polls_no_ticket_of_others(emulator, path, taken):
         await until(running)
         # Nothing of this process goes on meanwhile, as after a SIGSTOP.
         time.sleep(lease + 0.1)  # noqa: ASYNC251
-        _, theirs = claim_in_another_process(path, taken) if taken else (0, set())
+        _, theirs = claim_in_another_process(file_path, taken) if taken else (0, set())
         assert taken == len(theirs)
         transport.polled.clear()
 
@@ -510,11 +505,11 @@ async def test_caller_gets_events_during_a_run(a_client, emulator, path):
         assert [events.append] == client.engine.listeners.functions
 
 
-async def test_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):
+async def test_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, file_path):
     """What was handed out is recorded. With room again, the next run does the rest."""
     tickets = emulator.add_jobs(300, ["images"])
     seen = []
-    async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
+    async with a_client() as client, Batch.open(file_path, client=client, lease=1000) as batch:
         await batch.add(tickets)
         await batch.journal._store.write(lambda db: db.execute("PRAGMA max_page_count = 1"))
         with pytest.raises(JournalFull):
@@ -580,7 +575,7 @@ async def started_run(batch):
     return task
 
 
-async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog, leap):
+async def test_short_lock_does_not_end_the_run(a_client, emulator, file_path, caplog, leap):
     """The lease is renewed at the next try."""
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING])
@@ -588,11 +583,11 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog,
     async def warned():
         return "the lease could not be renewed" in caplog.text
 
-    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
+    async with a_client() as client, Journal.open(file_path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=60.0)
         await batch.add(["images:1"])
         task = await started_run(batch)
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
+        with closing(sqlite3.connect(file_path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
             # The lease is renewed after a third of it.
             leap(20.0)
@@ -602,10 +597,12 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog,
         assert [Success] == [type(each) for each in await task]
 
 
-async def test_claim_that_meets_a_lock_is_repeated(a_client, emulator, path, caplog, monkeypatch):
+async def test_claim_that_meets_a_lock_is_repeated(
+    a_client, emulator, file_path, caplog, monkeypatch
+):
     """A run that cannot claim for a moment goes on, as it does if it cannot renew its lease."""
     emulator.add_job("images:1", duration=0.0)
-    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
+    async with a_client() as client, Journal.open(file_path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=600.0)
         await batch.add(["images:1"])
         claim, refusals = journal.leases.claim, [JournalLocked("locked"), JournalLocked("locked")]
@@ -620,14 +617,14 @@ async def test_claim_that_meets_a_lock_is_repeated(a_client, emulator, path, cap
     assert 2 == caplog.text.count("the journal is locked, trying again")
 
 
-async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, path, caplog):
+async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, file_path, caplog):
     """The run stops polling, and raises the error."""
     emulator.add_job("images:1", duration=1000)
-    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
+    async with a_client() as client, Journal.open(file_path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=0.6)
         await batch.add(["images:1"])
         task = await started_run(batch)
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
+        with closing(sqlite3.connect(file_path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(JournalLocked):
                 await task
@@ -638,7 +635,7 @@ async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, path,
     assert "stay leased for up to 0.6 s" in caplog.text
 
 
-async def test_no_key_is_in_the_file(path):
+async def test_no_key_is_in_the_file(file_path):
     """Even if the service's replies hold it."""
 
     def echo(_request):
@@ -648,11 +645,11 @@ async def test_no_key_is_in_the_file(path):
     transport = httpx.MockTransport(echo)
     async with (
         Client(KEY, http=transport, pace=Pace(floor=0.01)) as client,
-        Batch.open(path, client=client) as batch,
+        Batch.open(file_path, client=client) as batch,
     ):
         await batch.add(["images:1"])
         assert 1 == len(await all_of(batch.run()))
-        for file in path.parent.iterdir():
+        for file in file_path.parent.iterdir():
             assert KEY.encode() not in file.read_bytes()
 
 

@@ -17,6 +17,12 @@ BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message"
 NOW = 1_800_000_000.0
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.thorough)])
+def path(request):
+    """Where the journal is kept. The formats are the same for both, so one is enough every day."""
+    return request.getfixturevalue("file_path" if request.param == "sqlite" else "address")
+
+
 @pytest.fixture
 async def batch(path):
     """Three tickets with an outcome of each kind, and an open one."""
@@ -224,7 +230,7 @@ async def wait_for_drafts(folder, count):
 
 async def test_cancelled_export_stops(batch, tmp_path, monkeypatch):
     """It leaves no file behind, neither then nor later."""
-    monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
+    monkeypatch.setattr("modelslab_async._journal.exports.PAGE_SIZE", 1)
     await batch.add(("images", number) for number in range(100, 5000))
     run = await batch.journal.leases.begin_run(lease=60)
     claim = await batch.journal.leases.claim(run, before_run=run, limit=5000, lease=60)

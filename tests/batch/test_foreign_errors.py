@@ -53,13 +53,13 @@ def ids(emulator):
 
 
 async def test_outcome_that_cannot_be_encoded_ends_its_ticket_alone(
-    a_client, ids, path, monkeypatch
+    a_client, ids, file_path, monkeypatch
 ):
     """The ticket is unresolved, with the name of the error's type. The others are committed."""
     encode = raising_for(
         tickets.encode, lambda value: value.ticket == ids[1] and isinstance(value, Success)
     )
-    async with a_client() as client, Batch.open(path, client=client) as batch:
+    async with a_client() as client, Batch.open(file_path, client=client) as batch:
         await batch.add(ids)
         with monkeypatch.context() as patch:
             patch.setattr(tickets, "encode", encode)
@@ -73,7 +73,7 @@ async def test_outcome_that_cannot_be_encoded_ends_its_ticket_alone(
         assert isinstance(again, Success)
 
 
-async def test_poll_that_raises_ends_its_ticket_alone(emulator, ids, path):
+async def test_poll_that_raises_ends_its_ticket_alone(emulator, ids, file_path):
     """A transport may raise anything. The batch hands out the other outcomes."""
     inner = httpx.ASGITransport(app=emulator)
 
@@ -84,23 +84,25 @@ async def test_poll_that_raises_ends_its_ticket_alone(emulator, ids, path):
             return await inner.handle_async_request(request)
 
     client = Client(KEY, http=Raising(), pace=Pace(floor=0.05))
-    async with client, Batch.open(path, client=client) as batch:
+    async with client, Batch.open(file_path, client=client) as batch:
         await batch.add(ids)
         outcomes = {each.ticket: each for each in await all_of(batch.run(timeout=600))}
     assert [Success, Unresolved, Success, Success] == [type(outcomes[each]) for each in ids]
     assert KEY not in str(outcomes[ids[1]].cause)
 
 
-async def test_save_that_raises_ends_its_ticket_alone(a_client, emulator, ids, path, monkeypatch):
+async def test_save_that_raises_ends_its_ticket_alone(
+    a_client, emulator, ids, file_path, monkeypatch
+):
     """The ticket is `Unsaved`, the others are saved, and the next save tries again."""
     failed = emulator.add_job("images:9", fails=True, duration=0)
     downloads = Downloads(
-        to=path.parent / "out", http=httpx.ASGITransport(app=emulator), allow_private=True
+        to=file_path.parent / "out", http=httpx.ASGITransport(app=emulator), allow_private=True
     )
     async with (
         a_client() as client,
         downloads,
-        Batch.open(path, client=client) as batch,
+        Batch.open(file_path, client=client) as batch,
     ):
         await batch.add([*ids, failed])
         with monkeypatch.context() as patch:
@@ -120,11 +122,13 @@ async def test_save_that_raises_ends_its_ticket_alone(a_client, emulator, ids, p
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
-async def test_export_that_raises_names_the_ticket(a_client, ids, path, monkeypatch, file_format):
+async def test_export_that_raises_names_the_ticket(
+    a_client, ids, file_path, monkeypatch, file_format
+):
     """An export with a ticket left out would look complete, so it stops and says which it is."""
     converter = "to_dict" if file_format == "jsonl" else "outcome_row"
-    target = path.parent / f"all.{file_format}"
-    async with a_client() as client, Batch.open(path, client=client) as batch:
+    target = file_path.parent / f"all.{file_format}"
+    async with a_client() as client, Batch.open(file_path, client=client) as batch:
         await batch.add(ids)
         await all_of(batch.run())
         bad = raising_for(
@@ -135,15 +139,17 @@ async def test_export_that_raises_names_the_ticket(a_client, ids, path, monkeypa
             patch.setattr(exports, converter, bad)
             with pytest.raises(JournalDamaged, match="images:2 cannot be exported") as caught:
                 await batch.export(target)
-        assert (ids[1], str(path)) == (caught.value.ticket, caught.value.path)
+        assert (ids[1], str(file_path)) == (caught.value.ticket, caught.value.path)
         assert not target.exists()
         assert 4 == await batch.export(target)
 
 
-async def test_lone_surrogate_in_a_message_spares_the_export(a_client, emulator, path, tmp_path):
+async def test_lone_surrogate_in_a_message_spares_the_export(
+    a_client, emulator, file_path, tmp_path
+):
     """JSON can hold one and a file in UTF-8 cannot, so CSV shows a question mark."""
     ticket = emulator.add_job("images:1", fails=True, duration=0)
-    async with a_client() as client, Batch.open(path, client=client) as batch:
+    async with a_client() as client, Batch.open(file_path, client=client) as batch:
         await batch.add([ticket])
         await all_of(batch.run())
         await batch.journal._store.write(
@@ -156,7 +162,7 @@ async def test_lone_surrogate_in_a_message_spares_the_export(a_client, emulator,
 
 
 async def test_full_disk_ends_the_run_though_an_outcome_cannot_be_encoded(
-    a_client, ids, path, monkeypatch
+    a_client, ids, file_path, monkeypatch
 ):
     """An error of the journal belongs to no ticket."""
 
@@ -169,7 +175,7 @@ async def test_full_disk_ends_the_run_though_an_outcome_cannot_be_encoded(
 
     encode.is_full = False
     real_write = LeasedTickets._write
-    async with a_client() as client, Batch.open(path, client=client) as batch:
+    async with a_client() as client, Batch.open(file_path, client=client) as batch:
         await batch.add(ids)
         monkeypatch.setattr(tickets, "encode", encode)
         monkeypatch.setattr(LeasedTickets, "_write", write)
@@ -179,11 +185,11 @@ async def test_full_disk_ends_the_run_though_an_outcome_cannot_be_encoded(
         assert {Success} == {type(each) for each in await all_of(batch.run())}
 
 
-async def test_closed_save_has_no_further_results(a_client, path, emulator, tmp_path):
+async def test_closed_save_has_no_further_results(a_client, file_path, emulator, tmp_path):
     """A caller that asks after the close gets an error, and does not wait."""
     downloads = Downloads(to=tmp_path / "out", http=httpx.ASGITransport(app=emulator))
     emulator.add_job("images:1", duration=1000)
-    async with a_client() as client, downloads, Batch.open(path, client=client) as batch:
+    async with a_client() as client, downloads, Batch.open(file_path, client=client) as batch:
         await batch.add(["images:1"])
         run_id = await batch.journal.leases.begin_run(lease=60)
         poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
@@ -195,10 +201,12 @@ async def test_closed_save_has_no_further_results(a_client, path, emulator, tmp_
                 await save_run.next_results()
 
 
-async def test_claim_of_saves_without_a_lease_ends_the_save_run(a_client, path, emulator, tmp_path):
+async def test_claim_of_saves_without_a_lease_ends_the_save_run(
+    a_client, file_path, emulator, tmp_path
+):
     """The batch then begins another run."""
     downloads = Downloads(to=tmp_path / "out", http=httpx.ASGITransport(app=emulator))
-    async with a_client() as client, downloads, Batch.open(path, client=client) as batch:
+    async with a_client() as client, downloads, Batch.open(file_path, client=client) as batch:
         run_id = await batch.journal.leases.begin_run(lease=60)
         poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
         save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id)
@@ -214,7 +222,7 @@ class ForeignBase(BaseException):
 
 
 @pytest.mark.parametrize("task", [PollRun, SaveRun], ids=["polling", "saving"])
-async def test_run_raises_whatever_ends_its_task(a_client, ids, path, monkeypatch, task):
+async def test_run_raises_whatever_ends_its_task(a_client, ids, file_path, monkeypatch, task):
     """The caller of a run gets what its task died of, and does not wait for ever."""
 
     async def fail(*_args, **_more):
@@ -226,8 +234,8 @@ async def test_run_raises_whatever_ends_its_task(a_client, ids, path, monkeypatc
     async with (
         asyncio.timeout(300),
         a_client() as client,
-        Downloads(client, to=path.parent / "out") as downloads,
-        Batch.open(path, client=client) as batch,
+        Downloads(client, to=file_path.parent / "out") as downloads,
+        Batch.open(file_path, client=client) as batch,
     ):
         await batch.add(ids)
         with pytest.raises(ForeignBase):

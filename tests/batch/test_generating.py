@@ -438,12 +438,12 @@ async def test_export_has_key_and_columns_of_each_submission(a_client, path, tmp
     assert "a-key-for-tests" not in str(record)
 
 
-async def test_damaged_reply_of_a_saved_ticket_is_unresolved(path, tmp_path):
+async def test_damaged_reply_of_a_saved_ticket_is_unresolved(file_path, tmp_path):
     """The result names the damage, and no recorded file is read for it."""
     async with (
         run_server(Emulator(jobs=Jobs(duration=(0.0, 0.1)))) as url,
         Client("a-key-for-tests", base_url=url, pace=Pace(floor=0.05)) as client,
-        Batch.open(path, client=client) as batch,
+        Batch.open(file_path, client=client) as batch,
         Downloads(client, to=tmp_path / "out", allow_private=True) as downloads,
     ):
         [(_, saved)] = await results_of(batch, rows(1), downloads=downloads)

@@ -13,6 +13,12 @@ QUICK = Pace(floor=0.02, growth=0.0, growth_cap=0.02, max_failures=1000)
 
 
 @pytest.fixture
+def path(file_path):
+    """A file, because these tests are about files."""
+    return file_path
+
+
+@pytest.fixture
 def run(emulator, path):
     async def run(pace, ids=()):
         """Run the journal's batch with more tickets. Return the outcomes."""

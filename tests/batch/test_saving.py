@@ -145,17 +145,17 @@ async def test_successes_become_recorded_files(a_client, emulator, path, folder,
     ids=["reply", "file"],
 )
 async def test_damaged_row_ends_the_save_of_its_ticket_alone(
-    a_client, emulator, path, make_downloads, damage
+    a_client, emulator, file_path, make_downloads, damage
 ):
     """The others are saved. The result and the journal say which row to repair."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 6)]
-    async with a_client() as client, Batch.open(path, client=client) as batch:
+    async with a_client() as client, Batch.open(file_path, client=client) as batch:
         await batch.add(tickets)
         assert 5 == len(await all_of(batch.run()))
         await batch.journal.record_file(
             "images:2", 0, path="x", sha256="0", size=1, url="https://a"
         )
-        with closing(sqlite3.connect(path, timeout=30)) as db, db:
+        with closing(sqlite3.connect(file_path, timeout=30)) as db, db:
             db.execute(damage)
         for saved in (4, 0):
             async with make_downloads(client) as downloads:
@@ -164,7 +164,7 @@ async def test_damaged_row_ends_the_save_of_its_ticket_alone(
             (damaged,) = [each for each in results if isinstance(each, Unresolved)]
             assert tickets[1] == damaged.ticket
             assert isinstance(damaged.cause, JournalDamaged)
-            assert str(damaged.cause).startswith(f"{path}: the ")
+            assert str(damaged.cause).startswith(f"{file_path}: the ")
         assert [tickets[1]] == [each.ticket for each in await batch.journal.unsaved()]
         report = await batch.report()
     assert (4, 1, 0) == (report.saved, report.unsaved, report.save_pending)
@@ -209,18 +209,18 @@ async def test_unknown_family_is_raised_after_all_files_are_saved(
 
 
 async def test_recorded_files_are_not_downloaded_again(
-    a_client, emulator, transport, path, make_downloads
+    a_client, emulator, transport, file_path, make_downloads
 ):
     """The next save continues, though all tickets are polled."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 41)]
     async with a_client() as client, make_downloads(client, concurrency=2) as downloads:
-        async with Batch.open(path, client=client) as batch:
+        async with Batch.open(file_path, client=client) as batch:
             await batch.add(tickets)
             async with aclosing(batch.save(downloads)) as save_results:
                 first = [await anext(save_results) for _ in range(5)]
-        recorded = [httpx.URL(url).path for (url,) in rows(path, "SELECT url FROM files")]
+        recorded = [httpx.URL(url).path for (url,) in rows(file_path, "SELECT url FROM files")]
         assert 5 <= len(recorded) < 40
-        async with Batch.open(path, client=client) as batch:
+        async with Batch.open(file_path, client=client) as batch:
             second = await all_of(batch.save(downloads))
             assert [] == await all_of(batch.save(downloads))
             assert (40, 40) == ((await batch.report()).saved, (await batch.report()).files)

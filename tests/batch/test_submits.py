@@ -110,6 +110,45 @@ async def test_failed_submit_is_not_sent_again(path):
     assert 1 == len(emulator.submits)
 
 
+async def test_second_process_waits_for_the_reply_of_the_first(path, monkeypatch):
+    """Both run the same loop of submits. Each submit is sent once, and both have its ticket."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1))
+    arrived, released = asyncio.Event(), asyncio.Event()
+    inner = httpx.ASGITransport(app=emulator)
+
+    class Held(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            response = await inner.handle_async_request(request)
+            arrived.set()
+            await released.wait()
+            return response
+
+    lookups = asyncio.Queue()
+    find = Journal.find_submit
+
+    async def looked_up(self, track_id):
+        lookups.put_nowait(track_id)
+        return await find(self, track_id)
+
+    async with (
+        Client("a-key-for-tests", http=Held()) as client,
+        client_of(emulator) as other_client,
+        Batch.open(path, client=client) as batch,
+        Batch.open(path, client=other_client, lease=0.2) as other,
+    ):
+        first = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
+        await arrived.wait()
+        monkeypatch.setattr(Journal, "find_submit", looked_up)
+        second = asyncio.create_task(other.submit(REALTIME, prompt="a cat", track_id=7))
+        for _ in range(3):
+            assert "7" == await lookups.get()
+        with pytest.raises(ValueError, match="for another submit"):
+            await other.submit(REALTIME, prompt="a dog", track_id=7)
+        released.set()
+        assert (await first).ticket == (await second).ticket
+    assert 1 == len(emulator.submits)
+
+
 async def test_immediate_result_is_recorded(path):
     """Nothing is left to poll."""
     emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
@@ -276,10 +315,13 @@ async def test_submit_after_a_lost_lease_starts_a_new_run(a_client, path):
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
         first = batch._journaled_submits._run_id
         run = await other.leases.begin_run(lease=10)
-        await other.leases.claim(run, before_run=run, limit=1, lease=10)
         renewal_task = batch._journaled_submits._renewal_task
-        await asyncio.wait([renewal_task], timeout=60)
-        assert renewal_task.done()
+        deadline = time.monotonic() + 60
+        while not renewal_task.done():
+            # A claim leaves a run alone that renews its lease at that moment.
+            await other.leases.claim(run, before_run=run, limit=1, lease=10)
+            await asyncio.wait([renewal_task], timeout=0.2)
+            assert time.monotonic() < deadline
         await batch.submit(REALTIME, prompt="a dog", track_id=2)
         assert batch._journaled_submits._run_id > run > first
 

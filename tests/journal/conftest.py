@@ -1,4 +1,4 @@
-"""A journal in a folder of its own, and a clock that a test sets."""
+"""A journal in a file or in a database, and a clock that a test sets."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,11 +24,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batch.journal"
+async def journal(path: Path | str, clock: Clock) -> AsyncIterator[Journal]:
+    async with Journal.open(path, clock=clock) as journal:
+        yield journal
 
 
 @pytest.fixture
-async def journal(path: Path, clock: Clock) -> AsyncIterator[Journal]:
-    async with Journal.open(path, clock=clock) as journal:
+async def file_journal(file_path: Path, clock: Clock) -> AsyncIterator[Journal]:
+    async with Journal.open(file_path, clock=clock) as journal:
         yield journal

@@ -17,6 +17,12 @@ from modelslab_async.journal import Journal
 TIMEOUT_S = 300
 
 
+@pytest.fixture
+def path(file_path):
+    """A file, because these tests are about files."""
+    return file_path
+
+
 class Stop(BaseException):
     """An exception that no handler of `Exception` sees."""
 

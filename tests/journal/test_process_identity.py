@@ -36,6 +36,12 @@ asyncio.run(main())
 
 
 @pytest.fixture
+def path(file_path):
+    """A file, because these tests are about files."""
+    return file_path
+
+
+@pytest.fixture
 def start_program():
     """Start programs that print one line and wait."""
     processes = []

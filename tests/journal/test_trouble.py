@@ -33,6 +33,12 @@ from modelslab_async.journal import Journal
 A = Ticket("images", 1)
 
 
+@pytest.fixture
+def path(file_path):
+    """A file, because these tests are about files."""
+    return file_path
+
+
 async def filled(path, count=1000):
     """Make a journal with some tickets, and close it."""
     async with Journal.open(path) as journal:

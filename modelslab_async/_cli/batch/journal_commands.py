@@ -14,7 +14,7 @@ from .. import options, output
 from ..event_loop import run_async
 from ..exit_codes_and_advice import UNSAVED, exit_codes, explain_unsaved
 from .export_file import STDOUT, check_export_format, write_export
-from .journal_option import journal, require_journal
+from .journal_option import JournalLocation, journal, require_journal
 
 _MAX_SHOWN_REASONS = 5
 
@@ -23,7 +23,7 @@ _MAX_SHOWN_REASONS = 5
 @journal
 @options.json_option()
 @options.debug
-def status(*, path: Path, as_json: bool) -> None:
+def status(*, path: JournalLocation, as_json: bool) -> None:
     """
     Show how far a batch is.
 
@@ -42,7 +42,7 @@ def status(*, path: Path, as_json: bool) -> None:
         console.print(Text(f"not saved: {count:,} x {output.sanitize(reason)}"), soft_wrap=True)
 
 
-async def _status(path: Path) -> tuple[Report, list[UnsavedTicket]]:
+async def _status(path: JournalLocation) -> tuple[Report, list[UnsavedTicket]]:
     async with Batch.open(path) as batch:
         return await batch.report(), await batch.journal.unsaved()
 
@@ -56,7 +56,7 @@ async def _status(path: Path) -> tuple[Report, list[UnsavedTicket]]:
     help="The format, if the name of the file does not say it.",
 )
 @options.debug
-def export(*, file: Path, path: Path, file_format: str | None) -> None:
+def export(*, file: Path, path: JournalLocation, file_format: str | None) -> None:
     """
     Write all outcomes to FILE.
 
@@ -85,7 +85,7 @@ def export(*, file: Path, path: Path, file_format: str | None) -> None:
 )
 @options.json_option()
 @options.debug
-def verify(*, folder: Path | None, path: Path, repair: bool, as_json: bool) -> int:
+def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json: bool) -> int:
     """
     Compare the saved files with the journal.
 

@@ -1,30 +1,103 @@
-"""The option `--journal`, and the check that its file exists. It never opens the journal."""
+"""The option `--journal`, a file or a database, and the check that the journal exists."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+from ..._postgres.postgres_address import is_address, without_passwords
+from ..cli_errors import MissingExtra
+from ..event_loop import run_async
+
+if TYPE_CHECKING:
+    from ..._journal.postgres_batch import PostgresBatch
+
+JournalLocation: TypeAlias = Path | str
+"""The path of a file, or the address of a batch in a database."""
+
+
+class _LocationType(click.Path):
+    """The type of `--journal`: the path of a file, or an address as a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or an address that is well-formed."""
+        if not is_address(value):
+            return super().convert(value, param, ctx)
+        try:
+            parse_address(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+def parse_address(address: str) -> "PostgresBatch":
+    """
+    Return the batch of an address.
+
+    Raises:
+        MissingExtra: A database needs asyncpg.
+        ValueError: The address is malformed, or names no batch.
+    """
+    # Imported only here, because few commands use a database.
+    from ..._journal.postgres_batch import PostgresBatch  # noqa: PLC0415
+
+    try:
+        return PostgresBatch.parse(address)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error)) from None
+
 
 journal = click.option(
     "--journal",
     "path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_LocationType(dir_okay=False, path_type=Path),
     default="run.db",
     show_default=True,
     metavar="FILE",
-    help="The file that the batch is recorded in.",
+    help=(
+        "The file that the batch is recorded in, or a batch in a database: "
+        "'postgresql://host/database?batch=NAME'."
+    ),
 )
 
 
-def require_journal(path: Path, advice: str = "start a batch with `batch run`") -> None:
+def require_journal(path: JournalLocation, advice: str = "start a batch with `batch run`") -> None:
     """
-    Check that the journal's file exists.
+    Make sure that the journal exists.
 
     Args:
-        path: The file.
-        advice: For the error message: what the user can do if the file does not exist.
+        path: The file or the address.
+        advice: What the user can do if it does not exist.
 
     Raises:
-        click.UsageError: The file does not exist.
+        click.UsageError: The journal does not exist.
+        JournalError: The database cannot be used.
     """
-    if not path.exists():
-        raise click.UsageError(f"there is no journal {path}; {advice}, or name one with --journal")
+    if not run_async(journal_exists(path)):
+        raise click.UsageError(
+            f"there is no journal {shown(path)}; {advice}, or name one with --journal"
+        )
+
+
+async def journal_exists(path: JournalLocation) -> bool:
+    """
+    Return whether a journal exists. Nothing is created.
+
+    Raises:
+        JournalError: The database cannot be used.
+    """
+    if isinstance(path, Path):
+        return path.exists()
+    return await parse_address(path).exists()
+
+
+def shown(path: JournalLocation) -> str:
+    """Return the path or the address as text. Passwords are left out."""
+    return str(path) if isinstance(path, Path) else without_passwords(path)
+
+
+def journal_name(path: JournalLocation) -> str:
+    """Return a short name for a title: that of the file, or of the batch."""
+    if isinstance(path, Path):
+        return path.name
+    return parse_address(path).name

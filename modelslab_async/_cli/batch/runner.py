@@ -33,6 +33,7 @@ from ..result_record import result_record
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .journal_exit_codes import JournalExitCodes
+from .journal_option import JournalLocation
 from .missing_saved_files import find_missing_files
 from .outage_log_filter import rare_outage_warnings
 from .poll_or_submit_work import BatchWork, WorkResult
@@ -45,7 +46,7 @@ from .uncertain_advice import with_command
 class Plan:
     """The values of the options that are common to all commands that run a batch."""
 
-    path: Path
+    path: JournalLocation
     folder: Path | None
     export: Path | None
     timeout: float | None

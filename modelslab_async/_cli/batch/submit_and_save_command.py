@@ -19,6 +19,7 @@ from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..shell_completion import complete_endpoint
 from .journal_comparison import JournalComparison
+from .journal_option import journal_exists
 from .poll_or_submit_work import SubmitWork
 from .run_commands import make_plan, run_options
 from .runner import Plan, run_batch
@@ -160,7 +161,7 @@ def _print_dry_run(
     plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointRequests, tally: ExitTally
 ) -> int:
     async def compare() -> tuple[JournalComparison, list[SubmissionRow]]:
-        if not plan.path.exists():
+        if not await journal_exists(plan.path):
             return JournalComparison(new=rows), []
         async with Batch.open(plan.path) as batch:
             found = await JournalComparison.find(batch, endpoints, rows, saves_files=False)

@@ -7,30 +7,28 @@ and the command records the answer in the journal.
 
 import shlex
 from copy import copy
-from pathlib import Path
 
 from ... import SubmitUncertain
 from .. import output
+from .journal_option import JournalLocation, shown
 
 
-def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
+def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
     """Return a copy of the error, whose advice names a command in place of a Python method."""
     explained = copy(error)
     if error.track_id:
-        explained.advice = (
-            f"then say what you found: {settling_commands(error.track_id, journal_path)}"
-        )
+        explained.advice = f"then say what you found: {settling_commands(error.track_id, journal)}"
     else:
-        explained.advice = f"`{_command(journal_path)}` lists it, and says what to do"
+        explained.advice = f"`{_command(journal)}` lists it, and says what to do"
     return explained
 
 
-def settling_commands(track_id: str, journal_path: Path) -> str:
+def settling_commands(track_id: str, journal: JournalLocation) -> str:
     """Return two commands: one for a submit that started a ticket, one if it started nothing."""
-    command = _command(journal_path, track_id)
+    command = _command(journal, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
 
 
-def _command(journal_path: Path, *track_id: str) -> str:
-    options = () if str(journal_path) == "run.db" else ("--journal", str(journal_path))
+def _command(journal: JournalLocation, *track_id: str) -> str:
+    options = () if str(journal) == "run.db" else ("--journal", shown(journal))
     return shlex.join([output.PROGRAM, "batch", "uncertain", *track_id, *options])

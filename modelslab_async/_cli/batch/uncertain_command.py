@@ -3,7 +3,6 @@
 import json
 import shlex
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
@@ -12,7 +11,7 @@ from ...journal import PendingSubmit
 from .. import options, output
 from ..event_loop import run_async
 from ..ticket_arguments import parse_ticket
-from .journal_option import journal, require_journal
+from .journal_option import JournalLocation, journal, require_journal, shown
 from .uncertain_advice import settling_commands
 
 
@@ -28,7 +27,12 @@ from .uncertain_advice import settling_commands
 @options.json_option()
 @options.debug
 def uncertain(
-    track_id: str | None, *, ticket: str | None, not_started: bool, path: Path, as_json: bool
+    track_id: str | None,
+    *,
+    ticket: str | None,
+    not_started: bool,
+    path: JournalLocation,
+    as_json: bool,
 ) -> None:
     """
     List the submits that may or may not have started work.
@@ -62,12 +66,12 @@ def uncertain(
         run_async(answer(track_id))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    command = shlex.join([output.PROGRAM, "batch", "run", "--journal", str(path)])
+    command = shlex.join([output.PROGRAM, "batch", "run", "--journal", shown(path)])
     done = "may be submitted again" if ticket is None else f"is {ticket}; `{command}` waits for it"
     output.print_message(f"{track_id} {done}")
 
 
-def _print(submit: PendingSubmit, path: Path, *, as_json: bool) -> None:
+def _print(submit: PendingSubmit, path: JournalLocation, *, as_json: bool) -> None:
     sent_at = datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
     record = {
         "track_id": submit.track_id,

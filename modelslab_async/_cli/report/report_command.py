@@ -7,7 +7,7 @@ import click
 from ... import Batch
 from ..._aio.durable_files import atomic_replace
 from .. import options, output
-from ..batch.journal_option import journal, require_journal
+from ..batch.journal_option import JournalLocation, journal, journal_name, require_journal
 from ..event_loop import run_async
 from .html_page import render_page
 from .journal_data import ReportData, read_journal
@@ -24,7 +24,7 @@ from .journal_data import ReportData, read_journal
 )
 @journal
 @options.debug
-def report(*, file: Path, path: Path) -> None:
+def report(*, file: Path, path: JournalLocation) -> None:
     """
     Write a page with plots of a batch.
 
@@ -37,7 +37,7 @@ def report(*, file: Path, path: Path) -> None:
         async with Batch.open(path) as batch:
             return await read_journal(batch)
 
-    text = render_page(run_async(read()), path.name)
+    text = render_page(run_async(read()), journal_name(path))
     try:
         with atomic_replace(file) as draft:
             draft.write_text(text, encoding="utf-8")

@@ -1,7 +1,9 @@
 """Checks the address of a PostgreSQL server, and formats it for messages without its password."""
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Sequence
+from typing import TypeGuard
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
@@ -9,6 +11,11 @@ _SECRETS = ("password", "sslpassword")
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
 )
+
+
+def is_address(path: object) -> TypeGuard[str]:
+    """Whether a text is the address of a database, and not the path of a file."""
+    return isinstance(path, str) and path.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
 def check_address(address: str) -> None:
@@ -51,6 +58,35 @@ def check_no_address(path: str) -> None:
         )
 
 
+def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """
+    Take options of this library out of the query of an address.
+
+    Returns:
+        The address without them, and their values by name.
+
+    Raises:
+        ValueError: An option stands twice, or without a value.
+    """
+    location, mark, query = address.partition("?")
+    options: dict[str, str] = {}
+    kept: list[str] = []
+    for setting in query.split("&") if mark else ():
+        name, _, value = setting.partition("=")
+        if name not in names:
+            kept.append(setting)
+        elif name in options or not value:
+            raise ValueError(f"the address needs one {name}=NAME, got several or an empty one")
+        else:
+            options[name] = unquote(value)
+    return location + ("?" + "&".join(kept) if kept else ""), options
+
+
+def with_option(shown: str, name: str, value: str) -> str:
+    """Return an address with one more option."""
+    return f"{shown}{'&' if '?' in shown else '?'}{name}={quote(value, safe='')}"
+
+
 def show_address(address: str) -> str:
     """Return an address without user, password and settings."""
     scheme, rest = address.split("://", 1)
@@ -59,12 +95,31 @@ def show_address(address: str) -> str:
     return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{database}"
 
 
+def without_passwords(address: str) -> str:
+    """Return an address without its passwords. It can be used where the password is known."""
+    location, mark, query = address.partition("?")
+    settings = [
+        setting for setting in query.split("&") if setting.partition("=")[0] not in _SECRETS
+    ]
+    scheme, rest = location.split("://", 1)
+    user, at, hosts = rest.rpartition("@")
+    kept = f"{scheme}://{user.partition(':')[0]}{at}{hosts}"
+    return kept + ("?" + "&".join(settings) if mark and settings else "")
+
+
 def passwords(address: str) -> set[str]:
     """Return the passwords in an address: each one decoded, and each one as it is written."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]
     return {text for text in (*found, written, _decoded(written)) if text}
+
+
+def hide_passwords(text: str, address: str) -> str:
+    """Return a text without the passwords of an address."""
+    for password in passwords(address):
+        text = text.replace(password, "***")
+    return text
 
 
 def _query_passwords(query: str) -> set[str]:

@@ -1,0 +1,25 @@
+"""The command `batch schema`: prints the statements that create the tables. It connects nowhere."""
+
+import click
+
+from ..._journal.postgres_tables import DEFAULT_SCHEMA, migration_script
+from .. import options
+
+
+@click.command()
+@click.option(
+    "--schema",
+    default=DEFAULT_SCHEMA,
+    show_default=True,
+    metavar="NAME",
+    help="The schema to create them in.",
+)
+@options.debug
+def schema(*, schema: str) -> None:
+    """
+    Print the SQL that creates the tables in PostgreSQL.
+
+    A run creates them by itself, if its role may create a schema. Otherwise let the owner of the
+    database run these statements once, such as by `modelslab-async batch schema | psql DATABASE`.
+    """
+    click.echo(migration_script(schema), nl=False)

@@ -1,0 +1,95 @@
+"""Turns errors of PostgreSQL into journal errors that say what to do. It repairs nothing."""
+
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from .._models.journal_errors import (
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
+    WrongJournal,
+)
+from .._postgres.postgres_driver import describe_error
+
+# Codes and classes of codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+# The connection is lost, or the server takes none for now.
+_LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
+# The transaction was rolled back because of another one, and may go well if it is repeated.
+_CONFLICTS: Final = ("40001", "40P01")
+
+_ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
+    "53100": (JournalFull, "there is no room to write; make room on the server's disk"),
+    "53200": (JournalFull, "the server has no memory left"),
+    "42501": (JournalReadOnly, "this role may not do that; see the rights in the documentation"),
+    "25006": (
+        JournalReadOnly,
+        "this server takes no writes now; it may be a standby, so give the address of its primary",
+    ),
+    "55P03": (JournalLocked, "another process holds a lock; end it, or try again"),
+    "42P01": (
+        WrongJournal,
+        "a table of this journal is missing; restore the schema, or name another one",
+    ),
+}
+_UNKNOWN_ERROR: Final = (
+    JournalError,
+    (
+        "the journal could not be read or written; see that the server runs, can be reached, and "
+        "lets this user use the schema"
+    ),
+)
+
+
+def error_code(error: BaseException) -> str:
+    """Return the code that the server gave with an error; "" for other errors."""
+    code: Any = getattr(error, "sqlstate", None)
+    return code if isinstance(code, str) else ""
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the connection may be lost, so that the outcome of the statement is unknown."""
+    if code := error_code(error):
+        return code.startswith(_LOST)
+    # The driver raises an InterfaceError for a closed connection. One that is a ValueError reports
+    # an argument that cannot be sent.
+    is_closed = type(error).__name__ in ("InterfaceError", "InternalClientError")
+    return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether the same transaction may go well if it is repeated."""
+    # The driver prepares statements again after such an error.
+    is_stale = type(error).__name__ == "InvalidCachedStatementError"
+    return error_code(error) in _CONFLICTS or is_stale
+
+
+@frozen
+class ErrorTranslator:
+    """
+    Makes journal errors of the errors of the server and of the driver.
+
+    Their cause is not set, because the message of the cause may contain the password.
+
+    Attributes:
+        path: The name of the journal for messages.
+    """
+
+    _address: str = field(repr=False)
+    path: str
+
+    def __call__(self, error: Exception) -> JournalError:
+        """Return the journal error for an error. The password is hidden."""
+        error_type, advice = _ERRORS_BY_CODE.get(error_code(error), _UNKNOWN_ERROR)
+        detail = describe_error(error, self._address)
+        return error_type(f"{advice} (PostgreSQL: {detail})", path=self.path)
+
+    def for_caller(self, error: Exception) -> Exception:
+        """Return the error of an operation for its caller."""
+        if isinstance(error, JournalError):
+            error.path = self.path
+            return error
+        # The driver raises a ValueError for an argument that PostgreSQL cannot store.
+        is_of_driver = type(error).__module__.startswith("asyncpg")
+        return self(error) if is_of_driver and not isinstance(error, ValueError) else error

@@ -1,0 +1,101 @@
+"""Exports a journal from a database. The counterpart of `exports.export`. It changes nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from .._aio.threads import run_in_thread
+from .._models.ticket import Columns, Ticket
+from . import exports
+from .export_columns import InputColumn, input_columns
+from .exports import ExportFormat
+from .postgres_queries import outcome_page
+from .postgres_scope import PostgresScope
+from .queries import RecordedOutcome
+from .row_codec import decode_columns
+
+T = TypeVar("T")
+
+# Everything is read in this transaction, so that it is of the same moment. Writing a page may take
+# long, and this transaction locks nothing.
+_BEGIN: Final = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL idle_in_transaction_session_timeout = 0
+"""
+_SELECT_COLUMNS: Final = """
+SELECT inputs.ticket, family, id, columns
+FROM inputs CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = inputs.ticket OFFSET 0
+) AS known
+WHERE inputs.batch = $1 AND inputs.ticket > $2 ORDER BY inputs.ticket LIMIT $3
+"""
+
+
+async def export(
+    db: PostgresScope,
+    path: str,
+    file_format: ExportFormat,
+    is_cancelled: Callable[[], bool],
+) -> int:
+    """See `exports.export`."""
+    await db.session.run_script(_BEGIN)
+    snapshot = PostgresSnapshot(db, is_cancelled)
+    task = asyncio.ensure_future(run_in_thread(exports.write_export, snapshot, path, file_format))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # The thread waits for pages, which this event loop reads.
+        snapshot.cancel()
+        await asyncio.wait((task,))
+        raise
+
+
+class PostgresSnapshot:
+    """
+    A snapshot of a database, for a thread that writes it to a file.
+
+    Attributes:
+        count: The number of outcomes that were read so far.
+    """
+
+    def __init__(self, db: PostgresScope, is_cancelled: Callable[[], bool]) -> None:
+        self.count = 0
+        self._db = db
+        self._is_cancelled = is_cancelled
+        self._was_cancelled = False
+        self._loop = asyncio.get_running_loop()
+
+    def cancel(self) -> None:
+        """Let the thread end at the next page."""
+        self._was_cancelled = True
+
+    def pages(self) -> Iterator[list[RecordedOutcome]]:
+        """See `Snapshot`."""
+        cursor: int | None = 0
+        while cursor is not None:
+            page, cursor = self._read(outcome_page(self._db, cursor, exports.PAGE_SIZE))
+            self.count += len(page)
+            yield page
+
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """See `Snapshot`."""
+        return input_columns(self._input_rows())
+
+    def _input_rows(self) -> Iterator[Columns]:
+        rows: list[Any] = []
+        while rows := self._read(
+            self._db.fetch(_SELECT_COLUMNS, rows[-1][0] if rows else 0, exports.PAGE_SIZE)
+        ):
+            for _, family, id_, columns in rows:
+                yield decode_columns(Ticket(family, id_), columns, "inputs")
+
+    def _read(self, reading: Awaitable[T]) -> T:
+        """Read in the event loop, and wait in the thread that calls this."""
+
+        async def read() -> T:
+            return await reading
+
+        result = asyncio.run_coroutine_threadsafe(read(), self._loop).result()
+        if self._was_cancelled or self._is_cancelled():
+            raise InterruptedError("the export was cancelled")
+        return result

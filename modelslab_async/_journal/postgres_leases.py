@@ -1,0 +1,166 @@
+"""Stores in a database which run has which tickets. The counterparts of `lease_rows`."""
+
+from typing import Any, Final
+
+from .._models.ticket import Ticket
+from .lease_rows import Claim, ClaimedTicket
+from .postgres_scope import PostgresScope, now_sql
+from .process_identity import has_died, this_process
+from .schema import OPEN, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
+
+_BEGIN: Final = f"""
+INSERT INTO runs (started_at, lease_until, batch, process)
+SELECT moment, moment + $3, $1, $2 FROM (SELECT {now_sql(4)} AS moment) AS given RETURNING run
+"""
+_RENEW: Final = f"""
+UPDATE runs SET lease_until = {now_sql(4)} + $3
+WHERE batch = $1 AND run = $2 AND lease_until IS NOT NULL RETURNING run
+"""
+_OTHER_RUNS: Final = f"""
+SELECT run, process, lease_until <= {now_sql(3)} FROM runs
+WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
+"""
+# A run that has renewed its lease meanwhile stays, and so does one that is writing now.
+_EXPIRE: Final = f"""
+UPDATE runs SET lease_until = NULL
+WHERE batch = $1 AND run IN (
+    SELECT run FROM runs WHERE batch = $1 AND run = $2 AND lease_until IS NOT NULL
+        AND ($3 OR lease_until <= {now_sql(4)})
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING run
+"""
+_END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
+# A process that stands still may have locked some rows. Nothing waits for it: those rows are freed
+# by a later claim.
+_FREE_TICKETS: Final = f"""
+UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = $2
+    FOR UPDATE SKIP LOCKED
+))
+"""
+_FREE_SAVES: Final = f"""
+UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM saves
+    WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run = $2
+    FOR UPDATE SKIP LOCKED
+))
+"""
+_ENDED_HOLDERS: Final = f"""
+WITH holders AS (
+    SELECT run FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0
+    UNION SELECT run FROM saves
+    WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run > 0
+)
+SELECT run FROM holders WHERE NOT EXISTS (
+    SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
+)
+"""
+_CLAIMED: Final = """
+SELECT free.ticket, family, id FROM free CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = free.ticket OFFSET 0
+) AS known ORDER BY free.ticket
+"""
+_CLAIM: Final = f"""
+WITH free AS MATERIALIZED (
+    SELECT ticket, ctid AS position FROM unfinished
+    WHERE batch = $1 AND state = {OPEN} AND run = 0 AND ticket > $3
+    ORDER BY ticket LIMIT $4 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE unfinished SET run = $2 WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+)
+{_CLAIMED}
+"""
+_CLAIM_UNRESOLVED: Final = f"""
+WITH free AS MATERIALIZED (
+    SELECT ticket, ctid AS position FROM unfinished
+    WHERE batch = $1 AND state = {UNRESOLVED} AND run < $3
+    ORDER BY run, ticket LIMIT $4 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE unfinished SET state = {OPEN}, run = $2
+    WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+), reopened AS (
+    UPDATE replies SET completed_at = NULL
+    WHERE batch = $1 AND ticket = ANY (ARRAY(SELECT ticket FROM free))
+)
+{_CLAIMED}
+"""
+# Rows that a claim has skipped, because another run is claiming them, count as those of others.
+_OTHERS_HAVE_SOME: Final = f"""
+SELECT EXISTS (
+    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
+) OR EXISTS (
+    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > $2
+) OR ($4 AND (EXISTS (
+    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = 0
+) OR EXISTS (
+    SELECT FROM unfinished WHERE batch = $1 AND state = {UNRESOLVED} AND run < $3
+)))
+"""
+
+
+async def begin(db: PostgresScope, *, now: float, lease: float) -> int:
+    """See `lease_rows.begin`."""
+    (run_id,) = await db.fetch_row(_BEGIN, this_process(), lease, db.moment(now))
+    return int(run_id)
+
+
+async def renew(db: PostgresScope, run_id: int, *, now: float, lease: float) -> bool:
+    """See `lease_rows.renew`."""
+    renewed = await db.fetch_row(_RENEW, run_id, lease, db.moment(now))
+    return renewed is not None
+
+
+async def end(db: PostgresScope, run_id: int) -> None:
+    """See `lease_rows.end`."""
+    await db.fetch(_END, run_id)
+    await _free(db, run_id)
+
+
+async def _free(db: PostgresScope, run_id: int) -> None:
+    db.last_claimed.pop(run_id, None)
+    await db.fetch(_FREE_TICKETS, run_id)
+    await db.fetch(_FREE_SAVES, run_id)
+
+
+async def claim(
+    db: PostgresScope, run_id: int, *, before_run: int, limit: int, now: float, lease: float
+) -> Claim | None:
+    """See `lease_rows.claim`."""
+    if not await renew(db, run_id, now=now, lease=lease):
+        return None
+    await expire_runs(db, run_id, now)
+    rows = await _claim_open(db, run_id, limit)
+    if not rows and await free_leftovers(db):
+        rows = await _claim_open(db, run_id, limit)
+    if len(rows) < limit:
+        rows += await db.fetch(_CLAIM_UNRESOLVED, run_id, before_run, limit - len(rows))
+    tickets = [ClaimedTicket(row_id, Ticket(family, id_)) for row_id, family, id_ in rows]
+    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run, not tickets)
+    return Claim(tickets, has_others=has_others)
+
+
+async def _claim_open(db: PostgresScope, run_id: int, limit: int) -> list[Any]:
+    last = db.last_claimed.get(run_id, 0)
+    rows = await db.fetch(_CLAIM, run_id, last, limit)
+    if not rows and last:
+        # Tickets with lower numbers may have become free, or were committed late.
+        rows = await db.fetch(_CLAIM, run_id, 0, limit)
+    db.last_claimed[run_id] = rows[-1][0] if rows else 0
+    return rows
+
+
+async def free_leftovers(db: PostgresScope) -> bool:
+    """Free what runs that have ended still hold, and return whether there was any."""
+    ended = await db.fetch(_ENDED_HOLDERS)
+    for (run_id,) in ended:
+        await _free(db, run_id)
+    return bool(ended)
+
+
+async def expire_runs(db: PostgresScope, run_id: int, now: float) -> None:
+    """End the other runs whose lease has run out or whose process has died."""
+    for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
+        is_dead = has_died(process)
+        if (is_over or is_dead) and await db.fetch_row(_EXPIRE, other, is_dead, db.moment(now)):
+            await _free(db, other)

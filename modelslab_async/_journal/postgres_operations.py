@@ -1,0 +1,67 @@
+"""The counterpart in a database of each operation of a journal. It carries out none of them."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from . import (
+    exports,
+    lease_rows,
+    pace_state,
+    pending_saves,
+    postgres_export,
+    postgres_files,
+    postgres_leases,
+    postgres_queries,
+    postgres_results,
+    postgres_saves,
+    postgres_submits,
+    postgres_tickets,
+    queries,
+    recorded_files,
+    result_queries,
+    submits,
+    tickets,
+)
+
+COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
+    {
+        tickets.add: postgres_tickets.add,
+        tickets.complete: postgres_tickets.complete,
+        tickets.record_polls: postgres_tickets.record_polls,
+        tickets.end_run: postgres_tickets.end_run,
+        tickets.reopen_failed: postgres_tickets.reopen_failed,
+        lease_rows.begin: postgres_leases.begin,
+        lease_rows.renew: postgres_leases.renew,
+        lease_rows.claim: postgres_leases.claim,
+        submits.record_submit: postgres_submits.record_submit,
+        submits.confirm: postgres_submits.confirm,
+        submits.withdraw: postgres_submits.withdraw,
+        submits.mark_uncertain: postgres_submits.mark_uncertain,
+        submits.uncertain: postgres_submits.uncertain,
+        submits.orphaned: postgres_submits.orphaned,
+        submits.find: postgres_submits.find,
+        submits.find_by_key: postgres_submits.find_by_key,
+        pending_saves.queue_saves: postgres_saves.queue_saves,
+        pending_saves.requeue_saves: postgres_saves.requeue_saves,
+        pending_saves.claim: postgres_saves.claim,
+        pending_saves.complete_save: postgres_saves.complete_save,
+        pending_saves.unsaved: postgres_saves.unsaved,
+        recorded_files.record_file: postgres_files.record_file,
+        recorded_files.files_of: postgres_files.files_of,
+        recorded_files.page_of_files: postgres_files.page_of_files,
+        result_queries.results_of: postgres_results.results_of,
+        result_queries.submitted_keys: postgres_results.submitted_keys,
+        queries.report: postgres_queries.report,
+        queries.last: postgres_queries.last,
+        queries.outcome_page: postgres_queries.outcome_page,
+        exports.export: postgres_export.export,
+        pace_state.save: postgres_results.save_pace,
+        pace_state.load: postgres_results.load_pace,
+    }
+)
+# These begin a transaction of their own, or read a whole batch. So they get a connection of their
+# own, and delay no other operation.
+SNAPSHOTS: Final = frozenset(
+    {queries.report, exports.export, result_queries.submitted_keys, pending_saves.unsaved}
+)

@@ -1,0 +1,141 @@
+"""Counts and lists what a journal in a database holds. The counterparts of `queries`."""
+
+from typing import Any, Final
+
+from .._aio.threads import run_in_thread
+from .._models.outcomes import Outcome, Unresolved
+from .._models.replies import Processing
+from .._models.ticket import Ticket
+from .postgres_files import files_between
+from .postgres_scope import PostgresScope, now_sql
+from .postgres_submits import origins_between
+from .process_identity import has_died
+from .queries import RecordedOutcome, Report
+from .row_codec import damaged_row, decode, decode_columns
+from .schema import FAILED, OPEN, SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS, UNRESOLVED
+from .submits import SubmitOrigin
+
+# A count reads a whole table, unlike all other statements.
+_BEGIN_REPORT: Final = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
+SET LOCAL enable_bitmapscan = on
+"""
+_COUNT_TICKETS: Final = "SELECT count(*) FROM tickets WHERE batch = $1"
+_COUNT_OUTCOMES: Final = f"""
+SELECT count(*) FILTER (WHERE state = {UNRESOLVED} AND completed_at IS NOT NULL),
+    count(*) FILTER (WHERE state = {SUCCESS} AND completed_at IS NOT NULL),
+    count(*) FILTER (WHERE state = {FAILED} AND completed_at IS NOT NULL),
+    coalesce(sum(polls), 0),
+    count(*) FILTER (WHERE state = {FAILED} AND completed_at IS NOT NULL
+        AND other_fields::json->>'reason' = 'not_found')
+FROM replies WHERE batch = $1
+"""
+_COUNT_RUNNING: Final = f"""
+SELECT process, (SELECT count(*) FROM unfinished
+    WHERE unfinished.batch = $1 AND unfinished.state = {OPEN} AND unfinished.run = runs.run)
+FROM runs WHERE batch = $1 AND lease_until > {now_sql(2)}
+"""
+_COUNT_SAVES: Final = f"""
+SELECT count(*) FILTER (WHERE state = {SAVE_PENDING}),
+    count(*) FILTER (WHERE state = {SAVE_FAILED}), count(*) FILTER (WHERE state = {SAVED})
+FROM saves WHERE batch = $1
+"""
+_COUNT_FILES: Final = "SELECT count(*) FROM files WHERE batch = $1"
+_COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE batch = $1 AND ticket IS NULL"
+_SELECT_OUTCOMES: Final = """
+SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag, replies.state, body,
+    other_fields, columns
+FROM tickets
+    JOIN replies ON replies.batch = $1 AND replies.ticket = tickets.ticket
+    LEFT JOIN inputs ON inputs.batch = $1 AND inputs.ticket = tickets.ticket
+WHERE tickets.batch = $1 AND tickets.ticket > $2 AND replies.ticket > $2
+    AND completed_at IS NOT NULL
+ORDER BY tickets.ticket LIMIT $3
+"""
+_SELECT_LAST: Final = """
+SELECT completed_at IS NOT NULL, replies.state, body, other_fields
+FROM tickets JOIN replies ON replies.batch = $1 AND replies.ticket = tickets.ticket
+WHERE tickets.batch = $1 AND family = $2 AND id = $3 AND replies.state IS NOT NULL
+"""
+
+
+async def report(db: PostgresScope, *, now: float) -> Report:
+    """See `queries.report`."""
+    await db.session.run_script(_BEGIN_REPORT)
+    ((tickets,),) = await db.fetch_whole(_COUNT_TICKETS)
+    ((unresolved, success, failed, polls, not_found),) = await db.fetch_whole(_COUNT_OUTCOMES)
+    running = await db.fetch_whole(_COUNT_RUNNING, db.moment(now))
+    ((save_pending, unsaved, saved),) = await db.fetch_whole(_COUNT_SAVES)
+    ((files,),) = await db.fetch_whole(_COUNT_FILES)
+    ((uncertain,),) = await db.fetch_whole(_COUNT_UNCERTAIN)
+    return Report(
+        tickets=tickets,
+        open=tickets - unresolved - success - failed,
+        running=sum(count for process, count in running if not has_died(process)),
+        unresolved=unresolved,
+        success=success,
+        failed=failed,
+        not_found=not_found,
+        polls=polls,
+        files=files,
+        save_pending=save_pending,
+        unsaved=unsaved,
+        saved=saved,
+        uncertain=uncertain,
+    )
+
+
+async def outcome_page(
+    db: PostgresScope, after: int, limit: int
+) -> tuple[list[RecordedOutcome], int | None]:
+    """See `queries.outcome_page`."""
+    rows = await db.fetch(_SELECT_OUTCOMES, after, limit)
+    last_row_id = rows[-1][0] if rows else after
+    tickets = {row_id: Ticket(family, id_) for row_id, family, id_, *_ in rows}
+    files = await files_between(db, tickets, after, last_row_id)
+    origins = await origins_between(db, after, last_row_id)
+
+    def decode_page() -> list[RecordedOutcome]:
+        return [
+            RecordedOutcome(
+                outcome=decode_outcome(tickets[row_id], reply),
+                polls=polls,
+                added_at=added_at,
+                completed_at=completed_at,
+                max_lag=max_lag,
+                files=files.get(row_id, ()),
+                columns=decode_columns(tickets[row_id], columns, "inputs"),
+                **origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
+            )
+            for row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns in rows
+        ]
+
+    # A thread, because decoding a page takes longer than the event loop should wait.
+    page = await run_in_thread(decode_page)
+    return page, last_row_id if len(rows) == limit else None
+
+
+def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:
+    """
+    Return the outcome in a row.
+
+    Raises:
+        JournalDamaged: The row holds none.
+    """
+    outcome = decode(ticket, reply)
+    if isinstance(outcome, Processing):
+        raise damaged_row(ticket, "outcome", "replies", TypeError("it is still processing"))
+    return outcome
+
+
+async def last(db: PostgresScope, ticket: Ticket) -> Processing | Outcome | None:
+    """See `queries.last`."""
+    row = await db.fetch_row(_SELECT_LAST, ticket.family, ticket.id)
+    if row is None:
+        return None
+    is_complete, *columns = row
+    reply = decode(ticket, columns)
+    if is_complete or isinstance(reply, Processing):
+        return reply
+    # The ticket was reopened, so its recorded outcome no longer counts.
+    return reply.last if isinstance(reply, Unresolved) else None

@@ -1,0 +1,97 @@
+"""Reads results and the state of a pace from a database. The counterparts of `result_queries`."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from .._models.journal_errors import JournalDamaged
+from .._models.outcomes import Unresolved
+from .._models.replies import Processing
+from .._models.ticket import Ticket
+from .pace_state import decode_state
+from .postgres_files import files_of_rows
+from .postgres_scope import PostgresScope
+from .recorded_files import RecordedFile
+from .result_queries import RecordedResult, RecordedSave, SubmittedKey
+from .row_codec import decode
+from .schema import SAVE_FAILED, SAVED
+
+_SELECT_RESULTS: Final = """
+SELECT known.ticket, given.family, given.id, coalesce(reply.run, 0), reply.state, body,
+    other_fields, saves.state, saves.run, saves.error, saves.argument
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (family, id, n)
+    CROSS JOIN LATERAL (
+        SELECT ticket FROM tickets
+        WHERE batch = $1 AND family = given.family AND id = given.id OFFSET 0
+    ) AS known
+    CROSS JOIN LATERAL (
+        SELECT run, state, body, other_fields FROM replies
+        WHERE batch = $1 AND ticket = known.ticket AND completed_at IS NOT NULL OFFSET 0
+    ) AS reply
+    LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = known.ticket
+ORDER BY n
+"""
+_SELECT_KEYS: Final = """
+SELECT key, endpoint, payload_hash,
+    CASE WHEN replies.completed_at IS NULL THEN NULL ELSE replies.state END, saves.state
+FROM submits
+    LEFT JOIN replies ON replies.batch = $1 AND replies.ticket = submits.ticket
+    LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = submits.ticket
+WHERE submits.batch = $1 AND key IS NOT NULL
+"""
+_SAVE_PACE: Final = """
+INSERT INTO pace_state (batch, state) VALUES ($1, $2)
+ON CONFLICT (batch) DO UPDATE SET state = excluded.state
+"""
+_LOAD_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
+
+
+async def results_of(db: PostgresScope, tickets: Iterable[Ticket]) -> list[RecordedResult]:
+    """See `result_queries.results_of`."""
+    given = [*tickets]
+    rows = await db.fetch(
+        _SELECT_RESULTS, [ticket.family for ticket in given], [ticket.id for ticket in given]
+    )
+    saved = {row[0]: Ticket(row[1], row[2]) for row in rows if row[7] in (SAVE_FAILED, SAVED)}
+    files = await files_of_rows(db, saved) if saved else {}
+    results = (_result(row, files.get(row[0], ())) for row in rows)
+    return [result for result in results if result is not None]
+
+
+def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
+    _, family, id_, run, *reply, save_state, save_run, error, argument = row
+    ticket = Ticket(family, id_)
+    try:
+        outcome = decode(ticket, reply)
+    except JournalDamaged as damaged:
+        outcome = Unresolved(ticket=ticket, cause=damaged)
+    if isinstance(outcome, Processing):
+        return None
+    save = None
+    if save_state in (SAVE_FAILED, SAVED):
+        save = RecordedSave(
+            run=save_run,
+            files=files,
+            error=None if save_state == SAVED else error or "",
+            argument=argument or "",
+        )
+    return RecordedResult(outcome=outcome, run=run, save=save)
+
+
+async def submitted_keys(db: PostgresScope, *, saves_files: bool) -> dict[str, SubmittedKey]:
+    """See `result_queries.submitted_keys`."""
+    return {
+        key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
+        for key, endpoint, payload_hash, state, save_state in await db.fetch_whole(_SELECT_KEYS)
+    }
+
+
+async def save_pace(db: PostgresScope, state: Mapping[str, Any]) -> None:
+    """See `pace_state.save`."""
+    await db.fetch(_SAVE_PACE, json.dumps(state))
+
+
+async def load_pace(db: PostgresScope) -> dict[str, Any] | None:
+    """See `pace_state.load`."""
+    row = await db.fetch_row(_LOAD_PACE)
+    return None if row is None else decode_state(row[0])

@@ -1,0 +1,158 @@
+"""The queue of tickets to save, in a database. The counterparts of `pending_saves`."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from .._models.journal_errors import JournalDamaged
+from .._models.replies import Success
+from .._models.ticket import Ticket
+from .pending_saves import PendingSave, SaveClaim, UnsavedTicket
+from .postgres_files import files_of_rows
+from .postgres_leases import expire_runs, free_leftovers, renew
+from .postgres_scope import PostgresScope, now_sql
+from .postgres_tickets import row_id_of
+from .row_codec import decode
+from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
+
+# Every statement repeats this condition of the partial index `unfinished_saves`.
+_UNFINISHED: Final = f"saves.batch = $1 AND saves.state <= {SAVE_FAILED}"
+_PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
+_QUEUE: Final = f"""
+WITH queued AS (
+    INSERT INTO saves (batch, ticket) SELECT $1, ticket FROM replies
+    WHERE batch = $1 AND state = {SUCCESS} AND completed_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM saves WHERE saves.batch = $1 AND saves.ticket = replies.ticket
+    )
+    ORDER BY ticket ON CONFLICT (batch, ticket) DO NOTHING RETURNING 1
+)
+SELECT count(*) FROM queued
+"""
+_REQUEUE: Final = f"""
+INSERT INTO saves (batch, ticket) SELECT DISTINCT $1::integer, given.ticket
+FROM unnest($2::bigint[]) AS given (ticket) CROSS JOIN LATERAL (
+    SELECT FROM replies WHERE batch = $1 AND ticket = given.ticket
+        AND state = {SUCCESS} AND completed_at IS NOT NULL OFFSET 0
+) AS succeeded
+ORDER BY given.ticket
+ON CONFLICT (batch, ticket) DO UPDATE SET
+    state = {SAVE_PENDING}, run = 0, completed_at = NULL, error = NULL, argument = NULL
+"""
+_CLAIMED: Final = """
+SELECT free.ticket, family, id, state, body, other_fields
+FROM free CROSS JOIN LATERAL (
+        SELECT family, id FROM tickets WHERE batch = $1 AND ticket = free.ticket OFFSET 0
+    ) AS known
+    CROSS JOIN LATERAL (
+        SELECT state, body, other_fields FROM replies
+        WHERE batch = $1 AND ticket = free.ticket OFFSET 0
+    ) AS reply
+ORDER BY free.ticket
+"""
+_CLAIM: Final = f"""
+WITH free AS MATERIALIZED (
+    SELECT ticket, ctid AS position FROM saves WHERE {_PENDING} AND run = 0
+    ORDER BY ticket LIMIT $3 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE saves SET run = $2 WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+)
+{_CLAIMED}
+"""
+_CLAIM_FAILED: Final = f"""
+WITH free AS MATERIALIZED (
+    SELECT ticket, ctid AS position FROM saves
+    WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} AND run < $3
+    ORDER BY run, ticket LIMIT $4 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE saves SET state = {SAVE_PENDING}, run = $2
+    WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+)
+{_CLAIMED}
+"""
+# Saves that a claim has skipped, because another run is claiming them, count as those of others.
+_OTHERS_HAVE_SOME: Final = f"""
+SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
+    OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))
+"""
+_COMPLETE: Final = f"""
+UPDATE saves SET state = $4, completed_at = {now_sql(7)}, error = $5, argument = $6
+WHERE batch = $1 AND ticket = $3 AND state = {SAVE_PENDING} AND run = $2 RETURNING 1
+"""
+_UNSAVED: Final = f"""
+SELECT family, id, error, argument, saves.completed_at
+FROM saves CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = saves.ticket OFFSET 0
+) AS known
+WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket
+"""
+
+
+async def queue_saves(db: PostgresScope) -> int:
+    """See `pending_saves.queue_saves`."""
+    return int((await db.fetch_whole(_QUEUE))[0][0])
+
+
+async def requeue_saves(db: PostgresScope, tickets: Sequence[Ticket]) -> None:
+    """See `pending_saves.requeue_saves`."""
+    await db.fetch(_REQUEUE, [await row_id_of(db, ticket) for ticket in tickets])
+
+
+async def claim(
+    db: PostgresScope, run_id: int, *, before_run: int, limit: int, now: float, lease: float
+) -> SaveClaim | None:
+    """See `pending_saves.claim`."""
+    if not await renew(db, run_id, now=now, lease=lease):
+        return None
+    await expire_runs(db, run_id, now)
+    rows = await db.fetch(_CLAIM, run_id, limit)
+    if not rows and await free_leftovers(db):
+        rows = await db.fetch(_CLAIM, run_id, limit)
+    if len(rows) < limit:
+        rows += await db.fetch(_CLAIM_FAILED, run_id, before_run, limit - len(rows))
+    pending, damaged = await _read_claim(db, run_id, rows, now)
+    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, not rows)
+    return SaveClaim(pending, damaged, has_others=has_others)
+
+
+async def _read_claim(
+    db: PostgresScope, run_id: int, rows: Sequence[Any], now: float
+) -> tuple[list[PendingSave], list[JournalDamaged]]:
+    """Return the claimed saves. A reply that cannot be read fails only the save of its ticket."""
+    tickets = {row_id: Ticket(family, id_) for row_id, family, id_, *_ in rows}
+    files = await files_of_rows(db, tickets) if rows else {}
+    pending: list[PendingSave] = []
+    damaged: list[JournalDamaged] = []
+    for row_id, _, _, *reply in rows:
+        try:
+            success = decode(tickets[row_id], reply)
+        except JournalDamaged as error:
+            damaged.append(error)
+            await complete_save(db, run_id, row_id, error=error.message, argument="", now=now)
+            continue
+        if isinstance(success, Success):
+            pending.append(PendingSave(row_id, success, files.get(row_id, ())))
+    return pending, damaged
+
+
+async def complete_save(
+    db: PostgresScope,
+    run_id: int,
+    row_id: int,
+    *,
+    error: str | None,
+    argument: str,
+    now: float,
+) -> bool:
+    """See `pending_saves.complete_save`."""
+    state = SAVED if error is None else SAVE_FAILED
+    updated = await db.fetch(_COMPLETE, run_id, row_id, state, error, argument, db.moment(now))
+    return bool(updated)
+
+
+async def unsaved(db: PostgresScope) -> list[UnsavedTicket]:
+    """See `pending_saves.unsaved`."""
+    return [
+        UnsavedTicket(
+            ticket=Ticket(family, id_), error=error, argument=argument, failed_at=failed_at
+        )
+        for family, id_, error, argument, failed_at in await db.fetch_whole(_UNSAVED)
+    ]

@@ -1,0 +1,133 @@
+"""PostgresSession: one connection to the journal's database, which is opened again after a loss."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+from .._postgres.postgres_driver import quote_name
+from .._postgres.store_clock import StoreClock
+
+# The maximum number of seconds for a connection, for a statement, and for one that may read a whole
+# batch.
+CONNECT_TIMEOUT_S: Final = 10
+_STATEMENT_TIMEOUT_S: Final = 60.0
+LONG_TIMEOUT_S: Final = 3600.0
+# After this time without a statement, the server ends a transaction. Otherwise a process that
+# stands still would keep the locks of its rows.
+_MAX_IDLE_IN_TRANSACTION: Final = "15s"
+
+# The plan of a statement must not depend on statistics, because a new table has none, and must stay
+# good while tables grow. So all statements are written for nested loops over indexes. `LATERAL` and
+# `OFFSET 0` keep the planner from exchanging the loops.
+_SETTINGS: Final = """
+SET search_path = {schema};
+SET default_transaction_isolation = 'read committed';
+SET idle_in_transaction_session_timeout = '{max_idle}';
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3;
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_bitmapscan = off;
+SET plan_cache_mode = force_generic_plan;
+SET jit = off;
+"""
+# `remote_apply` is stricter than `on`, and stays.
+_SYNCHRONOUS: Final = """
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+"""
+_TIME: Final = "SELECT date_part('epoch', clock_timestamp())"
+
+
+def machine_clock() -> float:
+    """Return seconds that go on while the machine sleeps, where the system can tell them."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class PostgresSession:
+    """
+    One connection. Errors are those of the driver.
+
+    Args:
+        address: The address of the database. It may contain a password.
+        schema: The schema with the tables.
+        store_clock: Learns the server's time.
+    """
+
+    def __init__(self, address: str, schema: str, store_clock: StoreClock) -> None:
+        self._address = address
+        self._schema = schema
+        self._store_clock = store_clock
+        self._connection: Any = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(schema={self._schema!r})"
+
+    async def connect(self) -> None:
+        """Open the connection, unless it is open."""
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        connection = await self._open()
+        try:
+            settings = _SETTINGS.format(
+                schema=quote_name(self._schema), max_idle=_MAX_IDLE_IN_TRANSACTION
+            )
+            await connection.execute(settings, timeout=_STATEMENT_TIMEOUT_S)
+            await connection.execute(_SYNCHRONOUS, timeout=_STATEMENT_TIMEOUT_S)
+            self._connection = connection
+            await self.read_clock()
+        except BaseException:
+            self._connection = None
+            connection.terminate()
+            raise
+
+    async def _open(self) -> Any:
+        import asyncpg  # noqa: PLC0415 -- an extra.
+
+        try:
+            return await asyncpg.connect(self._address, timeout=CONNECT_TIMEOUT_S)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            # Such as a missing socket, or a host name that cannot be resolved now. An operation on
+            # files raises such errors, too.
+            lost = ConnectionError(f"{type(error).__name__}: {error}")
+        raise lost
+
+    async def read_clock(self) -> None:
+        """Learn the time of the server."""
+        sent = machine_clock()
+        theirs = await self._connection.fetchval(_TIME, timeout=_STATEMENT_TIMEOUT_S)
+        self._store_clock.observe(sent=sent, received=machine_clock(), theirs=theirs)
+
+    async def fetch(
+        self, statement: str, *arguments: Any, timeout: float | None = None
+    ) -> list[Any]:
+        """Run one statement, and return its rows."""
+        rows = await self._connection.fetch(
+            statement, *arguments, timeout=timeout or _STATEMENT_TIMEOUT_S
+        )
+        return [*rows]
+
+    async def run_script(self, statements: str) -> None:
+        """Run statements without arguments."""
+        await self._connection.execute(statements, timeout=_STATEMENT_TIMEOUT_S)
+
+    def drop(self) -> None:
+        """Drop the connection without waiting, because it may be broken."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # What was committed stays, and there is nothing left to tell.
+            with suppress(Exception):
+                await asyncio.shield(connection.close(timeout=CONNECT_TIMEOUT_S))

@@ -1,0 +1,149 @@
+"""Records submits in a database before they are sent. The counterparts of `submits`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from .._models.replies import Failed, Success
+from .._models.ticket import NewTicket, Ticket, encode_columns
+from .postgres_scope import PostgresScope, now_sql
+from .postgres_tickets import add, complete_new, row_id_of
+from .process_identity import has_died
+from .row_codec import decode_columns
+from .schema import UNRESOLVED
+from .submits import DuplicateSubmit, PendingSubmit, SubmitOrigin
+
+_RECORD: Final = """
+INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, columns, run, key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING submit
+"""
+_FIND_COLUMNS: Final = "SELECT columns FROM submits WHERE batch = $1 AND track_id = $2"
+_CONFIRM: Final = """
+UPDATE submits SET ticket = $3 WHERE batch = $1 AND track_id = $2 RETURNING submit
+"""
+_WITHDRAW: Final = """
+DELETE FROM submits WHERE batch = $1 AND track_id = $2 AND ticket IS NULL RETURNING submit
+"""
+_MARK_UNCERTAIN: Final = "UPDATE submits SET run = NULL WHERE batch = $1 AND track_id = $2"
+_COLUMNS: Final = (
+    "submits.track_id, submits.endpoint, submits.payload_hash, submits.recorded_at, "
+    "submits.columns, submits.key, tickets.family, tickets.id"
+)
+_SELECT: Final = f"""
+SELECT {_COLUMNS}
+FROM submits LEFT JOIN tickets
+    ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
+WHERE submits.batch = $1
+"""
+# Whether the run of a submit still has its lease, and the process of that run.
+_RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
+_SELECT_UNCERTAIN: Final = f"""
+SELECT {_COLUMNS}, {_RUN_STATE}
+FROM submits LEFT JOIN runs ON runs.run = submits.run
+    LEFT JOIN tickets ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
+WHERE submits.batch = $1 AND submits.ticket IS NULL ORDER BY submits.submit
+"""
+_SELECT_ORPHANED: Final = f"""
+SELECT {_COLUMNS}, {_RUN_STATE}
+FROM unfinished CROSS JOIN LATERAL (
+        SELECT * FROM submits
+        WHERE batch = $1 AND ticket IS NOT NULL AND ticket = unfinished.ticket OFFSET 0
+    ) AS submits
+    LEFT JOIN tickets ON tickets.batch = $1 AND tickets.ticket = unfinished.ticket
+    LEFT JOIN runs ON runs.run = submits.run
+WHERE unfinished.batch = $1 AND unfinished.state <= {UNRESOLVED} ORDER BY submits.submit
+"""
+_SELECT_ORIGINS: Final = """
+SELECT ticket, track_id, endpoint, coalesce(key, '') FROM submits
+WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER BY submit
+"""
+
+
+async def record_submit(db: PostgresScope, submit: PendingSubmit, run_id: int | None) -> None:
+    """See `submits.record_submit`."""
+    written = await db.fetch(
+        _RECORD,
+        *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
+        *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),
+    )
+    if not written:
+        raise DuplicateSubmit.of(submit)
+
+
+async def confirm(
+    db: PostgresScope,
+    track_id: str,
+    ticket: Ticket,
+    *,
+    result: Success | Failed | None,
+    now: float,
+) -> None:
+    """See `submits.confirm`."""
+    row = await db.fetch_row(_FIND_COLUMNS, track_id)
+    _check_found(row, track_id)
+    await add(db, [NewTicket(ticket, row[0] or "")], now=now)
+    row_id = await row_id_of(db, ticket)
+    await db.fetch(_CONFIRM, track_id, row_id)
+    if result is not None:
+        await complete_new(db, row_id, result, now=now)
+
+
+async def mark_uncertain(db: PostgresScope, track_id: str) -> None:
+    """See `submits.mark_uncertain`."""
+    await db.fetch(_MARK_UNCERTAIN, track_id)
+
+
+async def withdraw(db: PostgresScope, track_id: str) -> None:
+    """See `submits.withdraw`."""
+    _check_found(await db.fetch_row(_WITHDRAW, track_id), track_id)
+
+
+async def uncertain(db: PostgresScope, *, now: float) -> list[PendingSubmit]:
+    """See `submits.uncertain`."""
+    rows = await db.fetch(_SELECT_UNCERTAIN, db.moment(now))
+    return [_submit(row[:-2]) for row in rows if not _is_active(*row[-2:])]
+
+
+async def orphaned(db: PostgresScope, *, now: float) -> list[PendingSubmit]:
+    """See `submits.orphaned`."""
+    rows = await db.fetch(_SELECT_ORPHANED, db.moment(now))
+    return [_submit(row[:-2]) for row in rows if not _is_active(*row[-2:])]
+
+
+def _is_active(is_leased: bool, process: str | None) -> bool:  # noqa: FBT001 -- from a row.
+    return is_leased and not has_died(process)
+
+
+async def find(db: PostgresScope, track_id: str) -> PendingSubmit | None:
+    """See `submits.find`."""
+    row = await db.fetch_row(f"{_SELECT} AND submits.track_id = $2", track_id)
+    return None if row is None else _submit(row)
+
+
+async def find_by_key(db: PostgresScope, key: str) -> PendingSubmit | None:
+    """See `submits.find_by_key`."""
+    row = await db.fetch_row(f"{_SELECT} AND submits.key = $2 AND submits.key IS NOT NULL", key)
+    return None if row is None else _submit(row)
+
+
+async def origins_between(db: PostgresScope, after: int, last: int) -> Mapping[int, SubmitOrigin]:
+    """See `submits.origins_between`."""
+    rows = await db.fetch(_SELECT_ORIGINS, after, last)
+    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
+
+
+def _submit(row: Sequence[Any]) -> PendingSubmit:
+    track_id, endpoint, payload_hash, recorded_at, columns, key, family, id_ = row
+    return PendingSubmit(
+        track_id=track_id,
+        endpoint=endpoint,
+        payload_hash=payload_hash,
+        recorded_at=recorded_at,
+        key=key,
+        ticket=None if family is None else Ticket(family, id_),
+        columns=decode_columns(track_id, columns, "submits"),
+    )
+
+
+def _check_found(row: Any, track_id: str) -> None:
+    if row is None:
+        raise ValueError(f"no uncertain submit with the track_id {track_id!r} is in this journal")

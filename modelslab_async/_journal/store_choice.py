@@ -1,0 +1,35 @@
+"""Opens the store of a journal: a file, or a database if an address is given. It stores nothing."""
+
+import os
+import time
+from collections.abc import Callable
+
+from .._postgres.postgres_address import is_address
+from .journal_path import check_path
+from .journal_store import JournalStore
+from .sqlite_store import SqliteStore
+
+
+async def open_store(
+    path: str | os.PathLike[str], *, clock: Callable[[], float], lock_timeout: float
+) -> tuple[JournalStore, Callable[[], float]]:
+    """
+    Open the store of a journal, and return it with its clock.
+
+    Args:
+        path: The path of a file, or the address of a database.
+        clock: The clock of the caller. A database has its own, unless the caller gives another one
+            than `time.time`.
+        lock_timeout: How many seconds to wait while another process has the file locked.
+
+    Raises:
+        JournalError: The store cannot be opened.
+        ValueError: The path or the address is malformed.
+    """
+    if is_address(path):
+        # Imported only here, because few programs use a database.
+        from .postgres_store import PostgresStore  # noqa: PLC0415
+
+        store = await PostgresStore.open(path, clock=None if clock is time.time else clock)
+        return store, store.clock
+    return await SqliteStore.open(check_path(path), lock_timeout=lock_timeout), clock

@@ -1,0 +1,440 @@
+"""A journal in a database: whatever happens to it, nothing is lost, told twice or shown."""
+
+import asyncio
+import inspect
+import logging
+import traceback
+from pathlib import Path
+
+import asyncpg
+import pytest
+from journal_states import dump, run_script, run_sql, states
+
+from modelslab_async import JournalError, JournalReadOnly, Success, Ticket, WrongJournal
+from modelslab_async._journal import (
+    exports,
+    postgres_patience,
+    postgres_tables,
+    postgres_writer,
+    queries,
+    tickets,
+)
+from modelslab_async._journal.postgres_batch import PostgresBatch
+from modelslab_async._journal.postgres_operations import COUNTERPARTS, SNAPSHOTS
+from modelslab_async._journal.postgres_session import PostgresSession
+from modelslab_async._journal.postgres_tables import MIGRATIONS, migration_script
+from modelslab_async._journal.tickets import OutcomeRow
+from modelslab_async.journal import Journal
+
+A, B = Ticket("images", 1), Ticket("images", 2)
+PASSWORD = "a-secret-password"
+
+
+def done(ticket):
+    return Success(ticket=ticket, output=("https://a",), raw={"status": "success"})
+
+
+async def claimed_by(journal, *, lease=60, limit=10):
+    """Begin a run, and claim. Return its number and those of the tickets."""
+    run = await journal.leases.begin_run(lease=lease)
+    claim = await journal.leases.claim(run, before_run=run, limit=limit, lease=lease)
+    return run, {ticket: number for number, ticket in claim.tickets}
+
+
+@pytest.mark.parametrize("operation", COUNTERPARTS, ids=lambda each: each.__name__)
+def test_counterpart_takes_the_same_arguments(operation):
+    """Callers name an operation by its function for files, and the database takes its arguments."""
+
+    def parameters(function):
+        return [*inspect.signature(function).parameters.values()][1:]
+
+    assert parameters(operation) == parameters(COUNTERPARTS[operation])
+    assert set(COUNTERPARTS) >= SNAPSHOTS
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("postgresql://u:a-secret-password@h/db", "names its batch"),
+        ("postgresql://u:a-secret-password@h/db?batch=", "one batch=NAME"),
+        ("postgresql://u:a-secret-password@h/db?batch=a&batch=b", "one batch=NAME"),
+        ("postgresql://u:a-secret-p@ssword@h/d@b?batch=a", "percent-encoded"),
+        (f"postgresql://u:a-secret-password@h/db?batch=a&schema={'s' * 64}", "63 bytes"),
+        (Path("postgresql://u:a-secret-password@h/db?batch=a"), "two slashes"),
+    ],
+)
+async def test_malformed_address_is_refused_and_not_shown(path, message):
+    """The error says how to write it, and repeats no part of it."""
+    with pytest.raises(ValueError, match=message) as caught:
+        async with Journal.open(path):
+            pass
+    assert "a-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_unreachable_server_is_an_error_at_once_without_the_password(address):
+    """Opening does not wait for the server, unlike a journal that is open."""
+    missing = address.replace("host=/tmp/", "host=/tmp/missing-")
+    with pytest.raises(JournalError, match="server runs") as caught:
+        async with Journal.open(missing):
+            pass
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.path.startswith("postgresql:///postgres?batch=")
+
+
+async def test_password_is_nowhere_while_a_journal_is_open(address, caplog, monkeypatch):
+    """Neither in a repr, nor in the log, nor in the database, nor in an error."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+    batch = PostgresBatch.parse(address)
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        shown = [batch, batch.make_session(), batch.translate, journal._store, journal.path]
+
+        async def lose(*_, **__):
+            raise ConnectionError(f"cannot reach {address}")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresSession, "fetch", lose)
+            for fail in (lambda: journal.add([B]), journal.report, lambda: journal.last(A)):
+                with pytest.raises(JournalError) as caught:
+                    await fail()
+                shown.append("".join(traceback.format_exception(caught.value)))
+    assert PASSWORD not in f"{shown!r}{caplog.text}"
+    assert PASSWORD not in dump(address)
+
+
+async def test_tables_are_created_once_by_many(address):
+    """Each of many processes finds no tables, and one of them creates them."""
+    path = f"{address}&schema=created%20by%20many"
+    run_sql(path, 'DROP SCHEMA IF EXISTS "created by many" CASCADE')
+
+    async def one(number):
+        async with Journal.open(path) as journal:
+            return await journal.add([("images", number)])
+
+    assert [1] * 8 == await asyncio.gather(*map(one, range(8)))
+    async with Journal.open(path) as journal:
+        assert 8 == (await journal.report()).tickets
+        assert journal.path.endswith("&schema=created%20by%20many")
+    run_sql(path, 'DROP SCHEMA "created by many" CASCADE')
+
+
+async def test_batches_of_a_schema_do_not_see_each_other(address):
+    """The same ticket is in both, with an outcome of its own."""
+    other = f"{address}%20more"
+    async with Journal.open(address) as first, Journal.open(other) as second:
+        assert (1, 1) == (await first.add([A]), await second.add([A]))
+        run, numbers = await claimed_by(first)
+        await first.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))])
+        assert (1, 0) == ((await first.report()).success, (await second.report()).success)
+        assert await second.last(A) is None
+        assert {A} == {*(await claimed_by(second))[1]}
+
+
+async def test_older_schema_is_migrated_once(address, monkeypatch):
+    """It keeps its content. A package that does not know the new version refuses it."""
+    path = f"{address}&schema=migrated"
+    run_sql(path, "DROP SCHEMA IF EXISTS migrated CASCADE")
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+    step = ("ALTER TABLE tickets ADD COLUMN colour text NOT NULL DEFAULT 'blue'",)
+    with monkeypatch.context() as patch:
+        patch.setattr(postgres_tables, "MIGRATIONS", (*MIGRATIONS, step))
+        patch.setattr(postgres_tables.newest_version, "__defaults__", ((*MIGRATIONS, step),))
+        patch.setattr(postgres_tables.migration_script, "__defaults__", (0, (*MIGRATIONS, step)))
+        for _ in range(2):
+            async with Journal.open(path) as journal:
+                assert 1 == (await journal.report()).tickets
+    assert [("blue",)] == run_sql(path, "SELECT colour FROM migrated.tickets")
+    with pytest.raises(WrongJournal, match="upgrade"):
+        async with Journal.open(path):
+            pass
+    run_sql(path, "DROP SCHEMA migrated CASCADE")
+
+
+async def test_printed_statements_create_the_tables(address):
+    """They may run twice. A role without the right to create a schema then uses them."""
+    path = f"{address}&schema=printed"
+    run_sql(path, "DROP SCHEMA IF EXISTS printed CASCADE")
+    with pytest.raises(JournalError):
+        await opened_as("guest", path)
+    for _ in range(2):
+        run_script(path, migration_script("printed"))
+    run_sql(path, *RIGHTS)
+    try:
+        await opened_as("guest", path)
+    finally:
+        run_sql(path, "DROP SCHEMA printed CASCADE", "DROP OWNED BY guest", "DROP ROLE guest")
+
+
+RIGHTS = (
+    "GRANT USAGE ON SCHEMA printed TO guest",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA printed TO guest",
+)
+
+
+async def opened_as(role, path):
+    """Use the journal as a role of its own."""
+    run_sql(path, f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN OTHERS THEN END $$")
+    async with Journal.open(path.replace("tests:", f"{role}:", 1)) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))], save_files=True)
+        await journal.leases.end_run(run)
+        assert 1 == (await journal.report()).success
+
+
+async def test_role_that_may_only_read_reports(address):
+    """Methods that write say that the role may not."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+    schema = postgres_tables.DEFAULT_SCHEMA
+    run_sql(
+        *(address, "CREATE ROLE reader LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO reader"),
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader",
+    )
+    try:
+        async with Journal.open(address.replace("tests:", "reader:", 1)) as journal:
+            assert 1 == (await journal.report()).tickets
+            with pytest.raises(JournalReadOnly, match="may not"):
+                await journal.add([B])
+    finally:
+        run_sql(address, "DROP OWNED BY reader", "DROP ROLE reader")
+
+
+async def test_commits_are_synchronous_though_the_role_has_it_off(address):
+    """A commit returns when it is on the disk. What is stricter stays."""
+    for setting, expected in (("off", "on"), ("remote_apply", "remote_apply")):
+        session = PostgresBatch.parse(
+            f"{address.replace('?', f'?synchronous_commit={setting}&')}"
+        ).make_session()
+        await session.connect()
+        assert [(expected,)] == [
+            tuple(row) for row in await session.fetch("SHOW synchronous_commit")
+        ]
+        await session.aclose()
+
+
+@pytest.fixture
+def lose_commits(monkeypatch):
+    """Lose the connection at a commit: before the server has it, or before its reply."""
+    run_script = PostgresSession.run_script
+    lost = []
+
+    def lose(*, carried_out, times=1):
+        async def losing(self, statements):
+            if statements == "COMMIT" and len(lost) < times:
+                lost.append(statements)
+                if carried_out:
+                    await run_script(self, statements)
+                self.drop()
+                raise ConnectionError("connection lost")
+            await run_script(self, statements)
+
+        monkeypatch.setattr(PostgresSession, "run_script", losing)
+        return lost
+
+    return lose
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_commit_without_a_reply_counts_once(address, lose_commits, carried_out):
+    """The writer asks whether the commit took place, and tells the right result."""
+    async with Journal.open(address) as journal:
+        lost = lose_commits(carried_out=carried_out)
+        assert 1 == await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        lost.clear()
+        row = OutcomeRow(numbers[A], 3, done(A))
+        assert [True] == await journal.leases.complete(run, [row])
+        assert [False] == await journal.leases.complete(run, [row])
+        lost.clear()
+        await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
+        assert 1 == len(lost)
+        report = await journal.report()
+    assert (1, 1, 3, 1) == (report.tickets, report.success, report.polls, report.uncertain)
+
+
+async def test_commit_that_cannot_be_asked_about_is_not_repeated(
+    address, lose_commits, monkeypatch
+):
+    """All callers of the group get an error, and the commit counts once."""
+    async with Journal.open(address) as journal:
+        run, _ = await claimed_by(journal)
+        lose_commits(carried_out=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_writer, "_LAST_COMMIT", "SELECT no_such_column")
+            results = await asyncio.gather(
+                journal.add([A]), journal.add([B]), return_exceptions=True
+            )
+        assert [JournalError] * 2 == [type(each) for each in results]
+        assert 2 == (await journal.report()).tickets
+        assert await journal.leases.renew(run, lease=60)
+
+
+async def test_database_that_stays_away_is_an_error(address, lose_commits, monkeypatch):
+    """After the patience. Later calls try once, and succeed when it is back."""
+    monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        lose_commits(carried_out=False, times=2)
+        for _ in range(2):
+            with pytest.raises(JournalError, match="server runs"):
+                await journal.add([B])
+        assert 1 == await journal.add([B])
+
+
+async def test_conflict_of_transactions_is_repeated(address, monkeypatch):
+    """The server undid it because of another one. The results are those of the last attempt."""
+    attempts = []
+    add = COUNTERPARTS[tickets.add]
+
+    async def conflicting(db, given, *, now):
+        added = await add(db, given, now=now)
+        attempts.append(added)
+        if len(attempts) < 3:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return added
+
+    monkeypatch.setattr(
+        "modelslab_async._journal.postgres_store.COUNTERPARTS",
+        {**COUNTERPARTS, tickets.add: conflicting},
+    )
+    async with Journal.open(address) as journal:
+        assert 1 == await journal.add([A])
+        assert [1, 1, 1] == attempts
+        assert 1 == (await journal.report()).tickets
+
+
+async def test_calls_share_a_commit(address):
+    """A hundred calls at once take a few commits."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        calls = (journal.add([Ticket("video", number)]) for number in range(100))
+        assert [1] * 100 == await asyncio.gather(*calls)
+        assert 1 <= journal._store._writer._number < 20
+
+
+async def test_locked_rows_of_a_stalled_process_stop_no_claim(address):
+    """A process that stands still in a transaction keeps its rows for that long, and no others."""
+    clock = [1000.0]
+    async with Journal.open(address, clock=lambda: clock[0]) as journal:
+        await journal.add([A, B])
+        dead, numbers = await claimed_by(journal)
+        connection = await asyncpg.connect(address.rpartition("&batch=")[0])
+        schema = postgres_tables.DEFAULT_SCHEMA
+        await connection.execute(
+            f"BEGIN; SELECT FROM {schema}.unfinished WHERE ticket = {numbers[A]} FOR UPDATE"
+        )
+        clock[0] += 60
+        run = await journal.leases.begin_run(lease=60)
+        claim = await journal.leases.claim(run, before_run=run, limit=10, lease=60)
+        assert ([B], True) == ([each.ticket for each in claim.tickets], claim.has_others)
+        await connection.close()
+        claim = await journal.leases.claim(run, before_run=run, limit=10, lease=60)
+        assert [A] == [each.ticket for each in claim.tickets]
+        assert not await journal.leases.renew(dead, lease=60)
+
+
+async def test_tickets_that_are_being_claimed_count_as_those_of_others(address):
+    """Otherwise a run could end while another process, which may die, is claiming the rest."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        connection = await asyncpg.connect(address.rpartition("&batch=")[0])
+        schema = postgres_tables.DEFAULT_SCHEMA
+        await connection.execute(f"BEGIN; SELECT FROM {schema}.unfinished FOR UPDATE")
+        run = await journal.leases.begin_run(lease=60)
+        claim = await journal.leases.claim(run, before_run=run, limit=10, lease=60)
+        assert ([], True) == (claim.tickets, claim.has_others)
+        await connection.close()
+
+
+async def test_released_ticket_before_those_of_the_last_claim_is_claimed(address):
+    """A run continues its claims behind the last one, and begins again from the first ticket."""
+    async with Journal.open(address) as journal:
+        await journal.add([Ticket("images", number) for number in range(6)])
+        first, _ = await claimed_by(journal, limit=2)
+        run, claimed = await claimed_by(journal, limit=2)
+        await journal.leases.end_run(first)
+        for _ in range(3):
+            claim = await journal.leases.claim(run, before_run=run, limit=2, lease=60)
+            claimed |= {ticket: number for number, ticket in claim.tickets}
+        assert 6 == len(claimed)
+
+
+async def test_export_shows_one_moment(address, tmp_path, monkeypatch):
+    """Outcomes that are recorded while it reads page after page are not in it."""
+    monkeypatch.setattr(exports, "PAGE_SIZE", 1)
+    async with Journal.open(address) as journal:
+        await journal.add([(A, {"n": 1}), (B, {"m": "x"}), Ticket("images", 3)])
+        run, numbers = await claimed_by(journal)
+        rows = [OutcomeRow(number, 1, done(ticket)) for ticket, number in numbers.items()]
+        await journal.leases.complete(run, rows[:2])
+        page = COUNTERPARTS[queries.outcome_page]
+
+        async def completing(db, after, limit):
+            await journal.leases.complete(run, rows[2:])
+            return await page(db, after, limit)
+
+        monkeypatch.setattr("modelslab_async._journal.postgres_export.outcome_page", completing)
+        assert 2 == await journal.export(tmp_path / "out.csv")
+        assert 3 == (await journal.report()).success
+    text = (tmp_path / "out.csv").read_text()
+    assert text.startswith("ticket,state")
+    assert "n,m\n" in text
+
+
+async def test_damaged_reply_is_an_error_that_names_the_ticket(address):
+    """As in a file."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))])
+        run_sql(address, f"UPDATE replies SET body = '{{cut' WHERE ticket = {numbers[A]}")
+        with pytest.raises(JournalError, match="images:1 makes no sense") as caught:
+            await journal.last(A)
+        assert journal.path == caught.value.path
+    assert {"images:1": "success"} == states(address)
+
+
+async def test_text_that_the_database_cannot_store_is_refused_alone(address):
+    """Other calls of the same commit succeed."""
+    async with Journal.open(address) as journal:
+        results = await asyncio.gather(
+            journal.add([A]),
+            journal.record_submit("a\0b", endpoint="e", payload_hash="ab"),
+            journal.add([B]),
+            return_exceptions=True,
+        )
+        assert (1, 1) == (results[0], results[2])
+        assert isinstance(results[1], (ValueError, JournalError))
+
+
+async def test_no_statement_of_a_run_scans_a_table(address):
+    """Without statistics, and though the plans were made while the tables were empty."""
+    seen = []
+    fetch = PostgresSession.fetch
+
+    async def recording(self, statement, *arguments, timeout=None):
+        seen.append((self, statement, arguments))
+        return await fetch(self, statement, *arguments, timeout=timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PostgresSession, "fetch", recording)
+        async with Journal.open(address) as journal:
+            await journal.add([(A, {"n": 1}), B])
+            run, numbers = await claimed_by(journal)
+            row = OutcomeRow(numbers[A], 1, done(A))
+            await journal.leases.complete(run, [row], save_files=True)
+            await journal.leases.claim_saves(run, before_run=run, limit=1, lease=60)
+            await journal.leases.end_run(run, [tickets.PollUpdate(numbers[B], 1, None)])
+            await journal.leases.results([A])
+            await journal._store.read(queries.outcome_page, 0, 10)
+            session = PostgresBatch.parse(address).make_session()
+            await session.connect()
+            for _, statement, arguments in [*seen]:
+                if "unfinished" in statement or "replies" in statement:
+                    plan = await fetch(session, f"EXPLAIN {statement}", *arguments)
+                    text = "\n".join(line for (line,) in plan)
+                    assert "Seq Scan" not in text, f"{statement}\n{text}"
+            await session.aclose()
