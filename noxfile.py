@@ -192,6 +192,15 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Hosts as network namespaces that share an account: `nox -s fleet -- --rounds 9 --seed 1`."""
+    _install_groups(session, "tests")
+    session.install(".[emulator,postgres]")
+    options = ("-s", "--timeout", "3600", *session.posargs)
+    session.run("pytest", "tests/fleet", *options, env=ON_WHEEL)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """All rivals in one run: `nox -s bench -- --rounds 5 --save performance.json`."""
     _install_groups(session, "bench")

@@ -36,6 +36,7 @@ class PostgresServer:
 
     programs: Path
     folder: Path
+    _more_settings: str = ""
 
     @classmethod
     def make(cls, programs: Path) -> "PostgresServer":
@@ -62,10 +63,16 @@ class PostgresServer:
     def address(self) -> str:
         return f"postgresql://tests:a-secret-password@/postgres?host={self.folder}"
 
+    def listen(self, port: int) -> None:
+        """Take connections over TCP as well, from now on and without a password."""
+        with Path(self.data, "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 0.0.0.0/0 trust\n")
+        self._more_settings = f"-c listen_addresses=0.0.0.0 -c port={port}"
+
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         log = str(self.folder / "log")
-        settings = f"{_SETTINGS} -k {self.folder}"
+        settings = f"{_SETTINGS} -k {self.folder} {self._more_settings}"
         self._control("start", "-w", "-t", _MOST_SECONDS, "-l", log, "-o", settings)
 
     def stop(self, mode: str = "fast") -> None:
@@ -80,8 +87,12 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def running(cls) -> Iterator["PostgresServer"]:
-        """Run a new server for patient clients; skip the test if there is no PostgreSQL."""
+    def running(cls, port: int | None = None) -> Iterator["PostgresServer"]:
+        """
+        Run a new server for patient clients; skip the test if there is no PostgreSQL.
+
+        With a port it is reached over TCP as well.
+        """
         programs = find_programs()
         if programs is None:
             pytest.skip(HOW_TO_INSTALL)
@@ -91,6 +102,8 @@ class PostgresServer:
         except (OSError, subprocess.SubprocessError) as error:
             pytest.skip(f"PostgreSQL cannot run here: {error}")
         try:
+            if port is not None:
+                server.listen(port)
             server.start()
             with pytest.MonkeyPatch.context() as patch:
                 # No test depends on how fast the machine is.

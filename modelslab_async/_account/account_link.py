@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
+from attrs import evolve
+
 from .._aio.task_helpers import Wakeup
 from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
@@ -30,6 +32,9 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
+# The seconds after which an answer grants no slots. An account may take a client that has not
+# reported for 30 seconds for dead, and later give its slots to others.
+_MAX_ANSWER_AGE_S = 15.0
 # A pause from the account is new only if it ends more than this many seconds after the known pause.
 # The account and the client read different clocks, so they see slightly different ends of a pause.
 _NEW_PAUSE_S = 0.05
@@ -142,12 +147,16 @@ class AccountLink:
         """Report once, and apply the answer. Return whether submits still wait for a slot."""
         offset = self._offset()
         reports = self._report(offset)
+        sent = asyncio.get_running_loop().time()
         allotments = await self._membership.exchange(reports)
+        is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
         # Compare the two clocks again: the answer may show that the account's clock was changed.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))
             if allotment is not None:
+                if is_late and allotment.slot_limit is not None:
+                    allotment = evolve(allotment, slot_limit=0)
                 self._apply(tier, allotment, offset)
         await self._share_hints()
         return any(slots.count_admissible() for slots in self._slots.values())

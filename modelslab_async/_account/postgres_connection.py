@@ -1,5 +1,6 @@
 """PostgresConnection: runs single statements. After an error, the next statement reconnects."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -121,7 +122,8 @@ class PostgresConnection:
         # A pooler shows its clients a process of its own. Notifications would get lost behind it.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
-            await connection.add_listener(self._channel, lambda *_: self._on_notification())
+            async with asyncio.timeout(_STATEMENT_TIMEOUT_S):
+                await connection.add_listener(self._channel, lambda *_: self._on_notification())
             self.is_listening = True
         elif not self._has_warned:
             self._has_warned = True

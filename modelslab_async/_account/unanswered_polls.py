@@ -68,5 +68,6 @@ class UnansweredPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        patience_s = self._answer_s + _DEVIATIONS * self._deviation_s
-        self._patience_s = max(_MIN_PATIENCE_S, patience_s)
+        # Not much more than the usual time, because all polls meanwhile may arrive at once.
+        margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
+        self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

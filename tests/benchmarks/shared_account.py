@@ -113,7 +113,7 @@ def run(work: Any, store: str) -> Any:
 
 def measure(store: str, count: int) -> None:
     """Measure with this many processes."""
-    with multiprocessing.get_context("spawn").Pool(count + 1) as pool:
+    with multiprocessing.get_context("fork").Pool(count + 1) as pool:
         # Imported modules are ready before the first measurement.
         pool.map(time.sleep, [0.5] * (count + 1), chunksize=1)
         single = pool.apply_async(run, (wait_for_single_polls, store))
