@@ -119,7 +119,8 @@ class PostgresConnection:
         return connection
 
     async def _start_listening(self, connection: Any) -> None:
-        # A pooler shows its clients a process of its own. Notifications would get lost behind it.
+        # Behind a pooler, notifications would get lost. A pooler is recognized by the process id
+        # that the connection was told at its start: it is not that of the server's process.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -257,7 +257,7 @@ class TicketFeed:
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], object]) -> None:
-        """Stop calling a function."""
+        """Remove a listener that was added with `subscribe`, if it is there."""
         if listener in self._listeners:
             self._listeners.remove(listener)
 

@@ -12,7 +12,7 @@ _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 
 def now_sql(parameter: int) -> str:
-    """Return the SQL expression for the current time, by the number of its parameter."""
+    """Return SQL for the current time: the parameter of this number, or else the server's time."""
     return _NOW.format(parameter)
 
 

@@ -39,8 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# Counts the tickets whose id the server does not know. `other_fields` is a JSON object. It contains
-# the reason of a failure, unless that reason is "failed".
+# Counts the tickets whose id the server does not know. They have the reason "not_found" in the JSON
+# object `other_fields`. The usual reason of a failure, "failed", is not stored there.
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =

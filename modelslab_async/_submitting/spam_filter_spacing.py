@@ -85,7 +85,7 @@ class DuplicatePayloads:
 
     def on_reply(self, payload: str, number: int) -> None:
         """
-        Handle the reply to submit `number` of a payload that the spam filter has refused.
+        Handle a reply to the submit with this number. Its payload was refused as spam before.
 
         The pause before the next submit of the payload is counted from this reply. It is not
         counted from the submit, because the server may have received the submit much later.

@@ -46,9 +46,9 @@ def permanent_tls_error(
 
 def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
     """
-    Return whether OpenSSL made an error.
+    Return whether an exception comes from OpenSSL itself.
 
-    aiohttp raises errors that have such an error as their cause.
+    The TLS errors of aiohttp do not: an exception of OpenSSL is only their cause.
     """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")

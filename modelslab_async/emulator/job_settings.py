@@ -81,7 +81,7 @@ class Jobs:
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # If no job is immediate, draw no second random number. So a seed gives the same jobs here
+        # If no job is immediate, draw no further random number. So a seed gives the same jobs here
         # as with `draw`.
         if share and random.random() < share:
             seconds = 0.0

@@ -97,7 +97,7 @@ def shown(path: JournalLocation) -> str:
 
 
 def journal_name(path: JournalLocation) -> str:
-    """Return a short name for a title: that of the file, or of the batch."""
+    """Return the name of the file or of the batch, to show in a title."""
     if isinstance(path, Path):
         return path.name
     return parse_address(path).name

@@ -51,8 +51,9 @@ class AdaptiveFamilyPace:
     """
     The pace of one family.
 
-    Learned steps come from finished jobs, plain steps from the plain pace. A `TrialBudget` limits
-    the extra cost of learned steps. While the budget is used up, all steps are plain.
+    A step is the time between two polls of a ticket. Learned steps are computed from the durations
+    of finished jobs. Plain steps are those of the pace `plain`. Learned steps may cost more than
+    plain steps, and a `TrialBudget` limits that. While it is used up, all steps are plain.
     """
 
     plain: PlainPace
