@@ -108,6 +108,12 @@ class _DaskCluster:
             raise
         return result
 
+    async def check(self) -> None:
+        """See `Cluster`."""
+        # Without this check, a worker that cannot import the classes of a task's arguments would
+        # end, then the next worker would get the task and end too, and no error would be raised.
+        await self._dask_client.run(exec, f"import {__name__}")
+
     async def capacity(self) -> int:
         """See `Cluster`."""
         dask_client: Any = self._dask_client

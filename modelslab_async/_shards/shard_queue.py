@@ -38,6 +38,15 @@ class Cluster(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """
+        Check that all current processes of the cluster can import what the functions need.
+
+        Raises:
+            ImportError: A process lacks a package.
+        """
+        ...
+
     async def capacity(self) -> int:
         """Return how many functions can run at once."""
         ...
@@ -76,6 +85,7 @@ class ShardQueue:
             pattern: The path of a file, or a pattern with wildcards for several files.
             concurrency: The maximum number of shards at once; None for the cluster's capacity.
         """
+        await cluster.check()
         inputs = await cluster.call(find_inputs, pattern, self._folder, self._size)
         workers = concurrency or max(1, await cluster.capacity())
         self._limits = self._limits.share(workers)

@@ -112,6 +112,17 @@ async def test_worker_without_key_says_so(dask_client, write, tmp_path):
     assert KEY not in str(missing.value)
 
 
+async def test_worker_without_the_package_says_so(dask_client, write, tmp_path):
+    """It is asked before a task is sent, because it could not read one and would end."""
+    write("a.csv", 1)
+    await dask_client.wait_for_workers(2)
+    hide = "import sys; sys.modules['modelslab_async.dask'] = {}"
+    await dask_client.run(exec, hide.format(None))
+    with pytest.raises(ImportError, match=r"modelslab_async\.dask"):
+        await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out")
+    await dask_client.run(exec, "import sys; del sys.modules['modelslab_async.dask']")
+
+
 async def test_wrong_client_is_refused(tmp_path):
     """The client of this package is a likely mistake."""
     with pytest.raises(TypeError, match=r"dask_client is a client of dask\.distributed"):

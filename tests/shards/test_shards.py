@@ -40,6 +40,9 @@ class ThisProcess:
         self.before(function, *arguments)
         return await asyncio.to_thread(function, *arguments)
 
+    async def check(self):
+        pass
+
     async def capacity(self):
         return 2
 
