@@ -44,6 +44,12 @@ def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
         "",
         "Or make a picture; --allow-private is for the emulator's links, which are private:",
         "  modelslab-async generate realtime/text2img --prompt cat --out pictures --allow-private",
+        "",
+        "Or a picture of each line of a file:",
+        (
+            "  modelslab-async batch submit prompts.txt --endpoint realtime/text2img "
+            "--out pictures --allow-private"
+        ),
     )
     return "\n".join(lines)
 

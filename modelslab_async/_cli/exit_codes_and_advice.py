@@ -186,6 +186,8 @@ def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
         case InvalidRequest():
             hint = f"`modelslab-async endpoints {endpoint}` lists the parameters"
             return f"{cause.message.rstrip('.')}; {hint}"
+        case GenerationFailed(ticket=None):
+            return f"{explain(cause).rstrip('.')}; nothing was started"
         case _:
             return explain(cause)
 

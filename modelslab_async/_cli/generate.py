@@ -107,7 +107,8 @@ def generate(
 def _check_count(count: int, most: int | None) -> None:
     if most is not None and count > most:
         raise click.UsageError(
-            f"this would start {count} generations, and --most allows {most}; nothing was sent"
+            f"this would start {output.count_of(count, 'generation', 'generations')}, "
+            f"and --most allows {most}; nothing was sent"
         )
 
 

@@ -129,3 +129,8 @@ def table(
     for row in rows:
         rich_table.add_row(*row)
     return rich_table
+
+
+def count_of(count: int, singular: str, plural: str) -> str:
+    """Return a count with its words, such as `1 row has` or `1,200 rows have`."""
+    return f"{count:,} {singular if count == 1 else plural}"

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from .._models.errors import (
     ConnectionImpossible,
+    GenerationFailed,
     ModelsLabError,
     RateLimited,
     ServerError,
@@ -69,6 +70,11 @@ class SubmitExchange:
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
+        if isinstance(failure, GenerationFailed):
+            # The message is the server's alone, and names neither.
+            failure.add_note(
+                f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
+            )
         if not _may_have_started(failure):
             return failure
         uncertain = uncertain_error(submit_request, failure.message)
@@ -110,16 +116,19 @@ def _may_have_started(error: ModelsLabError) -> bool:
 
 def uncertain_error(submit_request: SubmitRequest, reason: str) -> SubmitUncertain:
     """Return the error for a submit that may or may not have started work."""
-    id_text = f"track_id {submit_request.track_id}" if submit_request.track_id else "no track_id"
     where = "or in a webhook with that track_id" if submit_request.track_id else "by its time"
     return SubmitUncertain(
-        f"{submit_request.endpoint.name} ({id_text}): {reason}; the work may or may not have been "
-        f"started; look for it in what the service shows of your account {where} before you "
-        "submit, and pay, again",
+        f"{submit_request.endpoint.name} ({_id_text(submit_request)}): {reason}; "
+        "the work may or may not have been started; look for it in what the service shows of your "
+        f"account {where} before you submit, and pay, again",
         endpoint=submit_request.endpoint.name,
         track_id=submit_request.track_id,
         payload_hash=submit_request.payload_hash,
     )
+
+
+def _id_text(submit_request: SubmitRequest) -> str:
+    return f"track_id {submit_request.track_id}" if submit_request.track_id else "no track_id"
 
 
 def is_retryable(error: ModelsLabError) -> bool:

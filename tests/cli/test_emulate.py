@@ -80,18 +80,20 @@ def test_sigterm_prints_the_counts(emulating):
     assert expected == messages
 
 
-def test_printed_commands_make_a_picture(program, tmp_path):
-    """The printed `generate` saves a file of the emulator, with the printed variables set."""
+@pytest.mark.parametrize("name", ["generate", "batch submit"])
+def test_printed_commands_make_a_picture(program, tmp_path, name):
+    """Each printed command saves a file of the emulator, with the printed variables set."""
     with program.start(
         "emulate", "--port", "0", "--duration", "0", "--failure-rate", "0"
     ) as served:
-        printed = "".join(served.stderr.readline() for _ in range(12))
+        printed = "".join(served.stderr.readline() for _ in range(15))
         variables = dict(re.findall(r"export (\w+)=(\S+)", printed))
-        command = shlex.split(re.search(r"modelslab-async (generate .*)", printed)[1])
-        command[command.index("pictures")] = str(tmp_path / "pictures")
-        run = program(*command, **variables)
+        command = shlex.split(re.search(rf"modelslab-async ({name} .*)", printed)[1])
+        (tmp_path / "prompts.txt").write_text("a cat\n")
+        run = program(*command, folder=tmp_path, **variables)
         served.kill()
-    assert (0, run.stdout.strip()) == (run.returncode, str(*(tmp_path / "pictures").iterdir()))
+    assert 0 == run.returncode, run.stderr
+    assert 1 == len([*(tmp_path / "pictures").iterdir()])
 
 
 @contextmanager

@@ -324,6 +324,22 @@ def test_refusal_is_raised_at_once(virtually, service, name):
     virtually(main)
 
 
+def test_failure_at_once_has_a_note_on_its_submit(virtually, service):
+    """The server's words alone do not say which request failed."""
+    response, _ = REFUSALS["failed at once"]
+
+    async def main():
+        async with service(lambda *_: response).client() as client:
+            with pytest.raises(GenerationFailed) as caught:
+                await client.submit(REALTIME, prompt="a fox", track_id="order-7")
+        assert ["the submit was to realtime/text2img, with track_id order-7"] == (
+            caught.value.__notes__
+        )
+        assert "Failed, Try Again" == str(caught.value)
+
+    virtually(main)
+
+
 def test_submit_waits_while_queue_is_full(virtually, service):
     """A submit that found the queue full is sent again after the time that the server names."""
 

@@ -74,7 +74,7 @@ def export(*, file: Path, path: JournalLocation, file_format: str | None) -> Non
             return await write_export(batch, file, export_format)
 
     where = "" if str(file) == STDOUT else f" in {file}"
-    output.print_message(f"{run_async(write()):,} outcomes{where}")
+    output.print_message(output.count_of(run_async(write()), "outcome", "outcomes") + where)
 
 
 @click.command(epilog=exit_codes((UNSAVED,), is_ranked=False))
@@ -90,8 +90,8 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     Compare the saved files with the journal.
 
     The command compares the size and the SHA-256 of each file. FOLDER is where the files are now.
-    Without FOLDER, each file is expected where it was saved. The path of each changed or missing
-    file is printed, one per line. The exit code is 8 if a file is changed or missing.
+    Without FOLDER, each file is expected where it was saved. The recorded path of each changed or
+    missing file is printed, one per line. The exit code is 8 if a file is changed or missing.
     """
     require_journal(path)
 
@@ -100,6 +100,8 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
             return await batch.verify(folder, repair=repair)
 
     found = run_async(check())
+    if folder is not None and not folder.exists():
+        output.print_message(_missing_folder_message(folder, found))
     for state, files in (("changed", found.changed), ("missing", found.missing)):
         for file in files:
             record = {"state": state, "ticket": str(file.ticket), "path": str(file.path)}
@@ -108,5 +110,18 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
             )
     bad = len(found.changed) + len(found.missing)
     advice = "" if repair or not bad else "; with --repair, the next `batch run --out` saves them"
-    output.print_message(f"{len(found.unchanged):,} files are unchanged, {bad:,} are not{advice}")
+    unchanged = output.count_of(len(found.unchanged), "file is", "files are")
+    changed = output.count_of(bad, "is", "are")
+    output.print_message(f"{unchanged} unchanged, {changed} not{advice}")
     return UNSAVED if bad else 0
+
+
+def _missing_folder_message(folder: Path, found: Verified) -> str:
+    """Say that there is no such folder, and at which paths its files were expected."""
+    message = f"there is no folder {folder}"
+    if not found.missing:
+        return message
+    expected = folder / found.missing[0].path.name
+    others = len(found.missing) - 1
+    more = f" and {output.count_of(others, 'other file', 'other files')} there" if others else ""
+    return f"{message}: looked for {expected}{more}"

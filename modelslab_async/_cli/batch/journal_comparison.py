@@ -10,6 +10,7 @@ from ... import Batch, UnusableFile
 from ..._batch.submission_keys import is_derived
 from ..._journal.result_queries import SubmittedKey
 from ..._submitting.endpoint_requests import EndpointRequests
+from .. import output
 from .submission_input import SubmissionRow
 
 
@@ -77,8 +78,10 @@ class JournalComparison:
             click.UsageError: The journal holds some of the new rows under other keys.
         """
         if self.rekeyed:
+            rows = output.count_of(len(self.rekeyed), "row", "rows")
+            verb = "is" if len(self.rekeyed) == 1 else "are"
             raise click.UsageError(
-                f"{len(self.rekeyed):,} rows, the first at {self.rekeyed[0].location}, are in the "
+                f"{rows}, the first at {self.rekeyed[0].location}, {verb} in the "
                 "journal under other keys, and would be paid for again; nothing was sent: give "
                 "the same --key as before (or none, if you gave none), or another --journal"
             )

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from ... import Report
 from ...journal import PendingSubmit
+from .. import output
 from ..exit_codes_and_advice import FAILED, NOT_FOUND, TIMED_OUT, UNCERTAIN, UNSAVED
 from .missing_saved_files import MissingFiles
 
@@ -55,15 +56,19 @@ class JournalExitCodes:
         """
         if (failed_elsewhere := self.report.failed - failed) > 0:
             yield (
-                f"{failed_elsewhere:,} tickets failed in other runs; `batch export` lists why, and "
-                "`batch retry --failed` polls them again"
+                f"{output.count_of(failed_elsewhere, 'ticket', 'tickets')} failed in other runs; "
+                "`batch export` lists why, and `batch retry --failed` polls "
+                f"{'it' if failed_elsewhere == 1 else 'them'} again"
             )
         if self.uncertain:
+            verb, them = ("is", "it") if len(self.uncertain) == 1 else ("are", "them")
             yield (
-                f"{len(self.uncertain):,} submits may or may not have started work, and are never "
-                "sent again; `batch uncertain` lists them, and says what to do"
+                f"{output.count_of(len(self.uncertain), 'submit', 'submits')} may or may not have "
+                f"started work, and {verb} never sent again; `batch uncertain` lists {them}, and "
+                "says what to do"
             )
         if self.missing_files is not None:
             yield from self.missing_files.messages()
         elif unsaved := self.report.save_pending + self.report.unsaved:
-            yield f"the files of {unsaved:,} tickets are not saved; give --out FOLDER to save them"
+            tickets = output.count_of(unsaved, "ticket", "tickets")
+            yield f"the files of {tickets} are not saved; give --out FOLDER to save them"

@@ -61,7 +61,9 @@ journal = click.option(
 )
 
 
-def require_journal(path: JournalLocation, advice: str = "start a batch with `batch run`") -> None:
+def require_journal(
+    path: JournalLocation, advice: str = "start a batch with `batch run` or `batch submit`"
+) -> None:
     """
     Make sure that the journal exists.
 

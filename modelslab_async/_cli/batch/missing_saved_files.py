@@ -8,6 +8,7 @@ from attrs import define
 
 from ... import Batch
 from ...journal import RecordedFile
+from .. import output
 
 _FILES_PER_CHECK = 1000
 
@@ -51,13 +52,18 @@ class MissingFiles:
         """Yield lines that say how many files are missing, and what the user can do."""
         if self.missing:
             yield (
-                f"{self.missing:,} files that were saved are gone or changed; "
-                "`batch verify --repair` has the next run with --out save them again"
+                output.count_of(self.missing, "file that was saved is", "files that were saved are")
+                + " gone or changed; `batch verify --repair` has the next run with --out save "
+                f"{'it' if self.missing == 1 else 'them'} again"
             )
         if self.in_other_folder:
+            files = output.count_of(
+                self.in_other_folder, "file that was saved is", "files that were saved are"
+            )
             yield (
-                f"{self.in_other_folder:,} files that were saved are not in {self.folder} but in "
-                f"{self.other_folder}; move them, or give that folder to --out"
+                f"{files} not in {self.folder} but in {self.other_folder}; "
+                f"move {'it' if self.in_other_folder == 1 else 'them'}, "
+                "or give that folder to --out"
             )
 
 

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_requests import EndpointRequests
+from .. import output
 from .journal_comparison import JournalComparison
 from .submission_input import SubmissionRow
 
@@ -123,7 +124,8 @@ class SubmitWork:
         new = len(known.new)
         if self.max_submits is not None and new > self.max_submits:
             raise click.UsageError(
-                f"this would start {new:,} generations, and --most allows {self.max_submits:,}; "
+                f"this would start {output.count_of(new, 'generation', 'generations')}, "
+                f"and --most allows {self.max_submits:,}; "
                 "nothing was sent"
             )
         return new

@@ -114,7 +114,10 @@ def run_command(
         if not tickets and not tally.handled and not plan.quiet:
             output.print_message(f"{source_name(ids)} is empty: it holds no tickets")
     if strict and tally.handled:
-        raise click.UsageError(f"{tally.handled} lines are no tickets, so nothing was started")
+        raise click.UsageError(
+            output.count_of(tally.handled, "line is no ticket", "lines are no tickets")
+            + ", so nothing was started"
+        )
     work = TicketWork(tickets=tickets, window=window)
     return run_batch(plan, (base_url, legacy_base_url), work, tally=tally)
 

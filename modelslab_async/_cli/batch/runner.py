@@ -13,11 +13,13 @@ from ... import (
     Batch,
     Client,
     Downloads,
+    GenerationFailed,
     JournalDamaged,
     PaymentRequired,
     SubmitUncertain,
     TransportError,
     Unresolved,
+    Unsaved,
     Unsubmitted,
 )
 from ..._polling.status_client import UnknownFamily
@@ -27,7 +29,7 @@ from ..account_limit_options import AccountLimits
 from ..cli_errors import Interrupted
 from ..client_factory import UnusableKey, make_client, missing_key_message
 from ..event_loop import run_async
-from ..exit_codes_and_advice import explain, explain_unsubmitted
+from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally
 from ..result_record import result_record
 from .export_file import write_export
@@ -135,6 +137,7 @@ class _BatchRun:
         self._client = client
         self._progress = progress
         self._tally = tally
+        self._has_option_advice = False
 
     async def execute(self, work: BatchWork) -> JournalExitCodes:
         """Run the batch, and return what the journal holds after it."""
@@ -201,8 +204,16 @@ class _BatchRun:
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
+            case Unsaved(cause=cause) if cause.argument and not self._has_option_advice:
+                # An option is missing. Say so at once, because every later file needs it as well.
+                self._has_option_advice = True
+                if not self._plan.quiet:
+                    reason = explain_unsaved(cause.message, cause.argument)
+                    output.print_message(f"{work_result.name}: not saved: {reason}")
             case Unsubmitted(cause=cause):
                 message = explain_unsubmitted(cause, work_result.endpoint)
+                if isinstance(cause, GenerationFailed):
+                    message += ", and the next start submits the row again"
                 # If the server refuses the account or there is no network, every row fails in the
                 # same way. The tally prints equal messages once, so these messages name no row.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))

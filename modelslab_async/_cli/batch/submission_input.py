@@ -82,13 +82,13 @@ def read_submissions(
         on_skipped: Called with the problem of a bad row. The row is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read.
+        click.UsageError: The file cannot be read, or no row has an endpoint.
     """
     name = source_name(source)
     keys, locations = SubmissionKeys(), dict[str, str]()
     try:
         with open_source(source) as file:
-            for row in _rows(file, source, spec):
+            for row in _check_endpoints(_rows(file, source, spec), spec, name):
                 try:
                     submission = keys.ensure_key(_to_submission(row, spec, check))
                     _check_key_is_new(locations, submission, row.location)
@@ -150,6 +150,30 @@ def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]
             return named_rows_from_csv(all_lines, _delimiter(first))
         case _:
             return _rows_from_text(all_lines, spec)
+
+
+def _check_endpoints(
+    rows: Iterator[NamedRow], spec: SubmissionSpec, name: str
+) -> Iterator[NamedRow]:
+    """
+    Return the same rows. Without `--endpoint`, read them until one names an endpoint.
+
+    Raises:
+        click.UsageError: No row names an endpoint. One message stands for those of all rows.
+    """
+    if spec.endpoint is not None:
+        return rows
+    read: list[NamedRow] = []
+    for row in rows:
+        read.append(row)
+        if any(_parameter_name(column) == _ENDPOINT_COLUMN for column in row.cells):
+            return chain(read, rows)
+    if any(not row.problem for row in read):
+        raise click.UsageError(
+            f"no row of {name} names an endpoint; give --endpoint, or a column `endpoint`; "
+            "nothing was sent"
+        )
+    return iter(read)
 
 
 def _detect_format(first: str, spec: SubmissionSpec) -> str:

@@ -154,7 +154,10 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
         click.UsageError: A row has an error, and `strict` is true.
     """
     if strict and tally.handled:
-        raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
+        raise click.UsageError(
+            output.count_of(tally.handled, "row has an error", "rows have an error")
+            + ", so nothing was started"
+        )
 
 
 def _print_dry_run(
@@ -181,7 +184,8 @@ def _print_dry_run(
     counts = Counter(row.submission.endpoint for row in new)
     details = "".join(f"; {count:,} x {name}" for name, count in counts.most_common())
     output.print_message(
-        f"{len(rows):,} rows, {len(rows) - len(new):,} of them in the journal; "
+        f"{output.count_of(len(rows), 'row', 'rows')}, "
+        f"{len(rows) - len(new):,} of them in the journal; "
         f"{len(new):,} would be submitted, and nothing was{details}"
         + (f"; {len(conflicts):,} would end as conflicts" if conflicts else "")
     )

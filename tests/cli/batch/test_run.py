@@ -142,7 +142,7 @@ def test_bad_lines_are_skipped_unless_strict(here, emulator, tmp_path):
         (("run", "-", "--export", "out.doc"), "end the name in .jsonl, .csv or .parquet"),
         (("run", "-", "--export", "nowhere/out.csv"), "there is no folder"),
         (("run", "-", "--column", "nope"), "has no column 'nope'; it has a, b"),
-        (("status",), "there is no journal"),
+        (("status",), "there is no journal run.db; start a batch with `batch run` or `batch sub"),
         (("retry", "--failed"), "there is no journal"),
         (("export", "x.csv"), "there is no journal"),
         (("verify",), "there is no journal"),
@@ -308,13 +308,27 @@ def test_verify_lists_changed_and_missing_files(here, emulator, tmp_path):
     found = here("verify", "out")
     assert 8 == found.returncode
     assert ["changed", "missing"] == [line.split()[0] for line in found.stdout.splitlines()]
-    assert "1 files are unchanged, 2 are not; with --repair" in found.stderr
+    assert "1 file is unchanged, 2 are not; with --repair" in found.stderr
     records = [
         json.loads(line) for line in here("verify", "--repair", "--json").stdout.splitlines()
     ]
     assert ["images:4901", "images:4902"] == [record["ticket"] for record in records]
     assert 0 == here("run", "--out", "out", "--allow-private").returncode
     assert 0 == here("verify").returncode
+
+
+def test_verify_names_a_folder_that_does_not_exist(here, emulator):
+    """It says where it looked; the lines have the recorded paths, as for any other folder."""
+    for n in (4911, 4912):
+        emulator.add_job(("images", n), fails=False)
+    given = "images:4911\nimages:4912\n"
+    here("run", "-", "--out", "out", "--allow-private", given=given)
+    found = here("verify", "nowhere")
+    assert (8, 2) == (found.returncode, found.stdout.count("missing "))
+    expected = str(Path("nowhere", "images-4911-0.png"))
+    message = f"there is no folder nowhere: looked for {expected} and 1 other file there"
+    assert message in found.stderr
+    assert "there is no folder" not in here("verify", "out").stderr
 
 
 def started(program, *arguments):

@@ -182,14 +182,40 @@ def test_bad_rows_are_named_and_skipped(here, submits):
     assert 2 == len(submits())
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "a cat\na dog\n",
+        "prompt\na cat\na dog\n",
+        '{"prompt": "a cat"}\n{broken\n{"prompt": "a dog"}\n',
+    ],
+    ids=["text", "CSV", "JSON"],
+)
+def test_table_without_endpoints_is_one_error(here, submits, table):
+    """One line says both ways to give an endpoint, however many rows there are."""
+    result = here("submit", "-", given=table)
+    assert (2, "", 1) == (result.returncode, result.stdout, result.stderr.count("\n"))
+    assert "no row of standard input names an endpoint; give --endpoint" in result.stderr
+    assert [] == submits()
+    assert not (here.folder / "run.db").exists()
+
+
 def test_row_without_endpoint_is_named(here, submits):
-    """The error says both ways to give one."""
-    result = here("submit", "-", given="a cat\n")
+    """The other rows, which have one, are submitted."""
+    result = here("submit", "-", given=f"prompt,endpoint\na cat,\na dog,{REALTIME}\n")
     assert 2 == result.returncode
     assert (
-        "line 1 of standard input skipped: it names no endpoint; give --endpoint" in result.stderr
+        "line 2 of standard input skipped: it names no endpoint; give --endpoint" in result.stderr
     )
-    assert [] == submits()
+    assert ["a dog"] == [each.fields["prompt"] for each in submits()]
+
+
+def test_rows_that_cannot_be_read_are_named_without_endpoint(here):
+    """What is wrong with them comes before the endpoint that they lack."""
+    result = here("submit", "-", given="{broken\n{too\n")
+    assert 2 == result.returncode
+    assert "line 1 of standard input skipped: '{broken' is not a line of JSON" in result.stderr
+    assert "line 2 of standard input skipped" in result.stderr
 
 
 def test_most_and_dry_run_send_nothing(here, submits):
@@ -293,6 +319,34 @@ def test_failed_row_may_be_tried_again_with_a_key(here, submits, serving):
     assert 1 == len(submits())
 
 
+def test_submit_that_failed_at_once_is_sent_again(here, submits, serving):
+    """The message says so; the journal does not have the row."""
+    failing = Emulator(jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0, immediate=1.0))
+    with serving(failing) as url:
+        failed = here(*SUBMIT, "-", given="a cat\n", MODELSLAB_BASE_URL=url)
+    assert 1 == failed.returncode, failed.stderr
+    assert "1 not started" in failed.stdout
+    assert (
+        "line 1: Failed, Try Again; nothing was started, and the next start submits the row again"
+    ) in failed.stderr
+    dry = here(*SUBMIT, "-", "--dry-run", given="a cat\n")
+    assert "1 row, 0 of them in the journal; 1 would be submitted" in dry.stderr
+    assert 0 == here(*SUBMIT, "-", given="a cat\n").returncode
+    assert 1 == len(submits())
+
+
+def test_refused_link_is_told_when_it_happens(here):
+    """The first one is, once, and not with --quiet."""
+    arguments = ("submit", "--endpoint", REALTIME, "--out", "pictures", "-")
+    result = here(*arguments, given="a cat\na dog\n")
+    assert 8 == result.returncode
+    assert 1 == result.stderr.count(": not saved: ")
+    assert "allow it with --allow-private" in result.stderr
+    quiet = here(*arguments, "--quiet", given="a cat\na dog\n")
+    assert 8 == quiet.returncode
+    assert ": not saved: " not in quiet.stderr
+
+
 def test_refused_key_is_reported_once(here):
     """One line is printed for all rows. Every row can be submitted later."""
     table = "".join(f"cat {n}\n" for n in range(20))
@@ -330,7 +384,7 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
     assert [] == submits()
     run = here("run", "--quiet")
     assert 9 == run.returncode
-    assert "1 submits may or may not have started work" in run.stderr
+    assert "1 submit may or may not have started work, and is never sent again" in run.stderr
     listed = here("uncertain")
     assert advice in listed.stderr
     assert "77  realtime/text2img  sent 2001-09-09T01:46:40+00:00  key lost" in listed.stdout
