@@ -9,6 +9,7 @@ parameter means and which type the documentation gives it.
 import json
 import keyword
 import re
+import sys
 import textwrap
 from collections.abc import Collection, Iterable, Iterator
 from itertools import product
@@ -68,6 +69,16 @@ def parameter_of(endpoint: Endpoint, name: str) -> Parameter:
     if endpoint.resolved_by and endpoint.takes_file(name):
         annotation = _FILE_ANNOTATIONS.get(annotation, annotation)
     return Parameter(name, annotation, f"{facts['means']} {_REMARKS.get(kind, '')}".strip())
+
+
+def unlisted_parameters(endpoints: Iterable[Endpoint]) -> list[str]:
+    """Return the parameters that `request_parameters.json` lacks, each with its endpoint."""
+    return [
+        f"{name} of {endpoint.name}"
+        for endpoint in endpoints
+        for name in endpoint.parameters
+        if name not in _PARAMETERS
+    ]
 
 
 def function_name(endpoint: Endpoint) -> str:
@@ -233,5 +244,15 @@ def write(folder: Path = FOLDER) -> None:
         (folder / name).write_text(text)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Write all modules. Return 1 if a parameter has no meaning and no type, and else 0."""
     write()
+    if not (unlisted := unlisted_parameters(ENDPOINTS.values())):
+        return 0
+    lines = ("no entry in tools/request_parameters.json, so the type is Any:", *unlisted)
+    sys.stderr.write("\n  ".join(lines) + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

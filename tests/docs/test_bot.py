@@ -64,7 +64,7 @@ def run(telegram, program_of, serving, monkeypatch, tmp_path):
 
 
 def owed() -> list[tuple[Any, ...]]:
-    with sqlite3.connect("bot.sqlite") as file:
+    with sqlite3.connect("telegram_bot.sqlite") as file:
         rows = file.execute("SELECT * FROM owed").fetchall()
     file.close()
     return rows
@@ -159,7 +159,7 @@ def test_submit_cut_off_by_crash_is_not_repeated(run, telegram):
 
     run(work, nothing)
     telegram.messages[99] = Sent(7, ["Queued."])
-    with sqlite3.connect("bot.sqlite") as file:
+    with sqlite3.connect("telegram_bot.sqlite") as file:
         file.execute("INSERT INTO owed VALUES (5, 7, 99, NULL)")
     file.close()
 

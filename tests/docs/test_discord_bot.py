@@ -96,7 +96,7 @@ def running(program, monkeypatch, tmp_path):
 
 
 def owed() -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect("bot.sqlite")) as file:
+    with closing(sqlite3.connect("discord_bot.sqlite")) as file:
         return file.execute("SELECT * FROM owed").fetchall()
 
 

@@ -153,6 +153,26 @@ def test_unlisted_parameter_takes_anything():
     assert ("brand_new", "Any") == (parameter.name, parameter.annotation)
 
 
+def test_each_parameter_is_listed():
+    """Else its argument has no meaning and no type."""
+    assert [] == generate_requests.unlisted_parameters(ENDPOINTS.values())
+
+
+def test_unlisted_parameters_are_named_at_the_end(monkeypatch, capsys):
+    """The tool writes the modules all the same, and its exit code tells CI."""
+    written = []
+    monkeypatch.setattr(generate_requests, "write", lambda: written.append(True))
+    row = ENDPOINTS["realtime/text2img"]
+    row = evolve(row, optional=(*row.optional, "brand_new"))
+    monkeypatch.setattr(generate_requests, "ENDPOINTS", {row.name: row})
+    assert 1 == generate_requests.main()
+    assert [True] == written
+    assert "  brand_new of realtime/text2img\n" in capsys.readouterr().err
+    monkeypatch.setattr(generate_requests, "ENDPOINTS", ENDPOINTS)
+    assert 0 == generate_requests.main()
+    assert "" == capsys.readouterr().err
+
+
 def test_two_functions_of_one_name_are_refused():
     """Names that differ in `-` and `_` alone cannot both be functions."""
     row = ENDPOINTS["realtime/text2img"]
