@@ -110,8 +110,8 @@ class _DaskCluster:
 
     async def check(self) -> None:
         """See `Cluster`."""
-        # Without this check, a worker that cannot import the classes of a task's arguments would
-        # end, then the next worker would get the task and end too, and no error would be raised.
+        # Without this check, a worker that cannot import the classes of a task's arguments ends.
+        # The next worker then gets the task and ends too, and no error is raised.
         await self._dask_client.run(exec, f"import {__name__}")
 
     async def capacity(self) -> int:

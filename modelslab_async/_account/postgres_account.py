@@ -146,7 +146,7 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Replace the functions of an older account. Its tables are the same as today."""
+        """Replace the SQL functions of an older account. Its tables are already those of today."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
         if versions == [1]:

@@ -119,8 +119,8 @@ class PostgresConnection:
         return connection
 
     async def _start_listening(self, connection: Any) -> None:
-        # Behind a pooler, notifications would get lost. A pooler is recognized by the process id
-        # that the connection was told at its start: it is not that of the server's process.
+        # A connection pooler such as PgBouncer would lose notifications. With a pooler, the process
+        # id from the start of the connection is not that of the process that runs statements.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -1,12 +1,12 @@
-"""UnansweredPolls: whether the network holds polls back. It sends nothing and reads no clock."""
+"""UnansweredPolls: detects that the network holds polls back. It sends nothing, reads no clock."""
 
 import math
 
 from attrs import Factory, define
 
-# Until the first answer comes, a poll is overdue after this many seconds.
+# The number of seconds after which a poll is overdue, until the first answer to any poll comes.
 _FIRST_PATIENCE_S = 0.25
-# Later, the time after which a poll is overdue depends on earlier answers. It is never shorter.
+# The minimum of that number later, when it is computed from the times that answers have taken.
 _MIN_PATIENCE_S = 0.05
 # The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
 # two are the weights of the newest answer in the mean time and in the mean deviation. The timeout
@@ -21,11 +21,11 @@ _MAX_PROBE_DOUBLINGS = 5
 @define(eq=False)
 class UnansweredPolls:
     """
-    The polls in flight that started after every answered poll, and so may be stuck.
+    The polls in flight that started after the last answered poll. The network may hold them back.
 
-    A network that is cut keeps the requests, and delivers them all at once when it is back. With
-    the polls of other clients, they would exceed the rate. So when the oldest of these polls is
-    overdue, no further poll starts until one is answered, apart from probes that get rarer.
+    A network that was interrupted may deliver all waiting requests at once. Together with the polls
+    of other clients, these requests would exceed the rate. So when the oldest unanswered poll is
+    overdue, only a few polls start, less and less often, until one is answered.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
@@ -51,8 +51,8 @@ class UnansweredPolls:
         if is_answered:
             self._record_time(now - started)
             self._probes = 0
-            # The network delivers requests again. So if an earlier poll still has no answer, the
-            # reason is not the network.
+            # Forget all earlier polls. This answer shows that the network delivers requests, so
+            # earlier polls have no answer for another reason.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:
@@ -68,6 +68,7 @@ class UnansweredPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # Not much more than the usual time, because all polls meanwhile may arrive at once.
+        # Wait for at most twice the mean time of an answer. During this time further polls start,
+        # and the network may deliver them all at once.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

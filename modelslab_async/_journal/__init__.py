@@ -1,5 +1,6 @@
 """
-Stores a batch in one SQLite file: its tickets, runs, outcomes, saved files and submits.
+Stores a batch in an SQLite file or in a PostgreSQL database.
 
-It never sends anything, and the file never contains an API key.
+A batch consists of tickets, runs, outcomes, saved files and submits. The journal sends nothing to
+the service, and never contains an API key.
 """

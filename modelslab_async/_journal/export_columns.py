@@ -15,13 +15,13 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# The prefix for a column of the caller's table whose name another column has already.
+# If another column already has the name of a column of the caller's table, this prefix is added.
 _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps the two types of a column's values to the type of the whole column. If a column has values of
-# any other two types, all its values become texts.
+# The type of a column that has values of two types. For a pair of types that is not listed here,
+# all values of the column become texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return a column's new type after `value` is added to it. `before` is its type until then."""
+    """Return the type of a column of type `before` after `value` was added to the column."""
     type_: ColumnType
     match value:
         case None:

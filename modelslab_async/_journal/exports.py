@@ -71,7 +71,9 @@ class Snapshot(Protocol):
 
 def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> int:
     """
-    Write a snapshot to a file, which is replaced once it is complete. Return the number of rows.
+    Write a snapshot to a file. Return the number of rows.
+
+    An existing file is replaced only when the new file is complete.
 
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.

@@ -7,7 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# What a `pathlib.Path` makes of an address. The address may hold a password, and is not shown.
+# If a caller puts the address of a database in a `pathlib.Path`, its `//` becomes `/`. The error
+# for such a path does not show the path, because the path may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

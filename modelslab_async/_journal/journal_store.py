@@ -1,4 +1,4 @@
-"""JournalStore: what a journal needs of the place that it is kept in. It stores nothing itself."""
+"""JournalStore: the interface of the stores of a journal, an SQLite file and a database."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,8 @@ class JournalStore(Protocol):
     """
     Carries out the operations of a journal.
 
-    Each operation is named by the function that carries it out in an SQLite file, such as
-    `tickets.add`. Another store has a counterpart with the same arguments for each of them.
+    An operation is given as the function that carries it out in an SQLite file, such as
+    `tickets.add`. A store in a database calls its own function with the same arguments instead.
     """
 
     @property
@@ -27,7 +27,7 @@ class JournalStore(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Awaitable[T]:
-        """Carry out an operation in a transaction. The result comes after the commit."""
+        """Carry out an operation in a transaction. Awaiting the result waits for the commit."""
         ...
 
     async def read(
@@ -36,7 +36,7 @@ class JournalStore(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Carry out an operation that changes nothing."""
+        """Carry out an operation that only reads."""
         ...
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""PostgresBatch: names a batch in a database, and makes its tables if there are none."""
+"""PostgresBatch: finds one batch in a database, and creates the tables if they are missing."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, Self, TypeVar
@@ -15,7 +15,7 @@ from .postgres_tables import DEFAULT_SCHEMA, migration_script, newest_version
 
 T = TypeVar("T")
 
-# PostgreSQL cuts longer names without an error.
+# The longest name of a schema. PostgreSQL would shorten a longer name without an error.
 _MAX_NAME_BYTES: Final = 63
 _HAS_VERSION: Final = """
 SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'journal_version'
@@ -34,7 +34,7 @@ class PostgresBatch:
     Attributes:
         name: The name of the batch.
         schema: The schema with the tables.
-        store_clock: What is known of the server's clock.
+        store_clock: Estimates the time on the server's clock.
     """
 
     _address: str = field(repr=False)
@@ -72,11 +72,11 @@ class PostgresBatch:
 
     @property
     def translate(self) -> ErrorTranslator:
-        """Makes the errors for callers."""
+        """Turns an error of the server or of the driver into the error that callers see."""
         return ErrorTranslator(self._address, self.shown)
 
     def make_session(self) -> PostgresSession:
-        """Return a connection, which is not open yet."""
+        """Return a new connection to the database. It is not open yet."""
         return PostgresSession(self._address, self.schema, self.store_clock)
 
     async def prepare(self) -> int:
@@ -107,7 +107,8 @@ class PostgresBatch:
             failure = translate(error) if is_lost(error) else translate.for_caller(error)
         finally:
             await session.aclose()
-        # Not in the handler: the context of the error could repeat the password.
+        # Raise outside the `except` block. Otherwise `__context__` would hold the original error,
+        # whose message could contain the password.
         raise failure
 
     async def _prepare(self, session: PostgresSession) -> int:

@@ -13,10 +13,12 @@ from .._models.journal_errors import (
 )
 from .._postgres.postgres_driver import describe_error
 
-# Codes and classes of codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-# The connection is lost, or the server takes none for now.
+# The codes of errors after which the connection is lost, or with which the server refuses all
+# connections for now. "08" is a class of codes:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
-# The transaction was rolled back because of another one, and may go well if it is repeated.
+# The codes of errors after which a transaction is repeated: the server has rolled it back because
+# it was in conflict with another transaction.
 _CONFLICTS: Final = ("40001", "40P01")
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
@@ -52,15 +54,16 @@ def is_lost(error: Exception) -> bool:
     """Whether the connection may be lost, so that the outcome of the statement is unknown."""
     if code := error_code(error):
         return code.startswith(_LOST)
-    # The driver raises an InterfaceError for a closed connection. One that is a ValueError reports
-    # an argument that cannot be sent.
+    # The driver raises an InterfaceError for a closed connection. For an argument that cannot be
+    # sent, it raises a subclass of InterfaceError and ValueError.
     is_closed = type(error).__name__ in ("InterfaceError", "InternalClientError")
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 
 
 def is_conflict(error: Exception) -> bool:
-    """Whether the same transaction may go well if it is repeated."""
-    # The driver prepares statements again after such an error.
+    """Whether a failed transaction may succeed if it is repeated."""
+    # The tables were changed after the driver prepared a statement. After this error, the driver
+    # prepares it again.
     is_stale = type(error).__name__ == "InvalidCachedStatementError"
     return error_code(error) in _CONFLICTS or is_stale
 
@@ -68,9 +71,10 @@ def is_conflict(error: Exception) -> bool:
 @frozen
 class ErrorTranslator:
     """
-    Makes journal errors of the errors of the server and of the driver.
+    Turns errors of the server and of the driver into journal errors.
 
-    Their cause is not set, because the message of the cause may contain the password.
+    A journal error does not have the original error as its cause, because the message of the
+    original error may contain the password.
 
     Attributes:
         path: The name of the journal for messages.
@@ -80,16 +84,20 @@ class ErrorTranslator:
     path: str
 
     def __call__(self, error: Exception) -> JournalError:
-        """Return the journal error for an error. The password is hidden."""
+        """Return the journal error for an error. Its message does not contain the password."""
         error_type, advice = _ERRORS_BY_CODE.get(error_code(error), _UNKNOWN_ERROR)
         detail = describe_error(error, self._address)
         return error_type(f"{advice} (PostgreSQL: {detail})", path=self.path)
 
     def for_caller(self, error: Exception) -> Exception:
-        """Return the error of an operation for its caller."""
+        """
+        Return the error that the caller of an operation gets after an error of the operation.
+
+        Errors of the server and of the driver become journal errors. Other errors stay as they are.
+        """
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # The driver raises a ValueError for an argument that PostgreSQL cannot store.
+        # A ValueError of the driver stays too: PostgreSQL cannot store an argument of the caller.
         is_of_driver = type(error).__module__.startswith("asyncpg")
         return self(error) if is_of_driver and not isinstance(error, ValueError) else error

@@ -1,4 +1,4 @@
-"""Exports a journal from a database. The counterpart of `exports.export`. It changes nothing."""
+"""Exports a journal from a database, as `exports.export` does from a file. It changes nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,8 +16,8 @@ from .row_codec import decode_columns
 
 T = TypeVar("T")
 
-# Everything is read in this transaction, so that it is of the same moment. Writing a page may take
-# long, and this transaction locks nothing.
+# Read everything in one transaction, so that all pages show the same moment. The transaction may be
+# idle for any time, because writing a page may take long. It locks no rows.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = 0
@@ -44,7 +44,7 @@ async def export(
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        # The thread waits for pages, which this event loop reads.
+        # Wait for the thread to end. It may wait for a page that this event loop reads.
         snapshot.cancel()
         await asyncio.wait((task,))
         raise
@@ -52,7 +52,7 @@ async def export(
 
 class PostgresSnapshot:
     """
-    A snapshot of a database, for a thread that writes it to a file.
+    All outcomes of a journal in a database at one moment. A thread writes them to a file.
 
     Attributes:
         count: The number of outcomes that were read so far.
@@ -66,7 +66,7 @@ class PostgresSnapshot:
         self._loop = asyncio.get_running_loop()
 
     def cancel(self) -> None:
-        """Let the thread end at the next page."""
+        """Make the thread that writes the file stop at the next page."""
         self._was_cancelled = True
 
     def pages(self) -> Iterator[list[RecordedOutcome]]:
@@ -90,7 +90,7 @@ class PostgresSnapshot:
                 yield decode_columns(Ticket(family, id_), columns, "inputs")
 
     def _read(self, reading: Awaitable[T]) -> T:
-        """Read in the event loop, and wait in the thread that calls this."""
+        """Await `reading` in the event loop, while the calling thread waits for the result."""
 
         async def read() -> T:
             return await reading

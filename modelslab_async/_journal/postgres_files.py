@@ -1,4 +1,4 @@
-"""Records saved files in a database. The counterparts of `recorded_files`."""
+"""Records saved files in a database, as `recorded_files` does in an SQLite file."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ async def files_of(db: PostgresScope, ticket: Ticket) -> list[RecordedFile]:
 async def files_of_rows(
     db: PostgresScope, tickets: Mapping[int, Ticket]
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
-    """Return the recorded files of some tickets, by the numbers of their rows."""
+    """Return the recorded files of some tickets. The keys are the numbers of the tickets' rows."""
     return _by_row(tickets, await db.fetch(_SELECT_OF, [*tickets]))
 
 

@@ -1,4 +1,4 @@
-"""Stores in a database which run has which tickets. The counterparts of `lease_rows`."""
+"""Stores which run has claimed which tickets in a database, as `lease_rows` does in a file."""
 
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ _OTHER_RUNS: Final = f"""
 SELECT run, process, lease_until <= {now_sql(3)} FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
 """
-# A run that has renewed its lease meanwhile stays, and so does one that is writing now.
+# Ends a run, unless it has just renewed its lease. If the row of the run is locked, the run is
+# renewing its lease now, and is not ended either.
 _EXPIRE: Final = f"""
 UPDATE runs SET lease_until = NULL
 WHERE batch = $1 AND run IN (
@@ -31,8 +32,8 @@ WHERE batch = $1 AND run IN (
 RETURNING run
 """
 _END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
-# A process that stands still may have locked some rows. Nothing waits for it: those rows are freed
-# by a later claim.
+# Frees the tickets of a run. It skips locked rows instead of waiting for them, because the process
+# that locked them may be suspended. A later claim frees those rows.
 _FREE_TICKETS: Final = f"""
 UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = $2
@@ -85,7 +86,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Rows that a claim has skipped, because another run is claiming them, count as those of others.
+# Whether other runs have open tickets. Tickets that a claim has skipped count too, because another
+# run is claiming them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
@@ -144,14 +146,15 @@ async def _claim_open(db: PostgresScope, run_id: int, limit: int) -> list[Any]:
     last = db.last_claimed.get(run_id, 0)
     rows = await db.fetch(_CLAIM, run_id, last, limit)
     if not rows and last:
-        # Tickets with lower numbers may have become free, or were committed late.
+        # Start again at the lowest ticket. Another run may have freed tickets with lower numbers,
+        # or another process may have committed such tickets late.
         rows = await db.fetch(_CLAIM, run_id, 0, limit)
     db.last_claimed[run_id] = rows[-1][0] if rows else 0
     return rows
 
 
 async def free_leftovers(db: PostgresScope) -> bool:
-    """Free what runs that have ended still hold, and return whether there was any."""
+    """Free the tickets and saves of ended runs. Return whether any ended run still had some."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:
         await _free(db, run_id)
@@ -159,7 +162,7 @@ async def free_leftovers(db: PostgresScope) -> bool:
 
 
 async def expire_runs(db: PostgresScope, run_id: int, now: float) -> None:
-    """End the other runs whose lease has run out or whose process has died."""
+    """End each other run whose lease has run out or whose process has died."""
     for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
         is_dead = has_died(process)
         if (is_over or is_dead) and await db.fetch_row(_EXPIRE, other, is_dead, db.moment(now)):

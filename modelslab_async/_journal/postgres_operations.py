@@ -1,4 +1,4 @@
-"""The counterpart in a database of each operation of a journal. It carries out none of them."""
+"""Maps each operation on an SQLite file to the function that does the same in a database."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -60,8 +60,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         pace_state.load: postgres_results.load_pace,
     }
 )
-# These begin a transaction of their own, or read a whole batch. So they get a connection of their
-# own, and delay no other operation.
+# Each of these operations begins its own transaction, or reads a whole batch. So each gets its own
+# connection, and other operations do not wait for it.
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, result_queries.submitted_keys, pending_saves.unsaved}
 )

@@ -1,4 +1,4 @@
-"""Patience: repeats an attempt while a database is away, for a limited time. It runs nothing."""
+"""Patience: repeats an operation while a database cannot be reached, for a limited time."""
 
 import asyncio
 import logging
@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# A server that was killed may need minutes until it takes connections again.
+# The seconds for which an operation is repeated. After a crash, a server may need minutes until it
+# accepts connections again.
 PATIENCE_S: Final = 300.0
 _FIRST_PAUSE_S: Final = 0.05
 _MAX_PAUSE_S: Final = 1.0
@@ -20,7 +21,7 @@ _MAX_PAUSE_S: Final = 1.0
 
 class DatabaseAway(Exception):
     """
-    An attempt was given up.
+    The database could not be reached for too long, so the operation was given up.
 
     Attributes:
         failure: The error for the caller.
@@ -33,12 +34,12 @@ class DatabaseAway(Exception):
 
 class Patience:
     """
-    Repeats attempts while the connection is lost.
+    Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    After the patience has run out once, attempts are made once only, until one succeeds.
+    After an operation was given up, the next ones are tried only once each, until one succeeds.
 
     Args:
-        translate: Makes the error for the caller.
+        translate: Turns an error of the driver into the error that the caller gets.
     """
 
     def __init__(self, translate: ErrorTranslator) -> None:
@@ -47,11 +48,11 @@ class Patience:
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """
-        Call an attempt until it does not lose the connection.
+        Call `attempt` again after each lost connection. Return its result.
 
         Raises:
-            DatabaseAway: The connection was lost again and again, for too long.
-            Exception: The attempt raised an error of another kind.
+            DatabaseAway: `attempt` still lost the connection after `PATIENCE_S` seconds.
+            Exception: `attempt` raised an error of another kind.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (0.0 if self._has_run_out else PATIENCE_S)
@@ -66,7 +67,8 @@ class Patience:
             else:
                 self._has_run_out = False
                 return result
-            # Not in the handler: the context of the error could repeat the password.
+            # Raise outside the `except` block. Otherwise `__context__` would hold the original
+            # error, whose message could contain the password.
             if loop.time() >= deadline:
                 self._has_run_out = True
                 raise DatabaseAway(failure)

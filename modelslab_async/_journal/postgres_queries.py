@@ -1,4 +1,4 @@
-"""Counts and lists what a journal in a database holds. The counterparts of `queries`."""
+"""Counts and lists what a journal in a database holds, as `queries` does for an SQLite file."""
 
 from typing import Any, Final
 
@@ -15,7 +15,8 @@ from .row_codec import damaged_row, decode, decode_columns
 from .schema import FAILED, OPEN, SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS, UNRESOLVED
 from .submits import SubmitOrigin
 
-# A count reads a whole table, unlike all other statements.
+# Counting reads a whole table, so let the server scan tables here. For all other statements,
+# `PostgresSession` turns such scans off.
 _BEGIN_REPORT: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
 SET LOCAL enable_bitmapscan = on
@@ -110,7 +111,7 @@ async def outcome_page(
             for row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns in rows
         ]
 
-    # A thread, because decoding a page takes longer than the event loop should wait.
+    # Decode the page in a thread, because decoding would block the event loop for too long.
     page = await run_in_thread(decode_page)
     return page, last_row_id if len(rows) == limit else None
 
@@ -120,7 +121,7 @@ def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:
     Return the outcome in a row.
 
     Raises:
-        JournalDamaged: The row holds none.
+        JournalDamaged: The row contains no valid outcome.
     """
     outcome = decode(ticket, reply)
     if isinstance(outcome, Processing):

@@ -1,4 +1,4 @@
-"""Reads results and the state of a pace from a database. The counterparts of `result_queries`."""
+"""Reads results from a database, and stores the state of an adaptive pace there."""
 
 import json
 from collections.abc import Iterable, Mapping

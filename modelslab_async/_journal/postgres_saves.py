@@ -1,4 +1,4 @@
-"""The queue of tickets to save, in a database. The counterparts of `pending_saves`."""
+"""Keeps the queue of tickets whose files are to be saved, in a database. It saves no file."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,7 +14,8 @@ from .postgres_tickets import row_id_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# Every statement repeats this condition of the partial index `unfinished_saves`.
+# The condition of the partial index `unfinished_saves`. PostgreSQL only uses a partial index for a
+# query that contains the condition of the index.
 _UNFINISHED: Final = f"saves.batch = $1 AND saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _QUEUE: Final = f"""
@@ -68,7 +69,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Saves that a claim has skipped, because another run is claiming them, count as those of others.
+# Whether other runs have pending saves. Saves that a claim has skipped count too, because another
+# run is claiming them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
     OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))

@@ -1,4 +1,4 @@
-"""PostgresScope: what an operation needs of a database: its batch, a session and the time."""
+"""PostgresScope: the batch, the connection and the clock with which an operation runs."""
 
 from typing import Any, Final
 
@@ -6,29 +6,30 @@ from attrs import define, field
 
 from .postgres_session import LONG_TIMEOUT_S, PostgresSession
 
-# The time of the server, unless the caller has given another clock. `{0}` is the number of the
-# parameter with the time of that clock, which is null otherwise.
+# SQL for the current time. `{0}` is the number of a parameter. If the caller has given a clock, the
+# parameter is the time on that clock. Otherwise it is null, and the server's clock is used.
 _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 
 def now_sql(parameter: int) -> str:
-    """Return SQL for the current time: the parameter of this number, or else the server's time."""
+    """Return SQL for the parameter with this number, or for the server's time if it is null."""
     return _NOW.format(parameter)
 
 
 @define(eq=False)
 class PostgresScope:
     """
-    One batch of a database, for operations.
+    The batch and the connection with which an operation runs.
 
-    The first parameter of each statement is the number of the batch.
+    The methods pass the number of the batch as the first parameter of each statement.
 
     Attributes:
         session: The connection that the operation uses.
         batch: The number of the batch.
-        has_server_clock: Whether the server's clock counts, and not that of the caller.
-        last_claimed: The last ticket that each run has claimed. The next claim continues there, so
-            that it does not read the index entries of earlier claims.
+        has_server_clock: Whether to use the server's clock. If False, the caller's clock is used.
+        last_claimed: For each run, the row number of the last ticket that it has claimed. The
+            run's next claim starts after this row, so that it does not read the index entries
+            of earlier claims again.
     """
 
     session: PostgresSession
@@ -37,7 +38,7 @@ class PostgresScope:
     last_claimed: dict[int, int] = field(factory=dict[int, int])
 
     def moment(self, now: float) -> float | None:
-        """Return a time of the caller's clock, or None if the server's clock counts."""
+        """Return `now`, a time on the caller's clock; None if the server's clock is used."""
         return None if self.has_server_clock else now
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:

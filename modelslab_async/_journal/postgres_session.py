@@ -1,4 +1,4 @@
-"""PostgresSession: one connection to the journal's database, which is opened again after a loss."""
+"""PostgresSession: a connection to the journal's database. It can be opened again after a loss."""
 
 import asyncio
 import time
@@ -8,18 +8,18 @@ from typing import Any, Final
 from .._postgres.postgres_driver import quote_name
 from .._postgres.store_clock import StoreClock
 
-# The maximum number of seconds for a connection, for a statement, and for one that may read a whole
-# batch.
+# The maximum number of seconds to connect, to run a statement, and to run a statement that may read
+# a whole batch.
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# After this time without a statement, the server ends a transaction. Otherwise a process that
-# stands still would keep the locks of its rows.
+# The server ends a transaction in which no statement came for this time. Otherwise a suspended
+# process would keep its rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
-# The plan of a statement must not depend on statistics, because a new table has none, and must stay
-# good while tables grow. So all statements are written for nested loops over indexes. `LATERAL` and
-# `OFFSET 0` keep the planner from exchanging the loops.
+# The planner of PostgreSQL has no statistics for a new table, and a plan that suits a small table
+# gets slow when the table grows. So these settings leave it only nested loops over indexes. In the
+# statements, `LATERAL` and `OFFSET 0` fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
 SET default_transaction_isolation = 'read committed';
@@ -34,7 +34,8 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 """
-# `remote_apply` is stricter than `on`, and stays.
+# Makes each commit wait until its data is on the disk. If the database is already set to
+# `remote_apply`, that setting stays, because it is stricter than `on`.
 _SYNCHRONOUS: Final = """
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
@@ -43,7 +44,7 @@ _TIME: Final = "SELECT date_part('epoch', clock_timestamp())"
 
 
 def machine_clock() -> float:
-    """Return seconds that go on while the machine sleeps, where the system can tell them."""
+    """Return the time on a monotonic clock. On Linux, it also counts time in standby."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -51,12 +52,12 @@ def machine_clock() -> float:
 
 class PostgresSession:
     """
-    One connection. Errors are those of the driver.
+    One connection to the database. Its methods raise the errors of the driver unchanged.
 
     Args:
         address: The address of the database. It may contain a password.
         schema: The schema with the tables.
-        store_clock: Learns the server's time.
+        store_clock: Estimates the time on the server's clock. Each new connection updates it.
     """
 
     def __init__(self, address: str, schema: str, store_clock: StoreClock) -> None:
@@ -94,13 +95,13 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # Such as a missing socket, or a host name that cannot be resolved now. An operation on
-            # files raises such errors, too.
+            # For example, a socket is missing, or a host name cannot be resolved now. Use another
+            # type of error, because operations on files raise an OSError too.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 
     async def read_clock(self) -> None:
-        """Learn the time of the server."""
+        """Ask for the server's time, and update the estimate of its clock."""
         sent = machine_clock()
         theirs = await self._connection.fetchval(_TIME, timeout=_STATEMENT_TIMEOUT_S)
         self._store_clock.observe(sent=sent, received=machine_clock(), theirs=theirs)
@@ -115,7 +116,7 @@ class PostgresSession:
         return [*rows]
 
     async def run_script(self, statements: str) -> None:
-        """Run statements without arguments."""
+        """Run several statements, which take no arguments."""
         await self._connection.execute(statements, timeout=_STATEMENT_TIMEOUT_S)
 
     def drop(self) -> None:
@@ -128,6 +129,6 @@ class PostgresSession:
         """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            # What was committed stays, and there is nothing left to tell.
+            # Everything is committed already, so a failed close loses nothing.
             with suppress(Exception):
                 await asyncio.shield(connection.close(timeout=CONNECT_TIMEOUT_S))

@@ -1,4 +1,4 @@
-"""PostgresStore: keeps the journals of many hosts in a database. It knows no table but batches."""
+"""PostgresStore: carries out the operations of a journal in a database that hosts can share."""
 
 import asyncio
 import os
@@ -24,9 +24,9 @@ class PostgresStore:
     """
     The journal of one batch in a database. Create it with `PostgresStore.open`.
 
-    A store belongs to the event loop and to the process in which it was made. It holds two
-    connections: operations that write share the first, and operations that read take turns on the
-    second. Reading a whole batch opens another one.
+    A store belongs to the event loop and to the process in which it was made. All
+    operations that write share one connection. Operations that read use a second connection, one
+    after another. An operation that reads a whole batch opens its own connection.
 
     Attributes:
         path: The hosts, the database and the batch.
@@ -67,7 +67,7 @@ class PostgresStore:
         return cls(batch, await batch.prepare(), clock=clock)
 
     def clock(self) -> float:
-        """Return the time on the server's clock, or on that of the caller."""
+        """Return the time on the caller's clock, if there is one, or else on the server's clock."""
         return self._batch.store_clock.at(machine_clock()) if self._clock is None else self._clock()
 
     def write(
@@ -121,7 +121,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _reading(self, *, is_snapshot: bool) -> AsyncGenerator[PostgresSession, None]:
-        """Yield a session: the shared one, or one of its own for a snapshot."""
+        """Yield the connection for reads, or a new connection that is closed after a snapshot."""
         if is_snapshot:
             session = self._batch.make_session()
             try:

@@ -1,4 +1,4 @@
-"""Records submits in a database before they are sent. The counterparts of `submits`."""
+"""Records submits in a database before they are sent, as `submits` does in an SQLite file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -34,7 +34,7 @@ FROM submits LEFT JOIN tickets
     ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
 WHERE submits.batch = $1
 """
-# Whether the run of a submit still has its lease, and the process of that run.
+# Two columns: whether the run of a submit still has its lease, and the process of the run.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
 _SELECT_UNCERTAIN: Final = f"""
 SELECT {_COLUMNS}, {_RUN_STATE}

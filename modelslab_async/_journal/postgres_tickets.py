@@ -1,4 +1,4 @@
-"""Adds tickets in a database, and completes each once. The counterparts of `tickets`."""
+"""Adds tickets to a database, and completes each ticket once. It never polls."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -33,8 +33,8 @@ FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS given (family
 ORDER BY n ON CONFLICT (batch, ticket) DO NOTHING
 """
 _FIND: Final = "SELECT ticket FROM tickets WHERE batch = $1 AND family = $2 AND id = $3"
-# Locks the row of an open ticket of this run, so that no other run takes it before the commit. A
-# row that another run has taken meanwhile is not found.
+# Finds and locks the row of an open ticket of this run, so that no other run can claim the ticket
+# before the commit. If another run has claimed the ticket already, no row is found.
 _LOCK_OWN: Final = f"""
 CROSS JOIN LATERAL (
     SELECT ctid AS position FROM unfinished

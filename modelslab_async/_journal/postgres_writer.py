@@ -15,18 +15,21 @@ from .postgres_session import PostgresSession
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 _MAX_CONFLICTS: Final = 100
 
-# The number of the commit is written in the same transaction. It is an integer of this process.
+# Begins a transaction, and writes the number of the commit as a part of it. `format` inserts both
+# values, which this process has made itself, so they contain no SQL.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# The insert waits for the end of an earlier transaction of the same writer, however it ends.
+# Reads the number of the last commit. It inserts a row, because an insert waits until the server
+# has committed or rolled back an earlier transaction of the same writer.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
 """
-# Processes that were killed leave their rows. No process asks about a commit after a day.
+# Deletes the row of this writer, and rows that killed processes left a day ago. A process only needs
+# its row for a short time after a lost connection.
 _FORGET: Final = (
     "DELETE FROM writers WHERE writer = $1 OR seen_at < now() - interval '1 day' RETURNING 1"
 )
@@ -50,9 +53,9 @@ class PostgresWriter:
 
     Args:
         session: A connection for this writer alone.
-        scope: The batch, with that connection.
+        scope: The batch, for operations over that connection.
         patience: Repeats a transaction while the database is away.
-        translate: Makes the errors for callers.
+        translate: Turns an error of the driver into the error that callers get.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class PostgresWriter:
                 await self._commit(group)
 
     async def _commit(self, group: Sequence[QueuedWrite]) -> None:
-        """Carry out a group. Every future gets a result or an error."""
+        """Carry out a group of operations. The future of each one gets its result or its error."""
         self._number += 1
         transaction = _Transaction(self._session, self._scope, self._name, self._number, group)
         try:
@@ -115,7 +118,8 @@ class PostgresWriter:
             _fail(group, self._translate(unknown.error))
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
             if len(group) > 1:
-                # One operation failed. Commit each alone, so that the others succeed.
+                # One operation of the group failed. Commit each operation alone, so that the others
+                # succeed.
                 for queued in group:
                     await self._commit([queued])
             else:
@@ -127,7 +131,7 @@ class PostgresWriter:
 
 
 class _UnknownCommit(Exception):
-    """The server cannot be asked whether a commit took place, so it must not be repeated."""
+    """It cannot be found out whether a commit took place, so the transaction is not repeated."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -141,7 +145,7 @@ class _Transaction:
     Args:
         session: The connection.
         scope: The batch.
-        writer: The name of the writer.
+        writer: The name of the writer, which its row in the table `writers` has too.
         number: The number of the commit.
         group: The operations.
     """
@@ -159,11 +163,11 @@ class _Transaction:
         self._writer = writer
         self._number = number
         self._group = group
-        # The results of a commit of which no reply came.
+        # The results of the operations while it is unknown whether their commit took place.
         self._unconfirmed: list[Any] | None = None
 
     async def attempt(self) -> list[Any]:
-        """Carry out all operations and commit. An error of the driver says what went wrong."""
+        """Carry out all operations, and commit. Call it again after a lost connection."""
         conflicts = 0
         while True:
             if self._unconfirmed is not None and await self._was_committed():
@@ -202,7 +206,7 @@ class _Transaction:
         return results
 
     async def _roll_back(self) -> None:
-        # The server has answered, so the transaction is certainly not committed.
+        # The server has replied with an error, so the transaction was not committed.
         self._unconfirmed = None
         try:
             await self._session.run_script("ROLLBACK")

@@ -57,7 +57,11 @@ class SubmittedKey:
         *,
         saves_files: bool,
     ) -> "SubmittedKey":
-        """Return the submit of a row. With `saves_files`, a success is final once it is saved."""
+        """
+        Return the submit of a row.
+
+        With `saves_files`, a success counts as finished only after its files are saved.
+        """
         is_saved = not saves_files or save_state == SAVED
         return cls(
             endpoint=endpoint,

@@ -1,4 +1,4 @@
-"""Opens the store of a journal: a file, or a database if an address is given. It stores nothing."""
+"""Opens the store of a journal: an SQLite file or, if an address is given, a database."""
 
 import os
 import time
@@ -18,8 +18,7 @@ async def open_store(
 
     Args:
         path: The path of a file, or the address of a database.
-        clock: The clock of the caller. A database has its own, unless the caller gives another one
-            than `time.time`.
+        clock: The clock to use. If it is `time.time`, a database uses the clock of its server.
         lock_timeout: How many seconds to wait while another process has the file locked.
 
     Raises:
@@ -27,7 +26,7 @@ async def open_store(
         ValueError: The path or the address is malformed.
     """
     if is_address(path):
-        # Imported only here, because few programs use a database.
+        # Import this only when it is needed, because few programs use a database.
         from .postgres_store import PostgresStore  # noqa: PLC0415
 
         store = await PostgresStore.open(path, clock=None if clock is time.time else clock)

@@ -1,5 +1,5 @@
 """
-What the shared account and the shared journal need of PostgreSQL: addresses, clocks, the driver.
+Helpers for the account and the journal in PostgreSQL: addresses, the server's clock, the driver.
 
-It never runs a statement.
+This package runs no SQL.
 """

@@ -43,7 +43,7 @@ def check_address(address: str) -> None:
 
 def check_no_address(path: str) -> None:
     """
-    Check that the path of a file is not the address of a database by mistake.
+    Raise an error if a caller gave the address of a database as the path of a file.
 
     A path such as `postgresql:/host` is refused too, because `pathlib.Path` turns `//` into `/`.
 
@@ -60,13 +60,13 @@ def check_no_address(path: str) -> None:
 
 def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, str]]:
     """
-    Take options of this library out of the query of an address.
+    Remove the options of this library, such as `batch=cats`, from the end of an address.
 
     Returns:
-        The address without them, and their values by name.
+        The address without these options, and the value of each option by its name.
 
     Raises:
-        ValueError: An option stands twice, or without a value.
+        ValueError: The address has an option twice, or an option without a value.
     """
     location, mark, query = address.partition("?")
     options: dict[str, str] = {}
@@ -96,7 +96,11 @@ def show_address(address: str) -> str:
 
 
 def without_passwords(address: str) -> str:
-    """Return an address without its passwords. It can be used where the password is known."""
+    """
+    Return an address without its passwords, for example to show it in a command.
+
+    The driver can still connect to it if it finds the password elsewhere, as in ~/.pgpass.
+    """
     location, mark, query = address.partition("?")
     settings = [
         setting for setting in query.split("&") if setting.partition("=")[0] not in _SECRETS
@@ -108,7 +112,7 @@ def without_passwords(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return the passwords in an address: each one decoded, and each one as it is written."""
+    """Return each password in an address both as it is written there and percent-decoded."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]
@@ -116,7 +120,7 @@ def passwords(address: str) -> set[str]:
 
 
 def hide_passwords(text: str, address: str) -> str:
-    """Return a text without the passwords of an address."""
+    """Return a text in which *** replaces the passwords of an address."""
     for password in passwords(address):
         text = text.replace(password, "***")
     return text

@@ -1,4 +1,4 @@
-"""Finds the driver of PostgreSQL, and quotes names for it. It opens no connection."""
+"""Helpers for the driver asyncpg: errors for messages, and names for SQL. Opens no connection."""
 
 from .postgres_address import hide_passwords
 
@@ -8,10 +8,10 @@ def require_asyncpg(user: str) -> None:
     Make sure that asyncpg can be imported.
 
     Args:
-        user: What needs it, for the message.
+        user: The feature that needs asyncpg, to be named in the message.
 
     Raises:
-        ModuleNotFoundError: It is not installed. The message says what to install.
+        ModuleNotFoundError: asyncpg is not installed. The message says how to install it.
     """
     try:
         import asyncpg  # noqa: F401, PLC0415 -- an extra.
@@ -27,12 +27,13 @@ def require_asyncpg(user: str) -> None:
 
 def describe_error(error: Exception, address: str) -> str:
     """Return the type and the message of an error, without the passwords of an address."""
-    # asyncpg reports a connection that ends at some moments as a defect of its own.
+    # If a connection ends at certain moments, asyncpg raises an error that says that asyncpg has
+    # a bug. Say instead that the connection has ended.
     if type(error).__name__ == "InternalClientError":
         return "ConnectionError: the server or the network ended the connection"
     return hide_passwords(f"{type(error).__name__}: {error}".rstrip(": "), address)
 
 
 def quote_name(name: str) -> str:
-    """Return a name as SQL writes it."""
+    """Return a name in double quotes, so that SQL accepts it with any characters."""
     return '"' + name.replace('"', '""') + '"'

@@ -27,7 +27,11 @@ class StoreClock:
     _seen_at: float = 0.0
 
     def observe(self, *, sent: float, received: float, theirs: float) -> None:
-        """Update the estimate. `theirs` is on the server's clock, the others on the client's."""
+        """
+        Update the estimate after a reply.
+
+        `theirs` is on the server's clock, and `sent` and `received` are on the client's clock.
+        """
         drift = _DRIFT * max(0.0, received - self._seen_at)
         least = max(self._least - drift, theirs - received)
         most = min(self._most + drift, theirs - sent)

@@ -1,4 +1,4 @@
-"""The result of a fetch on a cluster: what was written, and which files could not be."""
+"""The result of a fetch on a cluster: what was written, and what could not be written."""
 
 from attrs import evolve, frozen
 
@@ -33,7 +33,7 @@ class FetchReport:
     problems: tuple[str, ...] = ()
 
     def plus_split(self, split: SplitFile) -> "FetchReport":
-        """Return the report with one more file that was split."""
+        """Return this report plus the numbers of an input file that was split into shards."""
         return evolve(
             self._plus(split.counts),
             kept=self.kept + split.kept,
@@ -42,7 +42,7 @@ class FetchReport:
         )
 
     def plus_part(self, counts: PartCounts) -> "FetchReport":
-        """Return the report with one more part that was written."""
+        """Return this report plus the numbers of tickets in a part that was written."""
         return evolve(self._plus(counts), written=self.written + 1)
 
     def _plus(self, counts: PartCounts) -> "FetchReport":

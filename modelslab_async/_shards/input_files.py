@@ -33,7 +33,8 @@ class InputFile:
         path: The path of the file.
         label: A text that stands for the file in the names of its parts. Files of one pattern have
             different labels.
-        digests: The digests of the file's content in the names of the parts that exist.
+        digests: The digests in the names of the file's existing parts. Each one is a digest of the
+            content that the file had when the part was written.
     """
 
     path: str
@@ -41,7 +42,7 @@ class InputFile:
     digests: frozenset[str] = frozenset()
 
     def part_name(self, digest: str, size: int, number: int) -> str:
-        """Return the file name of the part with this number."""
+        """Return the file name of the part of the shard with this number."""
         return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
 
 
@@ -98,7 +99,8 @@ def digest_of(path: str, reading: str) -> str:
 
     Args:
         path: The file.
-        reading: How the file is read. The same file read in another way has another digest.
+        reading: How tickets are read from the file. A file has another digest if its tickets are
+            read in another way.
     """
     with Path(path).open("rb") as file:
         digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")
@@ -110,7 +112,9 @@ def digest_of(path: str, reading: str) -> str:
 
 def check_unchanged(file: InputFile, digest: str) -> None:
     """
-    Check that all parts of an input file were made from the content that the file has now.
+    Check that an input file has not changed since its parts were written.
+
+    `digest` is the digest of the content that the file has now.
 
     Raises:
         UnusableTable: A part was made from other content.

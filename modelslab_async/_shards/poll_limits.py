@@ -1,4 +1,4 @@
-"""PollLimits: the limits that the shards of a fetch keep to. Holds no key and no password."""
+"""PollLimits: the limits for polling the shards of a fetch. They contain no key and no password."""
 
 import os
 from collections.abc import Callable
@@ -21,8 +21,8 @@ class PollLimits:
     The limits that a shard keeps to when it polls its tickets.
 
     Attributes:
-        rate: The maximum number of polls a second. With an account, all its clients together keep
-            to this rate.
+        rate: The maximum number of polls a second. With an account, this is the maximum of all
+            its clients together.
         account: The path or the address of the account; None without an account.
         queue: The number of slots of the account.
         timeout: The maximum number of seconds to wait for each ticket.
@@ -55,7 +55,7 @@ class PollLimits:
         return cls(rate=rate, account=locate_account(account), queue=queue, timeout=timeout)
 
     def share(self, parties: int) -> "PollLimits":
-        """Return the limits for one shard, if this many shards run at once."""
+        """Return the limits for each of `parties` shards that run at once."""
         if self.account is not None or self.rate is None:
             return self
         return evolve(self, rate=self.rate / parties)

@@ -23,14 +23,14 @@ from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_part import PartCounts, read_counts
 
-# If more rows of a file are skipped than this, the later ones are only counted.
+# The number of skipped rows of a file for which a reason is kept. Later ones are only counted.
 _MAX_PROBLEMS: Final = 20
 
 
 @frozen(kw_only=True)
 class Shard:
     """
-    Some tickets of a file, whose outcomes go to one output file, which is called their part.
+    Some tickets of an input file. Their outcomes go to one output file, which is called a part.
 
     Attributes:
         path: The path of a hidden file with the tickets.
@@ -55,7 +55,7 @@ class SplitFile:
         kept: The number of complete parts.
         counts: How the tickets in the complete parts ended.
         skipped: The number of rows without a ticket.
-        problems: Why rows were skipped, for the first of the skipped rows.
+        problems: Why rows were skipped, for at most the first 20 skipped rows.
     """
 
     shards: tuple[Shard, ...] = ()
@@ -67,7 +67,7 @@ class SplitFile:
 
 @define
 class _SkippedRows:
-    """The number of skipped rows, and why the first of them were skipped."""
+    """Counts skipped rows, and keeps the reasons for the first `_MAX_PROBLEMS` of them."""
 
     number: int = 0
     problems: list[str] = field(factory=list[str])
@@ -80,7 +80,9 @@ class _SkippedRows:
 
 def input_spec(family: str | None, column: str | None) -> InputSpec:
     """
-    Return how the tables are read, for messages to a caller in Python.
+    Return how tickets are read from tables: which column and which API family they have.
+
+    Error messages name the keyword arguments of Python instead of the options of a command.
 
     Raises:
         ValueError: There is no such family.
@@ -99,7 +101,8 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
     If a shard would contain a ticket twice, only the first row of the ticket is used.
 
     Raises:
-        UnusableTable: The file cannot be read, has changed, or does not show where its tickets are.
+        UnusableTable: The file is not a valid table, or it is not clear which column has the
+            tickets. Or the file has changed since its first parts were written.
         MissingApiKey: This process has no key for a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """
