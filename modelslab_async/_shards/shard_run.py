@@ -24,8 +24,8 @@ from .poll_limits import PollLimits
 from .shard_part import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# If one poll ends with one of these errors, all polls with the same key do. Then no part is written,
-# because all remaining tickets would be unresolved in it.
+# If one poll ends with one of these errors, all polls with the same key do. Then no part is
+# written, because all remaining tickets would be unresolved in it.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,
