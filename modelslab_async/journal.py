@@ -1,4 +1,4 @@
-"""Journal: stores a batch in a file or in a database, and answers from it. It polls nothing."""
+"""Journal: stores a batch in a file or in a database, and reads it again. It polls nothing."""
 
 import os
 import threading

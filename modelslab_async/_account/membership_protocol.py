@@ -11,7 +11,8 @@ from .._parsing.webhook_ids import WebhookHint
 # The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
 # late clients could use many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
-# The share of the rate that stays unused, for polls that the network delivers late.
+# The share of the rate that is never granted. Otherwise, polls that the network delivers late
+# could arrive together with later polls, and exceed the rate.
 HELD_BACK_SHARE: Final = 0.03
 # Seconds between two reports of a client that waits for a slot, if the account does not tell it
 # when a slot is free.

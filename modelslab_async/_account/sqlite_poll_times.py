@@ -6,7 +6,7 @@ from typing import Final
 from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 
 # All clients that ask for poll times have equal shares of the rate. One answer grants a client at
-# most its share of this many seconds. With longer grants, the other clients would wait longer.
+# most the polls of its share for this many seconds. Otherwise the other clients would wait longer.
 _MAX_SHARE_S: Final = 0.25
 # A client has a share of the poll rate for this many seconds after it last asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0

@@ -1,12 +1,13 @@
-"""UnansweredPolls: detects that the network holds polls back. It sends nothing, reads no clock."""
+"""UnansweredPolls: detects that the network holds polls back. It sends nothing."""
 
 import math
 
 from attrs import Factory, define
 
-# The number of seconds after which a poll is overdue, until the first answer to any poll comes.
+# Until the first answer to any poll comes, each poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# The minimum of that number later, when it is computed from the times that answers have taken.
+# The minimum number of seconds after which a poll is overdue. The actual number is computed from
+# the times that earlier answers have taken.
 _MIN_PATIENCE_S = 0.05
 # The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
 # two are the weights of the newest answer in the mean time and in the mean deviation. The timeout
@@ -51,8 +52,8 @@ class UnansweredPolls:
         if is_answered:
             self._record_time(now - started)
             self._probes = 0
-            # Forget all earlier polls. This answer shows that the network delivers requests, so
-            # earlier polls have no answer for another reason.
+            # Forget all polls that started before this one. Its answer shows that the network
+            # delivers requests, so older polls are unanswered for another reason.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:

@@ -94,7 +94,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         """
         Return the recorded reply to a request; None if the request was never sent.
 
-        While another process or task sends the request, wait for the reply that it gets.
+        If another process or task is sending the request now, wait until the reply is recorded.
 
         Raises:
             SubmitUncertain: The request was sent, and may or may not have started work.
@@ -184,7 +184,7 @@ def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
     Make sure that a recorded submit has the endpoint and the payload of a request.
 
     Raises:
-        ValueError: It has others.
+        ValueError: The submit has another endpoint or another payload.
     """
     payload = (submit_request.endpoint.name, submit_request.payload_hash)
     if (submit.endpoint, submit.payload_hash) != payload:

@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type of a column of type `before` after `value` was added to the column."""
+    """Return the new type of a column after a value was added. `before` is the old type."""
     type_: ColumnType
     match value:
         case None:

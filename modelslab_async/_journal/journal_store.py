@@ -1,4 +1,4 @@
-"""JournalStore: the interface of the stores of a journal, an SQLite file and a database."""
+"""JournalStore: the interface for storing a journal in an SQLite file or in a database."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable

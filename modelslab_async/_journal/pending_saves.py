@@ -78,7 +78,7 @@ class UnsavedTicket:
 
 
 def queue_saves(db: sqlite3.Connection) -> int:
-    """Queue the saves of all succeeded tickets that were never queued. Return their number."""
+    """Queue the save of each succeeded ticket whose save was never queued. Return their number."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"

@@ -98,6 +98,7 @@ class ErrorTranslator:
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # A ValueError of the driver stays too: PostgreSQL cannot store an argument of the caller.
+        # The driver raises a ValueError for an argument that PostgreSQL cannot store. That error
+        # stays as it is, because it tells the caller which argument is wrong.
         is_of_driver = type(error).__module__.startswith("asyncpg")
         return self(error) if is_of_driver and not isinstance(error, ValueError) else error

@@ -36,7 +36,7 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    After an operation was given up, the next ones are tried only once each, until one succeeds.
+    After one operation was given up, each later operation is tried only once, until one succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.

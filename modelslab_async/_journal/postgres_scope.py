@@ -12,7 +12,12 @@ _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 
 def now_sql(parameter: int) -> str:
-    """Return SQL for the parameter with this number, or for the server's time if it is null."""
+    """
+    Return SQL for the current time.
+
+    `parameter` is the number of the parameter with the time on the caller's clock. If this time is
+    null, the SQL returns the time on the server's clock.
+    """
     return _NOW.format(parameter)
 
 

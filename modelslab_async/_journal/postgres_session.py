@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, a socket is missing, or a host name cannot be resolved now. Use another
-            # type of error, because operations on files raise an OSError too.
+            # For example, a host name cannot be resolved now. Raise a ConnectionError instead,
+            # because an OSError could also come from an operation on a file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

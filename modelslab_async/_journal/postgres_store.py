@@ -121,7 +121,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _reading(self, *, is_snapshot: bool) -> AsyncGenerator[PostgresSession, None]:
-        """Yield the connection for reads, or a new connection that is closed after a snapshot."""
+        """Yield the connection for reads. For a snapshot, yield a new connection instead."""
         if is_snapshot:
             session = self._batch.make_session()
             try:

@@ -1,4 +1,4 @@
-"""The SQL that creates and migrates the tables of a journal in PostgreSQL. It runs no SQL."""
+"""The SQL that creates and migrates the tables of a journal in PostgreSQL. Nothing is run here."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias
@@ -20,8 +20,8 @@ _VERSION_1: Migration = (
         name text NOT NULL UNIQUE
     )
     """,
-    # For each process that writes, the number of its last commit. If its connection breaks during
-    # a commit, the process reads in this table whether the commit took place.
+    # The number of the last commit of each process that writes. If the connection of a process
+    # breaks during a commit, the process reads in this table whether the commit took place.
     """
     CREATE TABLE writers (
         writer text PRIMARY KEY,
@@ -171,7 +171,6 @@ def migration_script(
     steps = ";\n".join(
         statement.strip() for migration in migrations[version:] for statement in migration
     )
-    # `regnamespace` compares names without resolving them by the search path.
     literal = schema.replace("'", "''")
     return f"""BEGIN;
 SELECT pg_advisory_xact_lock({_CREATION_LOCK});

@@ -15,8 +15,8 @@ from .postgres_session import PostgresSession
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 _MAX_CONFLICTS: Final = 100
 
-# Begins a transaction, and writes the number of the commit as a part of it. `format` inserts both
-# values, which this process has made itself, so they contain no SQL.
+# Begins a transaction that also records its own number. The number and the name of the writer are
+# inserted by `format`. That is safe, because this process has made both of them itself.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
@@ -131,7 +131,7 @@ class PostgresWriter:
 
 
 class _UnknownCommit(Exception):
-    """It cannot be found out whether a commit took place, so the transaction is not repeated."""
+    """The server cannot say whether a commit took place, so the transaction is not repeated."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class _Transaction:
     Args:
         session: The connection.
         scope: The batch.
-        writer: The name of the writer, which its row in the table `writers` has too.
+        writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.
     """

@@ -60,7 +60,7 @@ def check_no_address(path: str) -> None:
 
 def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, str]]:
     """
-    Remove the options of this library, such as `batch=cats`, from the end of an address.
+    Remove the options of this library, such as `batch=cats`, from the text after `?` in an address.
 
     Returns:
         The address without these options, and the value of each option by its name.
@@ -99,7 +99,7 @@ def without_passwords(address: str) -> str:
     """
     Return an address without its passwords, for example to show it in a command.
 
-    The driver can still connect to it if it finds the password elsewhere, as in ~/.pgpass.
+    A program can still connect with the shortened address if the password is in ~/.pgpass.
     """
     location, mark, query = address.partition("?")
     settings = [

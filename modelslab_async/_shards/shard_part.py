@@ -21,7 +21,7 @@ _ROWS_PER_GROUP: Final = 10_000
 
 @frozen(kw_only=True)
 class PartCounts:
-    """How many tickets of a part have succeeded, have failed, and are not resolved yet."""
+    """The numbers of tickets in a part that have succeeded, have failed, and are unresolved."""
 
     success: int = 0
     failed: int = 0

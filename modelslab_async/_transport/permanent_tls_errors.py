@@ -48,7 +48,7 @@ def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
     """
     Return whether an exception comes from OpenSSL itself.
 
-    The TLS errors of aiohttp do not: an exception of OpenSSL is only their cause.
+    aiohttp raises TLS errors of its own. Their cause is an exception that comes from OpenSSL.
     """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")

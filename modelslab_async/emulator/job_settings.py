@@ -81,8 +81,8 @@ class Jobs:
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # If no job is immediate, draw no further random number. So a seed gives the same jobs here
-        # as with `draw`.
+        # If no job is immediate, draw no further random number. Then the jobs are the same as those
+        # of `draw` with the same seed.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails

@@ -1,4 +1,4 @@
-"""The option `--journal`, a file or a database, and the check that the journal exists."""
+"""The option `--journal`, which takes a file or a database, and checks of its value."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias

@@ -1,4 +1,4 @@
-"""The command `batch schema`: prints the statements that create the tables. It connects nowhere."""
+"""The command `batch schema`: prints the SQL that creates the tables of a journal. Runs no SQL."""
 
 import click
 
