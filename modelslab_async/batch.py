@@ -31,7 +31,7 @@ from .journal import Journal
 
 class Batch:
     """
-    Many tickets and their outcomes, stored in a journal. Open it with `Batch.open`.
+    Many tickets and their outcomes, stored in a journal. Open a batch with `Batch.open`.
 
     Several processes may share a journal. Only one process polls a ticket at a time, and only one
     gets the outcome of the ticket, once.

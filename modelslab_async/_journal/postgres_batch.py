@@ -15,7 +15,7 @@ from .postgres_tables import DEFAULT_SCHEMA, migration_script, newest_version
 
 T = TypeVar("T")
 
-# The longest name of a schema. PostgreSQL would shorten a longer name without an error.
+# The maximum length of a schema's name. PostgreSQL would cut a longer name without an error.
 _MAX_NAME_BYTES: Final = 63
 _HAS_VERSION: Final = """
 SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'journal_version'

@@ -24,9 +24,9 @@ class PostgresStore:
     """
     The journal of one batch in a database. Create it with `PostgresStore.open`.
 
-    A store belongs to the event loop and to the process in which it was made. All
-    operations that write share one connection. Operations that read use a second connection, one
-    after another. An operation that reads a whole batch opens its own connection.
+    A store belongs to the event loop and to the process in which it was made. All operations that
+    write share one connection. Operations that read use a second connection, one after another. An
+    operation that reads a whole batch opens its own connection.
 
     Attributes:
         path: The hosts, the database and the batch.

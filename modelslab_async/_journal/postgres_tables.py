@@ -63,8 +63,9 @@ _VERSION_1: Migration = (
         PRIMARY KEY (batch, state, run, ticket)
     ) WITH (autovacuum_vacuum_scale_factor = 0.02)
     """,
-    # The last reply to a poll of each ticket, and the number of polls. `completed_at` is null while
-    # the ticket is open. If the ticket is unresolved, `run` is the run that gave it up.
+    # The last reply about each ticket, if there is one, and how often the ticket was polled.
+    # `completed_at` is null while the ticket is open. If a run gave the ticket up as unresolved,
+    # `run` is the number of that run. For all other tickets it is null.
     """
     CREATE TABLE replies (
         ticket bigint NOT NULL,

@@ -206,7 +206,7 @@ class _Transaction:
         return results
 
     async def _roll_back(self) -> None:
-        # The server has replied with an error, so the transaction was not committed.
+        # The connection still works, so it is known that the transaction was not committed.
         self._unconfirmed = None
         try:
             await self._session.run_script("ROLLBACK")

@@ -28,9 +28,9 @@ class StoreClock:
 
     def observe(self, *, sent: float, received: float, theirs: float) -> None:
         """
-        Update the estimate after a reply.
+        Update the estimate after a reply, which contained the server's time `theirs`.
 
-        `theirs` is on the server's clock, and `sent` and `received` are on the client's clock.
+        `sent` and `received` are times on the client's clock: of the request and of its reply.
         """
         drift = _DRIFT * max(0.0, received - self._seen_at)
         least = max(self._least - drift, theirs - received)

@@ -102,8 +102,8 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
 
     Raises:
         UnusableTable: The file is not a valid table, or it is not clear which column has the
-            tickets. Or the file has changed while it was read, or after its first
-            parts were written.
+            tickets. Or the file has changed, either while it was read or after its first parts were
+            written.
         MissingApiKey: This process has no key for a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """
