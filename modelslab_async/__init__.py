@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._account.postgres_account import PostgresAccount
     from ._account.sqlite_account import SQLiteAccount
     from ._client import Client
-    from ._downloads.download_function import download
+    from ._downloads.download_generation import download
     from ._downloads.downloads import Downloads
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
     from ._downloads.verify_saved_files import Verified, verify
@@ -83,12 +83,12 @@ if TYPE_CHECKING:
         WrongJournal,
     )
     from ._models.loaded_file import LoadedFile
-    from ._models.outcomes import Outcome, Unresolved, Unsubmitted
     from ._models.replies import Failed, Processing, Reply, Success
     from ._models.saved_file import SavedFile
     from ._models.serialization import from_dict, to_dict
     from ._models.submission import Submission
     from ._models.ticket import Ticket, TicketLike, Tickets
+    from ._models.unresolved_outcomes import Outcome, Unresolved, Unsubmitted
     from ._models.unsent_errors import SubmitLimitReached, SubmitTimeout
     from ._models.version import __version__
     from ._parsing.reply import read_reply
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from ._registry.family import Call, Family
     from ._scheduling.adaptive.adaptive_pace import AdaptivePace
     from ._scheduling.pace import Pace
-    from ._transport.configured_transport import HTTPTransport
+    from ._transport.default_transport import HTTPTransport
     from ._transport.transport_protocol import Request, Response, Transport
     from .batch import Batch
     from .journal import Report
@@ -210,7 +210,7 @@ _NAMES_BY_MODULE = {
     "_account.sqlite_account": "SQLiteAccount",
     "_client": "Client",
     "_downloads.downloads": "Downloads",
-    "_downloads.download_function": "download",
+    "_downloads.download_generation": "download",
     "_downloads.save_result_types": "SaveResult Saved Unsaved",
     "_downloads.verify_saved_files": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",
@@ -235,7 +235,7 @@ _NAMES_BY_MODULE = {
         "WrongJournal"
     ),
     "_models.loaded_file": "LoadedFile",
-    "_models.outcomes": "Outcome Unresolved Unsubmitted",
+    "_models.unresolved_outcomes": "Outcome Unresolved Unsubmitted",
     "_models.replies": "Failed Processing Reply Success",
     "_models.saved_file": "SavedFile",
     "_models.serialization": "from_dict to_dict",
@@ -251,7 +251,7 @@ _NAMES_BY_MODULE = {
     "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
     "_scheduling.pace": "Pace",
     "_transport.transport_protocol": "Request Response Transport",
-    "_transport.configured_transport": "HTTPTransport",
+    "_transport.default_transport": "HTTPTransport",
     "batch": "Batch",
     "journal": "Report",
 }

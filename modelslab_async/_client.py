@@ -13,10 +13,10 @@ from ._engine.single_generation import SingleGeneration
 from ._engine.ticket_updates import stream_updates
 from ._models.argument_checks import check_nonnegative_seconds
 from ._models.events import Event, Submitted
-from ._models.outcomes import Outcome, Unsubmitted
 from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
 from ._models.ticket import Ticket, TicketLike, Tickets
+from ._models.unresolved_outcomes import Outcome, Unsubmitted
 from ._registry.endpoint import Endpoint
 from ._registry.family import Family
 from ._scheduling.pace import Pace

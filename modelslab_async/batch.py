@@ -9,9 +9,9 @@ from typing import Any, Self, overload
 from ._aio.iteration import pass_in_chunks
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
+from ._batch.poll_and_save_run import to_saved_file
 from ._batch.run_protocol import MAX_ADDED
 from ._batch.run_supervisor import RunSupervisor
-from ._batch.save_run import to_saved_file
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
@@ -21,10 +21,10 @@ from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
 from ._models.argument_checks import check_not_text, check_positive_seconds
-from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
 from ._models.ticket import NewTicket, NewTickets
+from ._models.unresolved_outcomes import Outcome
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
 

@@ -22,10 +22,10 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from ._models.argument_checks import check_count, check_type
+from ._shards.cluster_fetch import ClusterFetch, ClusterLost
 from ._shards.fetch_report import FetchReport, ShardFailure, ShardsFailed
 from ._shards.input_files import locate
 from ._shards.poll_limits import PollLimits
-from ._shards.shard_queue import ClusterLost, ShardQueue
 from ._shards.split_file import input_spec
 
 __all__ = ["FetchReport", "ShardFailure", "ShardsFailed", "fetch"]
@@ -78,7 +78,7 @@ async def fetch(
     check_count("shard", shard, unit="tickets")
     check_count("concurrency", concurrency, unit="shards", optional=True)
     limits = PollLimits.of(rate=rate, account=account, queue=queue, timeout=timeout)
-    queued = ShardQueue(locate("to", to), shard, input_spec(family, column), limits)
+    queued = ClusterFetch(locate("to", to), shard, input_spec(family, column), limits)
     fetching = queued.run(_DaskCluster(dask_client), locate("source", source), concurrency)
     return await _run_in_loop_of(dask_client, fetching)
 

@@ -7,19 +7,19 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-from ._journal import exports, pace_state, pending_saves, queries, recorded_files, submits, tickets
+from ._journal import exports, pace_state, queries, recorded_files, save_queue, submits, tickets
 from ._journal.exports import ExportFormat, format_from_path
 from ._journal.journal_store import JournalStore
-from ._journal.pending_saves import UnsavedTicket
 from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import FilePosition, RecordedFile
-from ._journal.run_leases import RunLeases
+from ._journal.run_operations import RunOperations
+from ._journal.save_queue import UnsavedTicket
 from ._journal.store_choice import open_store
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
-from ._models.outcomes import Outcome
 from ._models.replies import Failed, Processing, Success
 from ._models.ticket import Columns, NewTicket, NewTicketLike, Ticket, TicketLike
+from ._models.unresolved_outcomes import Outcome
 
 __all__ = ["Journal", "PendingSubmit", "RecordedFile", "RecordedOutcome", "Report", "UnsavedTicket"]
 
@@ -39,7 +39,7 @@ class Journal:
     """
 
     def __init__(self, store: JournalStore, *, clock: Callable[[], float]) -> None:
-        self.leases = RunLeases(store, clock)
+        self.leases = RunOperations(store, clock)
         self.clock = clock
         self._store = store
 
@@ -204,15 +204,15 @@ class Journal:
 
     async def queue_saves(self) -> int:
         """Queue the saves of all successes that were never queued. Return their number."""
-        return await self._store.write(pending_saves.queue_saves)
+        return await self._store.write(save_queue.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
         """Queue the saves of some successes again. Unchanged files are not downloaded again."""
-        await self._store.write(pending_saves.requeue_saves, successes)
+        await self._store.write(save_queue.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
         """Return the successes with unsaved files, in the order in which the tickets were added."""
-        return await self._store.read(pending_saves.unsaved)
+        return await self._store.read(save_queue.unsaved)
 
     async def record_submit(
         self,

@@ -25,10 +25,10 @@ from ._downloads.downloads import Downloads
 from ._models.errors import ModelsLabError
 from ._models.events import Event, Polled, SlotAwaited, SubmitFailed, SubmitRetried
 from ._models.exchange_telemetry import ExchangeRecord
-from ._models.outcomes import Unresolved
 from ._models.replies import Failed, Processing, Success
 from ._models.saved_file import SavedFile
 from ._models.ticket import Ticket
+from ._models.unresolved_outcomes import Unresolved
 from ._models.version import __version__
 from ._submitting.submit_recorder import CallbackFailure
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from ._aio.task_helpers import is_cancelled
+from ._aio.yield_and_wakeup import is_cancelled
 from ._client import Client
 from ._engine.webhook_ticket_lookup import hinted_ticket
 from ._models.argument_checks import check_callback

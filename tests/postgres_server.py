@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from modelslab_async._account import postgres_connection, postgres_schema
+from modelslab_async._account import postgres_connection, postgres_schema_sql
 from modelslab_async._journal import postgres_session
 
 HOW_TO_INSTALL = "there is no PostgreSQL; on Debian: apt-get install postgresql"
@@ -109,7 +109,7 @@ class PostgresServer:
                 # No test depends on how fast the machine is.
                 patch.setattr(postgres_connection, "_CONNECT_TIMEOUT_S", 300)
                 patch.setattr(postgres_connection, "_STATEMENT_TIMEOUT_S", 300.0)
-                patch.setitem(postgres_schema._VALUES, "LOCK_TIMEOUT", "300s")
+                patch.setitem(postgres_schema_sql._VALUES, "LOCK_TIMEOUT", "300s")
                 patch.setattr(postgres_session, "CONNECT_TIMEOUT_S", 300)
                 patch.setattr(postgres_session, "_STATEMENT_TIMEOUT_S", 300.0)
                 patch.setattr(postgres_session, "_MAX_IDLE_IN_TRANSACTION", "300s")

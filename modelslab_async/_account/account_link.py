@@ -8,20 +8,20 @@ from contextvars import Context
 
 from attrs import evolve
 
-from .._aio.task_helpers import Wakeup
+from .._aio.yield_and_wakeup import Wakeup
 from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
 from .._models.events import Event, Paused
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
+from .exchange_protocol import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
-from .membership_protocol import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from attrs import Factory, define
 
-from .membership_protocol import MAX_LATENESS_S
-from .unanswered_polls import UnansweredPolls
+from .exchange_protocol import MAX_LATENESS_S
+from .network_cut_detector import UnansweredPolls
 
 
 @define(eq=False)

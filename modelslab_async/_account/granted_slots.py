@@ -6,7 +6,7 @@ from collections.abc import Callable
 from attrs import define
 
 from .._submitting.slots import Slots
-from .membership_protocol import HeldTicket, KeyAllotment, SlotUse
+from .exchange_protocol import HeldTicket, KeyAllotment, SlotUse
 
 
 @define(eq=False, kw_only=True)

@@ -9,13 +9,13 @@ from copy import copy
 from .._journal.process_identity import has_died
 from .._models.account_errors import WrongAccount
 from .._models.argument_checks import check_count, check_rate, check_type
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._postgres.postgres_driver import quote_name, require_asyncpg
 from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
 from .postgres_connection import PostgresConnection
 from .postgres_membership import PostgresMembership
-from .postgres_schema import VERSION, create_statements, replace_functions
+from .postgres_schema_sql import VERSION, create_statements, replace_functions
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK = 0x4D4C6163

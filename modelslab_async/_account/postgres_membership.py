@@ -11,8 +11,8 @@ from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._postgres.postgres_driver import quote_name
 from .._postgres.store_clock import StoreClock
-from . import hint_codec
-from .membership_protocol import (
+from . import webhook_hint_codec
+from .exchange_protocol import (
     ASKING_INTERVAL_S,
     Allotments,
     HeldTicket,
@@ -22,7 +22,7 @@ from .membership_protocol import (
     Reports,
 )
 from .postgres_connection import PostgresConnection
-from .postgres_news import channel_of
+from .postgres_notify_sql import channel_of
 
 # Seconds between two reports of a client that waits for a slot, if the server tells it when a slot
 # is free. The client loses its turn if it has not reported for half a second.
@@ -87,11 +87,11 @@ class PostgresMembership:
         """
         reply = await self._connection.fetch_json(
             f"SELECT {quote_name(self._schema)}.share_hints($1, $2, $3, $4)::text",
-            *(self._client, self._last_hint, hint_codec.write_hints(hints)),
-            hint_codec.MAX_COUNT,
+            *(self._client, self._last_hint, webhook_hint_codec.write_hints(hints)),
+            webhook_hint_codec.MAX_COUNT,
         )
         self._last_hint = reply["last_read"]
-        return hint_codec.read_hints(reply["bodies"])
+        return webhook_hint_codec.read_hints(reply["bodies"])
 
     async def leave(self, reports: Reports) -> None:
         """

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from .._journal.fair_write_lock import WriteLock, transaction
 from .._models.argument_checks import check_count, check_rate
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._postgres.postgres_address import check_no_address
 from .account_link import AccountLink
 from .sqlite_membership import (

@@ -14,7 +14,7 @@ from .._journal.fair_write_lock import WriteLock, transaction
 from .._journal.process_identity import has_died, this_process
 from .._models.account_errors import AccountError, WrongAccount
 from .._parsing.webhook_ids import WebhookHint
-from .membership_protocol import (
+from .exchange_protocol import (
     ASKING_INTERVAL_S,
     Allotments,
     KeyAllotment,
@@ -22,9 +22,9 @@ from .membership_protocol import (
     Pauses,
     Reports,
 )
-from .sqlite_hints import SharedHints
 from .sqlite_poll_times import take_poll_times
 from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
+from .sqlite_webhook_hints import SharedHints
 
 T = TypeVar("T")
 

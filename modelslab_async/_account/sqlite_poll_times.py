@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
+from .exchange_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 
 # All clients that ask for poll times have equal shares of the rate. One answer grants a client at
 # most the polls of its share for this many seconds. Otherwise the other clients would wait longer.

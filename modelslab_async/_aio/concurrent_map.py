@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from typing import Generic, TypeVar
 
 from .iteration import read_source
-from .task_helpers import Wakeup, is_cancelled
+from .yield_and_wakeup import Wakeup, is_cancelled
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

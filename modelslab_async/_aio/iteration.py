@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TypeVar
 
-from .task_helpers import Yielder, is_cancelled
+from .yield_and_wakeup import Yielder, is_cancelled
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -16,14 +16,14 @@ from .._journal.submits import DuplicateSubmit
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import GenerationFailed, UnusableFile
 from .._models.journal_errors import JournalError, SubmissionConflict
-from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from ..journal import Journal, PendingSubmit
 from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
 from .leased_tickets import TicketFeed, recheck_interval
-from .recorded_results import to_result
+from .result_from_record import to_result
 from .run_supervisor import RunSupervisor
 from .submission_keys import with_keys
 

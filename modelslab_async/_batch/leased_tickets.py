@@ -12,9 +12,9 @@ from .._journal.tickets import OutcomeRow, PollUpdate
 from .._models.errors import ModelsLabError
 from .._models.events import Event, Polled, PollFailed
 from .._models.journal_errors import JournalError, JournalLocked
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from ..journal import Journal
 
 T = TypeVar("T")

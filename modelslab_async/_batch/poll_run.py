@@ -11,8 +11,8 @@ from .._engine.engine import Engine
 from .._engine.outcome_stream import stream_outcomes
 from .._journal.lease_rows import Claim
 from .._models.journal_errors import JournalError
-from .._models.outcomes import Outcome
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
 from .._scheduling.pace_protocol import PacePolicy
 from ..journal import Journal

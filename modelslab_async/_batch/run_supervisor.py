@@ -8,9 +8,9 @@ from .._engine.engine import Engine
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from ..journal import Journal
 from .leased_tickets import TicketFeed
+from .poll_and_save_run import SaveRun
 from .poll_run import PollRun
 from .run_protocol import Run
-from .save_run import SaveRun
 
 
 class RunSupervisor:

@@ -12,7 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .cli_errors import Interrupted
+from .click_exceptions import Interrupted
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -69,10 +69,12 @@ _BATCH_COMMANDS = {
     "export": CommandSource("batch.journal_commands.export", "Write all outcomes to FILE"),
     "report": CommandSource("report.report_command.report", "Write a page with plots of a batch"),
     "retry": CommandSource(
-        "batch.run_commands.retry", "Poll unresolved tickets again, and failed ones with --failed"
+        "batch.run_and_retry_commands.retry",
+        "Poll unresolved tickets again, and failed ones with --failed",
     ),
     "run": CommandSource(
-        "batch.run_commands.run_command", "Wait for all tickets of IDS, or resume an earlier run"
+        "batch.run_and_retry_commands.run_command",
+        "Wait for all tickets of IDS, or resume an earlier run",
     ),
     "schema": CommandSource(
         "batch.schema_command.schema", "Print the SQL that creates the tables in PostgreSQL"

@@ -12,11 +12,11 @@ from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
 from .account_limit_options import AccountLimits, account_options
+from .argument_completers import complete_ticket
 from .client_factory import find_credentials, make_client
 from .event_loop import run_async
 from .exit_codes_and_advice import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
-from .shell_completion import complete_ticket
 from .ticket_arguments import STDIN, check_tickets, iter_tickets, parse_pollable_ticket
 
 

@@ -13,7 +13,8 @@ from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
 from . import options, output
 from .account_limit_options import AccountLimits, submitting_account_options
-from .cli_errors import Interrupted
+from .argument_completers import complete_endpoint
+from .click_exceptions import Interrupted
 from .client_factory import (
     DEFAULT_SUBMIT_TIMEOUT_S,
     UnusableKey,
@@ -21,11 +22,10 @@ from .client_factory import (
     make_client,
     missing_key_message,
 )
-from .endpoint_options import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
-from .shell_completion import complete_endpoint
+from .parameter_options import EndpointCommand, extra_parameters_option, make_requests
 
 
 @click.command(cls=EndpointCommand, epilog=exit_codes(SUBMIT_CODES))

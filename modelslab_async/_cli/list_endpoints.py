@@ -10,7 +10,7 @@ from rich.text import Text
 from .. import ENDPOINTS, FAMILIES, Endpoint
 from .._registry.suggestions import did_you_mean
 from . import options, output
-from .shell_completion import complete_endpoint
+from .argument_completers import complete_endpoint
 
 _COLUMNS = (
     "name",

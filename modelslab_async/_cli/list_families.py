@@ -7,7 +7,7 @@ from rich.text import Text
 
 from .. import FAMILIES, Family
 from . import options, output
-from .shell_completion import complete_family
+from .argument_completers import complete_family
 from .ticket_arguments import find_family
 
 _COLUMNS = ("name", "method", "url", "id_in", "key_in", "key", "status", "output", "doc", "note")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from attrs import define
 
-from .shell_completion import complete_ticket
+from .argument_completers import complete_ticket
 
 F = TypeVar("F", bound=Callable[..., object])
 """The function of a command. A decorator that adds options returns a function of the same type."""

@@ -5,7 +5,7 @@ import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from .._aio.task_helpers import is_cancelled
+from .._aio.yield_and_wakeup import is_cancelled
 from .._models.download_errors import DownloadError, FileNotWritten
 
 _FREE_SPACE_ADVICE = "make room or choose another folder"

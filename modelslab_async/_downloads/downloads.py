@@ -19,10 +19,10 @@ from .._models.argument_checks import (
 )
 from .._models.errors import ClientClosed
 from .._models.loaded_file import LoadedFile
-from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .._transport.httpx_or_httpx2 import Httpx2Client, Httpx2Transport

@@ -1,7 +1,7 @@
 """Checks that items are outcomes. If not, the error says what to pass instead. Saves nothing."""
 
-from .._models.outcomes import Outcome, Unresolved, Unsubmitted
 from .._models.replies import Failed, Success
+from .._models.unresolved_outcomes import Outcome, Unresolved, Unsubmitted
 
 
 def check_outcome(item: Outcome | Unsubmitted) -> None:

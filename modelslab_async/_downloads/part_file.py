@@ -10,7 +10,7 @@ from typing import Self
 from attrs import evolve, frozen
 
 from .._aio.durable_files import IS_WINDOWS, fsync_folder, make_folder
-from .file_checksum import has_checksum
+from .checksum_check import has_checksum
 from .file_locks import open_locked
 from .file_stems import numbered_stem
 from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata

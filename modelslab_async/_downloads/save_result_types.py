@@ -5,10 +5,10 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .._models.download_errors import DownloadError
-from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Unresolved
 
 
 @frozen(kw_only=True)

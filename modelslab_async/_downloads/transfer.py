@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import httpx
 
-from .._aio.task_helpers import Yielder
 from .._aio.threads import run_in_thread
+from .._aio.yield_and_wakeup import Yielder
 from .._models.download_errors import FileTooLarge, LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__
 from .._transport.httpx_adapter import raw_chunks

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from .._models.events import Event
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._scheduling.rate_limiter import PollRate

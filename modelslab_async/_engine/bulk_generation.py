@@ -9,9 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 from .._aio.concurrent_map import ConcurrentMap
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
-from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Processing, Success
 from .._models.submission import Submission
+from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import SubmitRecorder, reply_or_raise
 from .._submitting.uploader import original_error

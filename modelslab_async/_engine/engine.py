@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 from .._aio.listeners import Listeners
 from .._aio.telemetry import Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
-from .._models.key_tier import Tier
-from .._models.outcomes import Outcome, Unresolved
+from .._models.key_kind import Tier
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
-from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.hosts import Hosts
+from .._scheduling.initial_ticket_facts import InitialTicketFacts
 from .._scheduling.rate_limiter import even_poll_rates
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
@@ -36,7 +36,7 @@ from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
 
-_NO_HINTS = FirstPollHints()
+_NO_FACTS = InitialTicketFacts()
 
 
 class Engine:
@@ -176,7 +176,7 @@ class Engine:
             ValueError: The ticket's family is unknown, or its key is missing.
         """
         self.check_usable()
-        self.poller.watch(ticket, watcher, self._first_poll_hints_of(ticket))
+        self.poller.watch(ticket, watcher, self._initial_facts_of(ticket))
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """Poll a ticket once and return the reply, as `Client.fetch` does."""
@@ -196,11 +196,11 @@ class Engine:
             return reply
         raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
 
-    def _first_poll_hints_of(self, ticket: Ticket) -> FirstPollHints:
+    def _initial_facts_of(self, ticket: Ticket) -> InitialTicketFacts:
         for slots in self.submitter.slots.values():
-            if (hints := slots.first_poll_hints_of(ticket)) is not None:
-                return hints
-        return _NO_HINTS
+            if (facts := slots.initial_facts_of(ticket)) is not None:
+                return facts
+        return _NO_FACTS
 
     def _make_slots(self, tier: Tier) -> Slots:
         if self._joined_account is None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from .._aio.task_helpers import Yielder
+from .._aio.yield_and_wakeup import Yielder
 from .._models.argument_checks import check_nonnegative_seconds, check_not_text
-from .._models.outcomes import Outcome
 from .._models.ticket import Ticket, TicketLike
+from .._models.unresolved_outcomes import Outcome
 from .engine import Engine
 from .outcome_stream import stream_outcomes
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from attrs import Factory, define
 
 from .._aio.iteration import read_source
-from .._aio.task_helpers import Wakeup, Yielder
+from .._aio.yield_and_wakeup import Wakeup, Yielder
 from .._models.argument_checks import check_count, check_nonnegative_seconds, check_not_text
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
-from .._models.key_tier import Tier
-from .._models.outcomes import Outcome, Unresolved
+from .._models.key_kind import Tier
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike, Tickets
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .engine import Engine
 
 _MAX_STALE_DEADLINES = 64

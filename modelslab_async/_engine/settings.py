@@ -14,13 +14,13 @@ from .._models.argument_checks import (
     check_type,
 )
 from .._models.events import Event, Submitted
-from .._polling.base_urls import with_base_urls
 from .._registry.endpoint import Endpoint
 from .._registry.endpoints import ENDPOINTS
 from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
 from .account_protocol import Account
+from .base_urls import with_base_urls
 
 # The number of slots of a client that gets neither `queue` nor `account`.
 DEFAULT_QUEUE = 5

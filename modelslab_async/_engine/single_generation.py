@@ -5,9 +5,9 @@ import math
 
 from .._models.argument_checks import check_nonnegative_seconds
 from .._models.errors import ModelsLabError, WaitTimeout
-from .._models.outcomes import Unresolved
 from .._models.replies import Success
 from .._models.submission import Submission
+from .._models.unresolved_outcomes import Unresolved
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import reply_or_raise

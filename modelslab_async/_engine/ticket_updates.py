@@ -5,10 +5,10 @@ from contextvars import Context, copy_context
 
 from attrs import Factory, define
 
-from .._aio.task_helpers import Wakeup
-from .._models.outcomes import Outcome
+from .._aio.yield_and_wakeup import Wakeup
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike
+from .._models.unresolved_outcomes import Outcome
 from .engine import Engine
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
+from .._models.unresolved_outcomes import Unresolved
 from .export_columns import OWN_COLUMNS, ColumnType, InputColumn, encodable
 from .queries import RecordedOutcome
 

@@ -9,8 +9,8 @@ from .._models.ticket import Columns, Ticket
 from . import exports
 from .export_columns import InputColumn, input_columns
 from .exports import ExportFormat
+from .postgres_context import PostgresContext
 from .postgres_queries import outcome_page
-from .postgres_scope import PostgresScope
 from .queries import RecordedOutcome
 from .row_codec import decode_columns
 
@@ -32,7 +32,7 @@ WHERE inputs.batch = $1 AND inputs.ticket > $2 ORDER BY inputs.ticket LIMIT $3
 
 
 async def export(
-    db: PostgresScope,
+    db: PostgresContext,
     path: str,
     file_format: ExportFormat,
     is_cancelled: Callable[[], bool],
@@ -58,7 +58,7 @@ class PostgresSnapshot:
         count: The number of outcomes that were read so far.
     """
 
-    def __init__(self, db: PostgresScope, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, db: PostgresContext, is_cancelled: Callable[[], bool]) -> None:
         self.count = 0
         self._db = db
         self._is_cancelled = is_cancelled

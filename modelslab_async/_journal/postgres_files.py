@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from .._models.ticket import Ticket
-from .postgres_scope import PostgresScope
+from .postgres_context import PostgresContext
 from .postgres_tickets import row_id_of
 from .recorded_files import FilePosition, RecordedFile
 
@@ -40,7 +40,7 @@ ORDER BY files.ticket, output_index LIMIT $4
 """
 
 
-async def record_file(db: PostgresScope, file: RecordedFile) -> None:
+async def record_file(db: PostgresContext, file: RecordedFile) -> None:
     """See `recorded_files.record_file`."""
     await db.fetch(
         _RECORD,
@@ -49,7 +49,7 @@ async def record_file(db: PostgresScope, file: RecordedFile) -> None:
     )
 
 
-async def files_of(db: PostgresScope, ticket: Ticket) -> list[RecordedFile]:
+async def files_of(db: PostgresContext, ticket: Ticket) -> list[RecordedFile]:
     """See `recorded_files.files_of`."""
     row_id = await row_id_of(db, ticket)
     files = await files_of_rows(db, {row_id: ticket})
@@ -57,21 +57,21 @@ async def files_of(db: PostgresScope, ticket: Ticket) -> list[RecordedFile]:
 
 
 async def files_of_rows(
-    db: PostgresScope, tickets: Mapping[int, Ticket]
+    db: PostgresContext, tickets: Mapping[int, Ticket]
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
     """Return the recorded files of some tickets. The keys are the numbers of the tickets' rows."""
     return _by_row(tickets, await db.fetch(_SELECT_OF, [*tickets]))
 
 
 async def files_between(
-    db: PostgresScope, tickets: Mapping[int, Ticket], after: int, last: int
+    db: PostgresContext, tickets: Mapping[int, Ticket], after: int, last: int
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
     """See `recorded_files.files_between`."""
     return _by_row(tickets, await db.fetch(_SELECT_BETWEEN, after, last))
 
 
 async def page_of_files(
-    db: PostgresScope, after: FilePosition, limit: int
+    db: PostgresContext, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
     """See `recorded_files.page_of_files`."""
     rows = await db.fetch(_SELECT_PAGE, *after, limit)

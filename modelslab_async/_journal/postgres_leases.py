@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from .._models.ticket import Ticket
 from .lease_rows import Claim, ClaimedTicket
-from .postgres_scope import PostgresScope, now_sql
+from .postgres_context import PostgresContext, now_sql
 from .process_identity import has_died, this_process
 from .schema import OPEN, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
@@ -101,32 +101,32 @@ SELECT EXISTS (
 """
 
 
-async def begin(db: PostgresScope, *, now: float, lease: float) -> int:
+async def begin(db: PostgresContext, *, now: float, lease: float) -> int:
     """See `lease_rows.begin`."""
     (run_id,) = await db.fetch_row(_BEGIN, this_process(), lease, db.moment(now))
     return int(run_id)
 
 
-async def renew(db: PostgresScope, run_id: int, *, now: float, lease: float) -> bool:
+async def renew(db: PostgresContext, run_id: int, *, now: float, lease: float) -> bool:
     """See `lease_rows.renew`."""
     renewed = await db.fetch_row(_RENEW, run_id, lease, db.moment(now))
     return renewed is not None
 
 
-async def end(db: PostgresScope, run_id: int) -> None:
+async def end(db: PostgresContext, run_id: int) -> None:
     """See `lease_rows.end`."""
     await db.fetch(_END, run_id)
     await _free(db, run_id)
 
 
-async def _free(db: PostgresScope, run_id: int) -> None:
+async def _free(db: PostgresContext, run_id: int) -> None:
     db.last_claimed.pop(run_id, None)
     await db.fetch(_FREE_TICKETS, run_id)
     await db.fetch(_FREE_SAVES, run_id)
 
 
 async def claim(
-    db: PostgresScope, run_id: int, *, before_run: int, limit: int, now: float, lease: float
+    db: PostgresContext, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """See `lease_rows.claim`."""
     if not await renew(db, run_id, now=now, lease=lease):
@@ -142,7 +142,7 @@ async def claim(
     return Claim(tickets, has_others=has_others)
 
 
-async def _claim_open(db: PostgresScope, run_id: int, limit: int) -> list[Any]:
+async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]:
     last = db.last_claimed.get(run_id, 0)
     rows = await db.fetch(_CLAIM, run_id, last, limit)
     if not rows and last:
@@ -153,7 +153,7 @@ async def _claim_open(db: PostgresScope, run_id: int, limit: int) -> list[Any]:
     return rows
 
 
-async def free_leftovers(db: PostgresScope) -> bool:
+async def free_leftovers(db: PostgresContext) -> bool:
     """Free the tickets and saves of ended runs. Return whether any ended run still had some."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:
@@ -161,7 +161,7 @@ async def free_leftovers(db: PostgresScope) -> bool:
     return bool(ended)
 
 
-async def expire_runs(db: PostgresScope, run_id: int, now: float) -> None:
+async def expire_runs(db: PostgresContext, run_id: int, now: float) -> None:
     """End each other run whose lease has run out or whose process has died."""
     for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
         is_dead = has_died(process)

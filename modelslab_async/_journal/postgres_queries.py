@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from .._aio.threads import run_in_thread
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
+from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_between
-from .postgres_scope import PostgresScope, now_sql
 from .postgres_submits import origins_between
 from .process_identity import has_died
 from .queries import RecordedOutcome, Report
@@ -60,7 +60,7 @@ WHERE tickets.batch = $1 AND family = $2 AND id = $3 AND replies.state IS NOT NU
 """
 
 
-async def report(db: PostgresScope, *, now: float) -> Report:
+async def report(db: PostgresContext, *, now: float) -> Report:
     """See `queries.report`."""
     await db.session.run_script(_BEGIN_REPORT)
     ((tickets,),) = await db.fetch_whole(_COUNT_TICKETS)
@@ -87,7 +87,7 @@ async def report(db: PostgresScope, *, now: float) -> Report:
 
 
 async def outcome_page(
-    db: PostgresScope, after: int, limit: int
+    db: PostgresContext, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """See `queries.outcome_page`."""
     rows = await db.fetch(_SELECT_OUTCOMES, after, limit)
@@ -129,7 +129,7 @@ def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:
     return outcome
 
 
-async def last(db: PostgresScope, ticket: Ticket) -> Processing | Outcome | None:
+async def last(db: PostgresContext, ticket: Ticket) -> Processing | Outcome | None:
     """See `queries.last`."""
     row = await db.fetch_row(_SELECT_LAST, ticket.family, ticket.id)
     if row is None:

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from .._models.journal_errors import JournalError
-from .postgres_batch import PostgresBatch
+from .postgres_batch_location import PostgresBatch
+from .postgres_context import PostgresContext
 from .postgres_errors import is_lost
-from .postgres_operations import COUNTERPARTS, SNAPSHOTS
 from .postgres_patience import DatabaseAway, Patience
-from .postgres_scope import PostgresScope
 from .postgres_session import PostgresSession, machine_clock
 from .postgres_writer import PostgresWriter
+from .sqlite_to_postgres import COUNTERPARTS, SNAPSHOTS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -145,5 +145,5 @@ class PostgresStore:
         if self._pid != os.getpid():
             raise RuntimeError("this journal belongs to another process; open it in each")
 
-    def _scope(self, session: PostgresSession) -> PostgresScope:
-        return PostgresScope(session, self._number, has_server_clock=self._clock is None)
+    def _scope(self, session: PostgresSession) -> PostgresContext:
+        return PostgresContext(session, self._number, has_server_clock=self._clock is None)

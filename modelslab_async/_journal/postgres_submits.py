@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
-from .postgres_scope import PostgresScope, now_sql
+from .postgres_context import PostgresContext, now_sql
 from .postgres_tickets import add, complete_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
@@ -58,7 +58,7 @@ WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER B
 """
 
 
-async def record_submit(db: PostgresScope, submit: PendingSubmit, run_id: int | None) -> None:
+async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> None:
     """See `submits.record_submit`."""
     written = await db.fetch(
         _RECORD,
@@ -70,7 +70,7 @@ async def record_submit(db: PostgresScope, submit: PendingSubmit, run_id: int | 
 
 
 async def confirm(
-    db: PostgresScope,
+    db: PostgresContext,
     track_id: str,
     ticket: Ticket,
     *,
@@ -87,23 +87,23 @@ async def confirm(
         await complete_new(db, row_id, result, now=now)
 
 
-async def mark_uncertain(db: PostgresScope, track_id: str) -> None:
+async def mark_uncertain(db: PostgresContext, track_id: str) -> None:
     """See `submits.mark_uncertain`."""
     await db.fetch(_MARK_UNCERTAIN, track_id)
 
 
-async def withdraw(db: PostgresScope, track_id: str) -> None:
+async def withdraw(db: PostgresContext, track_id: str) -> None:
     """See `submits.withdraw`."""
     _check_found(await db.fetch_row(_WITHDRAW, track_id), track_id)
 
 
-async def uncertain(db: PostgresScope, *, now: float) -> list[PendingSubmit]:
+async def uncertain(db: PostgresContext, *, now: float) -> list[PendingSubmit]:
     """See `submits.uncertain`."""
     rows = await db.fetch(_SELECT_UNCERTAIN, db.moment(now))
     return [_submit(row[:-2]) for row in rows if not _is_active(*row[-2:])]
 
 
-async def orphaned(db: PostgresScope, *, now: float) -> list[PendingSubmit]:
+async def orphaned(db: PostgresContext, *, now: float) -> list[PendingSubmit]:
     """See `submits.orphaned`."""
     rows = await db.fetch(_SELECT_ORPHANED, db.moment(now))
     return [_submit(row[:-2]) for row in rows if not _is_active(*row[-2:])]
@@ -113,19 +113,19 @@ def _is_active(is_leased: bool, process: str | None) -> bool:  # noqa: FBT001 --
     return is_leased and not has_died(process)
 
 
-async def find(db: PostgresScope, track_id: str) -> PendingSubmit | None:
+async def find(db: PostgresContext, track_id: str) -> PendingSubmit | None:
     """See `submits.find`."""
     row = await db.fetch_row(f"{_SELECT} AND submits.track_id = $2", track_id)
     return None if row is None else _submit(row)
 
 
-async def find_by_key(db: PostgresScope, key: str) -> PendingSubmit | None:
+async def find_by_key(db: PostgresContext, key: str) -> PendingSubmit | None:
     """See `submits.find_by_key`."""
     row = await db.fetch_row(f"{_SELECT} AND submits.key = $2 AND submits.key IS NOT NULL", key)
     return None if row is None else _submit(row)
 
 
-async def origins_between(db: PostgresScope, after: int, last: int) -> Mapping[int, SubmitOrigin]:
+async def origins_between(db: PostgresContext, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """See `submits.origins_between`."""
     rows = await db.fetch(_SELECT_ORIGINS, after, last)
     return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}

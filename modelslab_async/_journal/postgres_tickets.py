@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from .._models.outcomes import Outcome
 from .._models.ticket import NewTicket, Ticket
+from .._models.unresolved_outcomes import Outcome
+from .postgres_context import PostgresContext, now_sql
 from .postgres_leases import end
-from .postgres_scope import PostgresScope, now_sql
 from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
 from .tickets import OutcomeRow, PollUpdate
@@ -108,7 +108,7 @@ WHERE known.completed_at IS NULL
 """
 
 
-async def add(db: PostgresScope, new_tickets: Sequence[NewTicket], *, now: float) -> int:
+async def add(db: PostgresContext, new_tickets: Sequence[NewTicket], *, now: float) -> int:
     """See `tickets.add`."""
     families = [new.ticket.family for new in new_tickets]
     ids = [new.ticket.id for new in new_tickets]
@@ -123,7 +123,7 @@ async def add(db: PostgresScope, new_tickets: Sequence[NewTicket], *, now: float
     return int(added)
 
 
-async def row_id_of(db: PostgresScope, ticket: Ticket) -> int:
+async def row_id_of(db: PostgresContext, ticket: Ticket) -> int:
     """
     Return the number of a ticket's row in this journal.
 
@@ -137,7 +137,7 @@ async def row_id_of(db: PostgresScope, ticket: Ticket) -> int:
 
 
 async def complete(
-    db: PostgresScope,
+    db: PostgresContext,
     run_id: int,
     completions: Sequence[OutcomeRow],
     *,
@@ -162,17 +162,17 @@ async def complete(
     return [completion.row_id in own for completion in completions]
 
 
-async def complete_new(db: PostgresScope, row_id: int, outcome: Outcome, *, now: float) -> None:
+async def complete_new(db: PostgresContext, row_id: int, outcome: Outcome, *, now: float) -> None:
     """See `tickets.complete_new`."""
     await db.fetch(_COMPLETE_NEW, row_id, *encode(outcome), db.moment(now))
 
 
-async def reopen_failed(db: PostgresScope) -> int:
+async def reopen_failed(db: PostgresContext) -> int:
     """See `tickets.reopen_failed`."""
     return int((await db.fetch_whole(_REOPEN_FAILED))[0][0])
 
 
-async def record_polls(db: PostgresScope, run_id: int, updates: Sequence[PollUpdate]) -> None:
+async def record_polls(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
     """See `tickets.record_polls`."""
     if not updates:
         return
@@ -190,7 +190,7 @@ async def record_polls(db: PostgresScope, run_id: int, updates: Sequence[PollUpd
     )
 
 
-async def end_run(db: PostgresScope, run_id: int, updates: Sequence[PollUpdate]) -> None:
+async def end_run(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
     """See `tickets.end_run`."""
     await record_polls(db, run_id, updates)
     await end(db, run_id)

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from .postgres_context import PostgresContext
 from .postgres_errors import ErrorTranslator, is_conflict, is_lost
 from .postgres_patience import DatabaseAway, Patience
-from .postgres_scope import PostgresScope
 from .postgres_session import PostgresSession
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
@@ -39,7 +39,7 @@ _FORGET: Final = (
 class QueuedWrite:
     """An operation to carry out in a transaction, and the future that gets its result."""
 
-    operation: Callable[[PostgresScope], Awaitable[Any]]
+    operation: Callable[[PostgresContext], Awaitable[Any]]
     future: asyncio.Future[Any]
 
 
@@ -61,7 +61,7 @@ class PostgresWriter:
     def __init__(
         self,
         session: PostgresSession,
-        scope: PostgresScope,
+        scope: PostgresContext,
         *,
         patience: Patience,
         translate: ErrorTranslator,
@@ -75,7 +75,7 @@ class PostgresWriter:
         self._queue: asyncio.Queue[QueuedWrite | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
 
-    def put(self, operation: Callable[[PostgresScope], Awaitable[Any]]) -> asyncio.Future[Any]:
+    def put(self, operation: Callable[[PostgresContext], Awaitable[Any]]) -> asyncio.Future[Any]:
         """Queue an operation. Return a future with its result after the commit."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(QueuedWrite(operation, future))
@@ -153,7 +153,7 @@ class _Transaction:
     def __init__(
         self,
         session: PostgresSession,
-        scope: PostgresScope,
+        scope: PostgresContext,
         writer: str,
         number: int,
         group: Sequence[QueuedWrite],

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Columns, Ticket
-from .compact_ids import compact_id, family_names, read_ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .recorded_files import RecordedFile, files_between
 from .row_codec import damaged_row, decode, decode_columns
 from .schema import (
@@ -23,6 +22,7 @@ from .schema import (
     UNRESOLVED,
 )
 from .submits import SubmitOrigin, origins_between
+from .ticket_row_keys import compact_id, family_names, read_ticket
 
 _COUNT_TICKETS: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .compact_ids import family_names, read_ticket, row_id_of
 from .row_codec import damaged_row
+from .ticket_row_keys import family_names, read_ticket, row_id_of
 
 
 @frozen(kw_only=True)

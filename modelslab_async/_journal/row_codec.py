@@ -8,10 +8,10 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from .._models.journal_errors import JournalDamaged
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.serialization import from_dict, to_dict
 from .._models.ticket import Columns, Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.json_body import to_number
 from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
 

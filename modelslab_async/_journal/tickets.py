@@ -7,13 +7,13 @@ from typing import Final
 
 from attrs import frozen
 
-from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import NewTicket
+from .._models.unresolved_outcomes import Outcome
 from . import lease_rows
-from .compact_ids import compact_id, family_ids
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
+from .ticket_row_keys import compact_id, family_ids
 
 _OWN_OPEN_TICKET: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
 _COMPLETE: Final = (

@@ -6,10 +6,10 @@ from attrs import frozen
 
 from .download_events import Downloaded, DownloadFailed, DownloadResumed, DownloadStarted
 from .errors import ModelsLabError, SubmitUncertain, TransientError
-from .key_tier import Tier
-from .outcomes import Outcome
+from .key_kind import Tier
 from .replies import Processing, Reply, Success
 from .ticket import Ticket
+from .unresolved_outcomes import Outcome
 
 SlotWaitReason: TypeAlias = Literal["slots_used", "rate_limit", "key_unconfirmed", "same_payload"]
 

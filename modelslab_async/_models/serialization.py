@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 from . import download_errors, errors, journal_errors, unsent_errors
 from .errors import ModelsLabError, WaitTimeout
-from .outcomes import Outcome, Unresolved
 from .replies import Failed, Processing, Reply, Success
 from .ticket import Ticket
+from .unresolved_outcomes import Outcome, Unresolved
 
 Record: TypeAlias = dict[str, Any]
 _Serializable: TypeAlias = Processing | Success | Failed | Unresolved

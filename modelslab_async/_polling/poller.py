@@ -22,15 +22,15 @@ import anyio
 import anyio.abc
 
 from .._aio.listeners import Listeners
-from .._aio.task_helpers import Wakeup, is_cancelled
 from .._aio.telemetry import Telemetry, traced
+from .._aio.yield_and_wakeup import Wakeup, is_cancelled
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
-from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Unresolved
 from .._parsing.reply import CachedProcessing
-from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.host_queue import Entry
+from .._scheduling.initial_ticket_facts import InitialTicketFacts
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
@@ -42,7 +42,7 @@ _logger = logging.getLogger("modelslab_async")
 
 # The maximum number of tickets that are ended before the poller yields to other tasks.
 _COMPLETIONS_PER_YIELD = 256
-_NO_HINTS = FirstPollHints()
+_NO_FACTS = InitialTicketFacts()
 
 
 class Poller:
@@ -86,7 +86,7 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
 
     def watch(
-        self, ticket: Ticket, watcher: Watcher, first_poll_hints: FirstPollHints = _NO_HINTS
+        self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts = _NO_FACTS
     ) -> None:
         """
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
@@ -108,9 +108,9 @@ class Poller:
             host=host,
             now=now,
             jitter=self._jitter(),
-            eta=first_poll_hints.eta,
-            just_submitted=first_poll_hints.just_submitted,
-            expects_webhook=first_poll_hints.expects_webhook,
+            eta=initial_facts.eta,
+            just_submitted=initial_facts.just_submitted,
+            expects_webhook=initial_facts.expects_webhook,
         )
         self._pool.arm(now)
 

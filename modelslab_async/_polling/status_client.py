@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from .._models.errors import ModelsLabError
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._models.replies import Processing, Reply
 from .._models.ticket import NewTicket, NewTicketLike, Ticket
 from .._parsing.reply import CachedProcessing, ReplyCache, read_reply

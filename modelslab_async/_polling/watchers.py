@@ -11,12 +11,12 @@ from contextvars import Context, copy_context
 import anyio.abc
 
 from .._aio.listeners import Listeners
-from .._aio.task_helpers import Yielder
+from .._aio.yield_and_wakeup import Yielder
 from .._models.errors import ModelsLabError, TransientError, WaitTimeout
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.reply import CachedProcessing, as_processing
 from .._scheduling.effects import Completion, Effects
 from .._scheduling.host_queue import Entry

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from attrs import evolve, field, frozen
 from attrs.validators import in_, matches_re
 
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .family import Call, KeyLocation, Medium, Method
 from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from attrs import Factory, evolve, field, frozen
 from attrs.validators import in_, matches_re
 
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._models.short_repr import short_repr
 from .._models.ticket import Ticket
 from .service_hosts import BASE_URL, LEGACY_BASE_URL

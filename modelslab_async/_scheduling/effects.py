@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .._models.outcomes import Outcome
+from .._models.unresolved_outcomes import Outcome
 from .watcher_protocol import Watcher
 
 

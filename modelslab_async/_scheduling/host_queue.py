@@ -10,7 +10,7 @@ import math
 from attrs import define, field, frozen
 
 from .._models.errors import ModelsLabError, TransientError
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._parsing.reply import CachedProcessing

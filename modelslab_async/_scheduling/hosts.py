@@ -9,7 +9,7 @@ import math
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .host_health import HostHealth
 from .host_queue import Entry, HostQueue
 from .pace_protocol import RetryLimits

@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 
 from attrs import define, field
 
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 
 # If a timer fires late, the next polls follow faster, to make up for the delay. They make up for
 # at most this many seconds of the delay.

@@ -28,10 +28,10 @@ from copy import copy
 from attrs import Factory, define
 
 from .._models.errors import ClientClosed, ModelsLabError, TransientError, TransportError
-from .._models.key_tier import Tier
-from .._models.outcomes import Outcome, Unresolved
+from .._models.key_kind import Tier
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.reply import CachedProcessing, as_processing
 from .effects import NO_EFFECTS, Completion, Effects
 from .failure_reactions import react_to_failure
@@ -90,7 +90,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to it. `FirstPollHints` explains the options."""
+        """Open a ticket, or add a watcher to it. `InitialTicketFacts` explains the options."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)

@@ -3,8 +3,8 @@
 from contextvars import Context
 from typing import Protocol
 
-from .._models.outcomes import Outcome
 from .._models.replies import Processing
+from .._models.unresolved_outcomes import Outcome
 
 
 class Watcher(Protocol):

@@ -17,8 +17,8 @@ from .._models.errors import (
     PaymentRequired,
 )
 from .._models.events import Event, Polled, PollFailed
-from .._models.outcomes import Unresolved
 from .._models.ticket import Columns, Ticket
+from .._models.unresolved_outcomes import Unresolved
 from .._transport.credentials import Credentials
 from .poll_limits import PollLimits
 from .shard_part import PartCounts, read_counts, read_settled_rows, write_part

@@ -17,8 +17,8 @@ from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
 from .._tables.table_errors import UnusableTable
+from .._tables.table_reader import rows_from_path, ticket_text
 from .._tables.ticket_columns import InputSpec
-from .._tables.ticket_rows import rows_from_path, ticket_text
 from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_part import PartCounts, read_counts

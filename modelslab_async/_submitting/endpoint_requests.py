@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._models.submission import Submission
 from .._models.ticket import encode_columns
 from .._parsing.utility_reply import read_utility_reply

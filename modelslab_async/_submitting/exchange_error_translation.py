@@ -2,7 +2,7 @@
 
 import asyncio
 
-from .._aio.task_helpers import is_cancelled
+from .._aio.yield_and_wakeup import is_cancelled
 from .._models.errors import ModelsLabError, TransportError
 
 

@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
-from .._scheduling.first_poll_hints import FirstPollHints
+from .._scheduling.initial_ticket_facts import InitialTicketFacts
 from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
 
@@ -28,7 +28,7 @@ class TicketPoller(Protocol):
     """Polls tickets. `Slots.on_completed` is called with each ticket that has ended."""
 
     def watch(
-        self, ticket: Ticket, watcher: Watcher, first_poll_hints: FirstPollHints, /
+        self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts, /
     ) -> None: ...
     def nudge(self, ticket: Ticket, /) -> None: ...
     def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
@@ -82,6 +82,6 @@ class SlotPolls:
         # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
         # slot, but is not polled.
         with suppress(ValueError):
-            self.poller.watch(ticket, NULL_WATCHER, record.first_poll_hints(now))
+            self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now))
             self.poller.nudge(ticket)
         return now + gap

@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from .._scheduling.first_poll_hints import FirstPollHints
+from .._scheduling.initial_ticket_facts import InitialTicketFacts
 
 # A ticket that is younger than this counts as just submitted, so its first poll is not at once.
 _JUST_SUBMITTED_S = 1.0
@@ -31,12 +31,12 @@ class SlotRecord:
     expects_webhook: bool
     has_early_webhook: bool
 
-    def first_poll_hints(self, now: float) -> FirstPollHints:
+    def initial_facts(self, now: float) -> InitialTicketFacts:
         """Return what the poller should know before the first poll of the ticket."""
         if self.has_early_webhook:
-            return FirstPollHints(expects_webhook=self.expects_webhook)
+            return InitialTicketFacts(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at
         eta = self.eta - age if self.eta > age else None
-        return FirstPollHints(
+        return InitialTicketFacts(
             eta=eta, just_submitted=age < _JUST_SUBMITTED_S, expects_webhook=self.expects_webhook
         )

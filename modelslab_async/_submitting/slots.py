@@ -21,7 +21,7 @@ from attrs import Factory, define, field
 from .._models.errors import ModelsLabError, RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
-from .._scheduling.first_poll_hints import FirstPollHints
+from .._scheduling.initial_ticket_facts import InitialTicketFacts
 from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
 from .spam_filter_spacing import DuplicatePayloads
@@ -147,12 +147,10 @@ class Slots:
         self._polls.on_completed(ticket, record.eta, took)
         self._admit_waiting()
 
-    def first_poll_hints_of(self, ticket: Ticket) -> FirstPollHints | None:
+    def initial_facts_of(self, ticket: Ticket) -> InitialTicketFacts | None:
         """Return what is known before the first poll of a ticket; None if it holds no slot."""
         record = self._records.get(ticket)
-        return (
-            None if record is None else record.first_poll_hints(asyncio.get_running_loop().time())
-        )
+        return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
         """Return the ticket with a slot whose request had this track_id; None if there is none."""

@@ -15,7 +15,7 @@ from .._models.events import (
     SubmitUnconfirmed,
     Uploaded,
 )
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .file_reading import Upload
 from .slots import Slots
 from .submit_exchange import SubmitReply

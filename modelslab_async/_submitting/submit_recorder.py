@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .._aio.task_helpers import is_cancelled
+from .._aio.yield_and_wakeup import is_cancelled
 from .._models.errors import ModelsLabError, SubmitUncertain
 from .._models.events import Submitted
 from .._models.replies import Processing, Success

@@ -19,7 +19,7 @@ from .._models.errors import (
     SubmitUncertain,
 )
 from .._models.events import Event, Submitted
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint

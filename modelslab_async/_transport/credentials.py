@@ -12,7 +12,7 @@ from urllib.parse import quote
 from attrs import Factory, field, frozen
 
 from .._models.argument_checks import check_type
-from .._models.key_tier import Tier
+from .._models.key_kind import Tier
 
 # The minimum length of a key that is redacted. Only tests use shorter keys, and redacting such a
 # key would damage unrelated text.

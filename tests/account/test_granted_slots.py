@@ -2,8 +2,8 @@
 
 import asyncio
 
+from modelslab_async._account.exchange_protocol import KeyAllotment
 from modelslab_async._account.granted_slots import GrantedSlots
-from modelslab_async._account.membership_protocol import KeyAllotment
 from modelslab_async._submitting.slot_polls import SlotPolls
 
 

@@ -9,7 +9,7 @@ import pytest
 from everyday import pairs
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.unanswered_polls import UnansweredPolls
+from modelslab_async._account.network_cut_detector import UnansweredPolls
 
 
 def poll_at_once(times, now):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from modelslab_async import Client, Pace, Success, webhooks
-from modelslab_async._account import hint_codec
+from modelslab_async._account import webhook_hint_codec
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async.emulator import Emulator, ScriptedReply, run_server
@@ -46,7 +46,7 @@ async def test_old_hints_are_forgotten(members, clock, store):
 
 async def test_many_or_long_hints_do_not_fill_the_file(members, monkeypatch):
     """The newest are kept, and ids that belong to no ticket are not passed on."""
-    monkeypatch.setattr(hint_codec, "MAX_COUNT", 3)
+    monkeypatch.setattr(webhook_hint_codec, "MAX_COUNT", 3)
     giver, other = (member.membership for member in members(2))
     await giver.share_hints([WebhookHint((str(number),), "") for number in range(5)])
     await giver.share_hints([WebhookHint(("9" * 3000,), "")])

@@ -20,8 +20,8 @@ from modelslab_async import (
     Unsaved,
 )
 from modelslab_async._batch.leased_tickets import LeasedTickets
+from modelslab_async._batch.poll_and_save_run import SaveRun
 from modelslab_async._batch.poll_run import PollRun
-from modelslab_async._batch.save_run import SaveRun
 from modelslab_async._journal import exports, tickets
 
 KEY = "a-key-for-tests"

@@ -28,7 +28,7 @@ from modelslab_async import (
     Unsubmitted,
 )
 from modelslab_async._journal import result_queries
-from modelslab_async._journal.run_leases import RunLeases
+from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
@@ -410,7 +410,7 @@ async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monk
         raise JournalFull("there is no room")
 
     async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
-        monkeypatch.setattr(RunLeases, "complete", full)
+        monkeypatch.setattr(RunOperations, "complete", full)
         with pytest.raises(JournalFull):
             await results_of(batch, rows(20))
     assert len(emulator.submits) < 20

@@ -30,7 +30,7 @@ from modelslab_async import (
     Unsaved,
 )
 from modelslab_async._downloads.file_stems import stem_of
-from modelslab_async._journal.run_leases import RunLeases
+from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, FileLinks, Jobs, ScriptedReply
 from modelslab_async.journal import Journal
 
@@ -376,7 +376,7 @@ async def test_unwritable_folder_is_unsaved(a_client, emulator, path, folder, ma
 @pytest.fixture(params=["record_file", "complete_save", "claim_saves", "complete"])
 def broken_method(request, monkeypatch):
     """A method of all journals that raises JournalFull until the event is set."""
-    owner = Journal if hasattr(Journal, request.param) else RunLeases
+    owner = Journal if hasattr(Journal, request.param) else RunOperations
     real, room = getattr(owner, request.param), asyncio.Event()
 
     async def full(self, *given, **more):

@@ -25,7 +25,7 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
-from modelslab_async._journal.run_leases import RunLeases
+from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
@@ -336,11 +336,11 @@ async def test_journal_errors_after_a_submit_are_logged(
 
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
-        monkeypatch.setattr(RunLeases, "renew", locked)
+        monkeypatch.setattr(RunOperations, "renew", locked)
         async with asyncio.timeout(300):
             while "could not be renewed" not in caplog.text:
                 await asyncio.wait([batch._journaled_submits._renewal_task], timeout=0.01)
-        monkeypatch.setattr(RunLeases, "end_run", locked)
+        monkeypatch.setattr(RunOperations, "end_run", locked)
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(Journal, "withdraw", locked)

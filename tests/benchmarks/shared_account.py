@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from modelslab_async import AccountError, PostgresAccount, SQLiteAccount
-from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.membership_protocol import (
+from modelslab_async._account.exchange_protocol import (
     MAX_LATENESS_S,
     HeldTicket,
     KeyReport,
     SlotUse,
 )
+from modelslab_async._account.granted_poll_times import GrantedPollTimes
 from modelslab_async._account.sqlite_membership import SQLiteMembership
-from modelslab_async._aio.task_helpers import Wakeup
+from modelslab_async._aio.yield_and_wakeup import Wakeup
 from modelslab_async._models.ticket import Ticket
 
 KEY = "measured"

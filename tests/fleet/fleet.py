@@ -17,7 +17,7 @@ from network import Link, Network, inside
 from postgres_server import PostgresServer
 
 from modelslab_async import PostgresAccount
-from modelslab_async._account import postgres_schema
+from modelslab_async._account import postgres_schema_sql
 from modelslab_async.emulator import Jobs, run_server
 
 QUEUE = 5
@@ -55,7 +55,7 @@ class Fleet:
             with inside(network.center):
                 server = stack.enter_context(PostgresServer.running(port=_STORE_PORT))
                 patch = stack.enter_context(pytest.MonkeyPatch.context())
-                patch.setitem(postgres_schema._VALUES, "LEASE_S", lease_s)
+                patch.setitem(postgres_schema_sql._VALUES, "LEASE_S", lease_s)
                 service = CountingService(jobs=Jobs(duration=(0.1, 1.5)))
                 await stack.enter_async_context(service.ticking())
                 url = await stack.enter_async_context(run_server(service, host="0.0.0.0"))

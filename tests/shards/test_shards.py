@@ -12,10 +12,10 @@ import pytest
 from pyarrow import parquet
 
 from modelslab_async import AuthenticationError, ModelsLabError, UnreadableReply
+from modelslab_async._shards.cluster_fetch import ClusterFetch, ClusterLost
 from modelslab_async._shards.input_files import find_inputs, locate
 from modelslab_async._shards.poll_limits import PollLimits, locate_account
 from modelslab_async._shards.shard_part import PartCounts
-from modelslab_async._shards.shard_queue import ClusterLost, ShardQueue
 from modelslab_async._shards.shard_run import finish_shard
 from modelslab_async._shards.split_file import Shard, input_spec, read_shard, split_file
 from modelslab_async._tables.table_errors import UnusableTable
@@ -72,7 +72,7 @@ def write(tmp_path):
 
 def run(folder, pattern="ids/*.csv", *, size=2, cluster=None, family="images"):
     """Fetch the tables of a folder into its folder `out`."""
-    queue = ShardQueue(str(folder / "out"), size, input_spec(family, None), PollLimits())
+    queue = ClusterFetch(str(folder / "out"), size, input_spec(family, None), PollLimits())
     return queue.run(cluster or ThisProcess(), str(folder / pattern), None)
 
 

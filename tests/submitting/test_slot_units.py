@@ -7,7 +7,7 @@ import pytest
 from modelslab_async import Pace, RateLimited, ServerError, Ticket, TransportError
 from modelslab_async._models.errors import ClientClosed
 from modelslab_async._polling.watchers import NULL_WATCHER
-from modelslab_async._scheduling.first_poll_hints import FirstPollHints
+from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
 from modelslab_async._submitting.slot_polls import SlotPolls
 from modelslab_async._submitting.slot_record import SlotRecord
 from modelslab_async._submitting.slots import Slots
@@ -24,11 +24,11 @@ class RecordingPoller:
     def __init__(self):
         self.watched, self.nudged, self.unwatched = [], [], []
 
-    def watch(self, ticket, watcher, first_poll_hints):
+    def watch(self, ticket, watcher, initial_facts):
         if ticket.family == "unknown":
             raise ValueError("no such family")
         assert watcher is NULL_WATCHER
-        self.watched.append((ticket, first_poll_hints))
+        self.watched.append((ticket, initial_facts))
 
     def nudge(self, ticket):
         self.nudged.append(ticket)
@@ -97,26 +97,26 @@ def test_rejected_waiters_get_the_error(virtually):
 @pytest.mark.parametrize(
     ("age", "state"),
     [
-        (0.5, FirstPollHints(eta=9.5, just_submitted=True)),
-        (1.0, FirstPollHints(eta=9.0)),
-        (1.5, FirstPollHints(eta=8.5)),
-        (10.0, FirstPollHints()),
-        (12.0, FirstPollHints()),
+        (0.5, InitialTicketFacts(eta=9.5, just_submitted=True)),
+        (1.0, InitialTicketFacts(eta=9.0)),
+        (1.5, InitialTicketFacts(eta=8.5)),
+        (10.0, InitialTicketFacts()),
+        (12.0, InitialTicketFacts()),
     ],
 )
 def test_polls_of_a_ticket_start_by_its_age(age, state):
     """What is left of the eta counts, and a young ticket is not polled at once."""
-    assert state == record_of(submitted_at=100.0, eta=10.0).first_poll_hints(100.0 + age)
+    assert state == record_of(submitted_at=100.0, eta=10.0).initial_facts(100.0 + age)
 
 
 def test_polls_start_by_the_webhook():
     """One that is due makes polls rarer; one that came already makes the first poll due now."""
-    assert FirstPollHints(eta=10.0, just_submitted=True, expects_webhook=True) == record_of(
+    assert InitialTicketFacts(eta=10.0, just_submitted=True, expects_webhook=True) == record_of(
         eta=10.0, webhook=True
-    ).first_poll_hints(0.0)
-    assert FirstPollHints(expects_webhook=True) == record_of(
+    ).initial_facts(0.0)
+    assert InitialTicketFacts(expects_webhook=True) == record_of(
         eta=10.0, webhook=True, early=True
-    ).first_poll_hints(0.0)
+    ).initial_facts(0.0)
 
 
 def test_held_slot_is_polled_by_its_age_and_eta():
@@ -191,8 +191,8 @@ def test_slots_are_taken_and_freed(virtually):
         assert 2 == slots.used
         assert not await taken(slots)
         assert [TICKETS[0], None] == [slots.ticket_of(each) for each in ("t", "")]
-        assert FirstPollHints() == slots.first_poll_hints_of(TICKETS[0])
-        assert slots.first_poll_hints_of(TICKETS[1]) is None
+        assert InitialTicketFacts() == slots.initial_facts_of(TICKETS[0])
+        assert slots.initial_facts_of(TICKETS[1]) is None
         slots.on_completed(TICKETS[1])
         slots.on_completed(TICKETS[0])
         assert 1 == slots.used

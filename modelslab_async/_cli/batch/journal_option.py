@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from ..._postgres.postgres_address import is_address, without_passwords
-from ..cli_errors import MissingExtra
+from ..click_exceptions import MissingExtra
 from ..event_loop import run_async
 
 if TYPE_CHECKING:
-    from ..._journal.postgres_batch import PostgresBatch
+    from ..._journal.postgres_batch_location import PostgresBatch
 
 JournalLocation: TypeAlias = Path | str
 """The path of a file, or the address of a batch in a database."""
@@ -39,7 +39,7 @@ def parse_address(address: str) -> "PostgresBatch":
         ValueError: The address is malformed, or names no batch.
     """
     # Imported only here, because few commands use a database.
-    from ..._journal.postgres_batch import PostgresBatch  # noqa: PLC0415
+    from ..._journal.postgres_batch_location import PostgresBatch  # noqa: PLC0415
 
     try:
         return PostgresBatch.parse(address)

@@ -11,7 +11,7 @@ from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_requests import EndpointRequests
 from .. import output
-from .journal_comparison import JournalComparison
+from .rows_in_journal import RowsInJournal
 from .submission_input import SubmissionRow
 
 # How many submissions of a batch are in progress at once. The number exceeds the queue limit of any
@@ -114,9 +114,7 @@ class SubmitWork:
             click.UsageError: There are more new rows than `max_submits` allows. Or the journal
                 holds some of the new rows under other keys.
         """
-        known = await JournalComparison.find(
-            batch, self.endpoints, self.rows, saves_files=saves_files
-        )
+        known = await RowsInJournal.find(batch, self.endpoints, self.rows, saves_files=saves_files)
         known.check_keys()
         self._finished_keys = frozenset(
             key for key, submit in known.recorded.items() if submit.is_finished

@@ -26,7 +26,7 @@ from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import AccountLimits
-from ..cli_errors import Interrupted
+from ..click_exceptions import Interrupted
 from ..client_factory import UnusableKey, make_client, missing_key_message
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted

@@ -12,16 +12,16 @@ from ..._submitting.endpoint_requests import EndpointRequests
 from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import submitting_account_options
+from ..argument_completers import complete_endpoint
 from ..client_factory import UnusableKey, find_credentials, make_client, missing_key_message
-from ..endpoint_options import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
-from ..shell_completion import complete_endpoint
-from .journal_comparison import JournalComparison
+from ..parameter_options import extra_parameters_option, find_endpoint
 from .journal_option import journal_exists
 from .poll_or_submit_work import SubmitWork
-from .run_commands import make_plan, run_options
+from .rows_in_journal import RowsInJournal
+from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .submission_input import (
     SubmissionRow,
@@ -163,11 +163,11 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
 def _print_dry_run(
     plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointRequests, tally: ExitTally
 ) -> int:
-    async def compare() -> tuple[JournalComparison, list[SubmissionRow]]:
+    async def compare() -> tuple[RowsInJournal, list[SubmissionRow]]:
         if not await journal_exists(plan.path):
-            return JournalComparison(new=rows), []
+            return RowsInJournal(new=rows), []
         async with Batch.open(plan.path) as batch:
-            found = await JournalComparison.find(batch, endpoints, rows, saves_files=False)
+            found = await RowsInJournal.find(batch, endpoints, rows, saves_files=False)
             return found, await found.conflicts(rows, endpoints)
 
     found, conflicts = run_async(compare())

@@ -10,16 +10,16 @@ import click
 
 from ..._models.ticket import NewTicket
 from ..._tables.table_errors import MissingPyarrow, UnusableTable
-from ..._tables.ticket_columns import InputSpec
-from ..._tables.ticket_rows import (
+from ..._tables.table_reader import (
     ENCODING,
     ENCODING_ERRORS,
     rows_from_lines,
     rows_from_path,
     ticket_text,
 )
+from ..._tables.ticket_columns import InputSpec
 from ..._transport.credentials import Credentials
-from ..cli_errors import MissingExtra
+from ..click_exceptions import MissingExtra
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 
 

@@ -17,7 +17,7 @@ from ..transport_protocol import Request, Response, host_header, origin_of, spli
 from .codec import Codec, CodecFactory
 from .connection import Connection, Dialer
 from .default_codec import DefaultCodec
-from .proxy_routes import Connect, Route, http_proxy_route, socks_route
+from .routes_through_proxy import Connect, Route, http_proxy_route, socks_route
 
 # The time after which an idle connection is closed. It is longer than most intervals between two
 # polls, so that polls share a connection. Proxies and load balancers close an idle connection after

@@ -15,7 +15,7 @@ from ..application import Emulator
 from ..background_tasks import BackgroundTasks
 from .connection_faults import fault_action
 from .fault_plan import Faults, FaultSequence
-from .faulty_connection import FaultyConnection
+from .raw_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 

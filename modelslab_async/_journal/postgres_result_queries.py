@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from .._models.journal_errors import JournalDamaged
-from .._models.outcomes import Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Unresolved
 from .pace_state import decode_state
+from .postgres_context import PostgresContext
 from .postgres_files import files_of_rows
-from .postgres_scope import PostgresScope
 from .recorded_files import RecordedFile
 from .result_queries import RecordedResult, RecordedSave, SubmittedKey
 from .row_codec import decode
@@ -46,7 +46,7 @@ ON CONFLICT (batch) DO UPDATE SET state = excluded.state
 _LOAD_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 
-async def results_of(db: PostgresScope, tickets: Iterable[Ticket]) -> list[RecordedResult]:
+async def results_of(db: PostgresContext, tickets: Iterable[Ticket]) -> list[RecordedResult]:
     """See `result_queries.results_of`."""
     given = [*tickets]
     rows = await db.fetch(
@@ -78,7 +78,7 @@ def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
     return RecordedResult(outcome=outcome, run=run, save=save)
 
 
-async def submitted_keys(db: PostgresScope, *, saves_files: bool) -> dict[str, SubmittedKey]:
+async def submitted_keys(db: PostgresContext, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """See `result_queries.submitted_keys`."""
     return {
         key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
@@ -86,12 +86,12 @@ async def submitted_keys(db: PostgresScope, *, saves_files: bool) -> dict[str, S
     }
 
 
-async def save_pace(db: PostgresScope, state: Mapping[str, Any]) -> None:
+async def save_pace(db: PostgresContext, state: Mapping[str, Any]) -> None:
     """See `pace_state.save`."""
     await db.fetch(_SAVE_PACE, json.dumps(state))
 
 
-async def load_pace(db: PostgresScope) -> dict[str, Any] | None:
+async def load_pace(db: PostgresContext) -> dict[str, Any] | None:
     """See `pace_state.load`."""
     row = await db.fetch_row(_LOAD_PACE)
     return None if row is None else decode_state(row[0])

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .hint_codec import MAX_AGE_S
+from .webhook_hint_codec import MAX_AGE_S
 
 # The SQL function that stores and reads hints. It locks the account, so that hints are committed in
 # the order of their numbers. Otherwise a client could read hint 8 before hint 7 is committed. It

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from .._parsing.webhook_ids import WebhookHint
-from . import hint_codec
+from . import webhook_hint_codec
 
 
 class SharedHints:
@@ -23,12 +23,12 @@ class SharedHints:
         """Record hints for the other clients, and delete old hints."""
         db.executemany(
             "INSERT INTO webhook_hints (client, body, added_at) VALUES (?, ?, ?)",
-            [(self._client, body, now) for body in hint_codec.write_hints(hints)],
+            [(self._client, body, now) for body in webhook_hint_codec.write_hints(hints)],
         )
         db.execute(
             "DELETE FROM webhook_hints WHERE added_at < ? "
             "OR hint <= (SELECT max(hint) FROM webhook_hints) - ?",
-            (now - hint_codec.MAX_AGE_S, hint_codec.MAX_COUNT),
+            (now - webhook_hint_codec.MAX_AGE_S, webhook_hint_codec.MAX_COUNT),
         )
 
     def read_new(self, db: sqlite3.Connection, now: float) -> list[WebhookHint]:
@@ -36,8 +36,10 @@ class SharedHints:
         rows = db.execute(
             "SELECT hint, client, body FROM webhook_hints WHERE hint > ? AND added_at >= ? "
             "ORDER BY hint",
-            (self._last_read, now - hint_codec.MAX_AGE_S),
+            (self._last_read, now - webhook_hint_codec.MAX_AGE_S),
         ).fetchall()
         if rows:
             self._last_read = rows[-1][0]
-        return hint_codec.read_hints(body for _, client, body in rows if client != self._client)
+        return webhook_hint_codec.read_hints(
+            body for _, client, body in rows if client != self._client
+        )

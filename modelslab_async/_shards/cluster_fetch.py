@@ -52,7 +52,7 @@ class Cluster(Protocol):
         ...
 
 
-class ShardQueue:
+class ClusterFetch:
     """
     The files to split into shards, and the shards whose tickets are to be polled.
 

@@ -1,4 +1,4 @@
-"""PostgresScope: the batch, the connection and the clock with which an operation runs."""
+"""PostgresContext: the batch, the connection and the clock with which an operation runs."""
 
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ def now_sql(parameter: int) -> str:
 
 
 @define(eq=False)
-class PostgresScope:
+class PostgresContext:
     """
     The batch and the connection with which an operation runs.
 

@@ -15,7 +15,7 @@ from .submission_input import SubmissionRow
 
 
 @frozen(kw_only=True)
-class JournalComparison:
+class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
@@ -40,7 +40,7 @@ class JournalComparison:
         rows: Sequence[SubmissionRow],
         *,
         saves_files: bool,
-    ) -> "JournalComparison":
+    ) -> "RowsInJournal":
         """
         Compare the rows of a table with a journal.
 

@@ -13,13 +13,13 @@ from .._downloads.downloads import Downloads
 from .._downloads.file_stems import stem_of
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
-from .._journal.pending_saves import PendingSave, SaveClaim
 from .._journal.recorded_files import RecordedFile
+from .._journal.save_queue import PendingSave, SaveClaim
 from .._models.download_errors import DownloadError
 from .._models.journal_errors import JournalDamaged, JournalError
-from .._models.outcomes import Unresolved
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
+from .._models.unresolved_outcomes import Unresolved
 from ..journal import Journal
 from .leased_tickets import TicketFeed, recheck_interval
 from .poll_run import PollRun

@@ -6,12 +6,12 @@ from typing import Any, Final
 from .._models.journal_errors import JournalDamaged
 from .._models.replies import Success
 from .._models.ticket import Ticket
-from .pending_saves import PendingSave, SaveClaim, UnsavedTicket
+from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_of_rows
 from .postgres_leases import expire_runs, free_leftovers, renew
-from .postgres_scope import PostgresScope, now_sql
 from .postgres_tickets import row_id_of
 from .row_codec import decode
+from .save_queue import PendingSave, SaveClaim, UnsavedTicket
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
 # The condition of the partial index `unfinished_saves`. PostgreSQL only uses a partial index for a
@@ -88,18 +88,18 @@ WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket
 """
 
 
-async def queue_saves(db: PostgresScope) -> int:
+async def queue_saves(db: PostgresContext) -> int:
     """See `pending_saves.queue_saves`."""
     return int((await db.fetch_whole(_QUEUE))[0][0])
 
 
-async def requeue_saves(db: PostgresScope, tickets: Sequence[Ticket]) -> None:
+async def requeue_saves(db: PostgresContext, tickets: Sequence[Ticket]) -> None:
     """See `pending_saves.requeue_saves`."""
     await db.fetch(_REQUEUE, [await row_id_of(db, ticket) for ticket in tickets])
 
 
 async def claim(
-    db: PostgresScope, run_id: int, *, before_run: int, limit: int, now: float, lease: float
+    db: PostgresContext, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """See `pending_saves.claim`."""
     if not await renew(db, run_id, now=now, lease=lease):
@@ -116,7 +116,7 @@ async def claim(
 
 
 async def _read_claim(
-    db: PostgresScope, run_id: int, rows: Sequence[Any], now: float
+    db: PostgresContext, run_id: int, rows: Sequence[Any], now: float
 ) -> tuple[list[PendingSave], list[JournalDamaged]]:
     """Return the claimed saves. A reply that cannot be read fails only the save of its ticket."""
     tickets = {row_id: Ticket(family, id_) for row_id, family, id_, *_ in rows}
@@ -136,7 +136,7 @@ async def _read_claim(
 
 
 async def complete_save(
-    db: PostgresScope,
+    db: PostgresContext,
     run_id: int,
     row_id: int,
     *,
@@ -150,7 +150,7 @@ async def complete_save(
     return bool(updated)
 
 
-async def unsaved(db: PostgresScope) -> list[UnsavedTicket]:
+async def unsaved(db: PostgresContext) -> list[UnsavedTicket]:
     """See `pending_saves.unsaved`."""
     return [
         UnsavedTicket(

@@ -4,10 +4,10 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .membership_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
-from .postgres_hints import HINT_FUNCTION
-from .postgres_news import NEWS_FUNCTIONS
-from .postgres_poll_times import POLL_FUNCTIONS
+from .exchange_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
+from .postgres_notify_sql import NEWS_FUNCTIONS
+from .postgres_poll_times_sql import POLL_FUNCTIONS
+from .postgres_webhook_hints_sql import HINT_FUNCTION
 
 VERSION: Final = 2
 # The number of seconds without a report after which a client counts as dead.

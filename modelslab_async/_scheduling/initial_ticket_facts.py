@@ -1,10 +1,10 @@
-"""FirstPollHints: what is known of a ticket before its first poll. It holds no reply."""
+"""InitialTicketFacts: what is known of a ticket before its first poll. It holds no reply."""
 
 from attrs import frozen
 
 
 @frozen
-class FirstPollHints:
+class InitialTicketFacts:
     """
     What is known of a ticket when it is first watched.
 

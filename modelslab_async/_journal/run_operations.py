@@ -1,18 +1,18 @@
-"""RunLeases: lets runs claim and complete tickets of a journal under leases. It never polls."""
+"""RunOperations: lets runs claim and complete tickets of a journal under leases. It never polls."""
 
 from collections.abc import Callable, Sequence
 
 from .._models.ticket import Ticket
-from . import lease_rows, pending_saves, result_queries, submits, tickets
+from . import lease_rows, result_queries, save_queue, submits, tickets
 from .journal_store import JournalStore
 from .lease_rows import Claim
-from .pending_saves import SaveClaim
 from .result_queries import RecordedResult, SubmittedKey
+from .save_queue import SaveClaim
 from .submits import PendingSubmit
 from .tickets import OutcomeRow, PollUpdate
 
 
-class RunLeases:
+class RunOperations:
     """
     The runs of one journal and their leases.
 
@@ -104,7 +104,7 @@ class RunLeases:
     ) -> SaveClaim | None:
         """Claim tickets whose files are to be saved. The arguments are those of `claim`."""
         return await self._store.write(
-            pending_saves.claim,
+            save_queue.claim,
             run_id,
             before_run=before_run,
             limit=limit,
@@ -121,7 +121,7 @@ class RunLeases:
         Return False, and record nothing, if the ticket no longer belongs to the run.
         """
         return await self._store.write(
-            pending_saves.complete_save,
+            save_queue.complete_save,
             run_id,
             row_id,
             error=error,

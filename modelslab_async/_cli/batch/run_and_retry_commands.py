@@ -9,11 +9,11 @@ from ..._models.ticket import NewTicket
 from ..._tables.ticket_columns import InputSpec
 from .. import options, output
 from ..account_limit_options import account_options
+from ..argument_completers import complete_family
 from ..client_factory import find_credentials
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..options import F
-from ..shell_completion import complete_family
 from ..ticket_arguments import find_family
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import journal, require_journal

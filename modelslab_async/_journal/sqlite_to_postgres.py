@@ -8,18 +8,18 @@ from . import (
     exports,
     lease_rows,
     pace_state,
-    pending_saves,
     postgres_export,
     postgres_files,
     postgres_leases,
     postgres_queries,
-    postgres_results,
-    postgres_saves,
+    postgres_result_queries,
+    postgres_save_queue,
     postgres_submits,
     postgres_tickets,
     queries,
     recorded_files,
     result_queries,
+    save_queue,
     submits,
     tickets,
 )
@@ -42,26 +42,26 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         submits.orphaned: postgres_submits.orphaned,
         submits.find: postgres_submits.find,
         submits.find_by_key: postgres_submits.find_by_key,
-        pending_saves.queue_saves: postgres_saves.queue_saves,
-        pending_saves.requeue_saves: postgres_saves.requeue_saves,
-        pending_saves.claim: postgres_saves.claim,
-        pending_saves.complete_save: postgres_saves.complete_save,
-        pending_saves.unsaved: postgres_saves.unsaved,
+        save_queue.queue_saves: postgres_save_queue.queue_saves,
+        save_queue.requeue_saves: postgres_save_queue.requeue_saves,
+        save_queue.claim: postgres_save_queue.claim,
+        save_queue.complete_save: postgres_save_queue.complete_save,
+        save_queue.unsaved: postgres_save_queue.unsaved,
         recorded_files.record_file: postgres_files.record_file,
         recorded_files.files_of: postgres_files.files_of,
         recorded_files.page_of_files: postgres_files.page_of_files,
-        result_queries.results_of: postgres_results.results_of,
-        result_queries.submitted_keys: postgres_results.submitted_keys,
+        result_queries.results_of: postgres_result_queries.results_of,
+        result_queries.submitted_keys: postgres_result_queries.submitted_keys,
         queries.report: postgres_queries.report,
         queries.last: postgres_queries.last,
         queries.outcome_page: postgres_queries.outcome_page,
         exports.export: postgres_export.export,
-        pace_state.save: postgres_results.save_pace,
-        pace_state.load: postgres_results.load_pace,
+        pace_state.save: postgres_result_queries.save_pace,
+        pace_state.load: postgres_result_queries.load_pace,
     }
 )
 # Each of these operations begins its own transaction, or reads a whole batch. So each gets its own
 # connection, and other operations do not wait for it.
 SNAPSHOTS: Final = frozenset(
-    {queries.report, exports.export, result_queries.submitted_keys, pending_saves.unsaved}
+    {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
 )

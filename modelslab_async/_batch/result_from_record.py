@@ -3,9 +3,9 @@
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._journal.result_queries import RecordedResult
 from .._models.download_errors import DownloadError
-from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Success
-from .save_run import to_saved_file
+from .._models.unresolved_outcomes import Outcome, Unresolved
+from .poll_and_save_run import to_saved_file
 
 
 def to_result(
