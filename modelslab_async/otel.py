@@ -245,8 +245,8 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The job has not ended. The result is not always a `Processing`, because the poller
-            # parses a reply only as far as it needs.
+            # The job has not ended. The result is then a `Processing` or any other value, because
+            # the poller does not parse the whole reply if it does not need it.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))

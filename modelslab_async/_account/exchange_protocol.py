@@ -142,7 +142,7 @@ class Membership(Protocol):
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Send webhook hints to the other clients. Return those they sent since the last call."""
+        """Tell the other clients which webhooks came. Return what they told since the last call."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:

@@ -6,12 +6,13 @@ from attrs import Factory, define
 
 # Until the first answer to any poll comes, each poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# The minimum number of seconds after which a poll is overdue. The actual number is computed from
-# the times that earlier answers have taken.
+# A poll without an answer is never overdue before this many seconds. The actual limit is computed
+# from the times that earlier answers have taken.
 _MIN_PATIENCE_S = 0.05
 # The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
-# two are the weights of the newest answer in the mean time and in the mean deviation. The timeout
-# is the mean time plus this many deviations: https://www.rfc-editor.org/rfc/rfc6298
+# two are the weights of the newest answer in the mean time and in the mean deviation. The third
+# multiplies the mean deviation. The timeout is the mean time plus that product:
+# https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
@@ -69,7 +70,7 @@ class UnansweredPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # Wait for at most twice the mean time of an answer. During this time further polls start,
-        # and the network may deliver them all at once.
+        # A poll is overdue after at most twice the mean time of an answer. A longer time would let
+        # more polls start, and the network may deliver all of them at once.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

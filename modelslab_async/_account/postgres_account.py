@@ -91,7 +91,7 @@ class PostgresAccount:
         )
 
     def join(self, digest_of: Callable[[Tier], str]) -> AccountLink:
-        """Let one more client join. Only `Client` calls this."""
+        """Let one more client join this account. Only `Client` calls this method."""
         return AccountLink(self.make_membership(), digest_of, has_rate=self.rate is not None)
 
     def make_membership(self) -> PostgresMembership:
@@ -146,7 +146,7 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Replace the SQL functions of an older account. Its tables are already those of today."""
+        """Replace the SQL functions of an older account. Its tables need no change."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
         if versions == [1]:

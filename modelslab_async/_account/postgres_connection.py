@@ -119,8 +119,9 @@ class PostgresConnection:
         return connection
 
     async def _start_listening(self, connection: Any) -> None:
-        # A connection pooler such as PgBouncer would lose notifications. With a pooler, the process
-        # id from the start of the connection is not that of the process that runs statements.
+        # Do not listen through a connection pooler such as PgBouncer, which would lose
+        # notifications. A pooler shows in this: the process id that came when the connection was
+        # opened is not the id of the server process that runs the statements.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -80,7 +80,7 @@ class PostgresMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Send webhook hints to the other clients. Return those that they sent since the last call.
+        Tell the other clients which webhooks came. Return what they told since the last call.
 
         Raises:
             AccountError: The server cannot be reached or used.

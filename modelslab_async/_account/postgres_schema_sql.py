@@ -17,7 +17,8 @@ _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock is set back by more than this many seconds, all recorded times are
 # moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# The next three constants have the values that they have in `sqlite_slots` and `sqlite_poll_times`.
+# The modules `sqlite_slots` and `sqlite_poll_times` define the next three constants too. The values
+# there are the same.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
@@ -256,8 +257,9 @@ _VALUES: Final = {
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
     "SHARE_S": _MAX_SHARE_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
-    # The step between two poll times is longer than `1 / rate`. So at most `rate` polls start
-    # within any second, even if clients use poll times late or have slightly wrong clocks.
+    # The interval between two granted poll times is this number divided by `rate`, so it is longer
+    # than `1 / rate`. At most `rate` polls then start within any second, even if clients use their
+    # poll times late or have slightly wrong clocks.
     "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S + HELD_BACK_SHARE,
 }
 

@@ -74,7 +74,7 @@ class SQLiteAccount:
         return f"SQLiteAccount({self.path!r}, rate={self.rate!r}, queue={self.queue!r})"
 
     def join(self, digest_of: Callable[[Tier], str]) -> AccountLink:
-        """Let one more client join. Only `Client` calls this."""
+        """Let one more client join this account. Only `Client` calls this method."""
         membership = SQLiteMembership(self.path, self._clock)
         return AccountLink(membership, digest_of, has_rate=self.rate is not None)
 

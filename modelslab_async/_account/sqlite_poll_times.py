@@ -30,8 +30,8 @@ def take_poll_times(
     db.execute("INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (key, client, now))
     asking = db.execute("SELECT count(*) FROM pollers WHERE key = ?", (key,)).fetchone()[0]
     count = min(wanted, max(1, int(rate * _MAX_SHARE_S / asking)))
-    # The step between two poll times is longer than `1 / rate`, because a poll may start up to
-    # `MAX_LATENESS_S` late. Even then, at most `rate` polls start within any second.
+    # The interval between two granted poll times is longer than `1 / rate`, because a poll may
+    # start up to `MAX_LATENESS_S` late. Even then, at most `rate` polls start within any second.
     step = (1.0 + MAX_LATENESS_S + HELD_BACK_SHARE) / rate
     row = db.execute("SELECT next_at FROM poll_times WHERE key = ?", (key,)).fetchone()
     first = max(row[0], now) if row is not None else now

@@ -113,9 +113,9 @@ class SlotsOfKey:
             (self.key, self.client),
         ).fetchone()[0]
         free = queue - self._count_used()
-        # Leave a slot for each client that has waited for longer than this one.
+        # Leave one slot for each other client that has waited for longer than this client.
         free_for_me = max(0, free - self._count_waiters_before(last_grant))
-        # While others wait, slots are granted one at a time, so that the clients get them in turn.
+        # If other clients wait too, grant one slot at a time, so that the clients take turns.
         max_grant = 1 if self._count_waiters_before(math.inf) else use.waiting
         granted = min(use.waiting, free_for_me, max_grant)
         if granted:

@@ -70,8 +70,8 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# The table of webhook hints. It was added later without a new version number, so an existing
-# account may lack it.
+# The table of webhook hints: ids in a webhook, which tell clients what to poll now. The table was
+# added later without a new version number, so an existing account may lack it.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,4 +1,8 @@
-"""SharedHints: passes webhook hints between clients through the tables of a SQLite account."""
+"""
+SharedHints: passes webhook hints between clients through the tables of a SQLite account.
+
+A webhook hint is the ids in a webhook. They tell the clients which ticket to poll now.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -20,7 +24,7 @@ class SharedHints:
         self._last_read = 0
 
     def add(self, db: sqlite3.Connection, hints: Sequence[WebhookHint], now: float) -> None:
-        """Record hints for the other clients, and delete old hints."""
+        """Record webhook hints for the other clients, and delete old ones."""
         db.executemany(
             "INSERT INTO webhook_hints (client, body, added_at) VALUES (?, ?, ?)",
             [(self._client, body, now) for body in webhook_hint_codec.write_hints(hints)],
@@ -32,7 +36,7 @@ class SharedHints:
         )
 
     def read_new(self, db: sqlite3.Connection, now: float) -> list[WebhookHint]:
-        """Return the hints that other clients have added since the last call."""
+        """Return the webhook hints that other clients have added since the last call."""
         rows = db.execute(
             "SELECT hint, client, body FROM webhook_hints WHERE hint > ? AND added_at >= ? "
             "ORDER BY hint",

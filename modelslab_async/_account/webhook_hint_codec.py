@@ -1,4 +1,8 @@
-"""Converts webhook hints to the JSON texts that an account stores, and back. It stores nothing."""
+"""
+Converts webhook hints to the JSON texts that an account stores, and back. It stores nothing.
+
+A webhook hint is the ids in a webhook. They tell the clients which ticket to poll now.
+"""
 
 import json
 from collections.abc import Iterable
@@ -6,22 +10,22 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# The age in seconds at which hints are deleted. Clients with open tickets have read them by then,
-# because they read hints several times a second.
+# The age in seconds at which webhook hints are deleted. Clients with open tickets have read them by
+# then, because such clients read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
-# The maximum length of a hint in characters. Longer hints are dropped, because no ticket has such
-# long ids.
+# The maximum length of a webhook hint, which consists of ids, in characters. Longer hints are
+# dropped, because no ticket has such long ids.
 _MAX_LENGTH: Final = 2000
 
 
 def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
-    """Convert hints to JSON texts. Drop hints that are too long to belong to a ticket."""
+    """Convert webhook hints to JSON texts. Drop hints that are too long to belong to a ticket."""
     bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
     return [body for body in bodies if len(body) <= _MAX_LENGTH]
 
 
 def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
-    """Convert JSON texts back to hints."""
+    """Convert JSON texts back to webhook hints."""
     contents = map(json.loads, bodies)
     return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]

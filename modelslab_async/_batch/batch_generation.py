@@ -116,7 +116,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold a slot for each open ticket of an ended process: its work may still be queued."""
+        """Hold a slot for each open ticket of ended processes: the server may still work on it."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -124,7 +124,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end. If other callers added tickets that are open, do not wait."""
+        """Wait for the run to end, unless other callers added tickets that are still open."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -245,7 +245,7 @@ class BatchGeneration:
                 self._resolve(result.ticket, result)
 
     async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
-        """Hand each result of the runs to the submission that waits for it."""
+        """Hand each result of the runs to the task that waits for the result of that ticket."""
         try:
             async with aclosing(run_results):
                 async for result in run_results:

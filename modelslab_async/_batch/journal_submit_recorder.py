@@ -181,7 +181,7 @@ class JournalSubmitRecorder(SubmitRecorder):
 
 def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
     """
-    Make sure that a recorded submit has the endpoint and the payload of a request.
+    Check that a recorded submit has the same endpoint and payload as a request.
 
     Raises:
         ValueError: The submit has another endpoint or another payload.

@@ -113,12 +113,13 @@ class SaveRun:
         self._has_news.set()
 
     async def close(self) -> None:
-        """Stop polling and saving. Keep part files, so that a later run can resume transfers."""
+        """Stop polling and saving. Keep half-saved files, so that a later run can resume them."""
         self._is_closed = True
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # This item wakes a task that waits for results. If the queue is full, no task waits.
+        # This item wakes the task that waits for results. If the queue is full, no task waits, so
+        # the item is not needed.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:
@@ -207,7 +208,7 @@ class SaveRun:
         """
         Save the files of one ticket.
 
-        Return None while this run is draining, or if another run has taken the ticket.
+        Return None if this run is to stop early, or if another run has taken the ticket.
         """
         if self._is_draining:
             return None
@@ -250,7 +251,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove part files of saved outputs. An interrupted run may have left such files."""
+        """Remove half-saved files that an interrupted run left, if their outputs are saved now."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return

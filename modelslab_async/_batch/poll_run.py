@@ -119,7 +119,8 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # This item wakes a task that waits for outcomes. If the queue is full, no task waits.
+        # This item wakes the task that waits for outcomes. If the queue is full, no task waits, so
+        # the item is not needed.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:
@@ -195,10 +196,10 @@ class PollRun:
 
     async def _wait_for_news(self, *, recheck: bool) -> None:
         """
-        Wait until a ticket is added or the feed is closed.
+        Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, wait no longer than the recheck interval. Another process that polls open
-        tickets may die meanwhile, and this run then claims them.
+        With `recheck`, return after the recheck interval even if neither has happened. Another
+        process may have died meanwhile, and this run then claims the tickets of that process.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):
@@ -247,8 +248,8 @@ class _PaceStore:
     """
     Restores and saves the state of an adaptive pace. With any other pace it does nothing.
 
-    Without the saved state, the pace only polls more often until it has learned again. So an error
-    of the journal does not end the run.
+    An error of the journal does not end the run. Without the saved state, the run only polls more
+    often, until the pace has learned again.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:
@@ -256,13 +257,13 @@ class _PaceStore:
         self._journal = journal
 
     async def restore(self) -> None:
-        """Give the pace its saved state, unless the pace has learned something already."""
+        """Give the adaptive pace its saved state, unless the pace has learned something already."""
         if self._pace is None or self._pace.has_learned:
             return
         try:
             state = await self._journal.load_pace()
-            # Check again, because the pace may have learned something while this task read the
-            # journal.
+            # Check again whether the pace has learned something: this may have happened while this
+            # task read the journal.
             if state is not None and not self._pace.has_learned:
                 self._pace.restore(state)
         except (JournalError, ValueError) as error:

@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# If another column already has the name of a column of the caller's table, this prefix is added.
+# The prefix for a column of the caller's table if the export already has a column of that name.
 _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53

@@ -1,4 +1,8 @@
-"""Stores the state of an adaptive pace in one row. It does not interpret the state."""
+"""
+Stores in one row what an adaptive pace has learned about the right times to poll.
+
+It does not interpret this state.
+"""
 
 import json
 import sqlite3
@@ -28,10 +32,10 @@ def load(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 def decode_state(text: Any) -> dict[str, Any]:
     """
-    Return the state in a row.
+    Decode the state of a pace, which a row holds as JSON.
 
     Raises:
-        JournalDamaged: The row does not contain a JSON object.
+        JournalDamaged: The text is not a JSON object.
     """
     try:
         state = json.loads(text)

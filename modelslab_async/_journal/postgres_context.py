@@ -6,17 +6,18 @@ from attrs import define, field
 
 from .postgres_session import LONG_TIMEOUT_S, PostgresSession
 
-# SQL for the current time. `{0}` is the number of a parameter. If the caller has given a clock, the
-# parameter is the time on that clock. Otherwise it is null, and the server's clock is used.
+# SQL for the current time. `{0}` becomes a number, such as 2 for the statement's parameter `$2`. If
+# the caller has given a clock, this parameter is the time on that clock. Otherwise the parameter is
+# null, and the SQL returns the time on the server's clock.
 _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 
 def now_sql(parameter: int) -> str:
     """
-    Return SQL for the current time.
+    Return SQL for the current time. With `parameter=2`, it uses the statement's parameter `$2`.
 
-    `parameter` is the number of the parameter with the time on the caller's clock. If this time is
-    null, the SQL returns the time on the server's clock.
+    That parameter is the time on the caller's clock. If the parameter is null, the SQL returns the
+    time on the server's clock.
     """
     return _NOW.format(parameter)
 

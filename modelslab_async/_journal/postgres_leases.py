@@ -86,8 +86,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. Tickets that a claim has skipped count too, because another
-# run is claiming them.
+# Whether other runs have open tickets. A claim skips rows that another run has locked. If it got
+# no ticket, open tickets that belong to no run count too, because another run is claiming them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
@@ -162,7 +162,7 @@ async def free_leftovers(db: PostgresContext) -> bool:
 
 
 async def expire_runs(db: PostgresContext, run_id: int, now: float) -> None:
-    """End each other run whose lease has run out or whose process has died."""
+    """End every run except `run_id` whose lease has run out or whose process has died."""
     for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
         is_dead = has_died(process)
         if (is_over or is_dead) and await db.fetch_row(_EXPIRE, other, is_dead, db.moment(now)):

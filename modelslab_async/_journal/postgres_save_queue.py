@@ -69,8 +69,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. Saves that a claim has skipped count too, because another
-# run is claiming them.
+# Whether other runs have pending saves. A claim skips rows that another run has locked. If it got
+# no save, pending saves that belong to no run count too, because another run is claiming them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
     OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))
@@ -89,19 +89,19 @@ WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket
 
 
 async def queue_saves(db: PostgresContext) -> int:
-    """See `pending_saves.queue_saves`."""
+    """See `save_queue.queue_saves`."""
     return int((await db.fetch_whole(_QUEUE))[0][0])
 
 
 async def requeue_saves(db: PostgresContext, tickets: Sequence[Ticket]) -> None:
-    """See `pending_saves.requeue_saves`."""
+    """See `save_queue.requeue_saves`."""
     await db.fetch(_REQUEUE, [await row_id_of(db, ticket) for ticket in tickets])
 
 
 async def claim(
     db: PostgresContext, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
-    """See `pending_saves.claim`."""
+    """See `save_queue.claim`."""
     if not await renew(db, run_id, now=now, lease=lease):
         return None
     await expire_runs(db, run_id, now)
@@ -144,14 +144,14 @@ async def complete_save(
     argument: str,
     now: float,
 ) -> bool:
-    """See `pending_saves.complete_save`."""
+    """See `save_queue.complete_save`."""
     state = SAVED if error is None else SAVE_FAILED
     updated = await db.fetch(_COMPLETE, run_id, row_id, state, error, argument, db.moment(now))
     return bool(updated)
 
 
 async def unsaved(db: PostgresContext) -> list[UnsavedTicket]:
-    """See `pending_saves.unsaved`."""
+    """See `save_queue.unsaved`."""
     return [
         UnsavedTicket(
             ticket=Ticket(family, id_), error=error, argument=argument, failed_at=failed_at

@@ -13,8 +13,8 @@ from .._postgres.store_clock import StoreClock
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# The server ends a transaction in which no statement came for this time. Otherwise a suspended
-# process would keep its rows locked.
+# The server ends a transaction after this time without a statement. Otherwise a suspended process
+# would keep rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
 # The planner of PostgreSQL has no statistics for a new table, and a plan that suits a small table
@@ -95,8 +95,9 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, a host name cannot be resolved now. Raise a ConnectionError instead,
-            # because an OSError could also come from an operation on a file.
+            # Opening the connection raised an OSError, for example because a host name cannot be
+            # resolved. Raise a ConnectionError instead, so that callers can tell it from an OSError
+            # of an operation on a file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

@@ -34,7 +34,7 @@ FROM submits LEFT JOIN tickets
     ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
 WHERE submits.batch = $1
 """
-# Two columns: whether the run of a submit still has its lease, and the process of the run.
+# SQL for two columns: whether the run of a submit still has its lease, and the run's process.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
 _SELECT_UNCERTAIN: Final = f"""
 SELECT {_COLUMNS}, {_RUN_STATE}

@@ -12,7 +12,7 @@ DEFAULT_SCHEMA: Final = "modelslab_async_journal"
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK: Final = 0x4D4C616A
 
-# All batches share these tables, so the rights of a database role are granted only once.
+# All batches share these tables, so an administrator grants rights on them only once.
 _VERSION_1: Migration = (
     """
     CREATE TABLE batches (

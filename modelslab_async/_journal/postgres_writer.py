@@ -22,8 +22,8 @@ BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Reads the number of the last commit. It inserts a row, because an insert waits until the server
-# has committed or rolled back an earlier transaction of the same writer.
+# Reads the number of the writer's last commit. It does so by an insert and not by a SELECT, because
+# an insert waits until the server has committed or rolled back the writer's earlier transaction.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
@@ -163,11 +163,11 @@ class _Transaction:
         self._writer = writer
         self._number = number
         self._group = group
-        # The results of the operations while it is unknown whether their commit took place.
+        # The results of the operations if it is unknown whether their commit took place, else None.
         self._unconfirmed: list[Any] | None = None
 
     async def attempt(self) -> list[Any]:
-        """Carry out all operations, and commit. Call it again after a lost connection."""
+        """Carry out all operations, and commit. After a lost connection, call this method again."""
         conflicts = 0
         while True:
             if self._unconfirmed is not None and await self._was_committed():

@@ -118,7 +118,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def encode(value: Reply | Outcome) -> ReplyColumns:
-    """Return the columns for a reply or an outcome."""
+    """Return the values of the row in which the journal stores a reply or an outcome."""
     if isinstance(value, Unresolved):
         return _encode_unresolved(value)
     state = _STATE_BY_TYPE[type(value)]
@@ -133,10 +133,10 @@ def encode(value: Reply | Outcome) -> ReplyColumns:
 
 def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     """
-    Return the reply or outcome that the columns hold.
+    Return the reply or outcome of a row. `columns` are the values of the row.
 
     Raises:
-        JournalDamaged: The columns are not those of a reply or an outcome.
+        JournalDamaged: The values are not those of a reply or an outcome.
     """
     try:
         return _decode_row(ticket, columns)

@@ -84,7 +84,7 @@ class RunOperations:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """Record that the reply to a submit will not come, so the submit may have started work."""
+        """Record that no reply to a submit will come, so it is unknown whether it started work."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:

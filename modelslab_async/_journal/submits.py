@@ -115,7 +115,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Record that the reply to a submit will not come, so the submit may have started work."""
+    """Record that no reply to a submit will come, so it is unknown whether it started work."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 

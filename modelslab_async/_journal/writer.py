@@ -145,7 +145,7 @@ class Writer:
         return db
 
     def _commit_group(self, db: sqlite3.Connection) -> bool:
-        """Commit the queued operations together. Return False after the last operation."""
+        """Commit the queued operations together. Return False if no more operations will come."""
         queued = self._queue.get()
         self._group = group = []
         while queued is not None:

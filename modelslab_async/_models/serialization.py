@@ -84,7 +84,7 @@ def _write_error(error: ModelsLabError) -> Record:
 def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
     error: ModelsLabError = _ERRORS_BY_NAME[record["error"]](record["message"])
     for name in _ERROR_FIELDS:
-        # A record that an older version wrote may lack a field. The error then keeps its default.
+        # A record of an older version may lack a field. The field then keeps its default value.
         if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error

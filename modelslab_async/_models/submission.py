@@ -120,10 +120,13 @@ class Submission:
 
     def with_columns(self, columns: Mapping[str, Any]) -> Self:
         """
-        Return a copy of the submission, with these columns in place of the old ones.
+        Return a copy of the submission, with other values of the caller's table.
+
+        Args:
+            columns: The values by the name of their column. They replace all earlier values.
 
         Raises:
-            ValueError: The columns are no mapping of names.
+            ValueError: `columns` does not map texts to values.
         """
         return evolve(self, columns=columns)
 

@@ -234,14 +234,14 @@ NewTickets: TypeAlias = (
 
 def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
     """
-    Return columns as JSON, or "" if there are none.
+    Return values of the caller's table as a JSON object, or "" if there are none.
 
     Args:
-        columns: The columns by their names.
-        owner: What the columns belong to, for the error.
+        columns: The values by the names of their columns.
+        owner: The ticket or submission that the values belong to, for the error.
 
     Raises:
-        ValueError: A name is no text, or JSON cannot hold a value.
+        ValueError: The name of a column is no text, or JSON cannot hold a value.
     """
     if not columns:
         return ""

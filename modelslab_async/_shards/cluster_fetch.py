@@ -54,13 +54,13 @@ class Cluster(Protocol):
 
 class ClusterFetch:
     """
-    The files to split into shards, and the shards whose tickets are to be polled.
+    Splits files of tickets into shards of equal size, and has the tickets of each shard polled.
 
     The shards of one file are finished before the next file is split. Otherwise, the disk could
     hold the shards of all files at once.
 
     Args:
-        folder: The folder of the parts.
+        folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard.
         spec: How the tables are read.
         limits: The limits that all shards together keep to.
@@ -111,7 +111,7 @@ class ClusterFetch:
             except UnusableTable as error:
                 self._add_failure(item, error)
             except (ModelsLabError, ValueError, ImportError, ClusterLost) as error:
-                # Start no further shard, because it would end with the same error.
+                # Start no more shards, because each would end with the same error as this one.
                 self._stopped_by = self._stopped_by or error
             except Exception as error:  # noqa: BLE001 -- The other shards go on.
                 self._add_failure(item, error)

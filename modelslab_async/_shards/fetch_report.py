@@ -33,7 +33,7 @@ class FetchReport:
     problems: tuple[str, ...] = ()
 
     def plus_split(self, split: SplitFile) -> "FetchReport":
-        """Return this report plus the numbers of an input file that was split into shards."""
+        """Return this report with the numbers of one more input file added."""
         return evolve(
             self._plus(split.counts),
             kept=self.kept + split.kept,
@@ -42,7 +42,7 @@ class FetchReport:
         )
 
     def plus_part(self, counts: PartCounts) -> "FetchReport":
-        """Return this report plus the numbers of tickets in a part that was written."""
+        """Return this report with the numbers of one more written output file added."""
         return evolve(self._plus(counts), written=self.written + 1)
 
     def _plus(self, counts: PartCounts) -> "FetchReport":
@@ -57,10 +57,10 @@ class FetchReport:
 @frozen(kw_only=True)
 class ShardFailure:
     """
-    A part that could not be written, or an input file that could not be split into shards.
+    An output file that could not be written, or an input file that could not be split.
 
     Attributes:
-        path: The path of that part or input file.
+        path: The path of that output or input file.
         error: The error that the worker raised, or the error that ended the worker.
     """
 
@@ -70,10 +70,11 @@ class ShardFailure:
 
 class ShardsFailed(ModelsLabError):
     """
-    Some parts could not be written. All others are written, and the next call does the rest.
+    Some output files could not be written. The others were, and the next call does the rest.
 
     Attributes:
-        failures: The parts that could not be written, and the input files that could not be split.
+        failures: The output files that could not be written, and the input files that could not be
+            split into shards.
         report: What was written.
     """
 

@@ -1,4 +1,8 @@
-"""Finds the input files of a pattern, and the parts that earlier calls wrote. It reads no row."""
+"""
+Finds the input files of a pattern, and the output files that earlier calls wrote for them.
+
+An output file is called a part. This module reads no row of either kind of file.
+"""
 
 import os
 import re
@@ -31,10 +35,10 @@ class InputFile:
 
     Attributes:
         path: The path of the file.
-        label: A text that stands for the file in the names of its parts. Files of one pattern have
-            different labels.
-        digests: The digests in the names of the file's existing parts. Each one is a digest of the
-            content that the file had when the part was written.
+        label: A text that stands for the file in the names of its output files. Files of one
+            pattern have different labels.
+        digests: The digests in the names of the output files that exist. Each one is a digest of
+            the content that the input file had when the output file was written.
     """
 
     path: str
@@ -42,22 +46,22 @@ class InputFile:
     digests: frozenset[str] = frozenset()
 
     def part_name(self, digest: str, size: int, number: int) -> str:
-        """Return the file name of the part of the shard with this number."""
+        """Return the name of the output file of the shard with this number."""
         return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
 
 
 def find_inputs(pattern: str, folder: str, size: int) -> list[InputFile]:
     """
-    Return the files of a pattern in the order of their names, and create the folder of the parts.
+    Return the input files in the order of their names, and create the folder of the output files.
 
     Args:
-        pattern: The path of a file, with wildcards or without.
-        folder: The folder of the parts.
+        pattern: The path of an input file, with wildcards or without.
+        folder: The folder of the output files.
         size: The number of tickets in a shard.
 
     Raises:
-        ValueError: No file has such a path, or an earlier call wrote parts for shards of another
-            size to the folder.
+        ValueError: No file has such a path, or an earlier call with another size wrote output
+            files to the folder.
     """
     root = _fixed_folder(pattern)
     paths = sorted(
@@ -112,12 +116,12 @@ def digest_of(path: str, reading: str) -> str:
 
 def check_unchanged(file: InputFile, digest: str) -> None:
     """
-    Check that an input file has not changed since its parts were written.
+    Check that an input file has not changed since its first output file was written.
 
-    `digest` is the digest of the content that the file has now.
+    `digest` is the digest of the content that the input file has now.
 
     Raises:
-        UnusableTable: A part was made from other content.
+        UnusableTable: An output file was made from other content.
     """
     if file.digests - {digest}:
         raise UnusableTable(
@@ -128,7 +132,7 @@ def check_unchanged(file: InputFile, digest: str) -> None:
 
 
 def _fixed_folder(pattern: str) -> str:
-    """Return the last folder of a pattern before any wildcard."""
+    """Return the part of a pattern before its first wildcard, up to the last folder."""
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent
@@ -146,7 +150,7 @@ def _label(name: str) -> str:
 
 
 def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
-    """Read the names of the parts of a folder, and remove the hidden files of killed processes."""
+    """Read the names of a folder's output files, and remove hidden files of killed processes."""
     digests = defaultdict[str, set[str]](set)
     with os.scandir(folder) as entries:
         for entry in entries:

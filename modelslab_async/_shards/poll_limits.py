@@ -55,7 +55,7 @@ class PollLimits:
         return cls(rate=rate, account=locate_account(account), queue=queue, timeout=timeout)
 
     def share(self, parties: int) -> "PollLimits":
-        """Return the limits for each of `parties` shards that run at once."""
+        """Return the limits for each shard if `parties` shards are polled at the same time."""
         if self.account is not None or self.rate is None:
             return self
         return evolve(self, rate=self.rate / parties)

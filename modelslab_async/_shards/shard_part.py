@@ -21,7 +21,7 @@ _ROWS_PER_GROUP: Final = 10_000
 
 @frozen(kw_only=True)
 class PartCounts:
-    """The numbers of tickets in a part that have succeeded, have failed, and are unresolved."""
+    """How many tickets of one output file have succeeded, have failed, and are unresolved."""
 
     success: int = 0
     failed: int = 0
@@ -37,7 +37,7 @@ class PartCounts:
 
 def read_counts(path: Path) -> PartCounts | None:
     """
-    Return the numbers of tickets that the footer of a part holds. None if there is no such part.
+    Return how many tickets of an output file have ended, as its footer says. None without a file.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -54,7 +54,7 @@ def read_counts(path: Path) -> PartCounts | None:
 
 def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
-    Return those rows of a part whose tickets have ended. The keys are the tickets.
+    Read an output file, and return its rows by their tickets. Leave out unresolved tickets.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -73,21 +73,21 @@ def write_part(
     rows: Sequence[RecordedOutcome | dict[str, Any]],
 ) -> PartCounts:
     """
-    Write a part, or replace it. Return how its tickets ended.
+    Write the output file of a shard, or replace it. Return how the shard's tickets ended.
 
-    Other processes see the part only when it is complete.
+    Other processes see the file only when it is complete.
 
     Args:
-        path: The path of the part.
-        columns: For each ticket, its columns in the caller's table.
-        rows: For each ticket, its outcome, or else its row in the part that is replaced.
+        path: The path of the file.
+        columns: For each ticket, its row of the caller's table.
+        rows: For each ticket, its outcome, or else its row in the file that is replaced.
     """
     inputs = input_columns(columns)
     written = [row if isinstance(row, dict) else outcome_row(row, inputs) for row in rows]
     states = [row["state"] for row in written]
     counts = PartCounts(**{state: states.count(state) for state in sorted(set(states))})
     pages = (written[at : at + _ROWS_PER_GROUP] for at in range(0, len(written), _ROWS_PER_GROUP))
-    # The name is random, because two workers may write the same part at once. A process id in the
+    # The name is random, because two workers may write the same file at once. A process id in the
     # name would not be enough: two hosts may each have a process with that id.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
     with replace_by_draft(path, draft):

@@ -1,4 +1,4 @@
-"""Polls the tickets of one shard until all have an outcome, then writes its part."""
+"""Polls the tickets of one shard until all have an outcome, and writes these to one file."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ from .poll_limits import PollLimits
 from .shard_part import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# If one poll ends with one of these errors, all polls with the same key do. Then no part is
-# written, because all remaining tickets would be unresolved in it.
+# If one poll ends with one of these errors, all polls with the same key do. The shard then writes
+# no output file, because all its remaining tickets would be unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,
@@ -35,13 +35,13 @@ _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
 
 def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     """
-    Poll the open tickets of a shard, and write its part. Return how the tickets ended.
+    Poll the open tickets of a shard, and write its output file. Return how the tickets ended.
 
     Raises:
-        ModelsLabError: The key is refused, or the settings allow no connection. No part is written.
-        UnusableTable: The part or the shard cannot be read.
+        ModelsLabError: The key is refused, or the settings allow no connection. Nothing is written.
+        UnusableTable: The file of the shard, or its earlier output file, cannot be read.
         ValueError: This process has no key, or the account has other limits.
-        OSError: The part cannot be written.
+        OSError: The output file cannot be written.
     """
     part = Path(shard.part)
     counts = read_counts(part)
@@ -64,7 +64,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
 async def _poll(
     columns: Mapping[Ticket, Columns], limits: PollLimits
 ) -> dict[Ticket, RecordedOutcome]:
-    """Poll these tickets, and return their outcomes. Each ticket is given with its columns."""
+    """Poll tickets, and return their outcomes. `columns` has each ticket's row of the table."""
     polls, outcomes = Counter[Ticket](), dict[Ticket, RecordedOutcome]()
     started_at = time.time()
 

@@ -46,7 +46,7 @@ class Shard:
 @frozen(kw_only=True)
 class SplitFile:
     """
-    A file that was split into shards. The outcomes of a shard go to one part.
+    A file that was split into shards. The outcomes of a shard go to an output file, its part.
 
     A part is complete if it exists and has no unresolved ticket.
 
@@ -96,14 +96,14 @@ def input_spec(family: str | None, column: str | None) -> InputSpec:
 
 def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> SplitFile:
     """
-    Split a file, and return its shards. Write no shard whose part is complete already.
+    Split a file, and return its shards. Skip shards whose output file is complete already.
 
     If a shard would contain a ticket twice, only the first row of the ticket is used.
 
     Raises:
         UnusableTable: The file is not a valid table, or it is not clear which column has the
-            tickets. Or the file has changed, either while it was read or after its first parts were
-            written.
+            tickets. Or the file has changed, either while it was read or after its first output
+            files were written.
         MissingApiKey: This process has no key for a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """
@@ -141,7 +141,7 @@ def read_shard(shard: Shard) -> dict[Ticket, NewTicket]:
 
 
 def _add(split: SplitFile, part: Path, tickets: list[NewTicket]) -> SplitFile:
-    """Write the file of one more shard, unless its part is complete."""
+    """Write the tickets of one more shard to a file, unless its output file is complete."""
     counts = read_counts(part)
     if counts is not None and not counts.unresolved:
         return evolve(split, kept=split.kept + 1, counts=split.counts + counts)
