@@ -1,5 +1,5 @@
 """
-The engine of one client: one poller, one submitter and one lifecycle for `Client` and `Batch`.
+The engine of one client: the poller and the submitter, which `Client` and `Batch` share.
 
 The engine sends no request itself: `_polling` and `_submitting` send all requests.
 """

@@ -66,8 +66,8 @@ class Account(Protocol):
 
     def join(self, digest_of: Callable[[Tier], str], /) -> JoinedAccount:
         """
-        Let one more client join.
+        Let one more client join this account.
 
-        `digest_of` returns the hash of a key, so that no key is passed.
+        `digest_of` returns the hash of one of the client's keys, so that the account gets no key.
         """
         ...

@@ -1,4 +1,8 @@
-"""Engine: one poller, one submitter, one lifecycle. Other parts decide when to poll or submit."""
+"""
+Engine: starts and closes the poller and the submitter of one client.
+
+It does not decide when to poll or submit.
+"""
 
 import asyncio
 import math
@@ -135,7 +139,7 @@ class Engine:
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
-            # A loop runs in one process alone, because asyncio forgets it in a forked child.
+            # The same loop means the same process: asyncio forgets the running loop in a fork.
             return
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
@@ -274,7 +278,7 @@ class Engine:
         return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
-        """Wait until no ticket of an abandoned stream is polled any more."""
+        """Wait until tickets of streams whose callers have left are not polled any more."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 

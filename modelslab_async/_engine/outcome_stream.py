@@ -151,11 +151,11 @@ class StreamBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether the window has no room for another ticket."""
+        """Whether `window` tickets are open or have an unread outcome, so that no more may come."""
         return self._used_window >= self.window
 
     async def wait_for_room(self) -> None:
-        """Wait until the window has room for one more ticket."""
+        """Wait until one more ticket may be added to the stream."""
         while self.is_full:
             await self._room_wakeup.wait()
 

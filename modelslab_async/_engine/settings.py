@@ -122,7 +122,11 @@ class Settings:
         )
 
     def default_families(self) -> dict[str, Family]:
-        """Return the families with the default base URLs, which the service's replies contain."""
+        """
+        Return the families with the default base URLs instead of the client's.
+
+        Even if the client uses the base URL of a proxy, a reply may contain a URL of the service.
+        """
         return {name: family.with_hosts() for name, family in self.families.items()}
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:

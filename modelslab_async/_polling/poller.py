@@ -134,14 +134,14 @@ class Poller:
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher, which gets no more outcomes, from its tickets, a few at a time."""
+        """Remove a watcher from its tickets, a few at a time. From now on, it gets no outcome."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
 
     @property
     def is_dropping(self) -> bool:
-        """Whether some tickets that were passed to `unwatch_all` may still be polled."""
+        """Whether watchers are still being removed from tickets after a call of `unwatch_all`."""
         return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:

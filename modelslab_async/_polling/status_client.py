@@ -105,7 +105,7 @@ class StatusClient:
 
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
-        Return a ticket for a journal, with the columns of its row in the caller's table.
+        Return a ticket to store in a journal, with the columns of its row in the caller's table.
 
         If the columns contain an API key of the client, the key is removed.
 
@@ -114,7 +114,8 @@ class StatusClient:
                 columns.
         """
         new = NewTicket.of(given)
-        # Raise an error for an unknown family now, because a run could not poll the ticket.
+        # Raise the error for an unknown family now. Otherwise it would be raised only when the
+        # ticket is polled.
         self.family_of(new.ticket)
         if new.columns:
             # The caller's columns may hold the API key, for example in a table of requests.

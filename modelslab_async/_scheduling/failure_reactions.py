@@ -51,7 +51,7 @@ _END = FailureReaction()
 def react_to_failure(
     hosts: Hosts, entry: Entry, error: ModelsLabError, now: float, jitter: float
 ) -> FailureReaction:
-    """Pause hosts, or end their tickets, after a failed poll. Return what happens to the ticket."""
+    """After a failed poll, pause hosts or end tickets. Return what happens to the polled ticket."""
     match error:
         case RateLimited():
             return _react_to_rate_limit(hosts, entry, error, now, jitter)

@@ -34,8 +34,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog follow faster, to make up for the delay. They
-# make up for at most this many seconds of the delay.
+# If a timer fires late, the next polls of a backlog follow faster, to make up for the delay. At
+# most this many seconds of the delay are made up for.
 _MAX_CATCH_UP_S = 0.05
 
 

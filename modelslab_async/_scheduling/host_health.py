@@ -60,7 +60,11 @@ class HostHealth:
         self.last_error = None
 
     def distrust(self) -> None:
-        """Regard the host as unproven, because it refused the key or a connection."""
+        """
+        Regard the host as unproven, because it refused the key or a connection.
+
+        An unproven host gets one poll as a probe before it gets more polls.
+        """
         self.is_proven = self.is_answering = False
 
     def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
@@ -80,9 +84,9 @@ class HostHealth:
 
     def record_pause(self, poll_started: float) -> int:
         """
-        Count a pause, and return the number of pauses in a row.
+        Count a pause that a poll caused, and return the number of pauses in a row.
 
-        Return 0 if the poll started before the last pause, because it then causes no further pause.
+        Return 0 if the poll started before the last pause. Such a poll causes no further pause.
         """
         if poll_started < self._paused_at:
             return 0

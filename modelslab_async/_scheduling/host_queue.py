@@ -163,7 +163,7 @@ class HostQueue:
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, as known now; None if nothing is queued."""
+        """Return when the next poll may start, by what is known now; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
@@ -233,7 +233,7 @@ class HostQueue:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether `pop_refused` still has refused entries to return."""
+        """Whether refused tickets are left, which have to be taken with `pop_refused` and ended."""
         return any(refusal.entries for refusal in self._pending_refusals)
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:

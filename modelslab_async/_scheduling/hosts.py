@@ -24,7 +24,7 @@ class Hosts:
     Attributes:
         limits: How long to back off from a host, and when to give it up.
         poll_rates: Returns the rate limit for polls with a key.
-        has_pending_refusals: Whether `pop_refused` still has refused entries to return.
+        has_pending_refusals: Whether refused tickets are left, which `pop_refused` returns.
     """
 
     limits: RetryLimits
@@ -52,7 +52,7 @@ class Hosts:
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, as known now; None if nothing is queued."""
+        """Return when the next poll may start, by what is known now; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()

@@ -18,8 +18,9 @@ class Pace:
     """
     The rule that says when each ticket is polled.
 
-    The first poll is due at once, or after one step if the job was submitted just now. The step
-    after a poll depends on the job's age T:
+    A step is the time from one poll of a ticket to the next. The first poll is due at once, or
+    after one step if the job was submitted just now. The step after a poll depends on the job's age
+    T:
 
         step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
 
@@ -37,8 +38,8 @@ class Pace:
         ceiling: The maximum number of seconds between two polls of a ticket.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is longer, the age is
             the limit. 0 ignores every eta.
-        jitter: The fraction of each step that is random. The random part shortens the step. It
-            delays a poll at an eta a little.
+        jitter: The fraction of each step that is random. The random part shortens a step, but
+            makes a step to an eta a little longer.
         max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
         outage: For how many seconds a host may be silent before the waits for its tickets end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
@@ -98,7 +99,7 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """The pace itself, because its attributes are the retry limits."""
+        """An object with the retry limits, such as `outage`: this pace, which has them itself."""
         return self
 
     def for_family(self, _family: str, /) -> Self:

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# If a timer fires late, the next polls follow faster, to make up for the delay. They make up for
-# at most this many seconds of the delay.
+# If a timer fires late, the next polls follow faster, to make up for the delay. At most this many
+# seconds of the delay are made up for.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -66,7 +66,7 @@ class RateLimiter:
         self._next_even = max(self._next_even, now - _MAX_CATCH_UP_S) + 1.0 / self.rate
 
     def finish(self, _started: float, _now: float, *, is_answered: bool) -> None:
-        """Count nothing, because only the start of a poll counts."""
+        """Do nothing when a poll ends, because only the starts of polls are limited."""
 
 
 def even_poll_rates(rate: float | None) -> PollRates:

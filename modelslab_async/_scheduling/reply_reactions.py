@@ -4,6 +4,8 @@ Decides when a ticket is polled again after the host has answered. It never ends
     Processing                 one step of the pace after the poll started
     "not found", still young   one step later: the server may not know the ticket yet
     anything else              never, because the reply is the outcome
+
+A step is the time from one poll of a ticket to the next. The pace sets its length.
 """
 
 import math

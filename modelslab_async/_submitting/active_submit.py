@@ -70,7 +70,7 @@ class ActiveSubmit:
                 self.release_duplicate()
                 raise
             # While this submit waited for its slot, the server's spam filter may have refused the
-            # same payload in another submit. Then wait again.
+            # same payload in another submit. If it has, wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()

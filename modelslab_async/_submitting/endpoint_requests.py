@@ -94,7 +94,7 @@ class EndpointRequests:
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return the columns of a submission. If they contain the API key, it is redacted."""
+        """Return the caller's columns of a submission. If they contain the API key, redact it."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}

@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Count a reserved share as paid for, or return it for another submit."""
+        """Count the share that a submit reserved as paid for, or free it for another submit."""
         if is_paid:
             self._paid += 1
         else:
@@ -63,7 +63,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is in flight, because its caller may leave before the result."""
+        """Record that a request is in flight. Its result counts even if the caller leaves first."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

@@ -18,7 +18,8 @@ _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
 # The first poll of a ticket with a slot comes when `_FIRST_POLL_ETA_SHARE` of its eta has passed,
 # but after `_MAX_FIRST_POLL_S` at the latest. Some etas of the service were a hundred times too
-# long. So the eta is first multiplied by the smallest recent ratio of a duration to its eta.
+# long. So the eta is first multiplied by a ratio: a recent job's duration to that job's eta. The
+# smallest of several such ratios is taken.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8

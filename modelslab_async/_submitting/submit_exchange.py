@@ -71,7 +71,7 @@ class SubmitExchange:
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
         if isinstance(failure, GenerationFailed):
-            # The message is the server's alone, and names neither.
+            # The server wrote the error's message, which names neither endpoint nor request.
             failure.add_note(
                 f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
             )

@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error from which `_as_upload_error` copied this one, or else this one itself."""
+    """Return the error that made an upload fail. Return an error of a submit itself unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

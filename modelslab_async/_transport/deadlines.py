@@ -110,7 +110,7 @@ class Deadlines:
         self._expire_soon(iterations, now, loop)
 
     def _had_grace(self, now: float) -> bool:
-        """Return whether all exchanges that are due by `now` have had their grace period."""
+        """Return whether each exchange whose deadline has passed already had its grace period."""
         for entry in self._in_flight:
             if entry.due > now:
                 break
@@ -124,8 +124,8 @@ class Deadlines:
 
         An exchange that already had a grace period keeps its deadline.
         """
-        # The grace period begins when the timer is due, but the timer may fire late. At least half
-        # of the grace period must remain then.
+        # The grace period begins when the timer was due, but the timer fired late. If less than
+        # half of the grace period is left now, extend what is left to half.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -75,11 +75,11 @@ class HttpxLibrary:
     send_errors: tuple[type[Exception], ...]
 
     def is_client(self, given: object) -> bool:
-        """Return whether an object is a client of this package."""
+        """Return whether an object is an `AsyncClient` of the package `module`."""
         return isinstance(given, self.module.AsyncClient)
 
     def is_transport(self, given: object) -> bool:
-        """Return whether an object is a transport of this package."""
+        """Return whether an object is an `AsyncBaseTransport` of the package `module`."""
         return isinstance(given, self.module.AsyncBaseTransport)
 
 

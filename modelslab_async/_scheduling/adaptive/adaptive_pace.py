@@ -31,12 +31,13 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter alone can move a poll by these fractions of a step or of the job's age. A planned poll that
-# is at most that far from a real poll counts as the same poll.
+# How far jitter alone can move a poll: by a fraction of the step to the next poll, or by a fraction
+# of the job's age, whichever is more. A planned poll that is at most that far from a real poll
+# counts as the same poll.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # Plans for jobs with an eta multiply the cost of a poll by this factor, so that they have fewer
-# polls. They do so until learned steps have saved more than they may save by chance alone.
+# polls. They do so until planned polls have proven to cost less than those of the plain pace.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used. A job with a shorter eta is treated as a job without an eta,
 # because the ratio of its age to its eta says nothing.
@@ -123,7 +124,11 @@ class AdaptiveFamilyPace:
         )
 
     def _may_use(self, age: float, eta: float | None) -> bool:
-        """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
+        """
+        Whether the `TrialBudget` allows a step that was learned from finished jobs.
+
+        Such a step may cost more than a step of the plain pace.
+        """
         history, _ = self._history_for(eta)
         # Every step lasts at least as long as the shortest plain step divided by `MAX_STEP_RATIO`.
         # So if the job is not yet that old, this step is its first.
@@ -140,7 +145,7 @@ class AdaptiveFamilyPace:
         """
         Compute what a finished job would have cost with plain steps and with learned steps.
 
-        Record both in the budget.
+        Record both in the budget that limits how much more learned steps may cost.
         """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
@@ -193,7 +198,7 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The retry limits, which are those of the plain pace."""
+        """The retry limits. They are those of `plain`, the pace that this one started with."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:

@@ -20,8 +20,8 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The weight of an interval of durations is below this limit. The latest job has the weight 1, and
-# each older job has less. The weights of all jobs together are at most `_MEMORY_JOBS` + 1.
+# No interval of durations counts for more than this. A job counts for 1 when it is new, and for
+# less with each newer job. So all jobs together count for at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
@@ -70,8 +70,8 @@ class IntervalHistogram:
         """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # Increase the weight of each new job. That takes less time than reducing the weights of all
-        # old jobs.
+        # Old jobs must count less than new ones. So let each new job count for more, because that
+        # takes less time than changing the weights of all old jobs.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
@@ -92,8 +92,9 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Smoothing has moved some probability from just before the eta to after it. Plans would
-            # then add a poll after a correct eta. So move this probability back.
+            # The bins just before the eta have lost some probability to the bins after it, because
+            # smoothing mixes neighbors. Plans would then add a poll after a correct eta. So move
+            # this probability back.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -124,7 +125,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each interval's weight over the bins in it, in proportion to `probabilities`."""
+        """Spread the weight of each observed interval over its bins, as `probabilities` says."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -137,7 +138,11 @@ class IntervalHistogram:
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each bin's probability over the bins around it: over few where many jobs ended."""
+        """
+        Spread the probability of each bin evenly over the bins around it.
+
+        Where many jobs ended, it is spread over fewer bins than elsewhere.
+        """
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())
@@ -166,7 +171,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Move a share of the probability to the bins just before the eta."""
+    """Take this share off each probability, and add it to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

@@ -44,7 +44,11 @@ class JobHistory:
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """Return the age at which to poll next; None if too few known jobs ran for that long."""
+        """
+        Return the age at which to poll a job next that still runs at this age.
+
+        Return None if too few jobs are known, or if all of them ended much earlier.
+        """
         count = self.intervals.count
         if count < self.min_jobs:
             return None

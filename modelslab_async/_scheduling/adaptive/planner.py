@@ -17,10 +17,12 @@ def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: floa
     """
     Return a plan: for each edge of a bin, the edge at which to poll next if the job still runs.
 
+    A bin is a range of ages of the job. Its edges are the ages at which it begins and ends.
+
     Args:
         edges: The edges of the bins. There is one more edge than there are bins.
         density: For each bin, the probability that the job ends in the bin.
-        cost: The delay that is as bad as one more poll, in the unit of the edges.
+        cost: The cost of one poll, as the delay that is just as bad, in the unit of the edges.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

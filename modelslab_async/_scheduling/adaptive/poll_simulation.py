@@ -51,7 +51,7 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known for each poll that the job was still running, or that it was done.
+        Whether it is known what each poll would have seen: the job running, or the job done.
 
         For a poll between the ages `last_running` and `first_done`, this is unknown.
         """

@@ -28,7 +28,7 @@ class Codec(Protocol):
     @property
     def is_unchunked(self) -> bool:
         """
-        Whether a body is being received that does not use the chunked transfer encoding.
+        Whether a body is being received, and does not use the chunked transfer encoding.
 
         Parsing such a body is fast at any size.
         """

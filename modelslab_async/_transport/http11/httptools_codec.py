@@ -49,7 +49,7 @@ class HttptoolsCodec:
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body is being received that does not use the chunked transfer encoding."""
+        """Whether a body is being received, and does not use the chunked transfer encoding."""
         return self._in_body and all(
             name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
         )

@@ -196,7 +196,7 @@ class _Tunnel(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
         # The event loop may have scheduled this call before the next protocol took over the
-        # connection. Pass the call on, because the next protocol gets no other.
+        # connection. The loop does not call the next protocol as well, so pass the call on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
