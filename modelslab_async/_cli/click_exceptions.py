@@ -12,7 +12,7 @@ class Interrupted(click.ClickException):
 
 
 class Terminated(click.ClickException):
-    """SIGTERM ended the command in order. The message says what it did."""
+    """SIGTERM stopped the command, which cleaned up first. The message says what it had done."""
 
     exit_code = TERMINATED
 

@@ -109,7 +109,8 @@ class GenerationRun:
                     async for save_result in downloads.stream(self._outcomes(client, timeout)):
                         self._handle_result(save_result)
                         self._show_progress()
-                        # Many results may be ready at once. The poller may run after each.
+                        # Many results may be ready at once. So this loop lets the poller run after
+                        # each of them.
                         await asyncio.sleep(0)
         finally:
             # A second Ctrl-C may interrupt `aclose` while a submit is in flight. In that case,

@@ -40,8 +40,8 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # This task was not cancelled. The transport or client that the user passed in has raised
-        # the `CancelledError` itself.
+        # The transport or client that the user passed in has raised this `CancelledError` itself.
+        # This task was not cancelled, so the error counts like any other unexpected exception.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

@@ -286,7 +286,7 @@ class Downloads:
 
     @property
     def folder(self) -> Path:
-        """The folder in which files are saved. `check_open` tells whether there is one."""
+        """The folder in which files are saved. `check_open` raises an error if there is none."""
         return self._folder or Path()
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:

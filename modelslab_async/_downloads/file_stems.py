@@ -9,7 +9,8 @@ from .._models.ticket import Ticket
 # A safe id has only lower-case letters, because `A` and `a` are the same file name on Windows and
 # macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A safe family has no dash. So the first dash in a file name marks the end of the family.
+# A family with a dash in its name counts as unsafe, and the dash is replaced. So the first dash in
+# a file name marks the end of the family.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60

@@ -191,7 +191,11 @@ def send_through(http: object) -> Send:
 
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
-    """Return a function that gets an httpx request, and sends it as a request of `library`."""
+    """
+    Return a function that takes a request of httpx, copies it, and sends the copy with `send`.
+
+    The copy is a request of `library`, which is httpx2, because `send` takes no other requests.
+    """
 
     async def send_copy(request: httpx.Request) -> httpx.Response:
         copied = library.module.Request(

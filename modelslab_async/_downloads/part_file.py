@@ -96,12 +96,16 @@ class PartFile:
 
     @property
     def is_length_known(self) -> bool:
-        """Whether a response announced the file's size. Also true for a file inside a reply."""
+        """
+        Whether a response announced the file's size.
+
+        True also for a file that was inside a reply, and so was never fetched from a link.
+        """
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)
 
     def restart(self, metadata: PartMetadata | None) -> None:
-        """Remove all bytes, and begin again with the version that the metadata describe."""
+        """Remove all bytes, so that the part can take the bytes of another version of the file."""
         if self._has_other_links:
             self._start_new_part()
         # The metadata are removed before the bytes. So the metadata on disk never describe bytes of
@@ -217,7 +221,11 @@ class PartFile:
         return _is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
-        """Return the unchanged file that an earlier run published with these metadata, or None."""
+        """
+        Return the complete file that an earlier run has made of these metadata, or None.
+
+        That file has its final name, and its size and checksum are still those of the metadata.
+        """
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:
             return None

@@ -1,4 +1,8 @@
-"""The protocols of a part, which collects an output's bytes, and of its folder. Stores nothing."""
+"""
+Protocols of a part and of the folder that makes parts. Stores nothing.
+
+A part collects the bytes of one output, on disk or in memory.
+"""
 
 from collections.abc import Iterator
 from typing import Protocol

@@ -214,7 +214,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """Poll the ticket for new links, at most once for each output."""
+        """Return new links for this output. All outputs of a generation share one poll for it."""
         self._renewal = None
         try:
             success = await renewal.success()

@@ -16,7 +16,11 @@ def part_stems(folder: Path) -> set[str]:
 
 
 def remove_stale(folder: Path, stem: str) -> None:
-    """Remove the part files of a stem, except those that are locked or cannot be removed."""
+    """
+    Remove the part files with this stem, which is their file name without any suffix.
+
+    Files that are locked or cannot be removed stay.
+    """
     for path in _part_paths(folder, stem):
         with suppress(OSError):
             if (file := open_locked(path)) is not None:

@@ -188,7 +188,11 @@ async def _check_complete(part: Part, url: str, body: BodyRange) -> None:
 
 
 def _is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a body is a web page. A known binary type is not, even if the header says HTML."""
+    """
+    Whether a body is a web page, by its first bytes or its `Content-Type` header.
+
+    First bytes of a known binary type count for more than a header that says HTML.
+    """
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 
 

@@ -189,7 +189,7 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
         if found := find_links(value.get(key)):
             return found
     # PHP writes a list with gaps as a map with numeric keys. In such a map, each value is a result.
-    # Other objects may hold seeds and names too, so there only links and nested values count.
+    # Any other map may hold seeds and names too, so only its links and nested values count.
     is_list = all(key.isdecimal() for key in value)
     return tuple(
         found

@@ -115,7 +115,7 @@ def parse_fields(
 def find_error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """Return the class of the error that a reply means, or None if it tells a job's state."""
+    """Return the class of the error that a reply means, or None if the reply is about the job."""
     if status_code < 400 and state.meaning in (Meaning.RUNNING, Meaning.DONE):
         return None
     return error_type_of(status_code, fields, state, message)
@@ -204,7 +204,11 @@ class CachedProcessing:
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether the cached status and eta hold for a ticket whose reply has this template."""
+        """
+        Whether the cached status and eta also hold for the reply about this ticket.
+
+        The caller has found that the two replies differ only in their ids.
+        """
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)
@@ -244,7 +248,7 @@ class ReplyCache:
         received_at: float | None,
     ) -> Reply | CachedProcessing:
         """
-        Read the response to one poll, and parse it only if its template is new.
+        Read the response to one poll. Parse it only if no cached body equals it except for the id.
 
         Raises:
             TransientError: The reply says nothing about the job.

@@ -126,9 +126,9 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
 
     Args:
         message: The server's message.
-        any_kind: Whether to search for every kind of refusal. If not, only a refusal about the
-            account counts. That is right for a job that `failed`, because the server had accepted
-            its request.
+        any_kind: Whether to search for every kind of refusal. False searches only for refusals
+            about the account. Use False for a job that `failed`: the server had accepted the
+            request of that job, so it cannot have refused the parameters.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -145,10 +145,11 @@ def error_type_of(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
     """
-    Return the class of the error that a reply means, or None if the reply tells a job's state.
+    Return the class of the error that a reply means. None means that the job failed or is unknown.
 
-    Do not call this function if the job runs or is done and the HTTP status means no error. It
-    would return an error class for such a reply.
+    The caller itself handles normal replies: the HTTP status is below 400, and the job runs or is
+    done. Other replies that call a job running or done are unreadable, because their HTTP status
+    says the opposite.
     """
     if status_error := _error_for_status(status_code):
         return status_error

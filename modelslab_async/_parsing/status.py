@@ -126,12 +126,18 @@ _READERS: Mapping[StatusRule, Callable[[Mapping[str, Any]], JobState]] = {
 
 
 def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
-    """Read the state of a job from the fields of a body, by the status rule of its family."""
+    """
+    Read the state of a job from the fields of a body.
+
+    Args:
+        fields: The fields of the body.
+        rule: How replies of the job's family report the state.
+    """
     return _READERS[rule](fields)
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word is known for families with this status rule."""
+    """Whether a status word is known for families whose replies report the state by this rule."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

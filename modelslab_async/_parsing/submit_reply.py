@@ -80,7 +80,12 @@ def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Pr
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Make the error of a failed submit. Work has begun if there is an id or a status `failed`."""
+    """
+    Make the error of a failed submit.
+
+    If the reply has an id or the status `failed`, work had begun, and the error is a
+    `GenerationFailed`. Otherwise, the service has refused the request.
+    """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)

@@ -14,7 +14,8 @@ from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
 # A parameter takes a file if its name contains one of these words, as the documentation shows.
-# Exceptions are the three in `_NOT_FILE_PARAMETERS`. A row names other file parameters in `files`.
+# Exceptions are the three in `_NOT_FILE_PARAMETERS`. An endpoint names its other file parameters in
+# `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 

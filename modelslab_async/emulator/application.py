@@ -120,8 +120,8 @@ class Emulator:
 
         Args:
             ticket: The ticket of the job.
-            duration: How many seconds the job takes. With None, the emulator's `jobs` decide.
-            fails: Whether the job fails. With None, the emulator's `jobs` decide.
+            duration: How many seconds the job takes. With None, the setting `jobs` decides.
+            fails: Whether the job fails. With None, the setting `jobs` decides.
             output: The output in the job's replies. With None, the output is links to files of the
                 emulator.
 

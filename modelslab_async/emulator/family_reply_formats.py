@@ -21,7 +21,7 @@ class BodyTemplate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a template from its text."""
+        """Parse the text of a template, such as `eta id links:future_links`."""
         return cls(tuple(_field(word) for word in text.split()))
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +230,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # Only `sfx` replies with the status `queued`, and names the id `taskId`.
+    # Of all endpoints, only `sfx` has the status `queued` and the name `taskId` for the id.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "
@@ -260,5 +260,9 @@ def format_of(job_type: str) -> FamilyFormat:
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """Return the usual file type of a family or endpoint, or else the type for its first medium."""
+    """
+    Return the usual file type of the results of a family or endpoint.
+
+    If its format names none, return the usual type of the first medium that it makes.
+    """
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

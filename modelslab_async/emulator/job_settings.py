@@ -75,14 +75,14 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        The share `immediate` of the jobs takes zero seconds. The others are as `draw` draws them.
+        The share `immediate` of the jobs takes zero seconds. For all others, `draw` decides.
         """
         seconds, fails = self.draw(random)
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # If no job is immediate, draw no further random number. Then the jobs are the same as those
-        # of `draw` with the same seed.
+        # If the share is 0, no further random number is drawn. So the same seed gives the same jobs
+        # here and in `draw`.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails

@@ -55,17 +55,21 @@ class JobStore:
         self._next_id = _FIRST_ID
 
     def put(self, job: Job, family_groups: Iterable[FamilyGroup]) -> None:
-        """Store a job under each of these family groups."""
+        """Store a job, so that polls at the URL of each of these family groups find it."""
         for family_group in family_groups:
             self._jobs[family_group.path, job.ticket.id] = job
             self._jobs_of_any_family[family_group.family.status, job.ticket.id] = job
 
     def find(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Return the job with this id in this family group, or None."""
+        """Return the job with this id that is polled at the URL of this group, or None."""
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Find a job as `find` does, or else in any family with the same status rule."""
+        """
+        Find a job as `find` does, or else in any other family.
+
+        The replies of that other family must report the status in the same way.
+        """
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 
@@ -91,17 +95,17 @@ class JobStore:
         return script.popleft() if len(script) > 1 else script[0]
 
     def queued_count(self, key: str, now: float) -> int:
-        """Count the submitted jobs of this key that have not ended."""
+        """Count the jobs that were submitted with this API key and have not ended."""
         queue = [job for job in self._queues.get(key, ()) if not job.has_ended(now)]
         self._queues[key] = queue
         return len(queue)
 
     def enqueue(self, key: str, job: Job) -> None:
-        """Add a submitted job to the queue of the key that submitted it."""
+        """Add a job to the queue of the API key with which it was submitted."""
         self._queues.setdefault(key, []).append(job)
 
     def new_id(self, family_group: FamilyGroup, *, job_type: str, workflow: str = "") -> str:
-        """Make an unused id for this family group, in the format that its families use."""
+        """Make a new id for a job of these families, in their format of ids."""
         while True:
             id_ = self._make_id(family_group, job_type, workflow)
             if (family_group.path, id_) not in self._jobs:

@@ -281,7 +281,16 @@ _UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
 
 
 def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
-    """Return the reply to a poll of a job. The status rule and `job_type` set its format."""
+    """
+    Return the reply to a poll of a job.
+
+    Args:
+        job: The job.
+        rule: How replies of the polled family report the status.
+        job_type: The family or endpoint in whose format the reply is.
+        now: The time on the emulator's clock.
+        urls: Builds the links in the reply.
+    """
     return _BY_RULE[rule](job, job_type, now, urls)
 
 

@@ -210,7 +210,7 @@ class RequestHandler:
 
 
 def _url_builder(request: Request, *, query: str) -> URLBuilder:
-    """Return a `URLBuilder` for the request's host. Its file links end with `query`."""
+    """Return a `URLBuilder` for the request's host. `query` is the query string of file links."""
     host = request.headers.get("host", "localhost")
     path_prefix = "/api" if request.scope["path"].startswith("/api/") else ""
     return URLBuilder(f"{request.scope['scheme']}://{host}", path_prefix, query)

@@ -37,13 +37,23 @@ class FamilyGroup:
 
     @property
     def family(self) -> Family:
-        """Return the group's first family. Its method and status rule hold for the whole group."""
+        """
+        Return the first family of the group, which can stand for all of them.
+
+        All families of a group are polled with the same HTTP method, and their replies report the
+        status in the same way.
+        """
         return self.families[0]
 
 
 @frozen
 class FetchRoute:
-    """A request to poll a job. Its path names the group of the family, and may contain the id."""
+    """
+    A request to poll a job.
+
+    Its path tells which families the job may belong to. In some families, the path ends with the
+    job's id. In the others, the id is in the body, and `id` is None.
+    """
 
     family_group: FamilyGroup
     id: str | None

@@ -99,7 +99,11 @@ def _is_given(value: object) -> bool:
 
 
 def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
-    """Hash a submit's key, endpoint and payload. So no key is stored in clear text."""
+    """
+    Return the hash by which a repeated submit is recognised.
+
+    It covers the API key, the endpoint and the payload. No API key is stored in clear text.
+    """
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

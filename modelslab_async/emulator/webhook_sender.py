@@ -86,7 +86,12 @@ class WebhookSender:
                 await http.aclose()
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
-        """Start the deliveries of a job. Return when the emulator may answer the job's submit."""
+        """
+        Start to deliver the webhooks of a job.
+
+        Return when the emulator may answer the submit of the job. Some settings want the webhooks
+        to arrive before that answer.
+        """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return

@@ -1,4 +1,4 @@
-"""The option `--journal`, which takes a file or a database, and checks of its value."""
+"""Defines the option `--journal`, whose value is a file or a database, and checks the value."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +20,7 @@ class _LocationType(click.Path):
     """The type of `--journal`: the path of a file, or an address as a text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a path, or an address that is well-formed."""
+        """Turn the option's text into a path, or check that it is a well-formed address."""
         if not is_address(value):
             return super().convert(value, param, ctx)
         try:
@@ -32,13 +32,13 @@ class _LocationType(click.Path):
 
 def parse_address(address: str) -> "PostgresBatch":
     """
-    Return the batch of an address.
+    Return the batch in a database that this address names.
 
     Raises:
         MissingExtra: A database needs asyncpg.
         ValueError: The address is malformed, or names no batch.
     """
-    # Imported only here, because few commands use a database.
+    # This import is not at the top of the module, because few runs of a command use a database.
     from ..._journal.postgres_batch_location import PostgresBatch  # noqa: PLC0415
 
     try:

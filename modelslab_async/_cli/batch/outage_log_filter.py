@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS_BETWEEN_WARNINGS: Final = 300.0
-# The module whose warnings are filtered. It logs one each time that a submit could not be sent, for
-# example because there is no network.
+# The module whose warnings are filtered. It logs a warning each time that a submit could not be
+# sent, for example because there is no network.
 _WARNING_MODULE: Final = "submit_retries"
 
 

@@ -70,7 +70,7 @@ class TicketWork:
     window: int
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
-        """Add the tickets to the journal. Return 0, because nothing is submitted."""
+        """Add the tickets to the journal. Return 0, which is the number of submits to make."""
         await batch.add(self.tickets)
         if self.retry_failed:
             await batch.retry_failed()

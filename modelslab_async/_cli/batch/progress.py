@@ -24,7 +24,7 @@ from ..exit_codes_and_advice import explain_unsaved
 
 # The current speed is the mean speed of the last 30 seconds.
 _RATE_WINDOW_S = 30.0
-# With fewer than ten handled tickets, an estimate of the time left would be too inaccurate.
+# Before ten tickets have ended, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
 # A time below 90 s is shown in seconds, a time below 90 min in minutes, and a longer one in hours.
@@ -156,17 +156,17 @@ class RunProgress:
 
     @property
     def handled_since_start(self) -> int:
-        """How many tickets this and other processes have handled since this run began."""
+        """Like `handled`, but with the tickets that other processes have finished meanwhile."""
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """How many tickets are handled, including those from before this run."""
+        """How many tickets have ended or were given up, before this run or since it began."""
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property
     def open(self) -> int:
-        """How many tickets are not handled yet."""
+        """How many tickets have neither ended nor been given up."""
         return self.total - self.completed
 
     @property

@@ -52,9 +52,10 @@ class RowsInJournal:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # A row counts as rekeyed if an equal row is in the journal under a key of the other kind.
-        # Two cases are left out. If both rows are in this table, the user wants to pay for both.
-        # And if the recorded submit has failed, the user may submit the row again under a new key.
+        # A row counts as rekeyed if an equal row is in the journal with a key of the other kind:
+        # from a column instead of computed, or the reverse. There are two exceptions. If both rows
+        # are in this table, the user wants to pay for both. And if the recorded submit has failed,
+        # the user may submit the row again under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():
@@ -69,7 +70,7 @@ class RowsInJournal:
 
     def check_keys(self) -> None:
         """
-        Check that the journal holds no new row under another key.
+        Check that no row with an unknown key is in the journal under a key of another kind.
 
         One run may take the keys from a column, and another may compute them from the payloads.
         The second run would submit the same rows again under new keys, and pay for them twice.

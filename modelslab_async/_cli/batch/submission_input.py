@@ -156,10 +156,13 @@ def _check_endpoints(
     rows: Iterator[NamedRow], spec: SubmissionSpec, name: str
 ) -> Iterator[NamedRow]:
     """
-    Return the same rows. Without `--endpoint`, read them until one names an endpoint.
+    Check that an option or a row names an endpoint, and return all rows unchanged.
+
+    Without `--endpoint`, this function reads rows until one names an endpoint.
 
     Raises:
-        click.UsageError: No row names an endpoint. One message stands for those of all rows.
+        click.UsageError: Neither an option nor a row names an endpoint. Without this check, the
+            user would get a message for each row.
     """
     if spec.endpoint is not None:
         return rows

@@ -24,7 +24,11 @@ def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUnce
 
 
 def settling_commands(track_id: str, journal: JournalLocation) -> str:
-    """Return two commands: one for a submit that started a ticket, one if it started nothing."""
+    """
+    Return the two commands that can settle an uncertain submit.
+
+    One records the ticket that the submit started, and the other that it started nothing.
+    """
     command = _command(journal, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
 

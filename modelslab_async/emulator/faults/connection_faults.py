@@ -145,7 +145,7 @@ async def _close_idle(connection: FaultyConnection) -> None:
 
 async def _reset_idle(connection: FaultyConnection) -> None:
     await connection.send(encode_reply(await connection.get_true_reply()))
-    # The connection stays open until the client reuses it for another request.
+    # Wait until the client reuses this connection for another request, and only then reset it.
     await connection.reader.read(1)
     connection.reset()
 

@@ -233,7 +233,7 @@ class _FaultyServer:
             if name is None:
                 await connection.send(encode_reply(await connection.get_true_reply()))
             await self._inject(name, connection)
-        # The caller aborts the connection next. All written bytes must be sent before that.
+        # Wait until all written bytes are sent, because the caller then aborts the connection.
         await writer.wait_closed()
 
     async def _inject(self, name: str | None, connection: FaultyConnection) -> None:

@@ -19,7 +19,7 @@ _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The settings in `Faults` that change how a single fault behaves."""
+    """The settings in `Faults` that change how one kind of fault behaves."""
 
     @property
     def delay(self) -> float: ...
@@ -30,7 +30,11 @@ class FaultSettings(Protocol):
 
 
 def json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
-    """Make a reply whose content type is JSON. A `bytes` value is sent as it is, valid or not."""
+    """
+    Make a reply with the content type of JSON, and a body that is this value as JSON.
+
+    A value of the type `bytes` becomes the body unchanged, so that a body can be invalid JSON.
+    """
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return RawReply(
         status_code=status_code,

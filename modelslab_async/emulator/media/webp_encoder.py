@@ -27,7 +27,8 @@ def webp(picture: Picture) -> bytes:
             _number(width - 1, 14),
             _number(height - 1, 14),
             "0000",
-            # The only transform of the file: each pixel is an index into the palette.
+            # WebP calls this a transform: each pixel is stored as an index into the palette. The
+            # file has no other transform.
             "1" + _number(3, 2),
             _number(_COLOUR_COUNT - 1, 8),
             _palette_bits(picture.palette),
@@ -42,7 +43,11 @@ def webp(picture: Picture) -> bytes:
 
 
 def _number(value: int, bit_count: int) -> str:
-    """Return the bits of a number, lowest bit first. A prefix code has its highest bit first."""
+    """
+    Return the bits of a number in the order of WebP, which is lowest bit first.
+
+    Prefix codes have the opposite order, so do not use this function for them.
+    """
     return f"{value:0{bit_count}b}"[::-1]
 
 
