@@ -94,7 +94,7 @@ class Journal:
 
         Raises:
             ValueError: A ticket is ill-formed, the service gave no id for it, or JSON cannot hold
-                its columns.
+                its dictionary.
         """
         given = [NewTicket.of(ticket) for ticket in new_tickets]
         for new in given:
@@ -233,11 +233,11 @@ class Journal:
             payload_hash: A digest of the payload.
             run_id: The run that sends the submit. While that run is active, the submit is not
                 uncertain.
-            columns: Columns of the caller's table. The ticket of the submit gets them.
+            columns: Values of the submit's row in the caller's table. The ticket gets them too.
             key: The key of the submission, if it has one.
 
         Raises:
-            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
+            ValueError: The track_id or the key was used before, or JSON cannot hold the values.
         """
         submit = PendingSubmit(
             track_id=track_id,

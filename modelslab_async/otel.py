@@ -210,7 +210,7 @@ class _OpenTelemetry:
         _own_span.get().set_attributes({**attributes, "url.full": record.url})
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Start to report gauges. Return a function that stops the reports."""
+        """Report these current counts as metrics from now on. Return a function to stop that."""
         self._instruments.gauges.append(gauges)
         return lambda: self._instruments.gauges.remove(gauges)
 

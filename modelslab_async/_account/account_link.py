@@ -32,8 +32,9 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The number of seconds for which an answer grants slots. If a client has not reported for 30
-# seconds, the account may treat it as dead, and later give its slots to other clients.
+# The number of seconds for which the client may use the slots that an answer grants. It is well
+# below 30: a client that has not reported for 30 seconds counts as dead, and the account may give
+# its slots to other clients.
 _MAX_ANSWER_AGE_S = 15.0
 # A pause from the account is new only if it ends more than this many seconds after the known pause.
 # The account and the client read different clocks, so they see slightly different ends of a pause.

@@ -134,7 +134,7 @@ class Membership(Protocol):
         ...
 
     def call_on_news(self, on_news: Callable[[], object], /) -> None:
-        """Call `on_news` when a report may bring a slot or a webhook, if the account can tell."""
+        """Call `on_news` when a slot may be free or a webhook came. A file cannot tell that."""
         ...
 
     async def exchange(self, reports: Reports, /) -> Allotments:
@@ -142,7 +142,7 @@ class Membership(Protocol):
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Tell the other clients which webhooks came. Return what they told since the last call."""
+        """Pass webhooks to the other clients. Return what they have passed since the last call."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:

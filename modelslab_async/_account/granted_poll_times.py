@@ -70,6 +70,6 @@ class GrantedPollTimes:
         self._unanswered.remove(started, now, is_answered=is_answered)
 
     def grant(self, times: Iterable[float]) -> None:
-        """Add times that the account granted, on the event loop's clock."""
+        """Add poll times that the account granted. They are on the event loop's clock."""
         self._times.extend(times)
         self._granted, self._used, self.wanted = len(self._times), 0, 0

@@ -120,8 +120,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, which would lose
-        # notifications. A pooler shows in this: the process id that came when the connection was
-        # opened is not the id of the server process that runs the statements.
+        # notifications. A pooler is in use if statements run in a server process whose id is not
+        # the one that came when the connection was opened.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -24,7 +24,7 @@ _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
 # The tables of an account. The table `account` has one row. It is locked while the server handles a
-# client's report. That is one statement, so a client that dies cannot keep the row locked.
+# client's report. A report is one statement, so a client that dies cannot keep the row locked.
 _TABLES: Final = """
 CREATE TABLE SCHEMA.account (
     id integer PRIMARY KEY CHECK (id = 1),

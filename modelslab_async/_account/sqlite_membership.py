@@ -76,7 +76,7 @@ class SQLiteMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Tell the other clients which webhooks came. Return what they told since the last call.
+        Pass webhooks to the other clients. Return those that they have passed since the last call.
 
         Raises:
             AccountError: The file cannot be used.

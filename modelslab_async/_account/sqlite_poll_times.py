@@ -5,8 +5,9 @@ from typing import Final
 
 from .exchange_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
 
-# All clients that ask for poll times have equal shares of the rate. One answer grants a client at
-# most the polls of its share for this many seconds. Otherwise the other clients would wait longer.
+# All clients that ask for poll times have equal shares of the rate. One answer grants a client no
+# more polls than its share allows in this many seconds. With a larger number, the other clients
+# would wait longer.
 _MAX_SHARE_S: Final = 0.25
 # A client has a share of the poll rate for this many seconds after it last asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0

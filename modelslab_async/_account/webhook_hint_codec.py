@@ -14,8 +14,8 @@ from .._parsing.webhook_ids import WebhookHint
 # then, because such clients read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
-# The maximum length of a webhook hint, which consists of ids, in characters. Longer hints are
-# dropped, because no ticket has such long ids.
+# The maximum number of characters of a webhook hint. Longer hints are dropped: a hint consists of
+# ids, and no ticket has ids that long.
 _MAX_LENGTH: Final = 2000
 
 

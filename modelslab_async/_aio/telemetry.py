@@ -63,7 +63,7 @@ class Telemetry(Protocol):
         """Receive the record of an HTTP request, in the task that sent the request."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Start to report gauges. Return a function that stops the reports."""
+        """Report these current counts as metrics from now on. Return a function to stop that."""
         ...
 
 

@@ -195,7 +195,8 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # Return the ticket, because the journal already has the failure as its outcome.
+                # The server reported the work as failed. The journal has recorded this as the
+                # outcome of the ticket, so return the ticket as for any other work.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted

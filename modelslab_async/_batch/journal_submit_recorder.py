@@ -58,7 +58,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the ticket of a submit. If it certainly started no work, delete its record."""
+        """Record the result of a submit. If certainly no work was started, delete the record."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)

@@ -237,7 +237,7 @@ class LeasedTickets:
 
 class TicketFeed:
     """
-    Tells the runs of a batch about new tickets. The runs do not end before the feed is closed.
+    Tells the runs of a batch about new tickets. The runs do not end before this feed is closed.
 
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
@@ -253,7 +253,7 @@ class TicketFeed:
         self._listeners: list[Callable[[], object]] = []
 
     def subscribe(self, listener: Callable[[], object]) -> None:
-        """Call a function whenever a ticket was added, and when the feed is closed."""
+        """Call a function when tickets were added, and once no more tickets will be added."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], object]) -> None:
@@ -267,7 +267,7 @@ class TicketFeed:
             listener()
 
     def close(self) -> None:
-        """Tell the runs that no more tickets are added. They end when no ticket is open."""
+        """Tell the runs that no more tickets will be added. They end when no ticket is open."""
         self.is_closed = True
         self.notify()
 

@@ -57,7 +57,7 @@ class SaveRun:
         self._journal = journal
         self._before_run = before_run
         self._feed = feed or TicketFeed(is_closed=True)
-        # Each claim costs a commit, so claim many successes at once.
+        # Each claim costs a commit, so one claim takes the files of many successes.
         self._max_claim = max(1, downloads.window // 2)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
         self._has_news = asyncio.Event()

@@ -92,8 +92,8 @@ class PollRun:
         while self._stopped is None:
             ready = await self._next_ready()
             outcomes = await self._tickets.commit(ready) if ready else []
-            # If an outcome was not written, another run has ended this run's lease and taken the
-            # ticket.
+            # The lease is lost if an outcome was not written: another run has ended the lease, and
+            # taken the ticket.
             self.has_lost_lease |= len(outcomes) < len(ready)
             if outcomes:
                 return outcomes

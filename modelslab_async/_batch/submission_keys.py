@@ -49,7 +49,7 @@ class SubmissionKeys:
         Return the submission itself or, if it has no key, a copy with a new key.
 
         Raises:
-            ValueError: No key can be computed from the type of a parameter.
+            ValueError: A parameter has a type from which no key can be computed.
         """
         if submission.key is not None:
             return submission

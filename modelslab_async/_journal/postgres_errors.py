@@ -54,16 +54,16 @@ def is_lost(error: Exception) -> bool:
     """Whether the connection may be lost, so that the outcome of the statement is unknown."""
     if code := error_code(error):
         return code.startswith(_LOST)
-    # The driver raises an InterfaceError for a closed connection. For an argument that cannot be
-    # sent, it raises a subclass of InterfaceError and ValueError.
+    # Compare the name of the type exactly. The driver raises an InterfaceError for a closed
+    # connection, but a subclass of it for an argument that cannot be sent.
     is_closed = type(error).__name__ in ("InterfaceError", "InternalClientError")
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 
 
 def is_conflict(error: Exception) -> bool:
     """Whether a failed transaction may succeed if it is repeated."""
-    # The tables were changed after the driver prepared a statement. After this error, the driver
-    # prepares it again.
+    # The driver raises this error if a table was changed after a statement was prepared. It then
+    # prepares the statement again, so the transaction can be repeated.
     is_stale = type(error).__name__ == "InvalidCachedStatementError"
     return error_code(error) in _CONFLICTS or is_stale
 

@@ -138,5 +138,5 @@ async def last(db: PostgresContext, ticket: Ticket) -> Processing | Outcome | No
     reply = decode(ticket, columns)
     if is_complete or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened, so its recorded outcome no longer counts.
+    # The ticket is open although it has an outcome: it was reopened, so this outcome is void.
     return reply.last if isinstance(reply, Unresolved) else None

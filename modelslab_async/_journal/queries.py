@@ -213,10 +213,10 @@ def outcome_page(
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
     """
-    Yield the columns of the caller's table for each ticket that has columns.
+    Yield each ticket's row of the caller's table. Skip tickets that were added without a row.
 
     Raises:
-        JournalDamaged: The columns of a ticket cannot be read.
+        JournalDamaged: The row of a ticket cannot be read.
     """
     names = family_names(db)
     for row_id, family, id_, columns in db.execute(_SELECT_COLUMNS):
@@ -247,5 +247,5 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened, so its recorded outcome no longer counts.
+    # The ticket is open although it has an outcome: it was reopened, so this outcome is void.
     return reply.last if isinstance(reply, Unresolved) else None

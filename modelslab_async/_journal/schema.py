@@ -18,7 +18,7 @@ UNRESOLVED: Final = 1
 SUCCESS: Final = 2
 FAILED: Final = 3
 
-# The states of a save.
+# The states of saving the files of one ticket.
 SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
@@ -118,8 +118,8 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # The caller's columns have a table of their own, so that counting the tickets does not read
-    # them.
+    # Values of the caller's table are stored apart from the tickets, so that counting the tickets
+    # does not read these values.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
@@ -161,8 +161,8 @@ def prepare(
         # Use a write-ahead log: readers never wait, and a commit needs one write and one fsync.
         db.execute("PRAGMA journal_mode = WAL")
         with transaction(db):
-            # Check again, because another process may have migrated the file before this process
-            # got the lock.
+            # Ask again which migrations are needed, because another process may have migrated the
+            # file before this process got the lock.
             for migration in _pending_migrations(db, path, migrations):
                 for statement in migration:
                     db.execute(statement)

@@ -156,9 +156,9 @@ def check_file(path: str) -> None:
         sibling = Path(f"{path}{suffix}")
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
-    # Check the log first, and then the file. In the other order, a process that creates the journal
-    # could write both between the two checks. Then this check would see an empty file, and a log
-    # with content, and would report damage.
+    # Check the write-ahead log first, and then the file. In the other order, a process that creates
+    # the journal could write both between the two checks. Then this function would see an empty
+    # file, and a log with content, and would report damage.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)

@@ -60,8 +60,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         pace_state.load: postgres_result_queries.load_pace,
     }
 )
-# Each of these operations begins its own transaction, or reads a whole batch. So each gets its own
-# connection, and other operations do not wait for it.
+# The following operations get a connection of their own, so that other operations do not wait for
+# them. Each one begins its own transaction, or reads a whole batch.
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
 )

@@ -95,8 +95,8 @@ def confirm(
     """
     Record that a submit has started the work of a ticket. Add the ticket to the journal.
 
-    The ticket gets the columns of the submit. If the reply contained the result already, the ticket
-    is completed.
+    The ticket gets the submit's row of the caller's table. If the reply contained the result
+    already, the ticket is completed.
 
     Raises:
         ValueError: No submit with this track_id was recorded.

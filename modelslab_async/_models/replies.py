@@ -69,7 +69,7 @@ class Success:
     raw: Body = field(factory=dict, repr=False, hash=False)
 
     def _repr_html_(self) -> str:
-        """Return the HTML that a notebook shows. It has no pictures if the service flagged them."""
+        """Return the HTML that a notebook shows, without pictures that the service flagged."""
         return success_html(self.ticket, self.output, self.message, is_nsfw=self.nsfw is True)
 
 

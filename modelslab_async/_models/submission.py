@@ -94,10 +94,10 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Return the submission that a call passes, or make it from an endpoint and keywords.
+        Return the given submission, or make one from the name of an endpoint and parameters.
 
         Raises:
-            TypeError: A submission and keywords were given, or the endpoint is no text.
+            TypeError: A submission and parameters were given, or the endpoint is no text.
             ValueError: See `Submission`.
         """
         if not isinstance(endpoint, Submission):

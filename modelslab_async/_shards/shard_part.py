@@ -37,7 +37,7 @@ class PartCounts:
 
 def read_counts(path: Path) -> PartCounts | None:
     """
-    Return how many tickets of an output file have ended, as its footer says. None without a file.
+    Read from the footer of an output file how its tickets ended. Return None if there is no file.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -54,7 +54,7 @@ def read_counts(path: Path) -> PartCounts | None:
 
 def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
-    Read an output file, and return its rows by their tickets. Leave out unresolved tickets.
+    Return the rows of an output file by ticket. Rows of unresolved tickets are left out.
 
     Raises:
         UnusableTable: The file is damaged.
