@@ -139,7 +139,7 @@ class Engine:
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
-            # The same loop means the same process: asyncio forgets the running loop in a fork.
+            # This is the same process, too: asyncio does not keep the loop in a forked child.
             return
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
@@ -221,7 +221,7 @@ class Engine:
         return None if limit == math.inf else limit
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
-        """Wait for the outcome of one ticket. It is `Unresolved` after a timeout or a refusal."""
+        """Wait for one ticket's outcome, which is `Unresolved` after a timeout or a refusal."""
         waiting = self._outcome(ticket, self.wait_limit(timeout))
         if self._telemetry is None:
             return await waiting

@@ -265,7 +265,7 @@ async def stream_outcomes(
 async def fill_buffer(
     tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
 ) -> None:
-    """Read tickets from a source while the window has room. Call `watch` for each new ticket."""
+    """Read tickets from a source. Call `watch` for each new one. Wait while the stream is full."""
     yielder = Yielder()
 
     async def register(given: TicketLike) -> None:

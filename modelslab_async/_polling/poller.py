@@ -115,7 +115,7 @@ class Poller:
         self._pool.arm(now)
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now, or `gap` seconds after the last nudge. See `Schedule.nudge`."""
+        """Poll an open ticket now, or `gap` seconds after the last such call (`Schedule.nudge`)."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -134,7 +134,7 @@ class Poller:
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from its tickets, a few at a time. From now on, it gets no outcome."""
+        """Remove a watcher from its tickets, a few at a time. The watcher gets no more outcomes."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()

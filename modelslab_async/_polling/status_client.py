@@ -141,7 +141,7 @@ class StatusClient:
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return a ticket's key tier and its family.
+        Return the tier of a ticket's key, and the ticket's family.
 
         When the server refuses a ticket, it refuses all tickets of that key or of that family.
         """

@@ -120,16 +120,16 @@ class WatcherRemoval:
         return frozenset(self._leaving)
 
     def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Note that a watcher is to be removed from these tickets. `start` begins the removal."""
+        """Remember to remove a watcher from these tickets. `start` begins the removal."""
         self._pending.append((tickets, watcher))
         self._leaving.append(watcher)
 
     def start(self, group: anyio.abc.TaskGroup) -> None:
         """
-        Begin to remove each watcher that was passed to `add` from its tickets.
+        Begin to remove the watchers that were passed to `add`.
 
-        Each watcher is removed in a task of its own. The task yields to the event loop now and
-        then, because a watcher may have very many tickets.
+        Each watcher is removed from its tickets in a task of its own. The task yields to the event
+        loop now and then, because a watcher may have very many tickets.
         """
         while self._pending:
             group.start_soon(self._drop_all, *self._pending.pop())

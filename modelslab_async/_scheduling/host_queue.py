@@ -100,7 +100,7 @@ class PendingRefusal:
     """
     A refusal by the server, and the tickets that still have to be ended because of it.
 
-    To end a million tickets at once would block the event loop, so they are ended in slices.
+    To end a million tickets at once would block the event loop, so a few are ended at a time.
 
     Attributes:
         error: The error of the refusal.
@@ -196,12 +196,12 @@ class HostQueue:
         self._in_flight.discard(entry)
 
     def record_answer(self, now: float) -> None:
-        """Record an answer. If it ends a pause, spread the polls that became due in the pause."""
+        """Record an answer. If it ends a pause, spread out the polls that became due meanwhile."""
         if not self.health.is_answering and self.health.record_answer():
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that became due while the process was suspended."""
+        """Spread out the polls that became due while the process was suspended."""
         next_due = self._find_next_due() if self.health.is_proven else None
         if next_due is not None and next_due < now - seconds:
             self._spread_backlog(now)
@@ -215,7 +215,7 @@ class HostQueue:
         """
         Mark the open tickets of one family, or of all families, as refused.
 
-        `pop_refused` returns them in slices.
+        `pop_refused` returns them, a few at a time.
         """
         self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
         in_flight = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]

@@ -95,7 +95,7 @@ class Hosts:
             host_queue.health.pause(now, seconds)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that became due while the process was suspended."""
+        """Spread out the polls that became due while the process was suspended."""
         for host_queue in self._queues.values():
             host_queue.note_stall(now, seconds)
 

@@ -93,6 +93,7 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # The server may have sent this reply before the nudge came, so poll again soon.
+        # A webhook or `Client.nudge` asked for a poll while this poll was in flight. The server may
+        # have sent this reply before that, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

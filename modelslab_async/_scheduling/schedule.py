@@ -131,12 +131,12 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now, or `gap` seconds after the last nudge.
+        Make an open ticket due now, or `gap` seconds after the last such call made it due.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
-            gap: The minimum number of seconds between two polls that nudges cause.
+            gap: The minimum number of seconds between two polls that such calls cause.
             is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. The
                 reply to a poll in flight may be older than the sign, so another poll follows soon.
 
@@ -220,7 +220,7 @@ class Schedule:
         return Effects(self._complete(entry, _unresolved(entry, result), now), reaction.paused)
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
-        """End a ticket whose poll raised an unexpected error. If it is not open, return None."""
+        """End a ticket after an unexpected error of its poll. Return None if it was not open."""
         self.hosts.finish_poll(entry, now, is_answered=False)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None

@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Count the share that a submit reserved as paid for, or free it for another submit."""
+        """Count one submit as paid for, or free its share of the budget for another submit."""
         if is_paid:
             self._paid += 1
         else:
@@ -52,7 +52,7 @@ class SubmitBudget:
 @define(eq=False)
 class BudgetShare:
     """
-    The share that one submit has reserved in a `SubmitBudget`.
+    One submit's share of a `SubmitBudget`, reserved before the submit is sent.
 
     When the submit can send no more requests, the share is counted as paid, or returned.
     """

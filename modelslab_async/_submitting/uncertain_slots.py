@@ -51,7 +51,7 @@ class UncertainSlots:
         return min(self.expiries(), default=None)
 
     def expiries(self) -> list[float]:
-        """Return until when each submit is counted. `record_duration` may change these times."""
+        """Return when each submit stops being counted. `record_duration` may change these times."""
         return [
             submitted_at + self._assumed_duration(endpoint)
             for endpoint, submit_times in self._submit_times.items()

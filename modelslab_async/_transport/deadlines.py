@@ -136,7 +136,7 @@ class Deadlines:
                 entry.due, entry.had_grace = due, True
 
     def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the exchanges that are due by `now`, after some more event-loop iterations."""
+        """Cancel the exchanges whose deadline has passed, after some event-loop iterations."""
         if iterations:
             self._timer = loop.call_soon(
                 self._expire_soon, iterations - 1, now, loop, context=Context()

@@ -30,7 +30,7 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# For this name, `get_extra_info` of a watched stream returns the stream's `ConnectionWatch`.
+# The name for which `get_extra_info` of a watched stream returns its `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
 # After this number of reads from a connection, its `ConnectionWatch` yields to the event loop.
 _READS_PER_YIELD = 100

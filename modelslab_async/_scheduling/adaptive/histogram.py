@@ -125,7 +125,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread the weight of each observed interval over its bins, as `probabilities` says."""
+        """Spread each interval's weight over its bins, in proportion to their `probabilities`."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -171,7 +171,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Take this share off each probability, and add it to the bins just before the eta."""
+    """Take the fraction `share` off each probability. Add it to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

@@ -45,7 +45,7 @@ class JobHistory:
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
         """
-        Return the age at which to poll a job next that still runs at this age.
+        Return the age for the next poll of a job that still runs at this age.
 
         Return None if too few jobs are known, or if all of them ended much earlier.
         """

@@ -40,7 +40,7 @@ class TrialBudget:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether polling at learned times has cost no more extra than is allowed."""
+        """Whether the extra cost of polling at learned times is at most what is allowed."""
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:

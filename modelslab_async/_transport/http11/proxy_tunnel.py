@@ -196,7 +196,7 @@ class _Tunnel(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
         # The event loop may have scheduled this call before the next protocol took over the
-        # connection. The loop does not call the next protocol as well, so pass the call on.
+        # connection. The loop calls only one of the two protocols, so pass the call on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
