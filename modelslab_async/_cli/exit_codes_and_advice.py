@@ -55,8 +55,8 @@ class ExitCode:
     Attributes:
         code: The number.
         meaning: What the code means, as the help shows it.
-        errors: The classes of errors that lead to this code. A subclass that is in no row has the
-            code of its nearest base class.
+        errors: The classes of errors that lead to this code. An error class that no code lists has
+            the code of its nearest base class.
         advice: What the user can do, for errors that carry no advice of their own.
     """
 

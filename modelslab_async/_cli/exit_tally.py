@@ -35,7 +35,7 @@ class ExitTally:
             self.first_unresolved.setdefault(code, outcome)
 
     def count_unsubmitted(self, cause: ModelsLabError, message: str) -> None:
-        """Count a submit that made no ticket. Print the message, but equal messages only once."""
+        """Count a submit that made no ticket, and print why. Print equal messages only once."""
         self.codes[exit_code_for(cause).code] += 1
         if message not in self._printed:
             self._printed.add(message)
@@ -48,7 +48,7 @@ class ExitTally:
 
     @property
     def handled(self) -> int:
-        """The number of tickets, submits and skipped lines so far."""
+        """How many tickets, submits and skipped lines were counted so far."""
         return self.codes.total()
 
     def print_summary(self) -> int:

@@ -99,7 +99,7 @@ class GenerationRun:
             self._status.update(Text(output.sanitize(counts + detail)))
 
     async def execute(self, client: Client, downloads: Downloads, timeout: float | None) -> None:
-        """Submit all requests, wait and save files. Then let submits in flight end."""
+        """Submit all requests, wait for the work, save its files, and close the client."""
         if self._console is not None:
             self._status = self._console.status("submitting")
         self._may_be_submitting = True

@@ -87,7 +87,7 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
 
 
 def print_path(console: "Console | None", path: Path) -> None:
-    """Print a file's path on one line. On a console, its control characters are escaped."""
+    """Print a file's path on one line. On a console, control characters in it are escaped."""
     from rich.text import Text  # noqa: PLC0415
 
     if console is None:

@@ -189,7 +189,8 @@ def _parse_json(text: str) -> Any:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
-    # A parameter that is None is left out of the request. So `null` stays a text.
+    # A parameter that is None is left out of the request. So the text `null`, which JSON reads as
+    # None, stays a text.
     return text if value is None else value
 
 

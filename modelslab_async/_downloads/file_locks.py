@@ -45,8 +45,8 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks. On these, the file counts as locked, and the
-            # user must not run two processes.
+            # Some network file systems have no locks. On these, every process acts as if it held
+            # the lock, and the user must not run two processes.
             return True
         return True
 

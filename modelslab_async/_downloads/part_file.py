@@ -65,8 +65,8 @@ class PartFile:
         self._file = file
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # The part may have other hard links, such as the published file. Then it must not be
-        # written, because that would change the published file too.
+        # The part may have other hard links, such as the final name of the file. Then it must not
+        # be written, because that would change the complete file too.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
@@ -210,7 +210,7 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Delete this part and open an empty one. The published file keeps the old bytes."""
+        """Delete this part and open an empty one. Other hard links to the part keep its bytes."""
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 
@@ -222,9 +222,9 @@ class PartFile:
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
         """
-        Return the complete file that an earlier run has made of these metadata, or None.
+        Return the complete file of this output that an earlier run has left, or None.
 
-        That file has its final name, and its size and checksum are still those of the metadata.
+        That file has its final name, and still the size and the checksum that `metadata` tells.
         """
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:

@@ -41,7 +41,7 @@ from .status import JobState, Meaning, read_state
 
 MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-# In a template, a NUL byte stands for the id. JSON never contains this byte.
+# In a template, which is a body without its id, a NUL byte stands for the id. JSON contains no NUL.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
@@ -115,7 +115,7 @@ def parse_fields(
 def find_error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """Return the class of the error that a reply means, or None if the reply is about the job."""
+    """Return the error class that a reply means, or None if the reply tells the job's state."""
     if status_code < 400 and state.meaning in (Meaning.RUNNING, Meaning.DONE):
         return None
     return error_type_of(status_code, fields, state, message)
@@ -198,7 +198,7 @@ class CachedProcessing:
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
-        """Put the ticket's id into the template, and parse the full reply."""
+        """Put the ticket's id into the cached body, and parse this body as a reply."""
         return self._read(ticket, ticket.id.encode()) or Processing(
             ticket=ticket, status=self.status, eta=self.eta
         )
@@ -207,7 +207,7 @@ class CachedProcessing:
         """
         Whether the cached status and eta also hold for the reply about this ticket.
 
-        The caller has found that the two replies differ only in their ids.
+        The caller has found that this reply differs from the cached one only in the id.
         """
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
@@ -227,11 +227,11 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads the responses to polls, and caches the newest templates of "still processing" replies.
+    Reads the responses to polls, and caches the newest "still processing" bodies without the ids.
 
     Args:
         families: The families, with the base URLs in use.
-        on_processing: Called with each "still processing" reply whose template was new.
+        on_processing: Called with each "still processing" reply that was not found in the cache.
     """
 
     _families: Mapping[str, Family]
@@ -248,7 +248,7 @@ class ReplyCache:
         received_at: float | None,
     ) -> Reply | CachedProcessing:
         """
-        Read the response to one poll. Parse it only if no cached body equals it except for the id.
+        Read the response to one poll. Do not parse it if only its id differs from a cached one.
 
         Raises:
             TransientError: The reply says nothing about the job.

@@ -36,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors about the account. A firewall may send an HTML page with the HTTP status of such an
-# error. That page says nothing about the account.
+# The errors about the whole account. An HTML page with the HTTP status of such an error counts as
+# unreadable instead: it may come from a firewall, and then says nothing about the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -52,8 +52,8 @@ _NO_SUCH_ROUTE = re.compile(
     r"\b(route|url|endpoint|page|path)\b.{0,300}\bnot (be )?found\b", re.IGNORECASE
 )
 
-# A refusal ends every ticket of the API key. So the message of a failed job must never be taken for
-# a refusal. Three rules make sure of that:
+# When the server refuses an API key, the client gives up every ticket of that key. So the message
+# of a failed job must never be taken for a refusal. Three rules make sure of that:
 # - A phrase that means a refusal must start a sentence. In "Unable to download x: 429 Too Many
 #   Requests", the last words are about x, and are no refusal.
 # - If a job `failed`, its message is searched only for phrases about the account.
@@ -147,9 +147,9 @@ def error_type_of(
     """
     Return the class of the error that a reply means. None means that the job failed or is unknown.
 
-    The caller itself handles normal replies: the HTTP status is below 400, and the job runs or is
-    done. Other replies that call a job running or done are unreadable, because their HTTP status
-    says the opposite.
+    The caller itself must handle a reply whose HTTP status is below 400 and whose job runs or is
+    done. If the job runs or is done but the HTTP status is higher, the reply contradicts itself, so
+    this function calls it unreadable.
     """
     if status_error := _error_for_status(status_code):
         return status_error

@@ -117,8 +117,8 @@ class Endpoint:
 
         The parameters in `files` take files. So do those with `image`, `images`, `audio` or `video`
         as a word of their name. Exceptions are `multi_image`, `generate_audio` and
-        `image_guidance_scale`, which are switches and a number. In a row with `allows_extra`, all
-        unknown parameters take files.
+        `image_guidance_scale`, which are switches and a number. If the endpoint has `allows_extra`,
+        all unknown parameters take files.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True

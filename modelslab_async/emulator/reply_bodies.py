@@ -111,7 +111,7 @@ def _common_values(job: Job) -> dict[str, Any]:
 def _typed(job: Job, name: str, value: object) -> object:
     """Return a parameter as the service's replies show it: counts and sizes become integers."""
     if name == "seed" and value in (None, ""):
-        # The service draws a seed if the submit has none. The emulator derives it from the id.
+        # The service draws a seed if the submit has none. The emulator makes a seed from the id.
         return crc32(job.ticket.id.encode())
     text = str(value).removesuffix(".0")
     is_integer = name in _INTEGER_PARAMETERS and _INTEGER.fullmatch(text)

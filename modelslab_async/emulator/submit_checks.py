@@ -49,7 +49,7 @@ class SubmitChecks:
     def refusal(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
     ) -> Refusal | None:
-        """Return the status and the body of the reply that refuses a submit, or None to accept."""
+        """Return the status and the body of a refusal, or None if the submit is accepted."""
         incomplete = missing_parameter(endpoint, fields)
         if incomplete:
             return incomplete

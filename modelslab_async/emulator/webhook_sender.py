@@ -89,8 +89,8 @@ class WebhookSender:
         """
         Start to deliver the webhooks of a job.
 
-        Return when the emulator may answer the submit of the job. Some settings want the webhooks
-        to arrive before that answer.
+        Return when the emulator may answer the submit of the job. For the share `before_reply` of
+        the jobs, that is after the webhooks have been delivered.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

@@ -33,11 +33,11 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """How many recorded files are not in this run's folder."""
+        """How many of the files that the journal has recorded are not in this run's folder."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[RecordedFile]) -> None:
-        """Count those of the recorded files that are not in this run's folder."""
+        """Count the files that these records name, but that are not in this run's folder."""
         for record in records:
             path = Path(record.path)
             if _exists_with_size(self.folder / path.name, record.size):

@@ -74,7 +74,7 @@ class RunProgress:
     )
 
     def begin(self, report: Report, *, is_saving: bool, to_submit: int = 0) -> None:
-        """Set the counts before the run: the tickets of the journal, and the submits to come."""
+        """Set the counts with which a run begins, from the journal and the submits to make."""
         self.total, self.is_saving = report.tickets + to_submit, is_saving
         self.done_before = self._finished_count(report)
 
@@ -139,7 +139,7 @@ class RunProgress:
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Record the counts together with the time `now`. They give the current speed later."""
+        """Record the counts and the time `now`, from which the current speed is computed."""
         self.seconds = now
         self._samples.append(_Sample(now, self.handled_since_start, self.polls))
         while self._samples[0].seconds < now - _RATE_WINDOW_S:
@@ -156,12 +156,12 @@ class RunProgress:
 
     @property
     def handled_since_start(self) -> int:
-        """Like `handled`, but with the tickets that other processes have finished meanwhile."""
+        """How many tickets have ended in any process, or were given up, since this run began."""
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """How many tickets have ended or were given up, before this run or since it began."""
+        """How many tickets ended before this run, or have ended or been given up since it began."""
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property

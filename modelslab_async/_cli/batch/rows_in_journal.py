@@ -70,7 +70,7 @@ class RowsInJournal:
 
     def check_keys(self) -> None:
         """
-        Check that no row with an unknown key is in the journal under a key of another kind.
+        Check that no row whose key is new is already in the journal under another key.
 
         One run may take the keys from a column, and another may compute them from the payloads.
         The second run would submit the same rows again under new keys, and pay for them twice.

@@ -205,7 +205,8 @@ class _BatchRun:
             case Unresolved():
                 self._tally.count(result)
             case Unsaved(cause=cause) if cause.argument and not self._has_option_advice:
-                # An option is missing. Say so at once, because every later file needs it as well.
+                # The file could only be saved with an option that the user has not given. Say so at
+                # once, because most later files need the same option.
                 self._has_option_advice = True
                 if not self._plan.quiet:
                     reason = explain_unsaved(cause.message, cause.argument)

@@ -108,7 +108,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the names of the columns that are not sent, for a message.
+    Return the names of the columns that at least one row does not send, to list in a message.
 
     A row sends a column only if the column is a parameter of the row's endpoint.
     """

@@ -1,4 +1,4 @@
-"""The command `batch uncertain`: lists submits without a reply, or records what one started."""
+"""The command `batch uncertain`: lists submits without a reply, or records what became of one."""
 
 import json
 import shlex

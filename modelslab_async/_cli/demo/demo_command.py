@@ -110,7 +110,7 @@ def demo(
 
 
 def _announce(plan: DemoPlan) -> None:
-    """Print what the demo is going to do. The emulator then takes a moment to start."""
+    """Print what the demo is going to do, because the start of the emulator takes a moment."""
     output.print_message(
         f"{plan.count:,} jobs of {min(plan.count, len(FAMILIES))} families on an emulator on this "
         f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "

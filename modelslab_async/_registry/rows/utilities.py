@@ -9,8 +9,8 @@ _EXPIRY_NOTE = "The link in the reply expires after 24 hours."
 
 
 def _utility(name: str, path: str, page: str, params: str = "", **overrides: Any) -> Endpoint:
-    # Once the service may have received a request to a utility, the request is not repeated, unless
-    # its row says so. To store, clear or check something may cost money each time.
+    # By default, a request to a utility is not repeated once the service may have received it. A
+    # utility that stores, clears or checks something may cost money each time.
     return Endpoint(
         name=name,
         url=f"{{base}}/{path}",

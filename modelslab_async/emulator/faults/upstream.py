@@ -53,5 +53,5 @@ class Upstream:
         )
 
     async def aclose(self) -> None:
-        """Close the connections to an emulator at a URL."""
+        """Close the connections to the emulator, if it is served at a URL."""
         await self._transport.aclose()
