@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from ._registry.family import Call, Family
     from ._scheduling.adaptive.adaptive_pace import AdaptivePace
     from ._scheduling.pace import Pace
-    from ._transport.default_transport import HTTPTransport
+    from ._transport.http_transport import HTTPTransport
     from ._transport.transport_protocol import Request, Response, Transport
     from .batch import Batch
     from .journal import Report
@@ -251,7 +251,7 @@ _NAMES_BY_MODULE = {
     "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
     "_scheduling.pace": "Pace",
     "_transport.transport_protocol": "Request Response Transport",
-    "_transport.default_transport": "HTTPTransport",
+    "_transport.http_transport": "HTTPTransport",
     "batch": "Batch",
     "journal": "Report",
 }

@@ -19,7 +19,7 @@ from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
-from .exchange_protocol import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
+from .account_messages import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
 

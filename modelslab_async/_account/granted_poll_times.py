@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from attrs import Factory, define
 
-from .exchange_protocol import MAX_LATENESS_S
-from .network_cut_detector import UnansweredPolls
+from .account_messages import MAX_LATENESS_S
+from .stalled_polls import StalledPolls
 
 
 @define(eq=False)
@@ -35,7 +35,7 @@ class GrantedPollTimes:
     _times: deque[float] = Factory(deque)
     _granted: int = 0
     _used: int = 0
-    _unanswered: UnansweredPolls = Factory(UnansweredPolls)
+    _unanswered: StalledPolls = Factory(StalledPolls)
 
     @property
     def next_allowed(self) -> float:

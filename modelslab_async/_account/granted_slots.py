@@ -6,7 +6,7 @@ from collections.abc import Callable
 from attrs import define
 
 from .._submitting.slots import Slots
-from .exchange_protocol import HeldTicket, KeyAllotment, SlotUse
+from .account_messages import HeldTicket, KeyAllotment, SlotUse
 
 
 @define(eq=False, kw_only=True)

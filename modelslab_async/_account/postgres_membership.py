@@ -12,7 +12,7 @@ from .._parsing.webhook_ids import WebhookHint
 from .._postgres.postgres_driver import quote_name
 from .._postgres.store_clock import StoreClock
 from . import webhook_hint_codec
-from .exchange_protocol import (
+from .account_messages import (
     ASKING_INTERVAL_S,
     Allotments,
     HeldTicket,

@@ -4,7 +4,7 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .exchange_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
+from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
 from .postgres_notify_sql import NEWS_FUNCTIONS
 from .postgres_poll_times_sql import POLL_FUNCTIONS
 from .postgres_webhook_hints_sql import HINT_FUNCTION

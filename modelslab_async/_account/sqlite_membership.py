@@ -14,7 +14,7 @@ from .._journal.fair_write_lock import WriteLock, transaction
 from .._journal.process_identity import has_died, this_process
 from .._models.account_errors import AccountError, WrongAccount
 from .._parsing.webhook_ids import WebhookHint
-from .exchange_protocol import (
+from .account_messages import (
     ASKING_INTERVAL_S,
     Allotments,
     KeyAllotment,

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from .exchange_protocol import HELD_BACK_SHARE, MAX_LATENESS_S
+from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
 
 # All clients that ask for poll times have equal shares of the rate. One answer grants a client no
 # more polls than its share allows in this many seconds. With a larger number, the other clients

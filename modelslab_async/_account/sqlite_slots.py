@@ -9,7 +9,7 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .exchange_protocol import HeldTicket, KeyAllotment, SlotUse
+from .account_messages import HeldTicket, KeyAllotment, SlotUse
 
 # The number of seconds without a report after which a client that waits for a slot loses its turn.
 # Such a client reports many times a second, so only a stopped process loses its turn.

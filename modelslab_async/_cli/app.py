@@ -12,7 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .click_exceptions import Interrupted
+from .command_errors import Interrupted
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -48,7 +48,7 @@ _COMMANDS = {
         "demo.demo_command.demo", "Await many tickets of all families at once, without a key"
     ),
     "download": CommandSource(
-        "wait_and_download.download", "Wait until every TICKET has ended, and save its files"
+        "download_command.download", "Wait until every TICKET has ended, and save its files"
     ),
     "emulate": CommandSource("emulate.emulate", "Serve an emulator of the service on this machine"),
     "endpoints": CommandSource(

@@ -14,7 +14,6 @@ from .._transport.credentials import MissingApiKey
 from . import options, output
 from .account_limit_options import AccountLimits, submitting_account_options
 from .argument_completers import complete_endpoint
-from .click_exceptions import Interrupted
 from .client_factory import (
     DEFAULT_SUBMIT_TIMEOUT_S,
     UnusableKey,
@@ -22,10 +21,11 @@ from .client_factory import (
     make_client,
     missing_key_message,
 )
+from .command_errors import Interrupted
+from .endpoint_command import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
-from .parameter_options import EndpointCommand, extra_parameters_option, make_requests
 
 
 @click.command(cls=EndpointCommand, epilog=exit_codes(SUBMIT_CODES))

@@ -10,8 +10,8 @@ from typing import Self
 from attrs import evolve, frozen
 
 from .._aio.durable_files import IS_WINDOWS, fsync_folder, make_folder
-from .checksum_check import has_checksum
 from .file_locks import open_locked
+from .file_sha256 import has_checksum
 from .file_stems import numbered_stem
 from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata
 from .publish import link_or_move

@@ -8,7 +8,7 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
-from .ticket_row_keys import family_names, read_ticket
+from .ticket_id_codec import family_names, read_ticket
 
 # The condition of the partial index `unfinished`. SQLite only uses a partial index for a query
 # that contains the condition of the index.

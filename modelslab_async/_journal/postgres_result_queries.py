@@ -1,14 +1,12 @@
-"""Reads results from a database, and stores the state of an adaptive pace there."""
+"""Reads the outcomes of tickets together with their saved files from a database. Never writes."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from .._models.journal_errors import JournalDamaged
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Unresolved
-from .pace_state import decode_state
 from .postgres_context import PostgresContext
 from .postgres_files import files_of_rows
 from .recorded_files import RecordedFile
@@ -39,11 +37,6 @@ FROM submits
     LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = submits.ticket
 WHERE submits.batch = $1 AND key IS NOT NULL
 """
-_SAVE_PACE: Final = """
-INSERT INTO pace_state (batch, state) VALUES ($1, $2)
-ON CONFLICT (batch) DO UPDATE SET state = excluded.state
-"""
-_LOAD_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 
 async def results_of(db: PostgresContext, tickets: Iterable[Ticket]) -> list[RecordedResult]:
@@ -84,14 +77,3 @@ async def submitted_keys(db: PostgresContext, *, saves_files: bool) -> dict[str,
         key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
         for key, endpoint, payload_hash, state, save_state in await db.fetch_whole(_SELECT_KEYS)
     }
-
-
-async def save_pace(db: PostgresContext, state: Mapping[str, Any]) -> None:
-    """See `pace_state.save`."""
-    await db.fetch(_SAVE_PACE, json.dumps(state))
-
-
-async def load_pace(db: PostgresContext) -> dict[str, Any] | None:
-    """See `pace_state.load`."""
-    row = await db.fetch_row(_LOAD_PACE)
-    return None if row is None else decode_state(row[0])

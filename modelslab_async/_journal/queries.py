@@ -22,7 +22,7 @@ from .schema import (
     UNRESOLVED,
 )
 from .submits import SubmitOrigin, origins_between
-from .ticket_row_keys import compact_id, family_names, read_ticket
+from .ticket_id_codec import compact_id, family_names, read_ticket
 
 _COUNT_TICKETS: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from .._models.ticket import Ticket
 from .row_codec import damaged_row
-from .ticket_row_keys import family_names, read_ticket, row_id_of
+from .ticket_id_codec import family_names, read_ticket, row_id_of
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,7 @@ from .._models.unresolved_outcomes import Outcome, Unresolved
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import FAILED, SAVE_FAILED, SAVED, SUCCESS, UNRESOLVED
-from .ticket_row_keys import compact_id
+from .ticket_id_codec import compact_id
 
 _SELECT_RESULT: Final = f"""
     SELECT tickets.run, replies.state, body, other_fields,

@@ -13,7 +13,7 @@ from .lease_rows import expire_runs, renew
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
-from .ticket_row_keys import family_names, read_ticket, row_id_of
+from .ticket_id_codec import family_names, read_ticket, row_id_of
 
 # The condition of the partial index `unfinished_saves`. SQLite only uses a partial index for a
 # query that contains the condition of the index.

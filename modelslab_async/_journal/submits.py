@@ -10,7 +10,7 @@ from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
-from .ticket_row_keys import family_names, read_ticket, row_id_of
+from .ticket_id_codec import family_names, read_ticket, row_id_of
 from .tickets import add, complete_new
 
 _SELECT_SUBMITS = (

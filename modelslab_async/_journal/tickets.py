@@ -13,7 +13,7 @@ from .._models.unresolved_outcomes import Outcome
 from . import lease_rows
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
-from .ticket_row_keys import compact_id, family_ids
+from .ticket_id_codec import compact_id, family_ids
 
 _OWN_OPEN_TICKET: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
 _COMPLETE: Final = (

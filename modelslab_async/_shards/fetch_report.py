@@ -3,7 +3,7 @@
 from attrs import evolve, frozen
 
 from .._models.errors import ModelsLabError
-from .shard_part import PartCounts
+from .shard_output import PartCounts
 from .split_file import SplitFile
 
 

@@ -21,7 +21,7 @@ from .._models.ticket import Columns, Ticket
 from .._models.unresolved_outcomes import Unresolved
 from .._transport.credentials import Credentials
 from .poll_limits import PollLimits
-from .shard_part import PartCounts, read_counts, read_settled_rows, write_part
+from .shard_output import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
 # If one poll ends with one of these errors, all polls with the same key do. The shard then writes

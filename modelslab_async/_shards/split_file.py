@@ -21,7 +21,7 @@ from .._tables.table_reader import rows_from_path, ticket_text
 from .._tables.ticket_columns import InputSpec
 from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
-from .shard_part import PartCounts, read_counts
+from .shard_output import PartCounts, read_counts
 
 # The number of skipped rows of a file for which a reason is kept. Later ones are only counted.
 _MAX_PROBLEMS: Final = 20

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from modelslab_async._account.exchange_protocol import KeyAllotment
+from modelslab_async._account.account_messages import KeyAllotment
 from modelslab_async._account.granted_slots import GrantedSlots
 from modelslab_async._submitting.slot_polls import SlotPolls
 

@@ -2,7 +2,7 @@
 
 from modelslab_async import Client
 from modelslab_async._account.account_link import AccountLink
-from modelslab_async._account.exchange_protocol import KeyAllotment
+from modelslab_async._account.account_messages import KeyAllotment
 from modelslab_async.emulator import Emulator, run_server
 
 

@@ -9,7 +9,7 @@ import pytest
 from everyday import pairs
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.network_cut_detector import UnansweredPolls
+from modelslab_async._account.stalled_polls import StalledPolls
 
 
 def poll_at_once(times, now):
@@ -122,7 +122,7 @@ def test_cut_network_holds_back_few_polls():
 
 def test_failed_poll_is_not_waited_for():
     """It was never sent, or its connection is closed. Two polls may start at the same time."""
-    polls = UnansweredPolls()
+    polls = StalledPolls()
     polls.add(0.0)
     polls.add(0.0)
     polls.remove(0.0, 0.0, is_answered=False)
@@ -133,7 +133,7 @@ def test_failed_poll_is_not_waited_for():
 
 def test_slow_service_is_polled_on():
     """Each answer takes three seconds, as those before it."""
-    polls = UnansweredPolls()
+    polls = StalledPolls()
     for number in range(100):
         polls.add(float(number))
         polls.remove(float(number), number + 3.0, is_answered=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from modelslab_async import AccountError, PostgresAccount, SQLiteAccount
-from modelslab_async._account.exchange_protocol import (
+from modelslab_async._account.account_messages import (
     MAX_LATENESS_S,
     HeldTicket,
     KeyReport,

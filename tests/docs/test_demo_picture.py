@@ -8,8 +8,8 @@ import pytest
 
 from modelslab_async import Failed, Pace, Ticket
 from modelslab_async._cli.demo.demo_command import NEXT_COMMANDS
-from modelslab_async._cli.demo.other_clients import compare_loops
 from modelslab_async._cli.demo.planned_jobs import PlannedJob
+from modelslab_async._cli.demo.polling_loop_costs import compare_loops
 from modelslab_async._cli.demo.statistics import DemoStatistics
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from modelslab_async import AuthenticationError, ModelsLabError, UnreadableReply
 from modelslab_async._shards.cluster_fetch import ClusterFetch, ClusterLost
 from modelslab_async._shards.input_files import find_inputs, locate
 from modelslab_async._shards.poll_limits import PollLimits, locate_account
-from modelslab_async._shards.shard_part import PartCounts
+from modelslab_async._shards.shard_output import PartCounts
 from modelslab_async._shards.shard_run import finish_shard
 from modelslab_async._shards.split_file import Shard, input_spec, read_shard, split_file
 from modelslab_async._tables.table_errors import UnusableTable
@@ -269,7 +269,7 @@ async def test_part_that_cannot_be_written_leaves_no_file(emulator, write, tmp_p
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("modelslab_async._shards.shard_part.write_parquet", fail)
+        patch.setattr("modelslab_async._shards.shard_output.write_parquet", fail)
         with pytest.raises(ModelsLabError, match="No space left"):
             await run(tmp_path)
     assert [".shard"] == [Path(name).suffix for name in parts(tmp_path)]

@@ -17,8 +17,8 @@ from ..options import F
 from ..ticket_arguments import find_family
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import journal, require_journal
-from .poll_or_submit_work import TicketWork
 from .runner import Plan, run_batch
+from .ticket_and_submit_work import TicketWork
 from .ticket_input import read_tickets, source_name
 
 

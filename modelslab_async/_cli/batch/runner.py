@@ -26,8 +26,8 @@ from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import AccountLimits
-from ..click_exceptions import Interrupted
 from ..client_factory import UnusableKey, make_client, missing_key_message
+from ..command_errors import Interrupted
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally
@@ -38,9 +38,9 @@ from .journal_exit_codes import JournalExitCodes
 from .journal_option import JournalLocation
 from .missing_saved_files import find_missing_files
 from .outage_log_filter import rare_outage_warnings
-from .poll_or_submit_work import BatchWork, WorkResult
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
+from .ticket_and_submit_work import BatchWork, WorkResult
 from .uncertain_advice import with_command
 
 

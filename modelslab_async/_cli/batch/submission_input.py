@@ -16,7 +16,7 @@ from ..._tables.csv_input import named_rows_from_csv
 from ..._tables.json_input import JsonItem, items_from_json_array, items_from_json_lines
 from ..._tables.table_errors import UnusableTable
 from ..._tables.ticket_columns import NamedRow, shorten
-from ..parameter_options import find_endpoint, parse_file, parse_value
+from ..endpoint_command import find_endpoint, parse_file, parse_value
 from .ticket_input import open_source, source_name
 
 _ENDPOINT_COLUMN: Final = "endpoint"

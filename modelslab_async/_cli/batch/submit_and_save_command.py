@@ -14,12 +14,11 @@ from .. import output
 from ..account_limit_options import submitting_account_options
 from ..argument_completers import complete_endpoint
 from ..client_factory import UnusableKey, find_credentials, make_client, missing_key_message
+from ..endpoint_command import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
-from ..parameter_options import extra_parameters_option, find_endpoint
 from .journal_option import journal_exists
-from .poll_or_submit_work import SubmitWork
 from .rows_in_journal import RowsInJournal
 from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
@@ -29,6 +28,7 @@ from .submission_input import (
     find_unsent_columns,
     read_submissions,
 )
+from .ticket_and_submit_work import SubmitWork
 from .ticket_input import source_name
 
 # For how long a batch tries to send a submit during an outage, before it stops.

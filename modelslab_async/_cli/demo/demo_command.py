@@ -13,12 +13,12 @@ from rich.text import Text
 
 from ... import FAMILIES, Client, Pace
 from .. import options, output
-from ..click_exceptions import Interrupted, require_emulator
+from ..command_errors import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
-from .other_clients import compare_loops, describe_polling
 from .planned_jobs import DemoPlan, PlannedJob
+from .polling_loop_costs import compare_loops, describe_polling
 from .save_pictures import save_pictures
 from .statistics import DemoStatistics
 

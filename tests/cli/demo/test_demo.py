@@ -12,8 +12,8 @@ from everyday import pairs
 
 from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
-from modelslab_async._cli.demo.other_clients import OTHER_LOOPS, PollingLoop, compare_loops
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
+from modelslab_async._cli.demo.polling_loop_costs import OTHER_LOOPS, PollingLoop, compare_loops
 from modelslab_async._cli.demo.save_pictures import save_pictures
 from modelslab_async._cli.demo.statistics import DemoStatistics
 from modelslab_async.emulator import Emulator, Jobs

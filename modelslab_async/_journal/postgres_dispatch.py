@@ -11,6 +11,7 @@ from . import (
     postgres_export,
     postgres_files,
     postgres_leases,
+    postgres_pace_state,
     postgres_queries,
     postgres_result_queries,
     postgres_save_queue,
@@ -56,8 +57,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         queries.last: postgres_queries.last,
         queries.outcome_page: postgres_queries.outcome_page,
         exports.export: postgres_export.export,
-        pace_state.save: postgres_result_queries.save_pace,
-        pace_state.load: postgres_result_queries.load_pace,
+        pace_state.save: postgres_pace_state.save_pace,
+        pace_state.load: postgres_pace_state.load_pace,
     }
 )
 # The following operations get a connection of their own, so that other operations do not wait for

@@ -1,4 +1,4 @@
-"""UnansweredPolls: detects that the network holds polls back. It sends nothing."""
+"""StalledPolls: detects that the network holds polls back. It sends nothing."""
 
 import math
 
@@ -21,7 +21,7 @@ _MAX_PROBE_DOUBLINGS = 5
 
 
 @define(eq=False)
-class UnansweredPolls:
+class StalledPolls:
     """
     The polls in flight that started after the last answered poll. The network may hold them back.
 
