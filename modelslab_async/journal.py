@@ -233,7 +233,7 @@ class Journal:
             payload_hash: A digest of the payload.
             run_id: The run that sends the submit. While that run is active, the submit is not
                 uncertain.
-            columns: Values of the submit's row in the caller's table. The ticket gets them too.
+            columns: Values of the submit's row in the input table. The ticket gets them too.
             key: The key of the submission, if it has one.
 
         Raises:

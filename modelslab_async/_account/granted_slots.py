@@ -73,7 +73,7 @@ class GrantedSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # Free the slots of expired tickets first, so that these slots go back to the account too.
+        # Free the slots of tickets that are too old, before free slots go back to the account.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)

@@ -63,7 +63,7 @@ class Telemetry(Protocol):
         """Receive the record of an HTTP request, in the task that sent the request."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Report these current counts as metrics from now on. Return a function to stop that."""
+        """Report some counts as metrics, read anew each time. Return a function that stops this."""
         ...
 
 

@@ -15,7 +15,9 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    Which version of a file a part holds. A part never has bytes of two versions.
+    Describes a part, which is a file whose download has not ended: its link and its version.
+
+    A part never has bytes of two versions of the file.
 
     Args:
         url: The link without its query.

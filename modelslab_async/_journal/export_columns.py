@@ -1,4 +1,4 @@
-"""Chooses the columns of an export: fixed columns, and the columns of the caller's table."""
+"""Chooses the columns of an export: fixed columns, and the columns of the input table."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# The prefix for a column of the caller's table if the export already has a column of that name.
+# The prefix for a column of the input table if the export already has a column of that name.
 _PREFIX: Final = "input_"
 # The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
@@ -31,10 +31,10 @@ _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
 @frozen
 class InputColumn:
     """
-    A column that an export takes from the caller's table.
+    A column that an export takes from the input table.
 
     Attributes:
-        name: The name of the column in the caller's table.
+        name: The name of the column in the input table.
         export_name: The name of the column in the export.
         type: The type of all values in the export. If it is "text", values that are not texts
             are exported as JSON.
@@ -51,7 +51,7 @@ class InputColumn:
 
 
 def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
-    """Return all columns of the caller's table, in the order in which they first appear."""
+    """Return all columns of the input table, in the order in which they first appear."""
     types: dict[str, ColumnType | None] = {}
     for row in rows:
         for name, value in row.items():

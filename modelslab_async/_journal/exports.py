@@ -60,7 +60,7 @@ class Snapshot(Protocol):
         ...
 
     def input_columns(self) -> tuple[InputColumn, ...]:
-        """Return the columns of the caller's table, with their names and types in the export."""
+        """Return the columns of the input table, with their names and types in the export."""
         ...
 
     @property

@@ -22,7 +22,7 @@ _ARROW_TYPES: Final[Mapping[ColumnType, str]] = {
 
 
 def outcome_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    """Return the exported row of an outcome. `inputs` are the columns of the caller's table."""
+    """Return the exported row of an outcome. `inputs` are the columns of the input table."""
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""
@@ -61,7 +61,7 @@ def write_parquet(
     Args:
         draft: The path of the file.
         pages: The rows, a list at a time.
-        inputs: The columns of the caller's table.
+        inputs: The columns of the input table.
         metadata: Names and values to store in the footer of the file.
 
     Raises:

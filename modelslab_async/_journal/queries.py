@@ -127,7 +127,7 @@ class RecordedOutcome:
             added by its id.
         endpoint: The endpoint of that submit, or "".
         key: The caller's own name for the submit, or "".
-        columns: The values of the ticket's row in the caller's table, by the name of the column.
+        columns: The values of the ticket's row in the input table, by the name of the column.
     """
 
     outcome: Outcome
@@ -213,7 +213,7 @@ def outcome_page(
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
     """
-    Yield each ticket's row of the caller's table. Skip tickets that were added without a row.
+    Yield each ticket's row of the input table. Skip tickets that were added without a row.
 
     Raises:
         JournalDamaged: The row of a ticket cannot be read.

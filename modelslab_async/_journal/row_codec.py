@@ -162,7 +162,7 @@ def _decode_row(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
 
 def decode_columns(owner: Ticket | str, text: str | None, table: str) -> Columns:
     """
-    Return the columns of the caller's table that belong to a ticket or a submit.
+    Return the columns of the input table that belong to a ticket or a submit.
 
     Raises:
         JournalDamaged: The text is not a JSON object.

@@ -30,7 +30,7 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: Values of the submit's row in the caller's table, by the name of the column. The
+        columns: Values of the submit's row in the input table, by the name of the column. The
             ticket of the work gets them too.
         key: The caller's own name for the submit; None if it has none.
     """
@@ -95,7 +95,7 @@ def confirm(
     """
     Record that a submit has started the work of a ticket. Add the ticket to the journal.
 
-    The ticket gets the submit's row of the caller's table. If the reply contained the result
+    The ticket gets the submit's row of the input table. If the reply contained the result
     already, the ticket is completed.
 
     Raises:

@@ -72,7 +72,7 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return the number of added tickets.
 
-    A ticket may be given together with its row of the caller's table. If the journal has the ticket
+    A ticket may be given together with its row of the input table. If the journal has the ticket
     already, but not its row, the row is added.
     """
     ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})

@@ -62,7 +62,7 @@ class Submission:
         parameters: What the endpoint takes, by name. A path stands for a file to upload.
         key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
             batch it is unique, so that no submission is paid for twice.
-        columns: Values of a row of the caller's table, by the name of the column. They are not
+        columns: Values of a row of the input table, by the name of the column. They are not
             sent, but a batch exports them with the outcome.
 
     Raises:
@@ -120,7 +120,7 @@ class Submission:
 
     def with_columns(self, columns: Mapping[str, Any]) -> Self:
         """
-        Return a copy of the submission, with other values of the caller's table.
+        Return a copy of the submission, with other values of the input table.
 
         Args:
             columns: The values by the name of their column. They replace all earlier values.

@@ -189,7 +189,7 @@ TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
 Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 """Many tickets, each in any accepted form."""
 Columns: TypeAlias = Mapping[str, Any]
-"""The other columns of a row of the caller's table, by their names. JSON can hold each value."""
+"""The other columns of a row of the input table, by their names. JSON can hold each value."""
 NewTicketLike: TypeAlias = TicketLike | tuple[TicketLike, Columns]
 """A ticket in any accepted form, alone or in a pair with its columns."""
 
@@ -201,7 +201,7 @@ class NewTicket:
 
     Attributes:
         ticket: The ticket.
-        columns: Values of the ticket's row in the caller's table, as a JSON object with the names
+        columns: Values of the ticket's row in the input table, as a JSON object with the names
             of the columns; "" if there are none.
     """
 
@@ -211,7 +211,7 @@ class NewTicket:
     @classmethod
     def of(cls, value: "NewTicketLike | NewTicket") -> Self:
         """
-        Accept a ticket in any form, or a pair of a ticket and its row of the caller's table.
+        Accept a ticket in any form, or a pair of a ticket and its row of the input table.
 
         Raises:
             ValueError: The ticket is ill-formed, or JSON cannot hold the row.
@@ -234,7 +234,7 @@ NewTickets: TypeAlias = (
 
 def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
     """
-    Return values of the caller's table as a JSON object, or "" if there are none.
+    Return values of the input table as a JSON object, or "" if there are none.
 
     Args:
         columns: The values by the names of their columns.

@@ -105,7 +105,7 @@ class StatusClient:
 
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
-        Return a ticket to store in a journal, with the columns of its row in the caller's table.
+        Return a ticket to store in a journal, with the columns of its row in the input table.
 
         If the columns contain an API key of the client, the key is removed.
 

@@ -79,7 +79,7 @@ def write_part(
 
     Args:
         path: The path of the file.
-        columns: For each ticket, its row of the caller's table.
+        columns: For each ticket, its row of the input table.
         rows: For each ticket, its outcome, or else its row in the file that is replaced.
     """
     inputs = input_columns(columns)

@@ -48,7 +48,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     if counts is not None and not counts.unresolved:
         return counts
     redact = Credentials.resolve(None, None).redact
-    # Redact the API key. It may be in the caller's table, for example in a column of old requests.
+    # Redact the API key. It may be in the input table, for example in a column of old requests.
     columns: dict[Ticket, Columns] = {
         ticket: json.loads(redact(new.columns.encode()) or b"{}")
         for ticket, new in read_shard(shard).items()

@@ -33,7 +33,7 @@ class SubmitRequest:
         submit_id: The id under which a recorder stores the request: its track_id, or else a random
             text.
         key: The caller's own name for the submission, which is not sent; None for no name.
-        columns: What the caller's table holds for this request. It is recorded, but not sent.
+        columns: What the input table holds for this request. It is recorded, but not sent.
     """
 
     endpoint: Endpoint

@@ -31,9 +31,9 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# How far jitter alone can move a poll: by a fraction of the step to the next poll, or by a fraction
-# of the job's age, whichever is more. A planned poll that is at most that far from a real poll
-# counts as the same poll.
+# A planned poll and a sent poll count as the same poll if their times differ by little, because
+# jitter shifts each poll. They may differ by this fraction of the time to the next poll, or by this
+# fraction of the job's age, whichever is longer.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # Plans for jobs with an eta multiply the cost of a poll by this factor, so that they have fewer
