@@ -12,7 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .command_errors import Interrupted
+from .command_error_types import Interrupted
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,

@@ -12,7 +12,7 @@ import click
 
 from .. import Ticket
 from . import options
-from .command_errors import Interrupted, Terminated, require_emulator
+from .command_error_types import Interrupted, Terminated, require_emulator
 from .event_loop import run_async
 from .ticket_arguments import parse_ticket
 

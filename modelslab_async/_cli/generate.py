@@ -21,7 +21,7 @@ from .client_factory import (
     make_client,
     missing_key_message,
 )
-from .command_errors import Interrupted
+from .command_error_types import Interrupted
 from .endpoint_command import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes

@@ -10,8 +10,8 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from .._models.journal_errors import JournalError
 from .postgres_batch_location import PostgresBatch
 from .postgres_context import PostgresContext
-from .postgres_dispatch import COUNTERPARTS, SNAPSHOTS
 from .postgres_errors import is_lost
+from .postgres_operation_map import COUNTERPARTS, SNAPSHOTS
 from .postgres_patience import DatabaseAway, Patience
 from .postgres_session import PostgresSession, machine_clock
 from .postgres_writer import PostgresWriter

@@ -20,7 +20,7 @@ from modelslab_async._journal import (
     tickets,
 )
 from modelslab_async._journal.postgres_batch_location import PostgresBatch
-from modelslab_async._journal.postgres_dispatch import COUNTERPARTS, SNAPSHOTS
+from modelslab_async._journal.postgres_operation_map import COUNTERPARTS, SNAPSHOTS
 from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async._journal.postgres_tables import MIGRATIONS, migration_script
 from modelslab_async._journal.tickets import OutcomeRow

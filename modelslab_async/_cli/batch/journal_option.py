@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from ..._postgres.postgres_address import is_address, without_passwords
-from ..command_errors import MissingExtra
+from ..command_error_types import MissingExtra
 from ..event_loop import run_async
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import AccountLimits
 from ..client_factory import UnusableKey, make_client, missing_key_message
-from ..command_errors import Interrupted
+from ..command_error_types import Interrupted
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally

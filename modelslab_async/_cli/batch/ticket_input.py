@@ -19,7 +19,7 @@ from ..._tables.table_reader import (
 )
 from ..._tables.ticket_columns import InputSpec
 from ..._transport.credentials import Credentials
-from ..command_errors import MissingExtra
+from ..command_error_types import MissingExtra
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ... import FAMILIES, Client, Pace
 from .. import options, output
-from ..command_errors import Interrupted, require_emulator
+from ..command_error_types import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
