@@ -198,7 +198,7 @@ class SaveRun:
         )
 
     def _damaged_result(self, damaged: JournalDamaged) -> Unresolved:
-        """Return the result of a ticket whose reply or files the journal cannot read."""
+        """Return an unresolved result for a ticket whose row in the journal is damaged."""
         if damaged.ticket is None:
             raise damaged
         damaged.path = self._journal.path

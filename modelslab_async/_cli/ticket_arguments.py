@@ -121,7 +121,8 @@ async def _stdin_lines() -> AsyncGenerator[str, None]:
             chunk = os.read(0, _CHUNK_BYTES)
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-            except RuntimeError:  # The event loop is closed, so no task needs the chunk any more.
+            except RuntimeError:
+                # The event loop was closed during the read, so no task waits for the lines.
                 return
             if not chunk:
                 return

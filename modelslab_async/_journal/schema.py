@@ -118,8 +118,8 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # What the input, such as a CSV file, holds besides a ticket is stored in an SQL table of its
-    # own, so that counting the tickets does not read it.
+    # A row of the input, such as a CSV file, can have other columns besides the ticket. They are
+    # stored in another SQL table, so that counting the tickets does not read them.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",

@@ -97,7 +97,7 @@ class SubmitWork:
 
     Attributes:
         rows: The rows with their submissions. Each submission has a key.
-        endpoints: Prepares the rows' requests, to compare them with the journal.
+        endpoints: Builds the request of each row, to see whether the row is still as recorded.
         max_submits: How many submits the run may pay for. None for no limit.
     """
 

@@ -195,8 +195,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before the next protocol took over the
-        # connection. The loop calls only one of the two protocols, so pass the call on.
+        # The event loop makes this call only once. If it scheduled the call before the next protocol
+        # took over the connection, the call comes here, and is passed on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
