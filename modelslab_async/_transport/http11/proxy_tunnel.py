@@ -195,7 +195,7 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop makes this call only once. If it scheduled the call before the next protocol
+        # The event loop makes this call once. If it scheduled the call before the next protocol
         # took over the connection, the call comes here, and is passed on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
