@@ -449,10 +449,12 @@ async def test_polls_and_last_replies_are_recorded(a_client, emulator, path):
 
         await until(noted)
         assert isinstance(await batch.journal.last(ticket), Processing)
-        assert (await batch.report()).polls >= 1
+        recorded = (await batch.report()).polls
+        assert recorded >= 1
         task.cancel()
         await asyncio.wait([task])
-        assert (await batch.report()).polls == emulator.polls.total()
+        # The reply to the last poll may come after the run was left.
+        assert recorded <= (await batch.report()).polls <= emulator.polls.total()
 
 
 async def test_last_polls_are_recorded_when_a_run_is_left(a_client, emulator, path):
