@@ -17,6 +17,9 @@ from .._postgres.postgres_driver import describe_error
 # connections for now. "08" is a class of codes:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
+# The names of errors of the driver after which the connection is lost. The last one means that no
+# server of the address takes writes now, as during a failover.
+_NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerAttributeNotMatched")
 # The codes of errors after which a transaction is repeated: the server has rolled it back because
 # it was in conflict with another transaction.
 _CONFLICTS: Final = ("40001", "40P01")
@@ -56,7 +59,7 @@ def is_lost(error: Exception) -> bool:
         return code.startswith(_LOST)
     # Compare the name of the type exactly. The driver raises an InterfaceError for a closed
     # connection, but a subclass of it for an argument that cannot be sent.
-    is_closed = type(error).__name__ in ("InterfaceError", "InternalClientError")
+    is_closed = type(error).__name__ in _NAMES_OF_LOST
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 
 
@@ -98,7 +101,9 @@ class ErrorTranslator:
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # The driver raises a ValueError for an argument that PostgreSQL cannot store. That error
-        # stays as it is, because it tells the caller which argument is wrong.
+        # A value that cannot be stored, such as a text with the character NUL, is an error of the
+        # caller. The codes of such errors begin with 22, or the driver raises a ValueError.
+        if error_code(error).startswith("22"):
+            return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")
         return self(error) if is_of_driver and not isinstance(error, ValueError) else error

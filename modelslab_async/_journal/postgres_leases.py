@@ -57,10 +57,12 @@ SELECT run FROM holders WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
+# Returns the rows that a claim has updated. A row that another run changed since the statement
+# began can be locked, but is not updated.
 _CLAIMED: Final = """
-SELECT free.ticket, family, id FROM free CROSS JOIN LATERAL (
-    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = free.ticket OFFSET 0
-) AS known ORDER BY free.ticket
+SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
+) AS known ORDER BY taken.ticket
 """
 _CLAIM: Final = f"""
 WITH free AS MATERIALIZED (
@@ -69,6 +71,7 @@ WITH free AS MATERIALIZED (
     ORDER BY ticket LIMIT $4 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE unfinished SET run = $2 WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+    RETURNING ticket
 )
 {_CLAIMED}
 """
@@ -79,10 +82,10 @@ WITH free AS MATERIALIZED (
     ORDER BY run, ticket LIMIT $4 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE unfinished SET state = {OPEN}, run = $2
-    WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+    WHERE ctid = ANY (ARRAY(SELECT position FROM free)) RETURNING ticket
 ), reopened AS (
     UPDATE replies SET completed_at = NULL
-    WHERE batch = $1 AND ticket = ANY (ARRAY(SELECT ticket FROM free))
+    WHERE batch = $1 AND ticket = ANY (ARRAY(SELECT ticket FROM taken))
 )
 {_CLAIMED}
 """

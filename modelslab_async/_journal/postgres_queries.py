@@ -22,13 +22,15 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
 SET LOCAL enable_bitmapscan = on
 """
 _COUNT_TICKETS: Final = "SELECT count(*) FROM tickets WHERE batch = $1"
+# `other_fields` is searched as text. PostgreSQL refuses to read it as JSON if a message of the
+# service contains the character NUL. Quotes in a message are escaped, so they cannot match.
 _COUNT_OUTCOMES: Final = f"""
 SELECT count(*) FILTER (WHERE state = {UNRESOLVED} AND completed_at IS NOT NULL),
     count(*) FILTER (WHERE state = {SUCCESS} AND completed_at IS NOT NULL),
     count(*) FILTER (WHERE state = {FAILED} AND completed_at IS NOT NULL),
     coalesce(sum(polls), 0),
     count(*) FILTER (WHERE state = {FAILED} AND completed_at IS NOT NULL
-        AND other_fields::json->>'reason' = 'not_found')
+        AND other_fields LIKE '%"reason":"not_found"%')
 FROM replies WHERE batch = $1
 """
 _COUNT_RUNNING: Final = f"""

@@ -39,15 +39,15 @@ ON CONFLICT (batch, ticket) DO UPDATE SET
     state = {SAVE_PENDING}, run = 0, completed_at = NULL, error = NULL, argument = NULL
 """
 _CLAIMED: Final = """
-SELECT free.ticket, family, id, state, body, other_fields
-FROM free CROSS JOIN LATERAL (
-        SELECT family, id FROM tickets WHERE batch = $1 AND ticket = free.ticket OFFSET 0
+SELECT taken.ticket, family, id, state, body, other_fields
+FROM taken CROSS JOIN LATERAL (
+        SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
     ) AS known
     CROSS JOIN LATERAL (
         SELECT state, body, other_fields FROM replies
-        WHERE batch = $1 AND ticket = free.ticket OFFSET 0
+        WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
     ) AS reply
-ORDER BY free.ticket
+ORDER BY taken.ticket
 """
 _CLAIM: Final = f"""
 WITH free AS MATERIALIZED (
@@ -55,6 +55,7 @@ WITH free AS MATERIALIZED (
     ORDER BY ticket LIMIT $3 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE saves SET run = $2 WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+    RETURNING ticket
 )
 {_CLAIMED}
 """
@@ -65,7 +66,7 @@ WITH free AS MATERIALIZED (
     ORDER BY run, ticket LIMIT $4 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE saves SET state = {SAVE_PENDING}, run = $2
-    WHERE ctid = ANY (ARRAY(SELECT position FROM free))
+    WHERE ctid = ANY (ARRAY(SELECT position FROM free)) RETURNING ticket
 )
 {_CLAIMED}
 """

@@ -82,7 +82,7 @@ async def confirm(
     _check_found(row, track_id)
     await add(db, [NewTicket(ticket, row[0] or "")], now=now)
     row_id = await row_id_of(db, ticket)
-    await db.fetch(_CONFIRM, track_id, row_id)
+    _check_found(await db.fetch_row(_CONFIRM, track_id, row_id), track_id)
     if result is not None:
         await complete_new(db, row_id, result, now=now)
 

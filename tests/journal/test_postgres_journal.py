@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from journal_states import dump, run_script, run_sql, states
 
-from modelslab_async import JournalError, JournalReadOnly, Success, Ticket, WrongJournal
+from modelslab_async import Failed, JournalError, JournalReadOnly, Success, Ticket, WrongJournal
 from modelslab_async._journal import (
     exports,
     postgres_patience,
@@ -438,3 +438,25 @@ async def test_no_statement_of_a_run_scans_a_table(address):
                     text = "\n".join(line for (line,) in plan)
                     assert "Seq Scan" not in text, f"{statement}\n{text}"
             await session.aclose()
+
+
+async def test_message_with_nul_is_counted(path, clock):
+    """PostgreSQL cannot read such a text as JSON, but the report does not need to."""
+    failed = Failed(ticket=A, message="bad \0 file", reason="not_found", raw={"status": "error"})
+    async with Journal.open(path, clock=clock) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, failed, None)])
+        report = await journal.report()
+        assert (1, 1) == (report.failed, report.not_found)
+        assert failed == await journal.last(A)
+
+
+@pytest.mark.parametrize("path", ["postgres"], indirect=True)
+async def test_text_that_cannot_be_stored_is_an_error_of_the_caller(path):
+    """It names no outage, so that it ends one ticket and not the run."""
+    async with Journal.open(path) as journal:
+        with pytest.raises(ValueError, match="0x00"):
+            await journal.record_submit("a\0b", endpoint="images/text2img", payload_hash="1")
+        await journal.record_submit("ab", endpoint="images/text2img", payload_hash="1")
+        assert 1 == len(await journal.uncertain())
