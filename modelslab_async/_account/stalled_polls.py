@@ -17,7 +17,7 @@ _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
 _PROBE_INTERVAL_S = 1.0
-_MAX_PROBE_DOUBLINGS = 5
+_MAX_PROBE_DOUBLINGS = 3
 
 
 @define(eq=False)
@@ -59,6 +59,8 @@ class StalledPolls:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:
             self._counts[started] = count - 1
+        if not self._counts:
+            self._probes = 0
 
     def _is_overdue(self, now: float) -> bool:
         return bool(self._counts) and now > next(iter(self._counts)) + self._patience_s

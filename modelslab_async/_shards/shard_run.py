@@ -39,6 +39,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
 
     Raises:
         ModelsLabError: The key is refused, or the settings allow no connection. Nothing is written.
+        FileNotFoundError: There is neither the file of the shard nor its output file.
         UnusableTable: The file of the shard, or its earlier output file, cannot be read.
         ValueError: This process has no key, or the account has other limits.
         OSError: The output file cannot be written.
@@ -47,14 +48,23 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     counts = read_counts(part)
     if counts is not None and not counts.unresolved:
         return counts
+    try:
+        tickets = read_shard(shard)
+    except FileNotFoundError:
+        if counts is None:
+            raise
+        # Another worker has polled the shard since it was queued, and has removed its file.
+        return counts
     redact = Credentials.resolve(None, None).redact
     # Redact the API key. It may be in the input table, for example in a column of old requests.
     columns: dict[Ticket, Columns] = {
-        ticket: json.loads(redact(new.columns.encode()) or b"{}")
-        for ticket, new in read_shard(shard).items()
+        ticket: json.loads(redact(new.columns.encode()) or b"{}") for ticket, new in tickets.items()
     }
     settled = {} if counts is None else read_settled_rows(part)
     outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
+    # Another worker may have written the output file meanwhile. Keep the outcomes that are in it.
+    if read_counts(part) is not None:
+        settled = read_settled_rows(part)
     rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
     counts = write_part(part, [*columns.values()], rows)
     Path(shard.path).unlink(missing_ok=True)

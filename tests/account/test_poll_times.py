@@ -131,6 +131,25 @@ def test_failed_poll_is_not_waited_for():
     assert -math.inf == polls.allowed_at(9.0)
 
 
+def test_stall_that_ended_without_answer_does_not_slow_the_next_one():
+    """All polls timed out, so nothing is held back any more, and probes begin at a second again."""
+    polls = StalledPolls()
+    for started in (0.0, 1.0, 3.0, 7.0):
+        polls.add(started)
+    for started in (0.0, 1.0, 3.0, 7.0):
+        polls.remove(started, 40.0, is_answered=False)
+    polls.add(50.0)
+    assert 51.0 == polls.allowed_at(50.5)
+
+
+def test_probes_go_on_every_eight_seconds():
+    """One server or family that hangs does not keep the others waiting for longer."""
+    polls = StalledPolls()
+    for started in (0.0, 1.0, 3.0, 7.0, 15.0, 23.0):
+        polls.add(started)
+    assert 31.0 == polls.allowed_at(24.0)
+
+
 def test_slow_service_is_polled_on():
     """Each answer takes three seconds, as those before it."""
     polls = StalledPolls()

@@ -11,11 +11,20 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from modelslab_async import AuthenticationError, ModelsLabError, UnreadableReply
+from modelslab_async import (
+    AuthenticationError,
+    ModelsLabError,
+    Success,
+    Ticket,
+    UnreadableReply,
+    Unresolved,
+    WaitTimeout,
+)
+from modelslab_async._journal.queries import RecordedOutcome
 from modelslab_async._shards.cluster_fetch import ClusterFetch, ClusterLost
 from modelslab_async._shards.input_files import find_inputs, locate
 from modelslab_async._shards.poll_limits import PollLimits, locate_account
-from modelslab_async._shards.shard_output import PartCounts
+from modelslab_async._shards.shard_output import PartCounts, write_part
 from modelslab_async._shards.shard_run import finish_shard
 from modelslab_async._shards.split_file import Shard, input_spec, read_shard, split_file
 from modelslab_async._tables.table_errors import UnusableTable
@@ -320,6 +329,41 @@ def test_finished_shard_is_not_done_again(tmp_path):
     parquet.write_table(table.replace_schema_metadata(metadata), part)
     shard = Shard(path=str(tmp_path / "gone"), part=str(part), size=1)
     assert PartCounts(success=1) == finish_shard(shard, PollLimits())
+
+
+def test_shard_that_was_polled_elsewhere_is_no_failure(tmp_path):
+    """The other worker left a ticket unresolved, and has removed the file of the shard."""
+    part = tmp_path / "part"
+    table = pa.table({"ticket": ["images:1"]})
+    metadata = {"modelslab_async": json.dumps({"unresolved": 1})}
+    parquet.write_table(table.replace_schema_metadata(metadata), part)
+    shard = Shard(path=str(tmp_path / "gone"), part=str(part), size=1)
+    assert PartCounts(unresolved=1) == finish_shard(shard, PollLimits())
+    part.unlink()
+    with pytest.raises(FileNotFoundError):
+        finish_shard(shard, PollLimits())
+
+
+def test_late_worker_keeps_the_outcomes_of_another(tmp_path, monkeypatch):
+    """It began first, waited in vain, and writes after the worker that had all outcomes."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", KEY)
+    ticket = Ticket("images", "1")
+    path, part = tmp_path / "shard", tmp_path / "part"
+    path.write_text("images:1\t\n")
+
+    def recorded(outcome):
+        return RecordedOutcome(outcome=outcome, polls=1, added_at=1.0, completed_at=2.0, columns={})
+
+    async def poll_in_vain(_columns, _limits):
+        success = Success(ticket=ticket, output=("https://a",), raw={"status": "success"})
+        write_part(part, [{}], [recorded(success)])
+        late = WaitTimeout("too late", ticket=ticket)
+        return {ticket: recorded(Unresolved(ticket=ticket, cause=late))}
+
+    monkeypatch.setattr("modelslab_async._shards.shard_run._poll", poll_in_vain)
+    counts = finish_shard(Shard(path=str(path), part=str(part), size=1), PollLimits())
+    assert PartCounts(success=1) == counts
+    assert ["success"] == [row["state"] for row in parquet.read_table(part).to_pylist()]
 
 
 def test_hidden_files_of_killed_processes_are_removed(write, tmp_path):
