@@ -52,14 +52,13 @@ class StalledPolls:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             self._record_time(now - started)
-            self._probes = 0
             # Forget all polls that started before this one. Its answer shows that the network
             # delivers requests, so older polls are unanswered for another reason.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:
             self._counts[started] = count - 1
-        if not self._counts:
+        if is_answered or not self._counts:
             self._probes = 0
 
     def _is_overdue(self, now: float) -> bool:

@@ -23,12 +23,14 @@ _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerA
 # The codes of errors after which a transaction is repeated: the server has rolled it back because
 # it was in conflict with another transaction.
 _CONFLICTS: Final = ("40001", "40P01")
+# The code of the error of a server that takes no writes.
+READ_ONLY: Final = "25006"
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
     "53100": (JournalFull, "there is no room to write; make room on the server's disk"),
     "53200": (JournalFull, "the server has no memory left"),
     "42501": (JournalReadOnly, "this role may not do that; see the rights in the documentation"),
-    "25006": (
+    READ_ONLY: (
         JournalReadOnly,
         "this server takes no writes now; it may be a standby, so give the address of its primary",
     ),

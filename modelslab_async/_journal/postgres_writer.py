@@ -8,14 +8,12 @@ from typing import Any, Final
 from attrs import frozen
 
 from .postgres_context import PostgresContext
-from .postgres_errors import ErrorTranslator, error_code, is_conflict, is_lost
+from .postgres_errors import READ_ONLY, ErrorTranslator, error_code, is_conflict, is_lost
 from .postgres_patience import DatabaseAway, Patience
 from .postgres_session import PostgresSession
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 _MAX_CONFLICTS: Final = 100
-# The code of the error of a server that takes no writes.
-_READ_ONLY: Final = "25006"
 
 # Begins a transaction that also records its own number. The number and the name of the writer are
 # inserted by `format`. That is safe, because this process has made both of them itself.
@@ -194,7 +192,7 @@ class _Transaction:
             self._session.drop()
             if is_lost(error):
                 raise
-            if error_code(error) == _READ_ONLY:
+            if error_code(error) == READ_ONLY:
                 # The server has become a standby. Its successor can tell whether the commit exists.
                 raise ConnectionError("the database has become a standby") from None
             unknown = _UnknownCommit(error)

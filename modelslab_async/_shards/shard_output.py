@@ -56,9 +56,13 @@ def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
     Return the rows of an output file by ticket. Rows of unresolved tickets are left out.
 
+    If there is no file, there are no rows.
+
     Raises:
         UnusableTable: The file is damaged.
     """
+    if not path.exists():
+        return {}
     _, parquet = require_arrow()
     try:
         rows = parquet.read_table(str(path)).to_pylist()

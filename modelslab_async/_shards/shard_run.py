@@ -60,11 +60,10 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     columns: dict[Ticket, Columns] = {
         ticket: json.loads(redact(new.columns.encode()) or b"{}") for ticket, new in tickets.items()
     }
-    settled = {} if counts is None else read_settled_rows(part)
+    settled = read_settled_rows(part)
     outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
     # Another worker may have written the output file meanwhile. Keep the outcomes that are in it.
-    if read_counts(part) is not None:
-        settled = read_settled_rows(part)
+    settled |= read_settled_rows(part)
     rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
     counts = write_part(part, [*columns.values()], rows)
     Path(shard.path).unlink(missing_ok=True)
