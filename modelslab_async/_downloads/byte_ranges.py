@@ -1,4 +1,4 @@
-"""Finds from a response's headers which bytes of a file are in its body. Reads no body."""
+"""Finds out which bytes of a file a response sends, from its headers. Reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -34,8 +34,7 @@ class BodyRange:
     Which bytes of a file the body of a response holds.
 
     Args:
-        start: The offset of the first byte. It is 0 for the whole file. Otherwise it is the number
-            of bytes that are already on disk.
+        start: The offset of the first byte: either 0, or the number of bytes already on disk.
         end: The offset after the last byte. None if the response does not announce it.
         total: The size of the whole file. None if no response announced that size.
     """
@@ -58,8 +57,8 @@ def body_range(
     Args:
         status_code: The status of the response.
         headers: The headers of the response, by lower-case name.
-        kept: The bytes on disk that the request wanted to continue. None if the request asked for
-            the whole file.
+        kept: The bytes already on disk, if the request asked only for the rest of the file. None if
+            the request asked for the whole file.
     """
     length = content_length(headers)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
@@ -98,9 +97,9 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
 
 def validator_of(headers: Mapping[str, str]) -> str:
-    """Return a response's strong ETag, or else its Last-Modified. Without either, return ""."""
+    """Return a response's strong ETag, else its Last-Modified; "" if it has neither."""
     tag = headers.get("etag", "")
-    # A weak ETag is not enough, because it may stay the same although the bytes change.
+    # A weak ETag is not enough, because it may stay the same when the bytes change.
     validator = tag if tag.startswith('"') else headers.get("last-modified", "")
     return validator if is_sendable(validator) else ""
 

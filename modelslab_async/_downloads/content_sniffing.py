@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """Match ISO media files: `ftyp` at byte 4, then one of `brands` if there are any."""
+    """Match ISO media files: `ftyp` at byte 4, then one of `brands`, if any are given."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))
@@ -46,8 +46,8 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. The last bit
-# says whether the frame has a checksum. It is 1 here, but both values are accepted.
+# The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. Their last
+# bit, which says whether the frame has a checksum, is 1 here. `_is_mp3_frame` ignores that bit.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 
@@ -115,13 +115,13 @@ _BINARY_STL_HEAD_BYTES = 84
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    Return the file suffix that fits the content, or None if the content is none of these media.
+    Return the file suffix that fits the content; None if the content is not of these media.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
         media: The media that the family makes. Empty allows all known types.
-        url_suffix: The suffix in the URL. It decides only between types of text, and for binary
-            STL.
+        url_suffix: The suffix in the URL. Used only for text and for binary STL, because their
+            first bytes do not show the suffix.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None
@@ -148,7 +148,7 @@ def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether a file that begins with these bytes can be a UTF-8 text."""
+    """Whether a file that begins with these bytes can be UTF-8 text."""
     if b"\0" in head:
         return False
     try:

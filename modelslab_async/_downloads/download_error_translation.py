@@ -40,8 +40,8 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # The transport or client that the user passed in has raised this `CancelledError` itself.
-        # This task was not cancelled, so the error counts like any other unexpected exception.
+        # This task was not cancelled: the user's transport or client raised the `CancelledError`.
+        # So it counts like any other unexpected exception.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

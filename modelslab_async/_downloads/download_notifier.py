@@ -25,7 +25,7 @@ class DownloadNotifier:
     Args:
         on_event: Called with each event. None means no listener.
         ticket: The ticket of the generation.
-        n: The number of the output.
+        n: The number of the output, counted from 0.
 
     Attributes:
         received: How many bytes have arrived so far.

@@ -42,8 +42,8 @@ HTTPClient: TypeAlias = (
 )
 
 DEFAULT_MAX_BYTES = 4 << 30
-# `concurrency` limits the transfers. The limit on the generations in progress is this many times as
-# high. With equal limits, a free transfer would often have to wait for the next generation.
+# How many generations may be in progress for each transfer that `concurrency` allows. With only
+# one, a transfer would stay unused while its generation does something else, such as wait to retry.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -65,8 +65,8 @@ class Downloads:
             file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
-        http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests.
-            It is never closed here. Links are still checked, but it resolves host names itself.
+        http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests
+            and resolves host names. Links are still checked. `aclose` does not close it.
         families: The registry of families, with the media that each family makes.
         known: Files that earlier runs saved. If such a file is unchanged, it is not downloaded
             again.
@@ -145,7 +145,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the idle connections now, and each other connection after its transfer."""
+        """Close idle connections now, and connections in use after their transfers."""
         self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
@@ -203,7 +203,7 @@ class Downloads:
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
     ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
-        Save the outputs of many generations as they end, for example of `client.stream(...)`.
+        Save the outputs of many generations as they end, such as those of `client.stream(...)`.
 
         Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged. If the
         caller leaves the loop early, running transfers are cancelled. The bytes that they received
@@ -211,8 +211,9 @@ class Downloads:
 
         Raises:
             ClientClosed: `aclose` was called.
-            TypeError: `outcomes` yields something else, such as the pairs of `generate_many`. This
-                error, and any error that `outcomes` raises, comes after all earlier results.
+            TypeError: `outcomes` yields an item that is not an outcome, such as a pair from
+                `generate_many`. This error, like any error of `outcomes`, is raised after all
+                earlier results.
         """
         self.check_open()
         saving = ConcurrentMap(self._save_outcome, self._window)
@@ -281,7 +282,7 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """The limit on the generations that are in progress or whose results are not read yet."""
+        """The limit on generations that are in progress or whose results are not taken yet."""
         return self._window
 
     @property

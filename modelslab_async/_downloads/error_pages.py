@@ -5,8 +5,8 @@ import json
 import re
 from typing import Any
 
-# A text that starts with one of these HTML elements is a web page. Elements with which a plain text
-# might start too are left out.
+# Text that starts with one of these HTML elements is a web page. Elements that plain text may start
+# with are left out.
 # https://html.spec.whatwg.org/multipage/indices.html#elements-3
 _HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
@@ -24,7 +24,7 @@ _HTML = re.compile(
     + rb")(?=[\s/>]|$))",
     re.IGNORECASE | re.DOTALL,
 )
-# XML is an error message unless it starts with an SVG element, because no family makes other XML.
+# XML counts as an error unless it starts with an SVG element, because no family makes other XML.
 _XML = re.compile(_PREAMBLE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
 _STORAGE_ERROR = re.compile(_PREAMBLE + rb"<error\b", re.IGNORECASE | re.DOTALL)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -50,7 +50,7 @@ def is_html_type(content_type: str) -> bool:
 
 
 def is_json_error(text: bytes) -> bool:
-    """Whether a text is a JSON object that has a failed status or only describes an error."""
+    """Whether text is a JSON object with a failed status, or with nothing but an error."""
     if text.lstrip()[:1] != b"{":
         return False
     try:
@@ -67,7 +67,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """Convert a text to UTF-8 if its first bytes show that it has another Unicode encoding."""
+    """Convert text to UTF-8 if its first bytes show another Unicode encoding."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()

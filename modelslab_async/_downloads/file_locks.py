@@ -81,8 +81,8 @@ def open_locked(path: Path) -> FileIO | None:
             return None
         if _is_same_file(path, os.fstat(file.fileno())):
             return file
-        # The process that held the lock before has moved or removed the file. So another file, or
-        # none, is at the path now, and the path is opened again.
+        # The previous owner of the lock has moved or removed the file. Another file, or none, is at
+        # the path now, so open the path again.
         file.close()
 
 

@@ -1,4 +1,4 @@
-"""Turns tickets into file names that are safe on every system. Uses no file name of a server."""
+"""Turns tickets into file names that are safe on every system. Ignores a server's file names."""
 
 import re
 import unicodedata
@@ -9,8 +9,8 @@ from .._models.ticket import Ticket
 # A safe id has only lower-case letters, because `A` and `a` are the same file name on Windows and
 # macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A family with a dash in its name counts as unsafe, and the dash is replaced. So the first dash in
-# a file name marks the end of the family.
+# A dash makes a family's name unsafe, so it is replaced. The first dash in a file name thus marks
+# the end of the family's name.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
@@ -23,16 +23,16 @@ def stem_of(ticket: Ticket, n: int) -> str:
     """
     Return the file name of an output without its suffix: `family-id-n`.
 
-    Two outputs never have the same stem. Some families and ids are not safe on every system. They
-    are too long, or have capitals, spaces, slashes or letters of other scripts. Such a name becomes
-    `<plain characters>_<checksum>`. A name that already has this form is also changed in this way.
+    Two outputs never have the same stem. A family or id is unsafe if it is too long, or has
+    capitals, spaces, slashes or letters of other scripts. An unsafe one becomes
+    `<plain characters>_<checksum>`. One that already has this form gets a checksum too.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """Return `stem` for the number 1, and `stem.2`, `stem.3` and so on for greater numbers."""
+    """Return `stem` for the number 1, `stem.2` for 2, `stem.3` for 3 and so on."""
     return stem if number == 1 else f"{stem}.{number}"
 
 

@@ -27,7 +27,7 @@ class GenerationSave:
         saver: Saves one output.
         media: The media that the family makes.
         renewal: Polls for new links. None if links cannot be renewed.
-        known: The files that earlier runs saved, by the number of the output.
+        known: The files that earlier runs saved, keyed by the number of the output.
         on_saved: Awaited with each new file, to record the file before its `.part` file is deleted.
         telemetry: Makes a span for each output. None for no spans.
     """

@@ -192,9 +192,9 @@ def send_through(http: object) -> Send:
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
     """
-    Return a function that takes a request of httpx, copies it, and sends the copy with `send`.
+    Return a function that copies a request of httpx, and sends the copy with `send`.
 
-    The copy is a request of `library`, which is httpx2, because `send` takes no other requests.
+    The copy is a request of `library`, which is httpx2, because `send` takes only such requests.
     """
 
     async def send_copy(request: httpx.Request) -> httpx.Response:

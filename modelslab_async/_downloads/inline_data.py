@@ -1,4 +1,4 @@
-"""Decodes outputs that are not links: base64, data URIs and plain texts. It does no I/O."""
+"""Decodes outputs that are not links: base64, data URIs and plain text. It does no I/O."""
 
 import binascii
 import re
@@ -39,7 +39,7 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
     """
     Find a file in base64 or in a data URI. Return None if the text has no such file.
 
-    Almost any word is valid base64. So base64 outside of a data URI must decode to a known binary
+    Almost any word is valid base64. So base64 outside a data URI must decode to a known binary
     type. A data URI may decode to any type that the family makes.
 
     Args:
@@ -62,7 +62,7 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
 
 
 def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decode a percent-encoded text that comes in chunks."""
+    """Decode percent-encoded text that comes in chunks."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk
@@ -77,7 +77,7 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Decode a base64 text that comes in chunks.
+    Decode base64 text that comes in chunks.
 
     Raises:
         ValueError: The text is not valid base64.
@@ -98,7 +98,7 @@ def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
     """
     Return the bytes of the file that an output itself holds.
 
-    Return None if the output is a plain text but its family makes no texts, or if decoding fails.
+    Return None if decoding fails, or if the output is plain text but its family makes no text.
 
     Args:
         output: The output, which is not a link.

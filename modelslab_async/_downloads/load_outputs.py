@@ -30,7 +30,7 @@ async def load_outputs(
     max_bytes: int,
 ) -> tuple[LoadedFile, ...]:
     """
-    Load all outputs one after another. Stop if they exceed `max_bytes` together.
+    Load all outputs one after another. Stop once they exceed `max_bytes` together.
 
     Args:
         saver: The saver whose settings apply, except for its folder and its maximum size.

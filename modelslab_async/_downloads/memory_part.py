@@ -13,7 +13,7 @@ from .part_metadata import PartMetadata
 @define(eq=False)
 class MemoryPart:
     """
-    The bytes of one output received so far, in memory. The class has the members of `PartFile`.
+    The bytes received so far for one output, in memory. Has the members of `PartFile`.
 
     Args:
         folder: The folder in memory that gets the bytes once they are complete.
@@ -74,7 +74,7 @@ class MemoryFolder:
     A folder in memory with the complete files of one generation.
 
     Attributes:
-        files: The bytes of each file, by the name of the file.
+        files: The bytes of each file, keyed by the file's name.
     """
 
     files: dict[Path, bytes] = Factory(dict)

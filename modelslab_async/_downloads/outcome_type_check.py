@@ -1,4 +1,4 @@
-"""Checks that items are outcomes. If not, the error says what to pass instead. Saves nothing."""
+"""Checks that an item is an outcome. The error for another item says what to pass instead."""
 
 from .._models.replies import Failed, Success
 from .._models.unresolved_outcomes import Outcome, Unresolved, Unsubmitted

@@ -32,7 +32,7 @@ class PublishedFile:
 
 class PartFile:
     """
-    The bytes of an output received so far, in `<stem>.part`. Metadata are in `<stem>.part.json`.
+    Keeps the bytes received so far in `<stem>.part`, and metadata about them in `<stem>.part.json`.
 
     A lock lets only one process write a part at a time. A second process uses `<stem>.2.part`.
 
@@ -43,8 +43,8 @@ class PartFile:
         size: The number of bytes in the part.
         metadata: The version of the file that the bytes belong to. None if a download cannot resume
             after these bytes.
-        published: A file that an earlier run published but did not record, or None. There is one
-            only if that run moved the part, because the file system has no hard links.
+        published: A file that an earlier run published but did not record, or None. A run leaves
+            such a file only if it had to move the part, because there are no hard links.
     """
 
     size: int
@@ -108,7 +108,7 @@ class PartFile:
         """Remove all bytes, so that the part can take the bytes of another version of the file."""
         if self._has_other_links:
             self._start_new_part()
-        # The metadata are removed before the bytes. So the metadata on disk never describe bytes of
+        # Remove the metadata before the bytes, so that the metadata on disk never describe bytes of
         # another version.
         self._metadata_path.unlink(missing_ok=True)
         self._file.truncate(0)
@@ -224,7 +224,7 @@ class PartFile:
         """
         Return the complete file of this output that an earlier run has left, or None.
 
-        That file has its final name, and still the size and the checksum that `metadata` tells.
+        The file has its final name, and its size and checksum are still those in `metadata`.
         """
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:
@@ -251,7 +251,7 @@ def _is_published(path: Path, size: int, digest: str) -> bool:
 
 
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
-    """Open and lock the first of `<stem>.part`, `<stem>.2.part`... that is not locked."""
+    """Open and lock the first unlocked file among `<stem>.part`, `<stem>.2.part` and so on."""
     number = 1
     while (file := open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
         number += 1

@@ -15,13 +15,13 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    Describes a part, which is a file whose download has not ended: its link and its version.
+    Describes a part, the file of an unfinished download: its link and its version.
 
     A part never has bytes of two versions of the file.
 
     Args:
         url: The link without its query.
-        validator: The ETag or else the Last-Modified of the response, or "" without either.
+        validator: The response's strong ETag, else its Last-Modified; "" if it has neither.
         size: The size of the whole file, or None while it is not known.
         sha256: The checksum of the whole file, or None until the file is complete and checked.
         is_length_known: Whether a response announced `size`. If not, `size` is the number of bytes
@@ -54,7 +54,7 @@ def write_metadata(path: Path, metadata: PartMetadata) -> None:
 
 
 def read_metadata(path: Path) -> PartMetadata | None:
-    """Return the metadata in a file, or None if there is no such file or it is not valid."""
+    """Return the metadata in a file; None if the file is missing or not valid."""
     try:
         with open_regular(path, create=False) as file:
             record = json.loads(file.read(_MAX_METADATA_BYTES))

@@ -12,7 +12,7 @@ from .part_metadata import PartMetadata
 
 
 class Part(Protocol):
-    """The bytes of one output received so far, on disk or in memory. See `PartFile`."""
+    """The bytes received so far for one output, on disk or in memory. See `PartFile`."""
 
     stem: str
 

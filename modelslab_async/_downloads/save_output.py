@@ -103,8 +103,8 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # By now, the output is saved, or saving it has failed. An error while the part is
-            # closed changes neither, so it is ignored.
+            # By now, the output is saved, or saving it has failed. An error in closing the part
+            # changes neither, so it is ignored.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -180,7 +180,7 @@ class _OutputSave:
         await run_in_thread(self._part.append, data)
 
     async def _download(self, links: Sequence[str]) -> str:
-        """Try all links again and again until one has sent the whole file. Return that link."""
+        """Try the links in turn until one has sent the whole file. Return that link."""
         now = asyncio.get_running_loop().time
         retries = LinkRetries(now() + self._saver.link_timeout, self._part.size)
         while True:
@@ -214,7 +214,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """Return new links for this output. One poll brings those of all outputs of the ticket."""
+        """Return new links for this output. One poll brings new links for all of its ticket."""
         self._renewal = None
         try:
             success = await renewal.success()
@@ -281,7 +281,7 @@ def _describe_media(media: Collection[Medium]) -> str:
 
 
 def _with_advice(fault: DownloadError) -> DownloadError:
-    """Add advice to the message of an error, if there is advice for its class."""
+    """Add advice to an error's message, if there is advice for its class."""
     advice = {
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to continue where it stopped",

@@ -164,10 +164,10 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return the range of a whole file's body, with the size that an earlier response announced.
+    Return the range of a body that starts at byte 0, with the size from an earlier response.
 
-    The earlier size is used only if both responses are of the same version of the file. If they
-    then announce different sizes, one of their bodies is incomplete, and the result is None.
+    The size is used only if both responses are for the same version of the file. If they then
+    announce different sizes, one of the two bodies is incomplete, and the result is None.
     """
     if (
         earlier is None
@@ -191,7 +191,7 @@ def _is_web_page(head: bytes, content_type: str) -> bool:
     """
     Whether a body is a web page, by its first bytes or its `Content-Type` header.
 
-    First bytes of a known binary type count for more than a header that says HTML.
+    If the first bytes show a known binary type, a header that says HTML is ignored.
     """
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 
