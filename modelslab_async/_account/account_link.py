@@ -32,9 +32,8 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The number of seconds for which the client may use the slots that an answer grants. It is well
-# below 30: a client that has not reported for 30 seconds counts as dead, and the account may give
-# its slots to other clients.
+# If an answer takes longer than this many seconds, the slots that it grants are not used. After 30
+# seconds without a report, the account may give these slots to other clients.
 _MAX_ANSWER_AGE_S = 15.0
 # A pause from the account is new only if it ends more than this many seconds after the known pause.
 # The account and the client read different clocks, so they see slightly different ends of a pause.
@@ -49,8 +48,7 @@ class AccountLink:
     Args:
         membership: The client's membership in the account.
         digest_of: Returns the digest of an API key. The account never gets a key itself.
-        has_rate: Whether polls wait for the account's first answer. That answer then says whether
-            the account limits polls.
+        has_rate: Whether the account limits the poll rate. If so, polls wait for its first answer.
     """
 
     def __init__(
@@ -86,8 +84,8 @@ class AccountLink:
         """Leave the account. Tickets that are still open keep their slots."""
         if self._task is None:
             return
-        # Let a report in progress finish. The account may hand over tickets in the answer. These
-        # tickets keep their slots only if the last report lists them.
+        # Let a report in progress finish, because its answer may hand over tickets. They keep their
+        # slots only if the last report, which is sent below, lists them.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
@@ -107,7 +105,7 @@ class AccountLink:
         self.wake()
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
-        """Return the slots of one key. The account sets their number."""
+        """Make the slots of one key. The account decides how many this client gets."""
         self._slots[tier] = slots = GrantedSlots(polls=polls, on_change=self.wake)
         return slots
 
@@ -119,7 +117,7 @@ class AccountLink:
         return poll_times
 
     def on_event(self, event: Event) -> None:
-        """If the event is a pause after a rate limit, report the pause to the account."""
+        """Report a pause of polls to the account if a rate limit has caused it."""
         if isinstance(event, Paused) and isinstance(event.cause, RateLimited):
             until = asyncio.get_running_loop().time() + event.seconds
             self._polls_paused_until[event.tier] = until
@@ -145,13 +143,13 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     async def _exchange(self) -> bool:
-        """Report once, and apply the answer. Return whether submits still wait for a slot."""
+        """Report once, and apply the answer. Return whether submits wait for a slot."""
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
         allotments = await self._membership.exchange(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
-        # Compare the two clocks again: the answer may show that the account's clock was changed.
+        # Compute the offset again: the answer may show that the account's clock was set.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))

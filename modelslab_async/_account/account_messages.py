@@ -11,8 +11,8 @@ from .._parsing.webhook_ids import WebhookHint
 # The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
 # late clients could use many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
-# The share of the rate that is never granted. Otherwise, polls that the network delivers late
-# could arrive together with later polls, and exceed the rate.
+# The share of the rate that is never granted. It leaves room for polls that the network delivers
+# late, together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 # Seconds between two reports of a client that waits for a slot, if the account does not tell it
 # when a slot is free.
@@ -62,7 +62,7 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    The ends of the pauses that the server asked for with one key, on the account's clock.
+    Until when submits and polls with one key are paused, on the account's clock.
 
     Attributes:
         submits: When submits may start again; 0 for no pause.
@@ -85,7 +85,7 @@ class KeyReport:
     Attributes:
         slots: The slots that the client uses.
         polls_wanted: The number of poll times that the client asks for.
-        pauses: The pauses that the server asked this client for.
+        pauses: The pauses that the server has demanded from this client.
     """
 
     slots: SlotUse = SlotUse()
@@ -104,7 +104,7 @@ class KeyAllotment:
         adopted: Tickets of dead clients. This client owns them and their slots from now on.
         poll_times: When the client may start a poll, on the account's clock; None if the account
             does not limit polls.
-        pauses: The pauses that the server asked for, as reported by all clients.
+        pauses: The pauses that the server has demanded from any client.
     """
 
     slot_limit: int | None = None
@@ -115,10 +115,10 @@ class KeyAllotment:
 
 
 Reports: TypeAlias = Mapping[str, KeyReport]
-"""The reports of one client, by the digest of the key."""
+"""The reports of one client, keyed by the digest of the API key."""
 
 Allotments: TypeAlias = Mapping[str, KeyAllotment]
-"""What one client may use, by the digest of the key."""
+"""What one client may use, keyed by the digest of the API key."""
 
 
 class Membership(Protocol):
@@ -134,7 +134,7 @@ class Membership(Protocol):
         ...
 
     def call_on_news(self, on_news: Callable[[], object], /) -> None:
-        """Call `on_news` when a slot may be free or a webhook came. A file cannot tell that."""
+        """Call `on_news` when a slot may be free or a webhook came. SQLite accounts never do."""
         ...
 
     async def exchange(self, reports: Reports, /) -> Allotments:
@@ -142,7 +142,7 @@ class Membership(Protocol):
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Pass webhooks to the other clients. Return what they have passed since the last call."""
+        """Pass webhooks to the other clients. Return what they passed since the last call."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:

@@ -13,7 +13,7 @@ from .stalled_polls import StalledPolls
 @define(eq=False)
 class GrantedPollTimes:
     """
-    Lets polls start only at granted times. It replaces `RateLimiter` if there is an account.
+    Lets polls start only at granted times. A client with an account uses it as its rate limiter.
 
     A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
     client asks for twice as many as before, so that a busy client asks less often. If some of the
@@ -25,7 +25,7 @@ class GrantedPollTimes:
 
     Attributes:
         wanted: The number of times to ask for; 0 unless a poll waits for a time.
-        is_limited: Whether polls need a granted time. The account's first answer may change it.
+        is_limited: Whether polls need a granted time. Each answer of the account sets it.
     """
 
     clock: Callable[[], float]
@@ -39,7 +39,7 @@ class GrantedPollTimes:
 
     @property
     def next_allowed(self) -> float:
-        """When the next poll may start; infinity until the account has granted a time."""
+        """When the next poll may start; infinity while no granted time is left."""
         if not self.is_limited:
             return -math.inf
         now = self.clock()

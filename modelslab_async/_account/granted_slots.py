@@ -1,4 +1,4 @@
-"""GrantedSlots: the slots of one key that a shared account grants. It never asks the account."""
+"""GrantedSlots: the slots of one key that a shared account grants."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class GrantedSlots(Slots):
 
     Args:
         on_change: Called when the used slots or the waiting submits change, so that the client
-            reports it.
+            reports to the account.
     """
 
     limit: int | None = 0
@@ -64,7 +64,7 @@ class GrantedSlots(Slots):
         return self._paused_until
 
     def count_admissible(self) -> int:
-        """Count the submits that only lack a slot. They are sent as soon as one is granted."""
+        """Count the submits that wait for nothing but a slot."""
         now = asyncio.get_running_loop().time()
         if now < self._paused_until or self._is_probing(now):
             return 0
@@ -73,7 +73,8 @@ class GrantedSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # Free the slots of tickets that are too old, before free slots go back to the account.
+        # First free the slots of tickets that are too old. All free slots then go back to the
+        # account.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)

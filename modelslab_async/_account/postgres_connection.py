@@ -63,7 +63,7 @@ class PostgresConnection:
 
     async def fetch_json(self, statement: str, *arguments: Any) -> Any:
         """
-        Run one statement whose result is a single JSON text, and return the decoded value.
+        Run one statement that returns a single JSON string, and return the decoded value.
 
         Raises:
             AccountError: The statement failed. The server may have executed it nevertheless.
@@ -72,7 +72,7 @@ class PostgresConnection:
 
     async def run_script(self, statements: str) -> None:
         """
-        Run several statements, which take no arguments.
+        Run several statements without arguments.
 
         Raises:
             AccountError: A statement failed.
@@ -120,8 +120,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, which would lose
-        # notifications. A pooler is in use if statements run in a server process whose id is not
-        # the one that came when the connection was opened.
+        # notifications. Through a pooler, the process that runs statements has another id than the
+        # one that the server announced when the connection opened.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -33,9 +33,10 @@ class PostgresMembership:
     """
     One client as a member of a `PostgresAccount`.
 
-    The server may execute an exchange whose reply is then lost. So each exchange has a number, and
-    also sends the number of the last exchange whose reply arrived. The server repeats the tickets
-    that it handed over in lost replies. It rejects an exchange that arrives after a later one.
+    An exchange sends the client's reports, and its reply says what the client may use. The server
+    may execute an exchange whose reply is then lost. So each exchange has a number, and also sends
+    the number of the last exchange whose reply arrived. The server repeats the tickets that it
+    handed over in lost replies. It rejects an exchange that arrives after a later one.
 
     Args:
         connection: A connection for this client alone.

@@ -1,4 +1,4 @@
-"""The SQL functions that tell clients of a `PostgresAccount` to report. This module runs no SQL."""
+"""The SQL functions that tell clients of a `PostgresAccount` when to send a report."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The SQL functions that divide the poll rate, and merge pauses. This module runs no SQL."""
+"""The SQL functions that divide the poll rate among clients, and merge their pauses."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The SQL that defines the tables and functions of a `PostgresAccount`. This module runs no SQL."""
+"""The SQL that defines the tables and functions of a `PostgresAccount`."""
 
 from typing import Final
 
@@ -17,8 +17,7 @@ _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock is set back by more than this many seconds, all recorded times are
 # moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# The modules `sqlite_slots` and `sqlite_poll_times` define the next three constants too. The values
-# there are the same.
+# The next three constants have the same values as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0

@@ -1,4 +1,4 @@
-"""SQLiteAccount: one account for the clients of one machine, in a SQLite file."""
+"""SQLiteAccount: one account for the clients of one machine, in an SQLite file."""
 
 import os
 import sqlite3
@@ -35,7 +35,7 @@ class SQLiteAccount:
     The file holds no API key, only a digest of it. It can be deleted while no client is open.
 
     Args:
-        path: The file. It must be on a local disk, because network file systems lock badly.
+        path: The file. It must be on a local disk: locks on network file systems are unreliable.
         rate: The maximum number of polls a second with one key, of all clients together; None for
             no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10

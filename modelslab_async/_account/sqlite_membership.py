@@ -44,7 +44,7 @@ class _Limits(NamedTuple):
 
 class SQLiteMembership:
     """
-    One client as a member of an `SQLiteAccount`. All access to the file is in a thread of its own.
+    One client as a member of an `SQLiteAccount`. It reads and writes the file in its own thread.
 
     Args:
         path: The file of the account.
@@ -161,7 +161,7 @@ class SQLiteMembership:
     def _close(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            # Everything is committed already, so a failing close loses nothing.
+            # Everything is committed already, so a failed close loses nothing.
             with suppress(sqlite3.Error):
                 db.close()
 

@@ -1,4 +1,4 @@
-"""Divides the poll rate of one key among the clients of a SQLite account. It opens no file."""
+"""Divides the poll rate of one key among the clients of an `SQLiteAccount`."""
 
 import sqlite3
 from typing import Final
@@ -9,7 +9,7 @@ from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
 # more polls than its share allows in this many seconds. With a larger number, the other clients
 # would wait longer.
 _MAX_SHARE_S: Final = 0.25
-# A client has a share of the poll rate for this many seconds after it last asked for poll times.
+# A client keeps its share of the poll rate for this many seconds after it last asked for times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 
@@ -23,7 +23,7 @@ def take_poll_times(
         db: A connection to the account, in a transaction that may write.
         key: The digest of the key.
         client: The number of the client.
-        rate: The maximum number of polls a second of all clients together.
+        rate: The maximum number of polls a second, of all clients together.
         wanted: The number of times that the client asks for.
         now: The time on the account's clock.
     """

@@ -1,4 +1,4 @@
-"""Divides the slots of one key among the clients of a SQLite account. It opens no file."""
+"""Divides the slots of one key among the clients of an `SQLiteAccount`."""
 
 import math
 import sqlite3
@@ -155,8 +155,8 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
     """
     Free the expired slots of dead clients: slots of tickets and slots of uncertain submits.
 
-    A live client frees its expired slots with its next report. Until then it may use them for new
-    submits.
+    A live client frees its expired slots itself, with its next report. Before that report, it may
+    use them for new submits.
     """
     db.execute(
         "DELETE FROM uncertain WHERE until <= ? AND client NOT IN (SELECT client FROM clients)",

@@ -34,8 +34,8 @@ _TABLES: Final = (
         PRIMARY KEY (key, family, id)
     ) WITHOUT ROWID
     """,
-    # The table `submitting` counts the submits that each client has in flight, and those that wait.
-    # Submits that may have started work are in the table `uncertain`.
+    # The table `submitting` counts each client's submits that are in flight or wait for a slot.
+    # Submits that may or may not have started work are in the table `uncertain`.
     """
     CREATE TABLE submitting (
         key TEXT NOT NULL,
@@ -70,8 +70,8 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# The table of webhook hints: ids in a webhook, which tell clients what to poll now. The table was
-# added later without a new version number, so an existing account may lack it.
+# The table of webhook hints. It was added later without a new version number, so an existing
+# account may lack it.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -115,7 +115,7 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
-    """After a reboot, delete all recorded times, because the machine's clock has restarted."""
+    """After a reboot, discard all recorded times, because the machine's clock has restarted."""
     for table in ("clients", "poll_times", "pollers", "pauses", "webhook_hints"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
     # Tickets and uncertain submits keep their slots, because the server may still work on them.

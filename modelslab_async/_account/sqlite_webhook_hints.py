@@ -1,7 +1,7 @@
 """
-SharedHints: passes webhook hints between clients through the tables of a SQLite account.
+SharedHints: passes webhook hints between clients through the tables of an `SQLiteAccount`.
 
-A webhook hint is the ids in a webhook. They tell the clients which ticket to poll now.
+A webhook hint holds the ids of one webhook. They tell the clients which ticket to poll now.
 """
 
 import sqlite3

@@ -1,13 +1,13 @@
-"""StalledPolls: detects that the network holds polls back. It sends nothing."""
+"""StalledPolls: detects when the network holds polls back."""
 
 import math
 
 from attrs import Factory, define
 
-# Until the first answer to any poll comes, each poll is overdue after this many seconds.
+# Until a first poll is answered, polls are overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# A poll without an answer is never overdue before this many seconds. The actual limit is computed
-# from the times that earlier answers have taken.
+# The minimum number of seconds after which an unanswered poll is overdue. The actual number is
+# computed from the times that earlier answers have taken.
 _MIN_PATIENCE_S = 0.05
 # The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
 # two are the weights of the newest answer in the mean time and in the mean deviation. The third
@@ -27,7 +27,7 @@ class StalledPolls:
 
     A network that was interrupted may deliver all waiting requests at once. Together with the polls
     of other clients, these requests would exceed the rate. So when the oldest unanswered poll is
-    overdue, only a few polls start, less and less often, until one is answered.
+    overdue, polls start only one by one, at growing intervals, until one is answered.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
@@ -71,7 +71,7 @@ class StalledPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # A poll is overdue after at most twice the mean time of an answer. A longer time would let
-        # more polls start, and the network may deliver all of them at once.
+        # A poll is overdue after at most twice the mean time of an answer. With a longer limit,
+        # more polls would start, and the network could deliver all of them at once.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

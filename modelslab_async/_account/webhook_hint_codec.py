@@ -1,7 +1,7 @@
 """
-Converts webhook hints to the JSON texts that an account stores, and back. It stores nothing.
+Converts webhook hints to the JSON strings that an account stores, and back.
 
-A webhook hint is the ids in a webhook. They tell the clients which ticket to poll now.
+A webhook hint holds the ids of one webhook. They tell the clients which ticket to poll now.
 """
 
 import json
@@ -20,12 +20,12 @@ _MAX_LENGTH: Final = 2000
 
 
 def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
-    """Convert webhook hints to JSON texts. Drop hints that are too long to belong to a ticket."""
+    """Convert webhook hints to JSON strings. Drop hints that are too long to belong to a ticket."""
     bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
     return [body for body in bodies if len(body) <= _MAX_LENGTH]
 
 
 def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
-    """Convert JSON texts back to webhook hints."""
+    """Convert JSON strings back to webhook hints."""
     contents = map(json.loads, bodies)
     return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]
