@@ -1,5 +1,5 @@
 """
-Helpers for asyncio: concurrent maps, reading of iterables, yielding, listeners, threads, files.
+Helpers for asyncio: concurrent map, iteration, cooperative yields, listeners, threads, files.
 
-These modules hold no logic of tickets, of HTTP or of the service.
+These modules know nothing of tickets, of HTTP or of the service.
 """

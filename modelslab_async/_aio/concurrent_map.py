@@ -16,12 +16,12 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
     """
     Calls a function for each item of a source, and yields the results in the order they finish.
 
-    The source is read lazily. An item takes room in the window until the caller has taken its
-    result. Call `run` only once.
+    The source is read lazily. Call `run` only once.
 
     Args:
         function: Awaited for each item, in a task of its own. If it raises, the run stops.
-        window: The maximum number of items that are in progress or whose results are not yet taken.
+        window: The maximum number of items that are in progress or whose results the caller has
+            not yet received.
     """
 
     def __init__(self, function: Callable[[ItemT], Awaitable[ResultT]], window: int) -> None:
@@ -46,8 +46,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
         Args:
             source: The items. If the source raises, `run` first yields the results of all earlier
                 items, and then raises the exception.
-            check: Called with each item before the item waits for room in the window. If it raises
-                an exception, this is treated as an exception of the source.
+            check: Called with each item as soon as it is read, even if the window is full. An
+                exception of `check` counts as an exception of the source.
         """
         reader_task = asyncio.create_task(
             self._read_source(source, check), name="modelslab_async map source"
@@ -94,8 +94,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # This task was not cancelled, but its function raised a CancelledError. Raise another
-            # error, because the CancelledError would end the task without a result or an error.
+            # This task was not cancelled, but the function raised a CancelledError. Raise another
+            # error, because a task that ends with a CancelledError has no exception to report.
             raise RuntimeError(
                 "a task of the concurrent map was cancelled from within"
             ) from cancelled

@@ -33,9 +33,9 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """
-    Yield the path of a draft. If the `with` block succeeds, replace `path` by the draft.
+    Yield the path of a draft. If the `with` block succeeds, replace `path` with the draft.
 
-    A reader sees the old file or the new one, and never a part of a file.
+    A reader sees the whole old file or the whole new one.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     with replace_by_draft(path, draft):
@@ -45,7 +45,7 @@ def atomic_replace(path: Path) -> Generator[Path, None, None]:
 @contextmanager
 def replace_by_draft(path: Path, draft: Path) -> Generator[None, None, None]:
     """
-    Replace `path` by `draft`, which the `with` block writes, if the block succeeds.
+    If the `with` block succeeds, replace `path` with `draft`, which the block has written.
 
     Both files must be in the same folder.
     """

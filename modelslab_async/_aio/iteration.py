@@ -1,4 +1,4 @@
-"""Reads plain and async iterables through one interface, and closes generators. Starts no task."""
+"""Reads plain and async iterables through one interface, and closes async generators."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
@@ -64,17 +64,17 @@ async def read_source(
     contents: str = "items",
 ) -> BaseException | None:
     """
-    Pass each item of a caller's source to `accept`, until the source or `accept` raises.
+    Pass each item of a source to `accept`, until the source or `accept` raises.
 
     Args:
-        source: The caller's iterable, plain or async.
+        source: The items, in a plain or async iterable.
         accept: Awaited with each item.
-        contents: What the items are, in the plural. Error messages use it.
+        contents: What the items are, in the plural, for error messages.
 
     Returns:
         The exception; None if the source was read to its end. It is returned, so that the caller
-        can raise it after the results of earlier items. Only a cancellation of this task,
-        KeyboardInterrupt and SystemExit are raised.
+        can raise it after the results of earlier items. Only KeyboardInterrupt, SystemExit and a
+        cancellation of this task are raised.
     """
     try:
         if isinstance(source, AsyncIterable):

@@ -27,7 +27,7 @@ class Listeners:
         return bool(self.functions)
 
     def __call__(self, event: Event, context: Context | None = None) -> None:
-        """Call all listeners with an event, in `context`, or by default in this task's context."""
+        """Call all listeners with an event, in `context` or, by default, in this task's context."""
         for listener in self.functions:
             call_listener(listener, event, context)
 

@@ -1,4 +1,4 @@
-"""Telemetry: the interface of an object that makes spans and metrics. It exports nothing itself."""
+"""Telemetry: the interface of an object that makes spans and metrics."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -46,7 +46,7 @@ class Telemetry(Protocol):
         """
         Return a context manager for one operation.
 
-        Its `with` block gets a function, and calls the function with the result of the operation.
+        It yields a function. The `with` block calls this function with the operation's result.
 
         Args:
             name: The kind of operation.
@@ -63,7 +63,7 @@ class Telemetry(Protocol):
         """Receive the record of an HTTP request, in the task that sent the request."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Report some counts as metrics, read anew each time. Return a function that stops this."""
+        """Report current counts as metrics. Return a function that ends these reports."""
         ...
 
 

@@ -35,8 +35,8 @@ async def run_in_thread(
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # Read the function's exception, even if `undo` is None. Otherwise asyncio logs that the
-        # exception was never retrieved.
+        # Retrieve the function's exception, even if `undo` is None. If it is never retrieved,
+        # asyncio logs an error.
         if future.exception() is None and undo is not None:
             # Suppress an error of `undo`, so that this task still ends with the CancelledError.
             with suppress(Exception):

@@ -1,5 +1,1 @@
-"""
-Helpers for the account and the journal in PostgreSQL: addresses, the server's clock, the driver.
-
-This package runs no SQL.
-"""
+"""Helpers for PostgreSQL: addresses, the server's clock, and the driver asyncpg."""

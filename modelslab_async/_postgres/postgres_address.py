@@ -14,7 +14,7 @@ _HOSTS = re.compile(
 
 
 def is_address(path: object) -> TypeGuard[str]:
-    """Whether a text is the address of a database, and not the path of a file."""
+    """Whether a path is in fact the address of a database."""
     return isinstance(path, str) and path.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
@@ -22,10 +22,10 @@ def check_address(address: str) -> None:
     """
     Check that it is clear which part of an address is the password.
 
-    Otherwise a message that leaves out the password could still show a part of it.
+    If it is unclear, a message that leaves out the password could still show a part of it.
 
     Raises:
-        TypeError: The address is not a text.
+        TypeError: The address is not a string.
         ValueError: The address is malformed. The message does not repeat it.
     """
     if not isinstance(address, str):
@@ -43,7 +43,7 @@ def check_address(address: str) -> None:
 
 def check_no_address(path: str) -> None:
     """
-    Raise an error if a caller gave the address of a database as the path of a file.
+    Raise an error if the path of a file is in fact the address of a database.
 
     A path such as `postgresql:/host` is refused too, because `pathlib.Path` turns `//` into `/`.
 
@@ -60,10 +60,10 @@ def check_no_address(path: str) -> None:
 
 def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, str]]:
     """
-    Remove the options of this library, such as `batch=cats`, from the text after `?` in an address.
+    Remove this library's options, such as `batch=cats`, from the part of an address after `?`.
 
     Returns:
-        The address without these options, and the value of each option by its name.
+        The address without these options, and their values, keyed by name.
 
     Raises:
         ValueError: The address has an option twice, or an option without a value.
@@ -99,7 +99,7 @@ def without_passwords(address: str) -> str:
     """
     Return an address without its passwords, for example to show it in a command.
 
-    A program can still connect with the shortened address if the password is in ~/.pgpass.
+    A program can still use this address to connect if ~/.pgpass holds the password.
     """
     location, mark, query = address.partition("?")
     settings = [
@@ -112,7 +112,7 @@ def without_passwords(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return each password in an address both as it is written there and percent-decoded."""
+    """Return each password in an address, both as written there and percent-decoded."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]
@@ -120,7 +120,7 @@ def passwords(address: str) -> set[str]:
 
 
 def hide_passwords(text: str, address: str) -> str:
-    """Return a text in which *** replaces the passwords of an address."""
+    """Replace the passwords of an address with *** wherever they occur in `text`."""
     for password in passwords(address):
         text = text.replace(password, "***")
     return text

@@ -1,4 +1,4 @@
-"""Helpers for the driver asyncpg: errors for messages, and names for SQL. Opens no connection."""
+"""Helpers for asyncpg: the check that it is installed, error messages, and quoted names."""
 
 from .postgres_address import hide_passwords
 
@@ -8,7 +8,7 @@ def require_asyncpg(user: str) -> None:
     Make sure that asyncpg can be imported.
 
     Args:
-        user: The feature that needs asyncpg, to be named in the message.
+        user: The feature that needs asyncpg, for the error message.
 
     Raises:
         ModuleNotFoundError: asyncpg is not installed. The message says how to install it.
@@ -27,8 +27,8 @@ def require_asyncpg(user: str) -> None:
 
 def describe_error(error: Exception, address: str) -> str:
     """Return the type and the message of an error, without the passwords of an address."""
-    # If a connection ends at certain moments, asyncpg raises an error that says that asyncpg has
-    # a bug. Say instead that the connection has ended.
+    # When a connection ends at certain moments, asyncpg reports a bug in itself. Say instead
+    # that the connection has ended.
     if type(error).__name__ == "InternalClientError":
         return "ConnectionError: the server or the network ended the connection"
     return hide_passwords(f"{type(error).__name__}: {error}".rstrip(": "), address)

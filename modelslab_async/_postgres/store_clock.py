@@ -1,4 +1,4 @@
-"""StoreClock: estimates the time on a database server's clock. It sends nothing."""
+"""StoreClock: estimates the time on a database server's clock."""
 
 import math
 
@@ -30,7 +30,7 @@ class StoreClock:
         """
         Update the estimate after a reply, which contained the server's time `theirs`.
 
-        `sent` and `received` are times on the client's clock: of the request and of its reply.
+        `sent` and `received` are the times of the request and of the reply on the client's clock.
         """
         drift = _DRIFT * max(0.0, received - self._seen_at)
         least = max(self._least - drift, theirs - received)

@@ -30,7 +30,7 @@ class Cluster(Protocol):
 
     async def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
         """
-        Run a function, and return what it returns.
+        Run a function in another process, and return its result.
 
         Raises:
             ClusterLost: The work was cancelled, or the cluster cannot be reached.
@@ -56,14 +56,14 @@ class ClusterFetch:
     """
     Splits files of tickets into shards of equal size, and has the tickets of each shard polled.
 
-    The shards of one file are finished before the next file is split. Otherwise, the disk could
-    hold the shards of all files at once.
+    Shards in the queue are polled before another file is split, so that the disk need not hold the
+    shards of all files at once.
 
     Args:
         folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard.
         spec: How the tables are read.
-        limits: The limits that all shards together keep to.
+        limits: The limits for all shards together.
     """
 
     def __init__(self, folder: str, size: int, spec: InputSpec, limits: PollLimits) -> None:
@@ -78,7 +78,7 @@ class ClusterFetch:
 
     async def run(self, cluster: Cluster, pattern: str, concurrency: int | None) -> FetchReport:
         """
-        Write the outcomes of all tickets in some files. See `modelslab_async.dask.fetch`.
+        Write the outcomes of all tickets in the matching files. See `modelslab_async.dask.fetch`.
 
         Args:
             cluster: Runs functions on its workers.

@@ -20,7 +20,7 @@ class FetchReport:
         unresolved: How many tickets of all parts have not ended. The next call polls them again.
         written: The number of parts that this call wrote.
         kept: The number of parts that were complete before.
-        skipped: The number of rows of the tables that hold no ticket.
+        skipped: The number of rows without a ticket.
         problems: Why rows were skipped, for at most the first 20 skipped rows of each file.
     """
 
@@ -60,7 +60,7 @@ class ShardFailure:
     An output file that could not be written, or an input file that could not be split.
 
     Attributes:
-        path: The path of that output or input file.
+        path: The path of the file.
         error: The error that the worker raised, or the error that ended the worker.
     """
 
@@ -70,7 +70,7 @@ class ShardFailure:
 
 class ShardsFailed(ModelsLabError):
     """
-    Some output files could not be written. The others were, and the next call does the rest.
+    Some output files could not be written. The next call of `fetch` tries them again.
 
     Attributes:
         failures: The output files that could not be written, and the input files that could not be

@@ -1,7 +1,7 @@
 """
 Finds the input files of a pattern, and the output files that earlier calls wrote for them.
 
-An output file is called a part. This module reads no row of either kind of file.
+An output file is called a part.
 """
 
 import os
@@ -23,7 +23,7 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# A process that was killed leaves its hidden files behind. After a day, no process needs them.
+# Hidden files older than this many seconds are removed: a killed process has left them behind.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 
@@ -35,10 +35,10 @@ class InputFile:
 
     Attributes:
         path: The path of the file.
-        label: A text that stands for the file in the names of its output files. Files of one
-            pattern have different labels.
-        digests: The digests in the names of the output files that exist. Each one is a digest of
-            the content that the input file had when the output file was written.
+        label: What stands for this file in the names of its output files. Files of one pattern
+            have different labels.
+        digests: The digests in the names of the existing output files. Each is the digest of this
+            file's content when the output file was written.
     """
 
     path: str
@@ -60,13 +60,13 @@ def find_inputs(pattern: str, folder: str, size: int) -> list[InputFile]:
         size: The number of tickets in a shard.
 
     Raises:
-        ValueError: No file has such a path, or an earlier call with another size wrote output
+        ValueError: No file matches the pattern, or an earlier call with another size wrote output
             files to the folder.
     """
     root = _fixed_folder(pattern)
     paths = sorted(
         path
-        # `glob` skips hidden files, but `Path.glob` would find them.
+        # Use `glob`, because `Path.glob` would find hidden files too.
         for path in glob(pattern, recursive=True)  # noqa: PTH207
         if Path(path).is_file() and Path(folder) not in Path(path).parents
     )
@@ -83,8 +83,8 @@ def locate(name: str, path: str | os.PathLike[str]) -> str:
     Return the absolute path of a table, a pattern or a folder.
 
     Args:
-        name: The name of the argument.
-        path: The argument.
+        name: The name of the argument, for the error message.
+        path: The value of the argument.
 
     Raises:
         ValueError: The path is a URL, such as the URL of a bucket.
@@ -103,8 +103,7 @@ def digest_of(path: str, reading: str) -> str:
 
     Args:
         path: The file.
-        reading: How tickets are read from the file. A file has another digest if its tickets are
-            read in another way.
+        reading: How tickets are read from the file. The digest depends on it too.
     """
     with Path(path).open("rb") as file:
         digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")
@@ -118,7 +117,7 @@ def check_unchanged(file: InputFile, digest: str) -> None:
     """
     Check that an input file has not changed since its first output file was written.
 
-    `digest` is the digest of the content that the input file has now.
+    `digest` is the digest of the file's current content.
 
     Raises:
         UnusableTable: An output file was made from other content.
@@ -132,7 +131,7 @@ def check_unchanged(file: InputFile, digest: str) -> None:
 
 
 def _fixed_folder(pattern: str) -> str:
-    """Return the part of a pattern before its first wildcard, up to the last folder."""
+    """Return the path of the last folder before a pattern's first wildcard."""
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent

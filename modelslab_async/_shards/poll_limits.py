@@ -65,7 +65,7 @@ class PollLimits:
         Make a client that keeps to these limits. Its key comes from the environment.
 
         Raises:
-            MissingApiKey: There is no key.
+            MissingApiKey: The environment has no key.
             ValueError: The account has other limits.
             AccountError: The account cannot be used.
         """

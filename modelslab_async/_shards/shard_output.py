@@ -37,7 +37,7 @@ class PartCounts:
 
 def read_counts(path: Path) -> PartCounts | None:
     """
-    Read from the footer of an output file how its tickets ended. Return None if there is no file.
+    Return how the tickets of an output file ended; None if the file does not exist.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -54,9 +54,9 @@ def read_counts(path: Path) -> PartCounts | None:
 
 def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
-    Return the rows of an output file by ticket. Rows of unresolved tickets are left out.
+    Return the rows of an output file, keyed by ticket, without those of unresolved tickets.
 
-    If there is no file, there are no rows.
+    A file that does not exist has no rows.
 
     Raises:
         UnusableTable: The file is damaged.

@@ -1,4 +1,4 @@
-"""Polls the tickets of one shard until all have an outcome, and writes these to one file."""
+"""Polls the tickets of one shard until all have an outcome, and writes the outcomes to one file."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ from .poll_limits import PollLimits
 from .shard_output import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# If one poll ends with one of these errors, all polls with the same key do. The shard then writes
-# no output file, because all its remaining tickets would be unresolved.
+# Each of these errors ends all polls with the same key. The shard then writes no output file,
+# because all its remaining tickets would be unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,
@@ -39,7 +39,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
 
     Raises:
         ModelsLabError: The key is refused, or the settings allow no connection. Nothing is written.
-        FileNotFoundError: There is neither the file of the shard nor its output file.
+        FileNotFoundError: Neither the file of the shard nor its output file exists.
         UnusableTable: The file of the shard, or its earlier output file, cannot be read.
         ValueError: This process has no key, or the account has other limits.
         OSError: The output file cannot be written.
@@ -62,7 +62,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     }
     settled = read_settled_rows(part)
     outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
-    # Another worker may have written the output file meanwhile. Keep the outcomes that are in it.
+    # Another worker may have written the output file meanwhile. Keep the outcomes in that file.
     settled |= read_settled_rows(part)
     rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
     counts = write_part(part, [*columns.values()], rows)

@@ -1,7 +1,7 @@
 """
-Splits a file of tickets into shards. It polls nothing.
+Splits a file of tickets into shards.
 
-Each shard is a hidden file. It is in the folder in which the outcomes of its tickets are written.
+Each shard is a hidden file in the folder of the output files.
 """
 
 import secrets
@@ -23,7 +23,7 @@ from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_output import PartCounts, read_counts
 
-# The number of skipped rows of a file for which a reason is kept. Later ones are only counted.
+# For this many skipped rows of a file, the reason is kept. Further skipped rows are only counted.
 _MAX_PROBLEMS: Final = 20
 
 
@@ -80,9 +80,9 @@ class _SkippedRows:
 
 def input_spec(family: str | None, column: str | None) -> InputSpec:
     """
-    Return how tickets are read from tables: which column and which API family they have.
+    Return how tickets are read from tables: from which column, and of which API family.
 
-    Error messages name the keyword arguments of Python instead of the options of a command.
+    Error messages name keyword arguments of Python, and not options of the command line.
 
     Raises:
         ValueError: There is no such family.

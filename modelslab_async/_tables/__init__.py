@@ -1,1 +1,1 @@
-"""Reads the rows of an input table, in any usual format. It never guesses a column."""
+"""Reads the rows of an input table: CSV, JSON, Parquet, or one ticket a line."""

@@ -1,4 +1,4 @@
-"""Reads the rows of a CSV file, with or without column names. It never guesses the column."""
+"""Reads the rows of a CSV file, with or without column names."""
 
 import csv
 import re
@@ -20,9 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# This is the limit that the csv module gets for the length of a cell. At a longer cell, the module
-# would raise an error in the middle of the cell, and read the rest as rows. So the limit is higher
-# than the length of any cell, and `_MAX_CELL_CHARS` is checked after a row is read.
+# The csv module's limit for the length of a cell. If a cell is longer, the module raises an error,
+# and then reads the rest of the cell as rows. So the limit is higher than the length of any cell,
+# and `_MAX_CELL_CHARS` is checked after a row is read.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -37,17 +37,17 @@ class _CsvRow:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text has the form of an id, such as `13443927` or `workflow-1/134_a`."""
+    """Whether a string has the form of an id, such as `13443927` or `workflow-1/134_a`."""
     return _ID_PATTERN.fullmatch(text) is not None
 
 
 def looks_like_id(text: str) -> bool:
-    """Whether a text has the form of an id and contains a digit, unlike most words."""
+    """Whether a string has the form of an id and contains a digit, unlike most words."""
     return is_id(text) and any(map(str.isdigit, text))
 
 
 def is_ticket(text: str) -> bool:
-    """Whether a text is a ticket of a known family."""
+    """Whether a string is a ticket of a known family."""
     family, _, id_ = text.partition(":")
     return family in FAMILIES and is_id(id_)
 
@@ -238,9 +238,7 @@ def _row_without_header(csv_row: _CsvRow, column: int | None, spec: InputSpec) -
 
 def _other_columns(ticket_column: int, cells: list[str]) -> dict[str, str]:
     """
-    Return a row's cells by names such as `column_2`, made from the columns' numbers.
-
-    The cell with the ticket or id is left out.
+    Return a row's cells without the ticket or id, keyed by names such as `column_2`.
     """
     return {
         _name_from_number(number): cell

@@ -66,7 +66,7 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
     Args:
         lines: The lines of the text.
         name: The name of the file, for the error message.
-        advice: For the error message: what the user can give instead.
+        advice: What the user can give instead, for the error message.
 
     Raises:
         UnusableTable: The text is not a JSON array.
@@ -83,7 +83,7 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON. NaN and Infinity become None, as some programs write them for missing values."""
+    """Parse JSON. NaN and Infinity become None: some programs write them for missing values."""
     return json.loads(text, parse_constant=lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""Detects Parquet files, and reads their rows. It needs pyarrow only for the rows."""
+"""Detects Parquet files, and reads their rows. Only reading the rows needs pyarrow."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ _MAGIC: Final = b"PAR1"
 
 
 def is_parquet(source: str) -> bool:
-    """Whether a path is that of a Parquet file."""
+    """Whether a path leads to a Parquet file."""
     if not Path(source).is_file():
         return False
     with Path(source).open("rb") as file:

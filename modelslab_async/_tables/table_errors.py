@@ -1,4 +1,4 @@
-"""Errors about the input table. They say what to do, and show no whole row."""
+"""Errors about the input table. They say what to do, and never show a whole row."""
 
 
 class UnusableTable(ValueError):

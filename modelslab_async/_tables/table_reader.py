@@ -1,4 +1,4 @@
-"""Finds the rows with tickets in a text or a file of any usual format. It checks no ticket."""
+"""Detects the format of an input table, and yields its rows."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -38,7 +38,7 @@ def rows_from_path(path: str, spec: InputSpec) -> Iterator[InputRow]:
 
 def rows_from_lines(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
     """
-    Detect the format of a text from its first lines, and return its rows.
+    Detect the format of text from its first lines, and return its rows.
 
     Raises:
         UnusableTable: The input is not text, or it does not show where its tickets are.
@@ -87,7 +87,7 @@ def _unquote(line: str) -> str:
 
 def ticket_text(row: InputRow, spec: InputSpec) -> str:
     """
-    Return the ticket of a row, as text.
+    Return the ticket of a row, as a string.
 
     Raises:
         ValueError: The row has no id or no family.

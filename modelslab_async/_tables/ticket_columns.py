@@ -1,4 +1,4 @@
-"""Finds the ticket and its family among the named cells of a row. It never guesses a column."""
+"""Finds the ticket and its family among the named cells of a row."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -36,7 +36,7 @@ class InputSpec:
 
     @property
     def named_column(self) -> str:
-        """What the user writes to choose a column, for messages: `--column NAME`, for example."""
+        """How a message tells the user to choose a column, such as `--column NAME`."""
         is_keyword = self.column_argument.endswith("=")
         return f"{self.column_argument}{'' if is_keyword else ' '}NAME"
 
@@ -64,7 +64,7 @@ class InputRow:
         has_column_name: Whether the text is from a column whose name says that it holds tickets
             or ids.
         problem: Why no ticket can be read from the row.
-        columns: The other cells of the row, by the names of their columns.
+        columns: The other cells of the row, keyed by the names of their columns.
     """
 
     location: str
@@ -82,9 +82,9 @@ class NamedRow:
 
     Attributes:
         location: Where the row is, such as `line 3`.
-        cells: Its cells by the names of their columns.
+        cells: The cells of the row, keyed by the names of their columns.
         problem: Why the row cannot be read.
-        has_types: Whether the cells have the types of JSON. Otherwise each one is a text.
+        has_types: Whether the cells are JSON values. If not, they are all strings.
     """
 
     location: str
@@ -100,7 +100,7 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """Find the ticket and its family by the names of the cells."""
-    # Maps the normalized name of each cell that is not empty to its name in the table.
+    # Maps the normalized name of each nonempty cell to its name in the table.
     given_names = {
         _normalize(name): name for name, value in cells.items() if value not in (None, "")
     }
@@ -136,17 +136,17 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
 
 
 def is_id_value(value: object) -> bool:
-    """Whether a JSON value can be an id, which is a text or a whole number."""
+    """Whether a JSON value can be an id: a string or an integer."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def format_names(names: Iterable[object]) -> str:
-    """Return the names of the columns of a file as a list for a message."""
+    """Return the column names of a file, joined with commas, for a message."""
     return ", ".join(repr(shorten(str(name))) for name in names) or "nothing"
 
 
 def shorten(text: str) -> str:
-    """Return the beginning of a text, for a message."""
+    """Return a string or, if it is long, its beginning, for a message."""
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."
 
 
