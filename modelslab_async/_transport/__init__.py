@@ -2,5 +2,5 @@
 Sends HTTP requests, and returns the status, headers and bytes of their responses.
 
 It adds the API key to each request, and removes the key from responses and errors. It parses no
-reply and never retries.
+body and never retries.
 """

@@ -1,4 +1,4 @@
-"""Holds the API keys and redacts them in text. It never shows a key in a repr or a pickle."""
+"""Holds the API keys and redacts them in text. No repr shows a key, and no key can be pickled."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
 
-# The minimum length of a key that is redacted. Only tests use shorter keys, and redacting such a
-# key would damage unrelated text.
+# Shorter keys are not redacted. Only tests use them, and redacting them would damage unrelated
+# text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -39,8 +39,8 @@ class MissingApiKey(ValueError):
         super().__init__(f"{need}: pass api_key=... or set {self.variable}")
 
     def __reduce__(self) -> tuple[type["MissingApiKey"], tuple[str, Tier]]:
-        # Without this method, a copy or a pickle would call `__init__` with the message, which is
-        # not what `__init__` takes.
+        # Without this method, copying and unpickling would call `__init__` with the message alone,
+        # and fail.
         return type(self), (self.need, self.tier)
 
 
@@ -63,7 +63,7 @@ def _maskable_keys(credentials: "Credentials") -> list[str]:
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
-    """Return every spelling of each key: in plain text, in JSON and in a URL."""
+    """Return the usual spellings of each key: in plain text, in JSON and in a URL."""
     return tuple(
         encoding.encode()
         for key in _maskable_keys(credentials)
@@ -73,7 +73,7 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
     """
-    Return a regular expression that matches each of the keys.
+    Return a regular expression that matches any of the keys.
 
     `pattern_of` returns the regular expression for one character of a key.
     """
@@ -88,11 +88,10 @@ def _any_quoting_pattern(character: str) -> str:
     """
     Return a regular expression that matches a character, plain or escaped.
 
-    A character may be escaped as in the `repr` of bytes, as in JSON, or as in a URL.
+    It matches the escapes of JSON, of URLs and of the `repr` of bytes.
     """
     code = f"(?i:{ord(character):02x})"
-    # The expression limits each repetition, so that a search in a text of many backslashes takes
-    # linear time.
+    # Each repetition is limited, so that searching a text full of backslashes takes linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
@@ -116,7 +115,7 @@ class Credentials:
 
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.
-            TypeError: A key is neither a text nor None.
+            TypeError: A key is neither a string nor None.
             ValueError: A key contains characters that an HTTP header cannot carry.
         """
         for name, key in (("api_key", standard), ("enterprise_key", enterprise)):
@@ -132,7 +131,7 @@ class Credentials:
 
     def key_for(self, tier: Tier) -> str:
         """
-        Return the key for requests of a tier: "standard" or "enterprise".
+        Return the key for requests of a tier, which is "standard" or "enterprise".
 
         If there is no enterprise key, the standard key serves both tiers.
 
@@ -161,12 +160,12 @@ class Credentials:
         """
         Return a hash of the key of a tier.
 
-        Equal keys have equal hashes. A hash does not show the key.
+        Equal keys have equal hashes. A hash does not reveal its key.
         """
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
-    # Each regular expression is compiled at its first use, because compiling takes some
+    # Each regular expression is compiled at its first use, because compiling takes a few
     # milliseconds.
     @cached_property
     def _json_regex(self) -> re.Pattern[bytes]:
@@ -177,7 +176,7 @@ class Credentials:
         return re.compile(_key_pattern(self, _any_quoting_pattern))
 
     def redact(self, data: bytes) -> bytes:
-        """Replace the keys in a body by "[key]". Return `data` itself if it contains no key."""
+        """Replace the keys in a body with "[key]". Return `data` itself if it contains no key."""
         if b"\0" in data:
             # The body may be JSON in UTF-16 or UTF-32. Convert the body to UTF-8, because the code
             # below searches for keys in UTF-8.
@@ -185,12 +184,12 @@ class Credentials:
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # First search for the single byte `\`, and for `\u00` only if it was found. Python searches
+        # First search for the single byte `\`, and only if it is found, for `\u00`. Python searches
         # for one byte much faster than for several.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data
 
     def redact_text(self, text: str) -> str:
-        """Replace the keys in a short text by "[key]", even where their characters are escaped."""
+        """Replace the keys in a short text with "[key]", even if their characters are escaped."""
         return self._text_regex.sub("[key]", text) if self._encodings else text

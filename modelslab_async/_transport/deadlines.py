@@ -5,10 +5,10 @@ An exchange is one request and its response. All exchanges of a `Deadlines` obje
 timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So each overdue exchange gets a grace period when the
-timer fires late. The grace period is as long as the timeout, but at most a second. It begins at the
-deadline, and at least half of it remains when the timer fires. Each exchange gets only one grace
-period. Without this limit, an event loop that is always late would never cancel an exchange.
+then hold responses that no task has read yet. So each overdue exchange gets a grace period, which
+is as long as the timeout, but at most a second. It begins when the timer was due. If less than half
+of it is left when the timer fires, it is extended until half is left. Each exchange gets only one
+grace period. If it got more, an event loop that is always late would never cancel an exchange.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Deadlines:
                 task.uncancel()
 
     def close(self) -> None:
-        """Stop the timer. Exchanges that are still in flight are no longer cancelled."""
+        """Stop the timer. From then on, exchanges in flight have no deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -104,13 +104,13 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # Exchanges that had a grace period are cancelled after only one more iteration of the event
-        # loop, because each iteration of a slow loop may take long.
+        # Exchanges that have had a grace period are cancelled after only one more iteration of the
+        # event loop, because each iteration of a slow loop may take long.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 
     def _had_grace(self, now: float) -> bool:
-        """Return whether each exchange whose deadline has passed already had its grace period."""
+        """Return whether every exchange whose deadline has passed has had its grace period."""
         for entry in self._in_flight:
             if entry.due > now:
                 break
@@ -120,23 +120,22 @@ class Deadlines:
 
     def _grant_grace(self, now: float) -> None:
         """
-        Postpone all deadlines within the grace period to the end of the grace period.
+        Postpone each deadline that falls within the grace period to the end of that period.
 
-        An exchange that already had a grace period keeps its deadline.
+        An exchange that has had a grace period keeps its deadline.
         """
         # The grace period begins when the timer was due, but the timer fired late. If less than
         # half of the grace period is left now, extend what is left to half.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
-                # The exchanges are sorted by deadline, so all deadlines after this one are later
-                # too.
+                # The exchanges are sorted by deadline, so the rest are due even later.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True
 
     def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the exchanges whose deadline has passed, after some event-loop iterations."""
+        """After `iterations` event-loop iterations, cancel the exchanges that were due at `now`."""
         if iterations:
             self._timer = loop.call_soon(
                 self._expire_soon, iterations - 1, now, loop, context=Context()

@@ -24,8 +24,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
 
     A cancellation is returned unchanged, because the caller has already redacted its message.
 
-    In an error of this package, the keys are replaced. If the error or its cause still contains a
-    key, the cause and the traceback are dropped.
+    In an error of this package, the keys are replaced with "[key]". If the error or its cause still
+    contains a key, the cause and the traceback are dropped.
 
     Any other error that contains a key is replaced by a `RuntimeError` with a redacted text,
     because any attribute of the error may hold the key.
@@ -81,7 +81,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # The value is the `__notes__` attribute of an error, which is a list of texts.
+            # The value is the `__notes__` attribute of an error, which is a list of strings.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value
@@ -95,13 +95,13 @@ def _text_of(error: BaseException) -> str:
 
 
 def _contains_key(error: BaseException, credentials: Credentials) -> bool:
-    """Return whether the texts, the attributes or the pickle of an error contain a key."""
+    """Return whether the text, repr, attributes or pickle of an error contains a key."""
     try:
         text = f"{error} {error!r} {error.args!r} {vars(error)!r}"
     except Exception:  # noqa: BLE001 -- the error that its `__repr__` raises may quote the key.
         return True
     # An httpx error holds the request. The `repr` of the request omits the key, but the pickle of
-    # the error shows it.
+    # the error contains the key.
     if not isinstance(error, ModelsLabError):
         with suppress(Exception):
             text += pickle.dumps(error).decode("latin-1")

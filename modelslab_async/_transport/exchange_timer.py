@@ -29,7 +29,7 @@ class ExchangeTimer:
         observer: Called with the record of the request; None for no observer.
 
     Attributes:
-        status_code: The HTTP status, which the `with` block sets when a response has come.
+        status_code: The HTTP status, which the `with` block sets when a response comes.
     """
 
     def __init__(

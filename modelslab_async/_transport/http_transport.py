@@ -15,16 +15,17 @@ class HTTPTransport:
     """
     The default transport, with settings of your own: `Client(http=HTTPTransport(...))`.
 
-    It keeps connections open between requests, also through a proxy. The client closes it when the
-    client is closed. Its `repr` shows no setting, because the proxy's URL may hold a password.
+    It keeps connections open between requests, even through a proxy. Closing the client closes the
+    transport too. Its `repr` shows no setting, because the proxy's URL may hold a password.
 
     Args:
         ssl_context: The TLS context. It holds the certificates to trust, and a client certificate
-            if the server asks for one. None trusts the certificates of `SSL_CERT_FILE` or
-            `SSL_CERT_DIR`, or those of certifi. The transport sets the context's ALPN protocols.
+            if the server asks for one. With None, the transport trusts the certificates of
+            `SSL_CERT_FILE` or `SSL_CERT_DIR`, or those of certifi. The transport sets the context's
+            ALPN protocols.
         proxy: The URL of the proxy for all requests, such as
-            `"http://user:password@proxy.example:3128"`. None takes the proxy from environment
-            variables.
+            `"http://user:password@proxy.example:3128"`. With None, environment variables name the
+            proxy.
         connections: The maximum number of connections to one host. With fewer connections than
             `workers`, some workers of the client wait for a connection.
         local_address: The IP address of this machine to connect from; `"0.0.0.0"` for IPv4 only.

@@ -79,7 +79,8 @@ class RequestWatch:
     Watches the connections that one request opens.
 
     Args:
-        next_trace: The request's own `trace` extension, which is called as well; None for none.
+        next_trace: The `trace` extension that the request already has, which is called as well;
+            None if it has no such extension.
         core: The package that sends the request: "httpcore" or "httpcore2".
         needs_new_connection: Whether the request must not be sent over a used connection.
     """
@@ -195,7 +196,7 @@ class _ResponseEnd:
         self._chunks_left = _MAX_PARSED_CHUNKS
 
     def has_too_many_interim(self, data: bytes) -> bool:
-        """Parse received bytes, and return whether too many interim responses came."""
+        """Parse received bytes, and return whether too many interim responses have come."""
         self.is_end = False
         self._chunks_left += 1
         try:
@@ -232,7 +233,7 @@ def _has_tls_record(ssl_object: Any) -> bool:
     """
     Return whether an idle TLS connection has received data, or was closed.
 
-    The data may wait in the buffer of the TLS object, and the socket does not show it then. A TLS
+    The data may wait in the buffer of the TLS object, where a check of the socket misses it. A TLS
     record that carries no data, such as a session ticket, does not count.
     """
     if ssl_object is None:

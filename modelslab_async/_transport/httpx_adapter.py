@@ -14,8 +14,8 @@ from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
-# Other packages that offer transports for httpx. These transports may raise errors of their
-# packages instead of httpx errors.
+# Other packages that offer transports for httpx. Such a transport may raise errors of its own
+# package instead of httpx errors.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
 # After this number of chunks of a body, the adapter yields to the event loop.
 _CHUNKS_PER_YIELD = 100
@@ -168,9 +168,9 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
-    Over HTTP/2, received bytes that break the protocol make httpcore raise errors of other packages
-    too, such as a `ValueError` for an invalid status or an error of h2. An `OSError` does not count
-    here, because the sender translates it.
+    Over HTTP/2, httpcore lets some errors pass that are not its own, such as a `ValueError` for an
+    invalid status or an error of h2 for an invalid frame. An `OSError` does not count here, because
+    the sender translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (

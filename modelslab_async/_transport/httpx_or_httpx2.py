@@ -1,5 +1,5 @@
 """
-HttpxLibrary: one of the packages httpx and httpx2, which have one interface. It sends nothing.
+HttpxLibrary: one of the packages httpx and httpx2, which have the same interface. It sends nothing.
 
 A request never mixes the two packages. All its classes and errors come from the package of the
 client or transport that the caller passed. This module does not import httpx2, because a caller who
@@ -20,7 +20,7 @@ from .httpcore_guard import watch_connections
 from .send_proof import TrackedBody
 from .transport_protocol import Transport
 
-# For httpx and httpx2, the name of the package that opens their connections.
+# The package that opens the connections of httpx or httpx2, keyed by the name of the library.
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 

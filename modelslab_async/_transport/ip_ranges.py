@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-# The range of all public IPv6 addresses, and the two parts of it that are only for documentation.
+# The range of public IPv6 addresses, and the two parts of it that are reserved for documentation.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
 # The range of NAT64 addresses. Their last 32 bits are an IPv4 address (RFC 6052).

@@ -28,7 +28,7 @@ def translate_error(
 
 
 def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
-    """Translate an error of connecting. A `UnicodeError` means that the host name is invalid."""
+    """Translate an error raised by connecting. A `UnicodeError` means an invalid host name."""
     message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
     return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
 

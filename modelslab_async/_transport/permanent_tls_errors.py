@@ -5,10 +5,9 @@ from typing import TypeGuard
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# The types of TLS errors that are transient: a new connection may succeed.
+# The types of transient TLS errors: a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# OpenSSL's names of transient TLS errors. They concern one connection only, so a new connection may
-# succeed.
+# The names that OpenSSL gives to further transient TLS errors, which concern one connection only.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -21,8 +20,8 @@ def permanent_tls_error(
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            alerts of the server can be permanent. One example is an alert of TLS 1.3, which says
-            only after the handshake that a client certificate is missing.
+            alerts of the server can be permanent. For example, a TLS 1.3 server says only then that
+            a client certificate is missing.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
@@ -31,7 +30,7 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # A caller's `http` object may have made this error itself. Then it lacks the
+        # A caller's `http` object may have made this error itself. Then the error lacks the
         # `verify_message` that OpenSSL sets.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")

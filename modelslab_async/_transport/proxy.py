@@ -41,7 +41,7 @@ class Proxy:
         port: The port of the proxy.
         url: The whole URL, with user and password.
         authorization: The value of the `Proxy-Authorization` header; "" if the URL names no user.
-        secrets: The spellings of the password that `redact` replaces.
+        secrets: What `redact` replaces: the password and its encoded forms.
     """
 
     origin: str

@@ -28,9 +28,9 @@ class TrackedBody:
     """
     A request body that records whether it was read.
 
-    Transports, retrying wrappers, plain HTTP proxies and logging hooks must read the body from this
-    object before they can send it. So a body that was never read has not reached a server, and a
-    submit without its body starts no work.
+    Any transport, hook or wrapper must read the body from this object before it can send the body.
+    So a body that was never read has not reached a server, and a submit without its body starts no
+    work.
 
     Attributes:
         closed_error: The class of the error that a read raises after `withdraw`.

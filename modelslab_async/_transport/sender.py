@@ -54,7 +54,7 @@ class _RequestTemplate:
 
     @classmethod
     def from_request(cls, request: Request) -> "_RequestTemplate":
-        """Make a template from a request that has `_ID_PLACEHOLDER` in the places of the id."""
+        """Make a template from a request that has `_ID_PLACEHOLDER` in place of the id."""
         return cls(
             request.method,
             tuple(request.url.split(_ID_PLACEHOLDER)),
@@ -95,8 +95,8 @@ class RequestBuilder:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        # A submit always has a body, even if only `{}`. So a `TrackedBody` can prove that the
-        # submit never left: its body was never read.
+        # A submit always has a body, even if only `{}`. So a `TrackedBody` that was never read
+        # proves that the submit never left.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))
@@ -273,8 +273,8 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
     Return the arguments of a `CancelledError`.
 
-    If it has none, return the arguments of an earlier `CancelledError` that it has as its context.
-    The caller raises a redacted copy, which must keep the arguments. anyio recognizes its own
+    If it has none, return those of the earlier `CancelledError` that is its context. The caller
+    raises a redacted copy, which must keep the arguments, because anyio recognizes its own
     cancellations by them.
     """
     while isinstance(cancelled, asyncio.CancelledError):

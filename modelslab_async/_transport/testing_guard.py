@@ -4,9 +4,9 @@ Refuses requests that a test does not mean to send. It sends nothing.
 `OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. The guard is off
 until the pytest plugin turns it on.
 
-`refuse_if_mocked` refuses to send while a test mocks httpx, if the mock cannot intercept the
-request. respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of
-these, so it would really send requests that the test means to mock.
+`refuse_if_mocked` refuses a request while a test mocks httpx, if the mock cannot intercept it.
+respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of these, so it
+would really send requests that the test means to mock.
 
 This module never imports pytest, httpx or a mock, because it is imported whenever pytest starts.
 """

@@ -1,4 +1,4 @@
-"""SSLContextLoader: the TLS context of all connections of a client. It opens no connection."""
+"""SSLContextLoader: loads a client's TLS context. It opens no connection."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ class SSLContextLoader:
         """
         Return the TLS context.
 
-        The first call loads it in a thread, because loading takes some 20 ms.
+        The first call loads the context in a thread, because loading takes some 20 ms.
         """
         async with self._load_lock:
             if self._context is None:

@@ -50,8 +50,8 @@ class Request:
         headers: Names and values.
         body: The bytes to send; empty for no body.
         needs_new_connection: Whether the request must be sent over a new connection. The server may
-            be closing a used connection, and the client could not tell whether the server read the
-            request.
+            be closing a used one, and then the client could not tell whether the server had read
+            the request.
         connect_timeout: The maximum number of seconds until the request begins to leave. When they
             have passed, the transport raises a `TransportError`, and the request is not sent. None
             for the transport's own limit.
@@ -133,7 +133,7 @@ class BodyBuffer:
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Append a chunk. If the body is now too large, return a text that says so, else ""."""
+        """Append a chunk. Return the problem if the body has become too large, else ""."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()

@@ -15,7 +15,7 @@ class UnsendableError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """The received bytes are too many, or not a valid response. The message says why."""
+    """The received bytes are too many, or not a valid response. The message says what is wrong."""
 
 
 class Codec(Protocol):
@@ -28,7 +28,7 @@ class Codec(Protocol):
     @property
     def is_unchunked(self) -> bool:
         """
-        Whether a body is being received, and does not use the chunked transfer encoding.
+        Whether a body is being received without the chunked transfer encoding.
 
         Parsing such a body is fast at any size.
         """
@@ -48,7 +48,7 @@ class Codec(Protocol):
         Parse received bytes. Pass b"" when the server has closed the connection.
 
         Returns:
-            The response once it is complete; None before.
+            The response if it is complete, else None.
 
         Raises:
             UnreadableError: The bytes are too many, or not a valid response.

@@ -16,8 +16,8 @@ from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The maximum number of bytes that are parsed before other tasks may run. In the worst case, with
-# chunks of one byte, parsing them takes some 8 ms.
+# The maximum number of bytes to parse before other tasks run. In the worst case, with chunks of one
+# byte, parsing them takes some 8 ms.
 _SLICE_BYTES = 8 * 1024
 # The time after which the next address of a host is tried as well, if the previous address has not
 # answered (RFC 8305, section 5).
@@ -30,14 +30,14 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    A connection needs no task of its own: the event loop passes received bytes to it, and it
-    resolves a future with the response. If bytes come that belong to no response, the connection
-    closes at once. The next request could otherwise take these bytes for its response.
+    A connection needs no task of its own: the event loop passes received bytes to it, and the
+    connection resolves a future with the response. If bytes come that belong to no response, the
+    connection closes at once, so that no later request takes them for its response.
 
     Args:
         make_codec: Makes the codec of this connection.
         on_connected: Called when the connection is open.
-        on_closed: Called when the connection was closed by either side.
+        on_closed: Called when either side has closed the connection.
 
     Attributes:
         may_have_sent: Whether bytes of the last request may have left this machine.
@@ -97,11 +97,11 @@ class Connection(asyncio.Protocol):
         return self._transport.is_closing()
 
     def is_reusable(self) -> bool:
-        """Return whether the connection is open and received nothing since its last exchange."""
+        """Return whether the connection is open and has no unread data."""
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close the connection at once. The error of an exchange in flight contains `reason`."""
+        """Close the connection at once. The error of an exchange in flight then says `reason`."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def _abort_unsent(self) -> None:
         """
-        Abort the closing connection of an exchange whose request was not written.
+        Abort a connection that began to close before the request was written.
 
         If the event loop has called `connection_lost` already, the exchange ends here. Otherwise it
         ends when `connection_lost` is called.
@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
 
     def _finish_feeding(self) -> None:
         """
-        Receive bytes from the socket again, after all bytes received so far were parsed.
+        Receive from the socket again, now that all bytes received so far are parsed.
 
         If the connection ended during the parsing, end the exchange instead.
         """
@@ -200,8 +200,8 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # A server may respond before the whole request was sent. Close the connection then,
-            # because the unsent rest would be sent in front of the next request.
+            # A server may respond before the whole request has been sent. Close the connection
+            # then, because the unsent rest would be sent in front of the next request.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
@@ -272,7 +272,7 @@ async def connect_socket(
 
 def local_addresses(address: str) -> Sequence[Address]:
     """
-    Return an IP address of this machine in the form in which `getaddrinfo` returns addresses.
+    Return an IP address of this machine in the form that `getaddrinfo` returns.
 
     Raises:
         OSError: `address` is not an IP address.

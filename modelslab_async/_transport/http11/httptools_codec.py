@@ -29,14 +29,13 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# The maximum ratio between the bytes received for a response and the bytes of its body. The first
-# `MAX_HEAD_BYTES` received bytes do not count. A response above the maximum is refused. The ratio
-# is 6 if each chunk of the body holds one byte, because chunked encoding adds 5 bytes to a chunk.
+# The maximum number of bytes to receive for each byte of a body, besides `MAX_HEAD_BYTES` for the
+# head. A body in chunks of one byte needs 6, because chunked encoding adds 5 bytes to each chunk.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
 class HttptoolsCodec:
-    """A `Codec` over httptools, whose parser calls the methods with names that begin with `on_`."""
+    """A `Codec` over httptools, whose parser calls the `on_...` methods."""
 
     def __init__(self, *, target_of: Callable[[str], str] = request_target) -> None:
         self._target_of = target_of
@@ -49,7 +48,7 @@ class HttptoolsCodec:
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body is being received, and does not use the chunked transfer encoding."""
+        """Whether a body is being received without the chunked transfer encoding."""
         return self._in_body and all(
             name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
         )

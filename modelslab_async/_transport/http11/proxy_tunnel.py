@@ -97,7 +97,7 @@ class ProxyDialer:
 
         Raises:
             TunnelRefused: The proxy refuses tunnels to this host and port.
-            ProxyError: The proxy opens no tunnel.
+            ProxyError: The tunnel fails for another reason.
             UnusableProxy: No later attempt can succeed.
         """
         try:
@@ -141,7 +141,7 @@ class _Tunnel(asyncio.Protocol):
 
     Attributes:
         is_spoilt: Whether the connection was lost, or unexpected bytes came.
-        next_protocol: The protocol that has taken over the connection; None until then.
+        next_protocol: The protocol that has taken over the connection; None if none has yet.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -195,8 +195,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop makes this call once. If it scheduled the call before the next protocol
-        # took over the connection, the call comes here, and is passed on.
+        # The event loop calls `connection_lost` only once. If it scheduled the call before the next
+        # protocol took over, the call comes to this protocol, which passes it on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 

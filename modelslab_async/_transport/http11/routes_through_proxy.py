@@ -1,4 +1,4 @@
-"""Routes through a proxy: tunnels, requests that an HTTP proxy forwards, SOCKS. Never retries."""
+"""Sends requests through a proxy: in a tunnel, by forwarding or over SOCKS. It never retries."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -63,7 +63,7 @@ def http_proxy_route(
 
 async def socks_route(proxy: Proxy, scheme: str, *, dialer: Dialer, connections: int) -> Route:
     """
-    Return a route through a SOCKS proxy, for all URLs with the scheme "http" or "https".
+    Return a route through a SOCKS proxy, for URLs with this scheme.
 
     The route sends requests with httpx, because this package does not speak SOCKS.
 
@@ -91,11 +91,11 @@ async def socks_route(proxy: Proxy, scheme: str, *, dialer: Dialer, connections:
 
 class PlainProxyRoute:
     """
-    Sends requests to one http server, without TLS, through an HTTP proxy.
+    Sends requests without TLS to one server, through an HTTP proxy.
 
-    A tunnel through the proxy is preferred. Its connection can be kept, and if the proxy cannot
-    reach the server, the request provably never left. But many proxies open tunnels to port 443
-    only. Such a proxy gets the requests themselves, and forwards them.
+    It prefers a tunnel. The connection of a tunnel can be kept, and if the proxy cannot reach the
+    server, the request provably never left. But many proxies open tunnels to port 443 only. Such a
+    proxy receives the requests themselves, and forwards them.
 
     Args:
         proxy: The proxy.

@@ -20,13 +20,13 @@ from .default_codec import DefaultCodec
 from .routes_through_proxy import Connect, Route, http_proxy_route, socks_route
 
 # The time after which an idle connection is closed. It is longer than most intervals between two
-# polls, so that polls share a connection. Proxies and load balancers close an idle connection after
-# 60 s or more, which is later.
+# polls, so that polls share a connection. It is shorter than the 60 s or more after which proxies
+# and load balancers close an idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The connect timeout is shorter than the usual deadline of a call. So the error of a host that
-# cannot be reached differs from that of a host that does not respond.
+# The connect timeout is shorter than the usual timeout of a call. So a host that cannot be reached
+# causes another error than a host that does not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -119,8 +119,7 @@ class OriginPool:
 
     Args:
         host_header: The value of the `Host` header.
-        connect: Opens a connection for a given asyncio protocol, to the origin or to a proxy on the
-            way.
+        connect: Opens a connection for a given asyncio protocol, to the origin or to its proxy.
         connections: The maximum number of connections.
         make_codec: Makes the codec of each connection.
         may_keep: Returns whether a connection may be kept after a response; None to let the codec
@@ -165,7 +164,7 @@ class OriginPool:
     async def _exchange(
         self, request: Request, connect_timeout: asyncio.Timeout | None = None
     ) -> Response:
-        """Send a request. The connect timeout ends as soon as there is a connection."""
+        """Send a request. The connect timeout no longer applies once there is a connection."""
         may_have_left = False
         try:
             # Do not use `async with`, because it would add two coroutines to each exchange.
