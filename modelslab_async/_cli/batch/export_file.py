@@ -1,4 +1,4 @@
-"""Writes the outcomes of a batch to a file, a link's target, a pipe or standard output."""
+"""Writes the outcomes of a batch to a file, a pipe or standard output. Follows symbolic links."""
 
 import asyncio
 import importlib
@@ -39,14 +39,14 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
 
 def check_export_format(file: Path, *, advice: str) -> ExportFormat:
     """
-    Return the export format that the ending of a file name stands for, such as CSV for `.csv`.
+    Return the export format for the extension of a file name, such as CSV for `.csv`.
 
     Args:
         file: The file.
-        advice: For the error message: how the user can choose a format.
+        advice: How the user can choose a format, for the error message.
 
     Raises:
-        click.UsageError: The name has no ending of a known format.
+        click.UsageError: The extension is missing or unknown.
         MissingExtra: The format needs a package that is not installed.
     """
     try:

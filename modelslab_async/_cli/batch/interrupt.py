@@ -20,8 +20,8 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # The shell that started this process in the background made it ignore SIGINT, so that
-        # Ctrl-C in the terminal does not end it. The batch does not change that.
+        # A shell can start a background process with SIGINT ignored, so that Ctrl-C in the terminal
+        # does not end the process. Keep SIGINT ignored.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

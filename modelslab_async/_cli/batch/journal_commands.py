@@ -1,4 +1,4 @@
-"""The commands `batch status`, `export` and `verify`, which read a journal. They ask no server."""
+"""The commands `batch status`, `export` and `verify`, which read a journal. They poll nothing."""
 
 import json
 from collections import Counter
@@ -117,7 +117,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
 
 
 def _missing_folder_message(folder: Path, found: Verified) -> str:
-    """Say that there is no such folder, and at which paths its files were expected."""
+    """Return the message that a folder does not exist, with one of the files expected in it."""
     message = f"there is no folder {folder}"
     if not found.missing:
         return message

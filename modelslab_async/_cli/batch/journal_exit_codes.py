@@ -32,8 +32,8 @@ class JournalExitCodes:
         Count the journal's tickets and submits by the exit code that each stands for.
 
         Args:
-            given_up: How many tickets this run itself gave up. They are left out here, because the
-                run has already counted each by its cause.
+            given_up: How many tickets this run itself gave up on. The run has already counted them
+                by their causes, so they are left out here.
         """
         report = self.report
         counts = {

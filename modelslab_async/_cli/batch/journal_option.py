@@ -17,10 +17,10 @@ JournalLocation: TypeAlias = Path | str
 
 
 class _LocationType(click.Path):
-    """The type of `--journal`: the path of a file, or an address as a text."""
+    """The type of `--journal`: the path of a file, or the address of a batch in a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn the option's text into a path, or check that it is a well-formed address."""
+        """Turn a path into a `Path`. Check a database address, and keep it as a string."""
         if not is_address(value):
             return super().convert(value, param, ctx)
         try:
@@ -32,13 +32,13 @@ class _LocationType(click.Path):
 
 def parse_address(address: str) -> "PostgresBatch":
     """
-    Return the batch in a database that this address names.
+    Return the batch that a database address names.
 
     Raises:
-        MissingExtra: A database needs asyncpg.
+        MissingExtra: asyncpg is not installed.
         ValueError: The address is malformed, or names no batch.
     """
-    # This import is not at the top of the module, because few runs of a command use a database.
+    # Imported here, because few commands use a database.
     from ..._journal.postgres_batch_location import PostgresBatch  # noqa: PLC0415
 
     try:
@@ -69,7 +69,7 @@ def require_journal(
 
     Args:
         path: The file or the address.
-        advice: What the user can do if it does not exist.
+        advice: What the user can do if the journal does not exist.
 
     Raises:
         click.UsageError: The journal does not exist.
@@ -83,7 +83,7 @@ def require_journal(
 
 async def journal_exists(path: JournalLocation) -> bool:
     """
-    Return whether a journal exists. Nothing is created.
+    Return whether a journal exists. Create nothing.
 
     Raises:
         JournalError: The database cannot be used.

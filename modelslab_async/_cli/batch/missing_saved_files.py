@@ -23,7 +23,7 @@ class MissingFiles:
         missing: How many files are neither in `folder` nor in the folder where they were saved.
         in_other_folder: How many files are not in `folder`, but still in the folder where they were
             saved.
-        other_folder: One of the folders that hold the files of `in_other_folder`.
+        other_folder: One of the folders that hold the files counted in `in_other_folder`.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class MissingFiles:
 
 
 async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
-    """Count the files of a batch that the journal has recorded, but that are not in `folder`."""
+    """Count the files that a batch's journal has recorded, but that are not in `folder`."""
     missing_files = MissingFiles(folder)
     chunk: list[RecordedFile] = []
     async for record in batch.journal.all_files():

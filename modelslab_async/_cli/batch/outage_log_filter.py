@@ -1,4 +1,4 @@
-"""Logs an outage once, and then at most every five minutes. Never hides other log records."""
+"""Logs an outage at most once every five minutes. Never hides other log records."""
 
 import logging
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS_BETWEEN_WARNINGS: Final = 300.0
-# The module whose warnings are filtered. It logs a warning each time that a submit could not be
-# sent, for example because there is no network.
+# The module whose warnings are filtered. It logs a warning each time a submit cannot be sent, for
+# example because there is no network.
 _WARNING_MODULE: Final = "submit_retries"
 
 
@@ -31,7 +31,7 @@ class OutageLogFilter(logging.Filter):
 
 @contextmanager
 def rare_outage_warnings() -> Iterator[None]:
-    """While the block runs, log at most one warning about unsent submits in five minutes."""
+    """While the block runs, log at most one warning about unsent submits every five minutes."""
     logger, outage_filter = logging.getLogger("modelslab_async"), OutageLogFilter()
     logger.addFilter(outage_filter)
     try:

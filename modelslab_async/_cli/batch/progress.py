@@ -48,7 +48,7 @@ class RunProgress:
     Attributes:
         done_before: How many tickets had ended before this run began.
         done_by_others: How many tickets other processes have finished since this run began.
-        given_up: How many tickets this run gave up without a final reply from the server.
+        given_up: How many tickets this run gave up on, without a final reply from the server.
     """
 
     total: int = 0
@@ -74,12 +74,12 @@ class RunProgress:
     )
 
     def begin(self, report: Report, *, is_saving: bool, to_submit: int = 0) -> None:
-        """Set the counts with which a run begins, from the journal and the submits to make."""
+        """Set the initial counts, from the journal and the number of submits to make."""
         self.total, self.is_saving = report.tickets + to_submit, is_saving
         self.done_before = self._finished_count(report)
 
     def refresh(self, report: Report) -> None:
-        """Update the counts from the journal, to which other processes may write too."""
+        """Update the counts from the journal, to which other processes may also write."""
         self.total = max(self.total, report.tickets)
         handled_here = self.failed + (self.saved if self.is_saving else self.succeeded)
         self.done_by_others = max(0, self._finished_count(report) - self.done_before - handled_here)
@@ -106,7 +106,7 @@ class RunProgress:
 
         Args:
             result: The result.
-            name: What the list of recent failures calls the result. "" means the ticket.
+            name: The name of the result in the list of recent failures. "" stands for its ticket.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -139,7 +139,7 @@ class RunProgress:
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Record the counts and the time `now`, from which the current speed is computed."""
+        """Record the counts at the time `now`. The current speed is computed from these records."""
         self.seconds = now
         self._samples.append(_Sample(now, self.handled_since_start, self.polls))
         while self._samples[0].seconds < now - _RATE_WINDOW_S:
@@ -147,7 +147,7 @@ class RunProgress:
 
     @property
     def handled(self) -> int:
-        """How many tickets and submissions this run has finished or given up."""
+        """How many tickets and submissions this run has finished or given up on."""
         return self._ended_tickets + self.not_started + self.uncertain
 
     @property
@@ -156,17 +156,17 @@ class RunProgress:
 
     @property
     def handled_since_start(self) -> int:
-        """How many tickets have ended in any process, or were given up, since this run began."""
+        """How many tickets have ended or been given up on since this run began, in any process."""
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """How many tickets ended before this run, or have ended or been given up since it began."""
+        """How many tickets are done: `done_before` plus `handled_since_start`, at most `total`."""
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property
     def open(self) -> int:
-        """How many tickets have neither ended nor been given up."""
+        """How many tickets have neither ended nor been given up on."""
         return self.total - self.completed
 
     @property
@@ -219,7 +219,7 @@ class RunProgress:
         return [f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})", speed]
 
     def failure_lines(self) -> list[str]:
-        """Return lines that say what went wrong in this run. Without problems, return none."""
+        """Return lines that say what went wrong in this run, or an empty list if nothing did."""
         counts = (
             (self.failed, "failed"),
             (self.given_up, "given up"),
@@ -231,7 +231,7 @@ class RunProgress:
         return [message, *self.reason_lines()] if message else []
 
     def reason_lines(self) -> list[str]:
-        """Return a line for each of the most common reasons of failures, with its count."""
+        """Return a line for each of the most common reasons for failure, with its count."""
         return [
             f"{count:,} x {reason}"
             for reason, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)

@@ -22,7 +22,7 @@ _REPORT_INTERVAL_S = 5.0
 # journal, and waits half a second before it compares the counts.
 _IN_FLIGHT_DELAY_S = 0.5
 # Counting the tickets of a large journal takes long. So after each count, the display pauses for at
-# least 20 times the duration of that count.
+# least 20 times as long as the count took.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -36,8 +36,8 @@ async def show_progress(
 
     Args:
         progress: The counts to show.
-        get_report: Returns the counts of the journal, to which other processes may write too.
-        quiet: Whether to show nothing.
+        get_report: Returns the counts of the journal, to which other processes may also write.
+        quiet: True to show nothing.
     """
     began = time.monotonic()
 
@@ -60,7 +60,7 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Update the counts from the journal again and again. Pause longer after a slow update."""
+    """Update the counts from the journal until cancelled. Pause longer after a slow update."""
     pause = _REPORT_INTERVAL_S
     while True:
         await asyncio.sleep(pause)
@@ -93,7 +93,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
 
 
 def print_summary(console: Console, progress: RunProgress) -> None:
-    """Print the final counts of a run, and the most common reasons of failures."""
+    """Print the final counts of a run, and the most common reasons for failure."""
     console.print(Text(progress.status_lines()[0]), soft_wrap=True)
     for line in progress.reason_lines():
         console.print(Text(f"  {output.sanitize(line)[:_MAX_REASON_CHARS]}"), soft_wrap=True)

@@ -19,13 +19,12 @@ class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
-    The key of a row is of one of two kinds: it comes from a column, or it is computed from the
-    row's payload.
+    A row's key is of one of two kinds: taken from a column, or computed from the row's payload.
 
     Attributes:
-        recorded: The submits that the journal holds, by their keys.
+        recorded: Maps each key in the journal to the submit with that key.
         new: The rows whose keys are not in the journal.
-        rekeyed: The new rows that the journal holds under a key of the other kind.
+        rekeyed: The rows in `new` that the journal already holds under a key of the other kind.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -70,10 +69,10 @@ class RowsInJournal:
 
     def check_keys(self) -> None:
         """
-        Check that no row whose key is new is already in the journal under another key.
+        Raise an error if the journal already holds a row under a key of the other kind.
 
-        One run may take the keys from a column, and another may compute them from the payloads.
-        The second run would submit the same rows again under new keys, and pay for them twice.
+        This happens if one run takes the keys from a column, and another computes them. The second
+        run would submit the rows again under their new keys, and pay for them twice.
 
         Raises:
             click.UsageError: The journal holds some of the new rows under other keys.

@@ -138,9 +138,9 @@ def retry(
     """
     Poll unresolved tickets again, and failed ones with --failed.
 
-    Every run tries again the tickets that were given up and the files that could not be saved.
-    With --failed, the tickets that the server reported as failed are polled again, too. Nothing
-    is submitted again.
+    Every run retries the tickets that earlier runs gave up on, and the files that could not be
+    saved. With --failed, it also polls the tickets that the server reported as failed. Nothing is
+    submitted again.
     """
     plan = make_plan(plan_arguments)
     require_journal(plan.path)

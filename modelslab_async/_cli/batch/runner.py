@@ -75,11 +75,11 @@ def run_batch(
 
     Args:
         plan: The options of the command.
-        base_urls: The base URLs of the service: of its current host and of its old one.
+        base_urls: The base URLs of the service's current host and of its old one.
         work: What to poll or to submit.
         tally: Counts the results.
         max_submits: How many submits the run may pay for. None for no limit.
-        unsent_timeout: For how many seconds a submit that cannot be sent is tried again.
+        unsent_timeout: How many seconds to keep retrying a submit that cannot be sent.
     """
     progress, tally = RunProgress(), tally or ExitTally()
     client = make_client(
@@ -110,7 +110,7 @@ def run_batch(
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """Return the error for a journal that holds a ticket which this run cannot poll."""
+    """Return the error for a ticket in the journal that this run cannot poll."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():
@@ -123,8 +123,7 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    # Before the run has read the journal, the total number of tickets is 0. In that case, the
-    # message leaves out how many tickets are open.
+    # Until the run has read the journal, `total` is 0 and the number of open tickets is unknown.
     state = f" with {progress.open:,} open" if progress.total else ""
     return f"interrupted{state}; run the same command again to resume"
 
@@ -173,10 +172,10 @@ class _BatchRun:
             async for result in results:
                 self._handle_result(result)
                 if _is_unsent(result.result):
-                    # For `unsent_timeout` seconds, the submit could not be sent. Each further
-                    # submit would take as long, so the run stops here.
+                    # This submit has failed after `unsent_timeout` seconds of attempts. Each
+                    # further submit would take as long to fail, so the run stops here.
                     batch.drain()
-                # Many results may be ready at once. Let the poller run between two of them.
+                # Many results may be ready at once. Let the poller run after each.
                 await asyncio.sleep(0)
 
     def _make_downloads(self) -> Downloads | None:
@@ -199,14 +198,14 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # The tally does not count a ticket whose row in the journal is damaged. The journal
-                # counts the ticket as unsaved, and the summary turns that count into an exit code.
+                # The tally leaves out a ticket whose row in the journal is damaged, because the
+                # journal's report already counts the ticket as unsaved.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
             case Unsaved(cause=cause) if cause.argument and not self._has_option_advice:
-                # The file could only be saved with an option that the user has not given. Say so at
-                # once, because most later files need the same option.
+                # Saving this file needs an option that the user has not given. Say so at once,
+                # because most later files will need the same option.
                 self._has_option_advice = True
                 if not self._plan.quiet:
                     reason = explain_unsaved(cause.message, cause.argument)

@@ -1,4 +1,4 @@
-"""The command `batch schema`: prints the SQL that creates the tables of a journal. Runs no SQL."""
+"""The command `batch schema`: prints, but does not run, the SQL that creates a journal's tables."""
 
 import click
 
@@ -19,7 +19,8 @@ def schema(*, schema: str) -> None:
     """
     Print the SQL that creates the tables in PostgreSQL.
 
-    A run creates them by itself, if its role may create a schema. Otherwise let the owner of the
-    database run these statements once, such as by `modelslab-async batch schema | psql DATABASE`.
+    A run creates them by itself, if its role may create a schema. Otherwise, let the owner of the
+    database run these statements once, for example with `modelslab-async batch schema | psql
+    DATABASE`.
     """
     click.echo(migration_script(schema), nl=False)

@@ -43,8 +43,8 @@ class SubmissionSpec:
 
     Attributes:
         endpoint: The endpoint of the rows that name no endpoint, or None.
-        defaults: The texts of parameters, by name. A row uses one if it has no cell for that
-            parameter.
+        defaults: Default values of parameters as text, keyed by parameter name. A row without a
+            cell for a parameter gets its default.
         key_column: The column that holds the key of each row. None means the column `key`, if the
             file has one.
         sent_columns: Columns to send, although the registry does not list them as parameters.
@@ -110,7 +110,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     """
     Return the names of the columns that at least one row does not send, to list in a message.
 
-    A row sends a column only if the column is a parameter of the row's endpoint.
+    A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
     unsent, sent = dict[str, None](), set[str]()
     for row in rows:
@@ -180,7 +180,7 @@ def _check_endpoints(
 
 
 def _detect_format(first: str, spec: SubmissionSpec) -> str:
-    """Guess the format from the first line. A prompt may contain commas and brackets too."""
+    """Guess the format from the first line, which may be a prompt with commas and brackets."""
     if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
         return "json"
     names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])

@@ -31,7 +31,7 @@ from .submission_input import (
 from .ticket_and_submit_work import SubmitWork
 from .ticket_input import source_name
 
-# For how long a batch tries to send a submit during an outage, before it stops.
+# How many seconds a batch keeps retrying a submit during an outage, before the batch stops.
 OUTAGE_S: Final = 1800.0
 
 
@@ -135,7 +135,7 @@ def _read_rows(
     table: str, spec: SubmissionSpec, endpoints: EndpointRequests, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
-    Read the whole table. This happens before anything is sent.
+    Read the whole table, before anything is sent.
 
     Raises:
         UnusableKey: The API key that the endpoint of a row needs is not set.

@@ -25,7 +25,7 @@ class WorkResult:
     The result for one ticket or one row.
 
     Attributes:
-        result: The result.
+        result: An outcome, saved files, or a submit that made no ticket.
         name: What messages call the result: the ticket, or the location of the row.
         endpoint: The endpoint of the row. A message about wrong parameters names this endpoint.
         details: Further fields for the result's line of JSON.
@@ -70,7 +70,7 @@ class TicketWork:
     window: int
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
-        """Add the tickets to the journal. Return 0, which is the number of submits to make."""
+        """Add the tickets to the journal. Return 0, because this work submits nothing."""
         await batch.add(self.tickets)
         if self.retry_failed:
             await batch.retry_failed()
@@ -79,7 +79,7 @@ class TicketWork:
     async def results(
         self, batch: Batch, downloads: Downloads | None, timeout: float | None
     ) -> ResultStream:
-        """Poll the open tickets, save their files if asked to, and yield the results."""
+        """Poll the open tickets, save their files if `downloads` is given, and yield results."""
         results: AsyncGenerator[Outcome | SaveResult, None] = (
             batch.run(timeout=timeout, window=self.window)
             if downloads is None
@@ -97,7 +97,7 @@ class SubmitWork:
 
     Attributes:
         rows: The rows with their submissions. Each submission has a key.
-        endpoints: Builds the request of each row, to see whether the row is still as recorded.
+        endpoints: Builds the request of each row, to compare the row with the journal.
         max_submits: How many submits the run may pay for. None for no limit.
     """
 

@@ -1,4 +1,4 @@
-"""Reads the tickets of a file in any usual format. A bad line is reported and skipped."""
+"""Reads tickets from a file: text, CSV, JSON or Parquet. A bad line is reported and skipped."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def read_tickets(
         on_skipped: Called with the problem of a bad line. The line is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, or it does not show where its tickets are.
+        click.UsageError: The file cannot be read, or no column is known to hold tickets.
         MissingExtra: The file needs a package that is not installed.
     """
     name = source_name(source)

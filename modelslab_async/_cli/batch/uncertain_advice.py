@@ -1,8 +1,8 @@
 """
-Says which command the user can run for an uncertain submit. Runs no command.
+Names the commands that settle an uncertain submit, whose reply was lost. Runs none of them.
 
-The reply to an uncertain submit was lost. The user finds out whether the submit has started work,
-and the command records the answer in the journal.
+The user finds out whether the submit started work. The command then records the answer in the
+journal.
 """
 
 import shlex
@@ -14,7 +14,7 @@ from .journal_option import JournalLocation, shown
 
 
 def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
-    """Return a copy of the error. Its advice names a command in place of a Python method."""
+    """Copy the error, with advice that names a command instead of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = f"then say what you found: {settling_commands(error.track_id, journal)}"
@@ -27,7 +27,7 @@ def settling_commands(track_id: str, journal: JournalLocation) -> str:
     """
     Return the two commands that can settle an uncertain submit.
 
-    One records the ticket that the submit started, and the other that it started nothing.
+    One records the ticket that the submit started. The other records that it started nothing.
     """
     command = _command(journal, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
