@@ -32,7 +32,7 @@ class AccountLimits:
 
     def client_arguments(self) -> dict[str, Any]:
         """
-        Return the arguments of `Client` for these limits. Create the account file if needed.
+        Return the `Client` arguments that set these limits. Create the account file if needed.
 
         Raises:
             ValueError: Other processes have opened the account with other limits.

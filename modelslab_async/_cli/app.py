@@ -28,7 +28,7 @@ from .options import ProgramSettings, debug
 
 
 class App(CommandGroup):
-    """The program's commands. Handles Ctrl-C and a closed output pipe itself, not as click does."""
+    """The group of all commands. Overrides how click handles Ctrl-C and a closed output pipe."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,8 +36,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except BrokenPipeError:
-            # Python flushes standard output at exit. On the closed pipe, the flush would fail too.
-            # So standard output now goes to the null device.
+            # Python flushes standard output at exit, which would fail again on the closed pipe. So
+            # standard output now goes to the null device.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
 
@@ -152,8 +152,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # A character that cannot be decoded or printed becomes an escape sequence. By default, the
-        # program would fail on it.
+        # Turn characters that cannot be decoded or printed into escape sequences. By default,
+        # Python raises an error for them.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""What a shell completes arguments to: families, tickets and endpoints. Sends nothing."""
+"""Shell completion of arguments: families, tickets and endpoints. Sends nothing."""
 
 import click
 
@@ -15,7 +15,7 @@ def complete_family(
 def complete_ticket(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Complete the family of a ticket: return texts such as `images:` for `im`."""
+    """Complete the family of a ticket: return strings such as `images:` for `im`."""
     return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
 
 

@@ -13,9 +13,8 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# During an outage, a submit is tried again until `unsent_timeout` is over. The client also limits
-# the number of failed attempts. That limit is set so high that attempts with pauses of at least
-# this many seconds never reach it before `unsent_timeout` is over.
+# The shortest pause between two retries of a submit during a long outage. The limit on failed
+# attempts allows one attempt per such pause, so that only `unsent_timeout` ends the retries.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -12,7 +12,7 @@ class Interrupted(click.ClickException):
 
 
 class Terminated(click.ClickException):
-    """SIGTERM stopped the command, which cleaned up first. The message says what it had done."""
+    """SIGTERM stopped the command, which has cleaned up. The message says what it had done."""
 
     exit_code = TERMINATED
 
@@ -24,7 +24,7 @@ class MissingExtra(click.ClickException):
 
 
 def missing_pyarrow(need: str) -> MissingExtra:
-    """Return the error that says that `need` needs pyarrow, and how to install pyarrow."""
+    """Return an error that names what needs pyarrow, and says how to install pyarrow."""
     return MissingExtra(
         f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
         "pip install pyarrow if you run from a clone"

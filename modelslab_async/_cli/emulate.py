@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
 _PLACEHOLDER_KEY = "any-key"
-# For these families, the service's reply to most submits already contains the result. The share of
-# such submits is a guess.
+# For these families, the service's reply to most submits already contains the result. The shares
+# are guesses.
 _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 
@@ -79,7 +79,7 @@ def _read_fault_plan(
 def _read_jobs_to_add(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[int | Ticket, ...]:
-    """Parse the option `--job`: `3` means three jobs, and `images:7` the job of that ticket."""
+    """Parse the option `--job`: `3` means three jobs, and `images:7` a job with that ticket."""
     return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
 
 

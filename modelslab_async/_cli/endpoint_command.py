@@ -1,4 +1,4 @@
-"""Turns an endpoint's parameters into command-line options, and their texts into values."""
+"""Turns an endpoint's parameters into options, and the text given for each option into a value."""
 
 import json
 import math
@@ -17,7 +17,7 @@ _PARAMETERS = "parameters"
 _EXTRA = "extra_parameters"
 _PREFIX = "endpoint_parameter_"
 _PROMPT = "prompt"
-# A value of these parameters stays a text, even if it looks like a number.
+# Values of these parameters stay strings, even if they look like numbers.
 _TEXT_PARAMETERS = frozenset(
     {
         *(_PROMPT, "negative_prompt", "class_prompt", "instance_prompt", "text", "lyrics"),
@@ -33,8 +33,8 @@ class EndpointCommand(click.Command):
     """
     A command with an argument ENDPOINT and an option for each parameter of that endpoint.
 
-    The command's function gets an argument `parameters`: the texts that the user gave for each
-    parameter, by the parameter's name.
+    The command's function gets an argument `parameters`. It maps the name of each parameter to the
+    strings that the user gave.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -84,8 +84,8 @@ class EndpointCommand(click.Command):
         """
         Return an option for each parameter of the endpoint.
 
-        A parameter with the name of one of the command's own options gets no option. The user can
-        give it with `-p`.
+        A parameter that shares its name with one of the command's own options gets no option. The
+        user can give it with `-p`.
         """
         taken = {name for option in self.params for name in option.opts}
         return [
@@ -115,7 +115,7 @@ def parse_extra(
 
 
 def extra_parameters_option(help_text: str) -> Callable[[F], F]:
-    """Make the option `-p`, for parameters that have no option, with this help text."""
+    """Make the option `-p` with this help text, for parameters that have no option."""
     return click.option(
         "-p", _EXTRA, multiple=True, callback=parse_extra, metavar="NAME=VALUE", help=help_text
     )
@@ -127,8 +127,8 @@ def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> l
 
     Args:
         endpoint: The endpoint of all requests.
-        texts: The texts that the user gave for each parameter. Several texts for one parameter make
-            a list, except for the prompt.
+        texts: Maps each parameter's name to the strings that the user gave. Several strings make a
+            list, but several prompts make several requests.
 
     Raises:
         click.UsageError: A file does not exist.
@@ -189,8 +189,7 @@ def _parse_json(text: str) -> Any:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
-    # A parameter that is None is left out of the request. So the text `null`, which JSON reads as
-    # None, stays a text.
+    # The text `null` stays a string, because a parameter that is None is left out of the request.
     return text if value is None else value
 
 

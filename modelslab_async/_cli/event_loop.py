@@ -23,10 +23,10 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        # While the loop is made, Ctrl-C still ends the program at once. There is nothing to clean
-        # up yet.
+        # While the loop is being made, Ctrl-C still ends the program at once, because there is
+        # nothing to clean up yet.
         runner.get_loop()
-        # `asyncio.Runner` cancels the coroutine at Ctrl-C, but only if Ctrl-C still has the handler
-        # that Python sets by itself.
+        # `asyncio.Runner` cancels the coroutine at Ctrl-C, but only if Python's default handler of
+        # Ctrl-C is set.
         raise_on_interrupt()
         return runner.run(main)

@@ -127,7 +127,7 @@ _UNRANKED_CODES = (
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
 # The advice of a `DownloadError` names an argument of the Python API. The command line replaces it
-# by the advice in this table, which names an option.
+# with the advice in this table, which names an option.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -139,7 +139,7 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # Another error made the submit time out. The exit code of that error says more, since a
+        # The last attempt before the timeout failed. Return the exit code of its error, because a
         # longer timeout does not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
@@ -153,8 +153,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll before the timeout failed. The exit code is that of the poll's error,
-            # since a longer timeout does not help.
+            # The last poll before the timeout failed. Return the exit code of its error, because a
+            # longer timeout does not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

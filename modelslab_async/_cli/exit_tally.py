@@ -48,7 +48,7 @@ class ExitTally:
 
     @property
     def handled(self) -> int:
-        """How many tickets, submits and skipped lines were counted so far."""
+        """How many tickets, submits and skipped lines have been counted so far."""
         return self.codes.total()
 
     def print_summary(self) -> int:
@@ -67,7 +67,7 @@ def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume:
     Args:
         main: The coroutine of the command. It counts its outcomes in `tally`.
         tally: The counts of the outcomes.
-        resume: For the message after Ctrl-C: how the user can resume.
+        resume: How the user can resume, for the message after Ctrl-C.
 
     Raises:
         Interrupted: The user pressed Ctrl-C.

@@ -99,5 +99,5 @@ async def _wait(
             ):
                 tally.count(outcome)
                 output.print_result(console, outcome)
-                # Many outcomes may be ready at once. So this loop lets the poller run after each.
+                # Many outcomes may be ready at once. Let the poller run after each.
                 await asyncio.sleep(0)

@@ -90,8 +90,8 @@ def generate(
         limits=limits,
         on_event=run.on_event,
         on_submitted=run.on_submitted,
-        # When it closes, the client waits for the reply to a submit that is in flight. Without this
-        # limit, that could take much longer than `timeout`.
+        # On close, the client waits for the reply to a submit in flight. Without this limit, that
+        # wait could be much longer than `timeout`.
         submit_timeout=min(timeout or math.inf, DEFAULT_SUBMIT_TIMEOUT_S),
     )
     for request in requests:
@@ -119,7 +119,7 @@ def _resume_command(
     download_settings: Mapping[str, Any],
 ) -> Callable[[Iterable[Ticket], Iterable[str]], str]:
     """
-    Return a function that builds a `download` command line, which gets the files later.
+    Return a function that builds a `download` command line, to get the files later.
 
     The command line repeats the options of this command. The function takes the tickets, and
     further options.

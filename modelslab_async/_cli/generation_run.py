@@ -35,7 +35,7 @@ from .exit_tally import ExitTally
 from .result_record import result_record
 
 _Request = Mapping[str, Any]
-# How many prompts are in progress at once, at most.
+# The maximum number of prompts in progress at once.
 _WINDOW = 100
 
 
@@ -109,8 +109,7 @@ class GenerationRun:
                     async for save_result in downloads.stream(self._outcomes(client, timeout)):
                         self._handle_result(save_result)
                         self._show_progress()
-                        # Many results may be ready at once. So this loop lets the poller run after
-                        # each of them.
+                        # Many results may be ready at once. Let the poller run after each.
                         await asyncio.sleep(0)
         finally:
             # A second Ctrl-C may interrupt `aclose` while a submit is in flight. In that case,

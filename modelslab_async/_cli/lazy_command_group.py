@@ -34,10 +34,10 @@ class CommandGroup(click.Group):
     """
     A click group that imports each command only when it is needed, so that `--help` is fast.
 
-    The list of commands shows each summary in full, while click would cut a long one.
+    The list of commands shows each summary in full, where click would cut a long one.
 
     Args:
-        sources: Where each command comes from, by its name.
+        sources: The source of each command, keyed by the command's name.
         **settings: The arguments of `click.Group`.
     """
 
@@ -46,7 +46,7 @@ class CommandGroup(click.Group):
         self.sources = sources
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of all commands, and import none of them."""
+        """Return the names of all commands, without importing any."""
         return sorted(self.sources)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002

@@ -31,7 +31,7 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    Find endpoints by name, by one half of the name, by the family of their tickets, or by pattern.
+    Find endpoints by name, by half of the name, by the family of their tickets, or by pattern.
 
     Raises:
         click.UsageError: No endpoint matches.
@@ -79,7 +79,7 @@ def _file_parameters(endpoint: Endpoint) -> list[str]:
 
 
 def _required_text(endpoint: Endpoint) -> str:
-    """Return the required parameters as one text for the terminal."""
+    """Return the required parameters as one string for the terminal."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 

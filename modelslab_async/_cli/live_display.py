@@ -31,8 +31,8 @@ async def live_display(
     Args:
         render: Returns what to draw on a terminal.
         status_line: Returns the line to print if standard error is not a terminal.
-        plain_interval_s: The time between two such lines, in seconds.
-        quiet: Whether to show nothing.
+        plain_interval_s: The seconds between two status lines.
+        quiet: True to show nothing.
     """
     console = output.make_console(stderr=True)
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not quiet else None

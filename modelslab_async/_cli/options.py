@@ -1,7 +1,7 @@
 """Options and checks that several commands share. No option takes a key."""
 
-# No option takes an API key. A key on the command line would stay in the shell's history, and other
-# users of the machine could see it.
+# An API key on the command line would stay in the shell's history, and other users of the machine
+# could see it.
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 @define
 class ProgramSettings:
-    """The settings that hold for all commands of one run of the program."""
+    """The settings of the whole program, whichever command runs."""
 
     debug: bool = False
 

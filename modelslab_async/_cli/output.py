@@ -28,7 +28,7 @@ _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "process
 
 
 def sanitize(text: str) -> str:
-    """Make a text safe to print on one line. Control characters become escape sequences."""
+    """Make text safe to print on one line. Control characters become escape sequences."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _UNSAFE_CATEGORIES
@@ -50,14 +50,14 @@ def is_terminal() -> bool:
 
 
 def make_console(*, stderr: bool = False) -> "Console":
-    """Make a rich console that prints texts unchanged, since they may look like rich's markup."""
+    """Make a rich console that prints text unchanged, even if it looks like rich's markup."""
     from rich.console import Console  # noqa: PLC0415
 
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
 def terminal_console(*, as_json: bool) -> "Console | None":
-    """Return a console for standard output. None if it is no terminal, or if `as_json` is true."""
+    """Return a console for standard output, or None if it is no terminal or `as_json` is true."""
     return None if as_json or not is_terminal() else make_console()
 
 
@@ -119,7 +119,7 @@ def _shorten(text: str) -> str:
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable["Text"]], *, lines: bool = True
 ) -> "Table":
-    """Make a table for the terminal. Long texts are wrapped and never cut."""
+    """Make a table for the terminal. Long text is wrapped, never cut."""
     from rich.box import SIMPLE  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

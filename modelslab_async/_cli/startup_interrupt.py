@@ -2,8 +2,8 @@
 
 # Python's own handler of Ctrl-C raises KeyboardInterrupt at any point of the program. During an
 # import, that point may be a callback of importlib. Then Python prints the exception and goes on.
-# So this module sets another handler for the time of the start. The module imports little, because
-# a Ctrl-C before that handler is set prints a traceback.
+# So this module sets another handler while the program starts. The module imports little, because a
+# Ctrl-C before that handler is set prints a traceback.
 
 import os
 import signal

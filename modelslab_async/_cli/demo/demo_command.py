@@ -110,7 +110,7 @@ def demo(
 
 
 def _announce(plan: DemoPlan) -> None:
-    """Print what the demo is going to do, because the start of the emulator takes a moment."""
+    """Print what the demo is going to do, because the emulator takes a moment to start."""
     output.print_message(
         f"{plan.count:,} jobs of {min(plan.count, len(FAMILIES))} families on an emulator on this "
         f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "
@@ -121,7 +121,7 @@ def _announce(plan: DemoPlan) -> None:
 async def _await_all(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
-    """Await all tickets, and then make pictures. Return where the pictures are."""
+    """Await all tickets, then make pictures. Return each picture's path, or why it has none."""
     # A proxy on another machine cannot reach the emulator on this machine, so the demo uses none.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(

@@ -18,7 +18,7 @@ _SHUTDOWN_TIMEOUT_S = 5.0
 
 
 class ProcessDied(click.ClickException):
-    """The emulator's process has ended by itself."""
+    """The emulator's process ended before the demo told it to."""
 
     exit_code = INTERNAL_ERROR
 
@@ -43,7 +43,7 @@ class EmulatorProcess:
     """
 
     def __init__(self, plan: DemoPlan) -> None:
-        # The emulator needs no API key. So its environment has no variable of this library.
+        # The emulator needs no API key, so it gets none of this library's environment variables.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MODELSLAB_")
         }
@@ -80,7 +80,7 @@ class EmulatorProcess:
         self.close()
 
     def start_jobs(self) -> float:
-        """Start all jobs. Return the time of the start, as `time.monotonic` gives it."""
+        """Start all jobs. Return the start time on the clock of `time.monotonic`."""
         # If the emulator's process has died, writing fails with a broken pipe. The error is ignored
         # here, because `_read` then reports that the process has died.
         with suppress(BrokenPipeError):

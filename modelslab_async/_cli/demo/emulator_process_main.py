@@ -1,5 +1,5 @@
 """
-The program that serves the demo's emulator, in another process than the demo.
+The program that serves the demo's emulator, in a process of its own.
 
 The two processes exchange lines over two pipes:
 
@@ -31,7 +31,7 @@ _SHUTDOWN_TIMEOUT_S = 5.0
 
 @define
 class JobClock:
-    """A clock that returns the seconds since the jobs began. Before that, it returns zero."""
+    """A clock that stays at zero until the jobs begin, and then counts seconds."""
 
     began: float | None = None
 
@@ -53,14 +53,14 @@ class ParentMessages:
     parent_exited: asyncio.Event = field(factory=asyncio.Event)
 
     def read_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read standard input to its end. Runs in another thread than the event loop."""
+        """Read standard input to its end. Runs in a thread of its own."""
         line = sys.stdin.readline()
         if line:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # The event loop now ends this process. If it takes too long, this thread ends the process,
-        # because a demo that was killed cannot do so.
+        # The event loop now ends this process. If that takes too long, this thread ends the
+        # process. A demo that was killed could not end it.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
@@ -103,8 +103,8 @@ def main() -> int:
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo ended before it read every line. Python flushes standard output at exit, and the
-        # flush would fail too. So standard output now goes to the null device.
+        # The demo ended before it read every line. Python flushes standard output at exit, which
+        # would fail again. So standard output now goes to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

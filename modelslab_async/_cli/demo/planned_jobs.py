@@ -14,10 +14,10 @@ _FIRST_ID = 13_443_927
 @frozen(kw_only=True)
 class DemoPlan:
     """
-    The number, the durations and the failures of the demo's jobs, as the user gave them.
+    The number, the durations and the failures of the demo's jobs, as the user chose them.
 
     Attributes:
-        count: The number of jobs. The families take turns.
+        count: The number of jobs, spread evenly over the families.
         seed: The seed of the random numbers.
         failure_rate: The share of jobs that fail.
         min_duration: The shortest duration of a job, in seconds.

@@ -1,8 +1,8 @@
 """
 Computes what the polling loops of other clients would cost for the demo's jobs. It polls nothing.
 
-Each loop follows the published code of that client in November 2026. The computation favours the
-other clients: all jobs start at the same moment, replies take no time, and no poll fails.
+Each loop follows its client's published code of November 2026. The computation favours the other
+clients: all jobs start at the same moment, replies take no time, and no poll fails.
 """
 
 import math
@@ -21,11 +21,12 @@ class PollingLoop:
 
     Attributes:
         name: The name of the client.
-        first_poll_s: How many seconds after the start of the job the loop polls first.
+        first_poll_s: The seconds from the start of the job to the first poll.
         interval_s: The seconds between two polls.
-        max_polls: After how many polls the loop gives up. None means never.
-        ends_on_failure: Whether the loop ends when it reads that the job has failed. Otherwise, it
-            polls until it gives up, and its caller learns of the failure only then.
+        max_polls: How many polls the loop makes before it gives up. None means that it never gives
+            up.
+        ends_on_failure: Whether the loop ends when a reply says that the job has failed. If false,
+            it polls until it gives up, and only then tells its caller.
     """
 
     name: str
@@ -91,7 +92,7 @@ def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up:
 
 
 def compare_loops(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
-    """Return the name of each client, and a text with the cost of its loop for these jobs."""
+    """Return the name of each client, and what its loop would cost for these jobs, as text."""
     planned = list(jobs)
     rows: list[tuple[str, str]] = []
     for loop in OTHER_LOOPS:

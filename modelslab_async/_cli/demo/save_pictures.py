@@ -19,10 +19,10 @@ async def save_pictures(client: Client, folder: Path | None) -> list[str]:
 
     Args:
         client: A client of the emulator. The emulator makes the pictures at once.
-        folder: The folder to save in. With None, a new temporary folder.
+        folder: The folder to save in. None means a new temporary folder.
 
     Returns:
-        For each picture its path, or a text that says why it was not saved.
+        For each picture its path, or the reason why it was not saved.
     """
     saved: list[str] = []
     try:

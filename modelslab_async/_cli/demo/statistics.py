@@ -20,7 +20,7 @@ class DemoStatistics:
 
     Attributes:
         longest: The longest duration of a job, in seconds.
-        overdue: The longest time between the due time of a poll and its beginning, in seconds.
+        overdue: The longest delay between a poll's due time and its start, in seconds.
         mismatched: How many jobs failed although a success was planned, or the reverse.
         lateness: For each outcome, the seconds from the job's end until the client knew the
             outcome.

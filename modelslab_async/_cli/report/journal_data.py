@@ -26,15 +26,16 @@ class ReportData:
     Attributes:
         report: How many tickets and files the journal holds in each state.
         outcome_times: For each ticket, the seconds from its addition to its outcome.
-        late: For each ticket, how many seconds the end of its job went unnoticed, at most. A ticket
-            whose job no poll saw running is left out.
-        generation_times: For each success, how many seconds the server worked, if it says so.
+        late: For each ticket, the maximum seconds between the end of its job and the poll that
+            noticed it. Tickets whose job no poll saw running are left out.
+        generation_times: For each success, how many seconds the server worked, if the reply says
+            so.
         polls: The number of polls of each ticket.
         succeeded: When each success was recorded.
         failed: When each failure was recorded.
         save_times: For each saved ticket, the seconds from its success to its last file.
         saved: For each saved ticket, when its last file was recorded.
-        reasons: Why tickets failed, were given up or were not saved, with counts.
+        reasons: The reasons why tickets failed, were unresolved or were not saved, with counts.
         size: The number of saved bytes.
         began: When the first ticket was added, in seconds since 1970.
     """

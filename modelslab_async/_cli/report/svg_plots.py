@@ -23,7 +23,7 @@ _MIN_WITHOUT_FRACTION: Final = 1000
 
 def nice_step(span: float, count: int) -> float:
     """
-    Return the smallest round step of an axis of length `span` that has at most `count` steps.
+    Return the smallest round step such that `count` steps cover an axis of length `span`.
 
     A round step is 1, 2 or 5 times a power of ten.
     """
@@ -70,7 +70,7 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     """
     Draw a rising line for each series of times.
 
-    The line shows for each moment how many times of the series come before that moment.
+    At each moment, the line shows how many of the series' times have passed.
 
     Args:
         series: For each series its name, its CSS class, and its times in seconds, in ascending
