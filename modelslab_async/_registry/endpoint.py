@@ -13,9 +13,8 @@ from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
-# A parameter takes a file if its name contains one of these words, as the documentation shows.
-# Exceptions are the three in `_NOT_FILE_PARAMETERS`. An endpoint names its other file parameters in
-# `files`.
+# In the documentation, parameters with one of these words in their names take files. The exceptions
+# are in `_NOT_FILE_PARAMETERS`. `Endpoint.files` names all other parameters that take files.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
@@ -34,8 +33,8 @@ class Endpoint:
     One row of the table of endpoints: a named way to start work.
 
     The endpoint refuses a submit if a required parameter is missing, or if a name looks like a
-    misspelling of a known name. It accepts unknown names, because the service adds parameters. It
-    does not check values.
+    misspelling of a known name. It accepts unknown names, because the service keeps adding
+    parameters. It does not check values.
 
     Args:
         name: `family/endpoint`, such as `realtime/text2img`.
@@ -50,7 +49,7 @@ class Endpoint:
         method: The HTTP method.
         key_in: The location of the key: `body`, `header` or `query`.
         tier: The tier of the key: `standard` or `enterprise`.
-        output: The media of the results, or nothing if the endpoint makes no files.
+        output: The media of the results. Empty if the endpoint makes no files.
         repeatable: Whether a request may be sent twice, because it starts, stores and costs
             nothing.
         allows_extra: Whether the endpoint accepts any other parameter. A workflow does, because it
@@ -115,8 +114,8 @@ class Endpoint:
         """
         Whether a parameter takes a link to a file. The client can then upload a file for it.
 
-        The parameters in `files` take files. So do those with `image`, `images`, `audio` or `video`
-        as a word of their name. Exceptions are `multi_image`, `generate_audio` and
+        A parameter takes a file if it is in `files`, or if `image`, `images`, `audio` or `video` is
+        a word of its name. The exceptions are `multi_image`, `generate_audio` and
         `image_guidance_scale`, which are switches and a number. If the endpoint has `allows_extra`,
         all unknown parameters take files.
         """

@@ -42,8 +42,8 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# The names of the parameters of all endpoints. A submit with such a name is never refused for a
-# misspelling, even if the name belongs to another endpoint.
+# The parameter names of all endpoints. None of them counts as a misspelling, even if the endpoint
+# of a submit lacks the parameter.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

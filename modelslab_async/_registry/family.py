@@ -67,7 +67,7 @@ class Family:
         id_field: The field of the body that holds the id. None if the id is part of the path.
         key_in: Where the key goes: `body`, `header` or `query`.
         tier: Which key a poll needs: `standard` or `enterprise`.
-        status: How a reply tells the status: as a `generation`, a `training` or a `workflow` does.
+        status: How replies state the status: as for a `generation`, a `training` or a `workflow`.
         output: The media of the results.
         doc: The documentation page of the family, or "" if there is none.
         note: A remark for users.
@@ -88,8 +88,8 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The URL template, split where the parts of an id go. It is split only once. Each poll joins
-    # the pieces with the parts of its id.
+    # The URL template, split once where the parts of an id go. Each poll joins the pieces with the
+    # parts of its id.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )

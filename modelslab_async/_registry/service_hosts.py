@@ -1,4 +1,4 @@
-"""The base URLs of the two hosts of the service. It reads no environment."""
+"""The base URLs of the service's two hosts. Reads no environment variable."""
 
 BASE_URL = "https://modelslab.com/api"
 LEGACY_BASE_URL = "https://stablediffusionapi.com/api"

@@ -1,4 +1,4 @@
-"""Suggests known names in place of an unknown one. Never replaces the unknown name by itself."""
+"""Suggests known names that are similar to an unknown one. Never corrects the unknown name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ _MAX_SUGGESTIONS = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a "did you mean" question with the most similar known names, or "" without any."""
+    """Return a "did you mean" question with similar known names, or "" if none is similar."""
     matches = get_close_matches(
         name, list(known), n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY
     )
@@ -22,9 +22,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def closest_name(name: str, known: Iterable[str]) -> str | None:
     """
-    Return the known name of which `name` is probably a misspelling, or None.
+    Return the known name that `name` probably misspells, or None.
 
-    A known name with one more word, such as `prompt_2`, is not a misspelling, because services add
+    A known name plus another word, such as `prompt_2`, is not a misspelling, because services add
     parameters with such names.
     """
     lowered = {other.casefold(): other for other in known}

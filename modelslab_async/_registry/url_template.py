@@ -10,12 +10,12 @@ _HOST_PLACEHOLDERS = ("base", "legacy")
 
 
 def fill_hosts(template: str, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> str:
-    """Replace `{base}` and `{legacy}` in a URL template by the service's two hosts."""
+    """Replace `{base}` and `{legacy}` in a URL template with the service's two hosts."""
     return template.replace("{base}", base).replace("{legacy}", legacy)
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """Return a template's names in braces, from left to right. Omit the hosts `base`, `legacy`."""
+    """Return a template's names in braces, from left to right, without `base` and `legacy`."""
     names = _PLACEHOLDER.findall(template)
     return tuple(name for name in names if name not in _HOST_PLACEHOLDERS)
 

@@ -1,4 +1,4 @@
-"""Endpoints that start trainings and workflow runs. Both report their status in their own way."""
+"""Endpoints that start trainings and workflow runs. Each reports its status in its own way."""
 
 from .endpoint_group import EndpointGroup
 
