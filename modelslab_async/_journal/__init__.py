@@ -1,6 +1,6 @@
 """
-Stores a batch in an SQLite file or in a PostgreSQL database.
+Stores the journal of a batch in an SQLite file or in a PostgreSQL database.
 
-A batch consists of tickets, runs, outcomes, saved files and submits. The journal sends nothing to
-the service, and never contains an API key.
+The journal records tickets, runs, outcomes, saved files and submits. It sends nothing, and never
+contains an API key.
 """

@@ -17,11 +17,11 @@ OWN_COLUMNS: Final = (
 )
 # The prefix for a column of the input table if the export already has a column of that name.
 _PREFIX: Final = "input_"
-# The limit up to which a float holds every integer exactly.
+# A float represents every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The type of a column that has values of two types. For a pair of types that is not listed here,
-# all values of the column become texts.
+# The type of a column that has values of two types. A column with any other pair of types becomes
+# text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -36,8 +36,8 @@ class InputColumn:
     Attributes:
         name: The name of the column in the input table.
         export_name: The name of the column in the export.
-        type: The type of all values in the export. If it is "text", values that are not texts
-            are exported as JSON.
+        type: The type of the column in the export. If it is "text", a value that is not a string is
+            exported as JSON.
     """
 
     name: str
@@ -63,7 +63,7 @@ def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as a text that UTF-8 can encode. A value that is no text becomes JSON."""
+    """Return a value as a string that UTF-8 can encode. A value of another type becomes JSON."""
     return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the new type of a column after a value was added. `before` is the old type."""
+    """Return the column type that fits `value` and the earlier values, of type `before`."""
     type_: ColumnType
     match value:
         case None:

@@ -44,7 +44,7 @@ def export(
     db: sqlite3.Connection, path: str, file_format: ExportFormat, is_cancelled: Callable[[], bool]
 ) -> int:
     """
-    Write a snapshot of all outcomes to a file. Return their number.
+    Write a snapshot of all outcomes to a file. Return the number of outcomes.
 
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
@@ -65,7 +65,7 @@ class Snapshot(Protocol):
 
     @property
     def count(self) -> int:
-        """The number of outcomes that were read so far."""
+        """The number of outcomes that have been read so far."""
         ...
 
 
@@ -147,7 +147,7 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, Snapshot], None]]] = {
 
 
 def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
-    """Convert one outcome. If that fails, raise an error that names the ticket of the bad row."""
+    """Convert one outcome. If the conversion fails, the error names the ticket."""
     try:
         return convert(each)
     except Exception as error:

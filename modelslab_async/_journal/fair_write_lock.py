@@ -35,10 +35,10 @@ class WriteLock:
     """
     Waits for SQLite's write lock, and regularly leaves it free for other writers.
 
-    SQLite has no queue of writers: a writer only gets the lock if it tries while the lock is free.
-    SQLite's own busy handler tries less and less often, at last ten times a second. If another
-    writer never pauses, the busy handler may never get the lock. This class tries more often, and
-    pauses after it has held the lock for a while.
+    SQLite has no queue of writers: a writer gets the lock only if it tries while the lock is free.
+    SQLite's own busy handler retries ever less often, in the end ten times a second. So it may
+    never get the lock from a writer that never pauses. This class retries more often, and pauses
+    after it has held the lock for a while.
 
     Args:
         lock_timeout: The maximum number of seconds to wait for other writers.

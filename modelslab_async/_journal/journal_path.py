@@ -7,14 +7,14 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# If a caller puts the address of a database in a `pathlib.Path`, its `//` becomes `/`. The error
-# for such a path does not show the path, because the path may contain a password.
+# In a `pathlib.Path`, the `//` of a database's address becomes `/`. The error does not show such a
+# path, because it may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 
 def check_path(path: str | os.PathLike[str]) -> str:
     """
-    Return the path of a journal as text.
+    Check the path of a journal, and return it as a string.
 
     Raises:
         TypeError: The path is neither a str nor a path object that converts to one.

@@ -10,8 +10,8 @@ from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket
 
-# The condition of the partial index `unfinished`. SQLite only uses a partial index for a query
-# that contains the condition of the index.
+# The condition of the partial index `unfinished`. SQLite uses this index only for queries that
+# contain this condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 
@@ -71,9 +71,9 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets. If an earlier run left a ticket unresolved, that ticket is claimed too.
+    Claim open tickets, and tickets that earlier runs left unresolved.
 
-    A run counts as earlier if its number is below `before_run`. Return None if the run `run_id` has
+    Earlier runs are those with a number below `before_run`. Return None if the run `run_id` has
     lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):

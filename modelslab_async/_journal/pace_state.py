@@ -1,8 +1,4 @@
-"""
-Stores in one row what an adaptive pace has learned about the right times to poll.
-
-It does not interpret this state.
-"""
+"""Stores what an adaptive pace has learned about when to poll, without interpreting it."""
 
 import json
 import sqlite3
@@ -13,13 +9,13 @@ from .._models.journal_errors import JournalDamaged
 
 
 def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
-    """Write the state in place of the previous state."""
+    """Replace the saved state of the pace."""
     db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 
 def load(db: sqlite3.Connection) -> dict[str, Any] | None:
     """
-    Return the saved state of the pace; None if there is none.
+    Return the saved state of the pace; None if none was saved.
 
     Raises:
         JournalDamaged: The row does not contain a JSON object.
@@ -32,7 +28,7 @@ def load(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 def decode_state(text: Any) -> dict[str, Any]:
     """
-    Decode the state of a pace, which a row holds as JSON.
+    Decode the JSON text of a pace's state.
 
     Raises:
         JournalDamaged: The text is not a JSON object.

@@ -22,7 +22,7 @@ _ARROW_TYPES: Final[Mapping[ColumnType, str]] = {
 
 
 def outcome_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    """Return the exported row of an outcome. `inputs` are the columns of the input table."""
+    """Return an outcome as a row of an export. `inputs` are the columns of the input table."""
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""
@@ -60,7 +60,7 @@ def write_parquet(
 
     Args:
         draft: The path of the file.
-        pages: The rows, a list at a time.
+        pages: The rows, in one list for each page.
         inputs: The columns of the input table.
         metadata: Names and values to store in the footer of the file.
 

@@ -15,7 +15,7 @@ from .postgres_tables import DEFAULT_SCHEMA, migration_script, newest_version
 
 T = TypeVar("T")
 
-# The maximum length of a schema's name. PostgreSQL would cut a longer name without an error.
+# The maximum length of a schema's name. PostgreSQL truncates a longer name without an error.
 _MAX_NAME_BYTES: Final = 63
 _HAS_VERSION: Final = """
 SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'journal_version'
@@ -49,7 +49,7 @@ class PostgresBatch:
 
         Raises:
             ModuleNotFoundError: asyncpg is not installed.
-            ValueError: The address is malformed, or names no batch. The message does not repeat it.
+            ValueError: The address is malformed, or names no batch. The message omits the address.
         """
         check_address(path)
         address, options = split_options(path, ("batch", "schema"))

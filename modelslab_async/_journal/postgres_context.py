@@ -6,18 +6,16 @@ from attrs import define, field
 
 from .postgres_session import LONG_TIMEOUT_S, PostgresSession
 
-# SQL for the current time. `{0}` becomes a number, such as 2 for the statement's parameter `$2`. If
-# the caller has given a clock, this parameter is the time on that clock. Otherwise the parameter is
-# null, and the SQL returns the time on the server's clock.
+# `now_sql` puts the number of a statement's parameter in place of `{0}`.
 _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 
 def now_sql(parameter: int) -> str:
     """
-    Return SQL for the current time. With `parameter=2`, it uses the statement's parameter `$2`.
+    Return SQL for the current time.
 
-    That parameter is the time on the caller's clock. If the parameter is null, the SQL returns the
-    time on the server's clock.
+    With `parameter=2`, the time is the value of the statement's parameter `$2`. If that value is
+    null, the time is that of the server's clock.
     """
     return _NOW.format(parameter)
 
@@ -44,7 +42,7 @@ class PostgresContext:
     last_claimed: dict[int, int] = field(factory=dict[int, int])
 
     def moment(self, now: float) -> float | None:
-        """Return `now`, a time on the caller's clock; None if the server's clock is used."""
+        """Return the parameter for `now_sql`: `now`, or None for the server's clock."""
         return None if self.has_server_clock else now
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
@@ -56,6 +54,6 @@ class PostgresContext:
         return await self.session.fetch(statement, self.batch, *arguments, timeout=LONG_TIMEOUT_S)
 
     async def fetch_row(self, statement: str, *arguments: Any) -> Any:
-        """Run one statement on the batch, and return its first row; None if there is none."""
+        """Run one statement on the batch, and return its first row; None if it returns no row."""
         rows = await self.fetch(statement, *arguments)
         return rows[0] if rows else None

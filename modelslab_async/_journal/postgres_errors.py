@@ -13,17 +13,17 @@ from .._models.journal_errors import (
 )
 from .._postgres.postgres_driver import describe_error
 
-# The codes of errors after which the connection is lost, or with which the server refuses all
-# connections for now. "08" is a class of codes:
+# Codes of errors that mean that the connection is lost, or that the server accepts no connections
+# now. "08" stands for all codes that begin with it:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
-# The names of errors of the driver after which the connection is lost. The last one means that no
-# server of the address takes writes now, as during a failover.
+# Names of the driver's errors that mean that the connection is lost. The last one means that no
+# server in the address accepts writes now, for example during a failover.
 _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerAttributeNotMatched")
-# The codes of errors after which a transaction is repeated: the server has rolled it back because
-# it was in conflict with another transaction.
+# Codes of errors after which a transaction is repeated. The server has rolled it back because of a
+# conflict with another transaction.
 _CONFLICTS: Final = ("40001", "40P01")
-# The code of the error of a server that takes no writes.
+# The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
@@ -50,7 +50,7 @@ _UNKNOWN_ERROR: Final = (
 
 
 def error_code(error: BaseException) -> str:
-    """Return the code that the server gave with an error; "" for other errors."""
+    """Return the server's code for an error; "" if the error has none."""
     code: Any = getattr(error, "sqlstate", None)
     return code if isinstance(code, str) else ""
 
@@ -67,8 +67,8 @@ def is_lost(error: Exception) -> bool:
 
 def is_conflict(error: Exception) -> bool:
     """Whether a failed transaction may succeed if it is repeated."""
-    # The driver raises this error if a table was changed after a statement was prepared. It then
-    # prepares the statement again, so the transaction can be repeated.
+    # The driver raises this error if a table has changed since a statement was prepared. A repeated
+    # transaction prepares the statement again.
     is_stale = type(error).__name__ == "InvalidCachedStatementError"
     return error_code(error) in _CONFLICTS or is_stale
 
@@ -89,22 +89,23 @@ class ErrorTranslator:
     path: str
 
     def __call__(self, error: Exception) -> JournalError:
-        """Return the journal error for an error. Its message does not contain the password."""
+        """Turn an error into a journal error, whose message does not contain the password."""
         error_type, advice = _ERRORS_BY_CODE.get(error_code(error), _UNKNOWN_ERROR)
         detail = describe_error(error, self._address)
         return error_type(f"{advice} (PostgreSQL: {detail})", path=self.path)
 
     def for_caller(self, error: Exception) -> Exception:
         """
-        Return the error that the caller of an operation gets after an error of the operation.
+        Turn the error of an operation into the error that the operation's caller gets.
 
-        Errors of the server and of the driver become journal errors. Other errors stay as they are.
+        Errors of the server and of the driver become journal errors. If the caller's value cannot
+        be stored, the error is a ValueError. Other errors stay as they are.
         """
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # A value that cannot be stored, such as a text with the character NUL, is an error of the
-        # caller. The codes of such errors begin with 22, or the driver raises a ValueError.
+        # The caller's value cannot be stored, for example because it contains a NUL character. The
+        # code then begins with 22, or the driver has raised a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

@@ -1,4 +1,4 @@
-"""Exports a journal from a database, as `exports.export` does from a file. It changes nothing."""
+"""Exports a journal from a database, as `exports` does from an SQLite file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +17,7 @@ from .row_codec import decode_columns
 T = TypeVar("T")
 
 # Read everything in one transaction, so that all pages show the same moment. The transaction may be
-# idle for any time, because writing a page may take long. It locks no rows.
+# idle while a page is written, however long that takes. It locks no rows.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = 0
@@ -44,7 +44,7 @@ async def export(
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        # Wait for the thread to end. It may wait for a page that this event loop reads.
+        # Wait until the thread has ended, because it may still need this event loop to read a page.
         snapshot.cancel()
         await asyncio.wait((task,))
         raise
@@ -55,7 +55,7 @@ class PostgresSnapshot:
     All outcomes of a journal in a database at one moment. A thread writes them to a file.
 
     Attributes:
-        count: The number of outcomes that were read so far.
+        count: The number of outcomes that have been read so far.
     """
 
     def __init__(self, db: PostgresContext, is_cancelled: Callable[[], bool]) -> None:

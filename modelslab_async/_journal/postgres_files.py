@@ -59,7 +59,7 @@ async def files_of(db: PostgresContext, ticket: Ticket) -> list[RecordedFile]:
 async def files_of_rows(
     db: PostgresContext, tickets: Mapping[int, Ticket]
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
-    """Return the recorded files of some tickets. The keys are the numbers of the tickets' rows."""
+    """Return the recorded files of some tickets, keyed by the number of the ticket's row."""
     return _by_row(tickets, await db.fetch(_SELECT_OF, [*tickets]))
 
 

@@ -1,4 +1,4 @@
-"""Stores which run has claimed which tickets in a database, as `lease_rows` does in a file."""
+"""Stores in a database which run has claimed which tickets, as `lease_rows` does in a file."""
 
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ _OTHER_RUNS: Final = f"""
 SELECT run, process, lease_until <= {now_sql(3)} FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
 """
-# Ends a run, unless it has just renewed its lease. If the row of the run is locked, the run is
-# renewing its lease now, and is not ended either.
+# Ends a run whose lease has run out or whose process has died. If the row of the run is locked, the
+# run is renewing its lease now, so it is not ended.
 _EXPIRE: Final = f"""
 UPDATE runs SET lease_until = NULL
 WHERE batch = $1 AND run IN (
@@ -57,8 +57,8 @@ SELECT run FROM holders WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
-# Returns the rows that a claim has updated. A row that another run changed since the statement
-# began can be locked, but is not updated.
+# Returns the rows that a claim has updated. These may be fewer than the rows that it has locked,
+# because a row that another run has just changed is not updated.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
@@ -89,8 +89,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. A claim skips rows that another run has locked. If it got
-# no ticket, open tickets that belong to no run count too, because another run is claiming them.
+# Whether other runs have open tickets. A claim skips rows that another run has locked. So after a
+# claim that got no ticket, free tickets count too: another run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
@@ -149,15 +149,15 @@ async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]
     last = db.last_claimed.get(run_id, 0)
     rows = await db.fetch(_CLAIM, run_id, last, limit)
     if not rows and last:
-        # Start again at the lowest ticket. Another run may have freed tickets with lower numbers,
-        # or another process may have committed such tickets late.
+        # Start again at the lowest number. Since the last claim, another run may have freed tickets
+        # with lower numbers, or another process may have committed new ones.
         rows = await db.fetch(_CLAIM, run_id, 0, limit)
     db.last_claimed[run_id] = rows[-1][0] if rows else 0
     return rows
 
 
 async def free_leftovers(db: PostgresContext) -> bool:
-    """Free the tickets and saves of ended runs. Return whether any ended run still had some."""
+    """Free the tickets and saves that ended runs still have. Return whether there were any."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:
         await _free(db, run_id)

@@ -61,8 +61,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         pace_state.load: postgres_pace_state.load_pace,
     }
 )
-# The following operations get a connection of their own, so that other operations do not wait for
-# them. Each one begins its own transaction, or reads a whole batch.
+# Operations that get a connection of their own, so that other operations do not wait for them. Each
+# of them begins its own transaction, or reads a whole batch.
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
 )

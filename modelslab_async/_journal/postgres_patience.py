@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds for which an operation is repeated. After a crash, a server may need minutes until it
-# accepts connections again.
+# How many seconds to keep repeating an operation. After a crash, a server may need minutes before
+# it accepts connections again.
 PATIENCE_S: Final = 300.0
 _FIRST_PAUSE_S: Final = 0.05
 _MAX_PAUSE_S: Final = 1.0
@@ -21,7 +21,7 @@ _MAX_PAUSE_S: Final = 1.0
 
 class DatabaseAway(Exception):
     """
-    The database could not be reached for too long, so the operation was given up.
+    The database could not be reached for so long that the operation was given up.
 
     Attributes:
         failure: The error for the caller.
@@ -36,7 +36,7 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    After one operation was given up, each later operation is tried only once, until one succeeds.
+    After an operation has been given up, each later one is tried only once, until one succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -48,11 +48,11 @@ class Patience:
 
     async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """
-        Call `attempt` again after each lost connection. Return its result.
+        Call `attempt`, and repeat it after each lost connection. Return its result.
 
         Raises:
             DatabaseAway: `attempt` still lost the connection after `PATIENCE_S` seconds.
-            Exception: `attempt` raised an error of another kind.
+            Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (0.0 if self._has_run_out else PATIENCE_S)

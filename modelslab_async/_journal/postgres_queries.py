@@ -15,15 +15,15 @@ from .row_codec import damaged_row, decode, decode_columns
 from .schema import FAILED, OPEN, SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS, UNRESOLVED
 from .submits import SubmitOrigin
 
-# Counting reads a whole table, so let the server scan tables here. For all other statements,
-# `PostgresSession` turns such scans off.
+# Counting reads whole tables, so allow sequential scans here. `PostgresSession` turns them off for
+# all other statements.
 _BEGIN_REPORT: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
 SET LOCAL enable_bitmapscan = on
 """
 _COUNT_TICKETS: Final = "SELECT count(*) FROM tickets WHERE batch = $1"
-# `other_fields` is searched as text. PostgreSQL refuses to read it as JSON if a message of the
-# service contains the character NUL. Quotes in a message are escaped, so they cannot match.
+# `other_fields` is searched as text, because PostgreSQL cannot read it as JSON if a message in it
+# contains a NUL character. Quotes in a message are escaped, so no message can match the pattern.
 _COUNT_OUTCOMES: Final = f"""
 SELECT count(*) FILTER (WHERE state = {UNRESOLVED} AND completed_at IS NOT NULL),
     count(*) FILTER (WHERE state = {SUCCESS} AND completed_at IS NOT NULL),
@@ -120,7 +120,7 @@ async def outcome_page(
 
 def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:
     """
-    Return the outcome in a row.
+    Decode the outcome in a row.
 
     Raises:
         JournalDamaged: The row contains no valid outcome.

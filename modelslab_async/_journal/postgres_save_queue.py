@@ -1,4 +1,4 @@
-"""Keeps the queue of tickets whose files are to be saved, in a database. It saves no file."""
+"""Keeps in a database the queue of tickets whose files are to be saved. It saves no file itself."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,8 +14,8 @@ from .row_codec import decode
 from .save_queue import PendingSave, SaveClaim, UnsavedTicket
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# The condition of the partial index `unfinished_saves`. PostgreSQL only uses a partial index for a
-# query that contains the condition of the index.
+# The condition of the partial index `unfinished_saves`. PostgreSQL uses this index only for queries
+# that contain this condition.
 _UNFINISHED: Final = f"saves.batch = $1 AND saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _QUEUE: Final = f"""
@@ -70,8 +70,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. A claim skips rows that another run has locked. If it got
-# no save, pending saves that belong to no run count too, because another run is claiming them.
+# Whether other runs have pending saves. A claim skips rows that another run has locked. So after a
+# claim that got no save, free saves count too: another run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
     OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))
@@ -119,7 +119,7 @@ async def claim(
 async def _read_claim(
     db: PostgresContext, run_id: int, rows: Sequence[Any], now: float
 ) -> tuple[list[PendingSave], list[JournalDamaged]]:
-    """Return the claimed saves. A reply that cannot be read fails only the save of its ticket."""
+    """Decode the claimed saves. If a reply is damaged, only the save of its ticket fails."""
     tickets = {row_id: Ticket(family, id_) for row_id, family, id_, *_ in rows}
     files = await files_of_rows(db, tickets) if rows else {}
     pending: list[PendingSave] = []

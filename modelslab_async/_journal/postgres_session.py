@@ -1,4 +1,4 @@
-"""PostgresSession: a connection to the journal's database. It can be opened again after a loss."""
+"""PostgresSession: a connection to the journal's database, which can be reopened after a loss."""
 
 import asyncio
 import time
@@ -8,17 +8,17 @@ from typing import Any, Final
 from .._postgres.postgres_driver import quote_name
 from .._postgres.store_clock import StoreClock
 
-# The maximum number of seconds to connect, to run a statement, and to run a statement that may read
-# a whole batch.
+# Timeouts in seconds: for connecting, for a statement, and for a statement that may read a whole
+# batch.
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# The server ends a transaction after this time without a statement. Otherwise a suspended process
-# would keep rows locked.
+# The server ends a transaction that runs no statement for this long, so that a suspended process
+# does not keep rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
 # The planner of PostgreSQL has no statistics for a new table, and a plan that suits a small table
-# gets slow when the table grows. So these settings leave it only nested loops over indexes. In the
+# gets slow when the table grows. So these settings restrict it to nested loops over indexes. In the
 # statements, `LATERAL` and `OFFSET 0` fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
@@ -44,7 +44,7 @@ _TIME: Final = "SELECT date_part('epoch', clock_timestamp())"
 
 
 def machine_clock() -> float:
-    """Return the time on a monotonic clock. On Linux, it also counts time in standby."""
+    """Return the time on a monotonic clock, which on Linux also runs while the machine sleeps."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -70,7 +70,7 @@ class PostgresSession:
         return f"{type(self).__name__}(schema={self._schema!r})"
 
     async def connect(self) -> None:
-        """Open the connection, unless it is open."""
+        """Open the connection, unless it is open already."""
         if self._connection is not None and not self._connection.is_closed():
             return
         connection = await self._open()
@@ -95,9 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # Opening the connection raised an OSError, for example because a host name cannot be
-            # resolved. Raise a ConnectionError instead, so that callers can tell it from an OSError
-            # of an operation on a file.
+            # Connecting failed, for example because a host name cannot be resolved. Raise a
+            # ConnectionError, which callers can tell from an OSError of an operation on a file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 
@@ -117,7 +116,7 @@ class PostgresSession:
         return [*rows]
 
     async def run_script(self, statements: str) -> None:
-        """Run several statements, which take no arguments."""
+        """Run several statements without arguments."""
         await self._connection.execute(statements, timeout=_STATEMENT_TIMEOUT_S)
 
     def drop(self) -> None:

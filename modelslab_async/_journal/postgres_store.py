@@ -1,4 +1,4 @@
-"""PostgresStore: carries out the operations of a journal in a database that hosts can share."""
+"""PostgresStore: carries out a journal's operations in a database that several hosts can share."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ class PostgresStore:
     operation that reads a whole batch opens its own connection.
 
     Attributes:
-        path: The hosts, the database and the batch.
+        path: The hosts, the database and the batch, for messages.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PostgresStore:
     @classmethod
     async def open(cls, path: str, *, clock: Callable[[], float] | None = None) -> Self:
         """
-        Open the journal of a batch. Create the tables and the batch, if there are none.
+        Open the journal of a batch. Create the tables and the batch if they are missing.
 
         Args:
             path: The address of the database, with the name of the batch.
@@ -67,7 +67,7 @@ class PostgresStore:
         return cls(batch, await batch.prepare(), clock=clock)
 
     def clock(self) -> float:
-        """Return the time on the caller's clock, if there is one, or else on the server's clock."""
+        """Return the time on the clock that `open` was given, or else on the server's clock."""
         return self._batch.store_clock.at(machine_clock()) if self._clock is None else self._clock()
 
     def write(

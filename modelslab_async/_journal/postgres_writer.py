@@ -15,21 +15,21 @@ from .postgres_session import PostgresSession
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 _MAX_CONFLICTS: Final = 100
 
-# Begins a transaction that also records its own number. The number and the name of the writer are
-# inserted by `format`. That is safe, because this process has made both of them itself.
+# Begins a transaction, and records its number. `format` may insert the number and the writer's name
+# here, because this process has made both of them itself.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Reads the number of the writer's last commit. It does so by an insert and not by a SELECT, because
-# an insert waits until the server has committed or rolled back the writer's earlier transaction.
+# Reads the number of the writer's last commit. It uses INSERT instead of SELECT, because INSERT
+# waits until the server has committed or rolled back the writer's earlier transaction.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
 """
-# Deletes the row of this writer, and rows that killed processes left a day ago. A process needs
-# its row only for a short time after a lost connection.
+# Deletes the row of this writer, and rows that killed processes left at least a day ago. A process
+# needs its row only for a short time after a lost connection.
 _FORGET: Final = (
     "DELETE FROM writers WHERE writer = $1 OR seen_at < now() - interval '1 day' RETURNING 1"
 )
@@ -45,16 +45,16 @@ class QueuedWrite:
 
 class PostgresWriter:
     """
-    Carries out operations in their order, in one transaction at a time.
+    Carries out queued operations in order, one transaction at a time.
 
-    All operations that are queued while one transaction runs share the next one. If the connection
-    is lost during a commit, the writer asks whether that commit took place. It repeats the
-    transaction only if it did not.
+    Operations that are queued during one transaction share the next one. If the connection is lost
+    during a commit, the writer asks the server whether the commit took place. If it did not, the
+    writer repeats the transaction.
 
     Args:
         session: A connection for this writer alone.
-        scope: The batch, for operations over that connection.
-        patience: Repeats a transaction while the database is away.
+        scope: The batch and the connection, as operations get them.
+        patience: Repeats a transaction while the database cannot be reached.
         translate: Turns an error of the driver into the error that callers get.
     """
 
@@ -76,7 +76,7 @@ class PostgresWriter:
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
 
     def put(self, operation: Callable[[PostgresContext], Awaitable[Any]]) -> asyncio.Future[Any]:
-        """Queue an operation. Return a future with its result after the commit."""
+        """Queue an operation. The returned future gets the result after the commit."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(QueuedWrite(operation, future))
         return future
@@ -107,7 +107,7 @@ class PostgresWriter:
                 await self._commit(group)
 
     async def _commit(self, group: Sequence[QueuedWrite]) -> None:
-        """Carry out a group of operations. The future of each one gets its result or its error."""
+        """Carry out a group of operations. Each operation's future gets its result or its error."""
         self._number += 1
         transaction = _Transaction(self._session, self._scope, self._name, self._number, group)
         try:
@@ -144,7 +144,7 @@ class _Transaction:
 
     Args:
         session: The connection.
-        scope: The batch.
+        scope: The batch and the connection, as operations get them.
         writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.
@@ -163,7 +163,7 @@ class _Transaction:
         self._writer = writer
         self._number = number
         self._group = group
-        # The results of the operations if it is unknown whether their commit took place, else None.
+        # The operations' results, while it is unknown whether they were committed; else None.
         self._unconfirmed: list[Any] | None = None
 
     async def attempt(self) -> list[Any]:
@@ -193,7 +193,8 @@ class _Transaction:
             if is_lost(error):
                 raise
             if error_code(error) == READ_ONLY:
-                # The server has become a standby. Its successor can tell whether the commit exists.
+                # The server has become a standby. The new primary can tell whether the commit took
+                # place.
                 raise ConnectionError("the database has become a standby") from None
             unknown = _UnknownCommit(error)
         else:
@@ -209,7 +210,7 @@ class _Transaction:
         return results
 
     async def _roll_back(self) -> None:
-        # The connection still works, so it is known that the transaction was not committed.
+        # The connection still works, so the transaction was certainly not committed.
         self._unconfirmed = None
         try:
             await self._session.run_script("ROLLBACK")

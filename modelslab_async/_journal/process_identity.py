@@ -1,4 +1,4 @@
-"""Identifies a process, so that other processes can check whether it has died. It only reads."""
+"""Identifies processes, and finds out whether a process has died. It stops no process."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Final
 _BOOT_ID_PATH: Final = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE_PATH: Final = Path("/proc/self/ns/pid")
 # Positions of two fields of /proc/<pid>/stat, counted after the program's name: the state, and the
-# start time in clock ticks since the boot.
+# start time in clock ticks since boot.
 _STATE_FIELD: Final = 0
 _START_TIME_FIELD: Final = 19
 _DEAD_STATES: Final = "ZX"
 
 
 def this_process() -> str | None:
-    """Return a text that identifies this process uniquely; None if the system offers none."""
+    """Return a string that identifies this process uniquely; None on a system without /proc."""
     machine_id, pid = _machine_id(), os.getpid()
     fields = _stat_fields(pid)
     return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
@@ -35,15 +35,15 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # If the start time is not the recorded one, another process has this pid now. A killed process
-    # is a zombie until its parent waits for it, and counts as dead.
+    # If the start time differs from the recorded one, another process has this pid now. A zombie
+    # counts as dead: it has ended, but its parent has not waited for it yet.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )
 
 
 def _machine_id() -> str:
-    """Return a text that identifies this boot and this pid namespace; "" if there is none."""
+    """Return a string that identifies this boot and pid namespace; "" on a system without /proc."""
     try:
         return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:

@@ -39,8 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# Counts the tickets whose id the server does not know. They have the reason "not_found" in the JSON
-# object `other_fields`. The usual reason of a failure, "failed", is not stored there.
+# Counts the tickets whose id the server does not know. Their reason in the JSON object
+# `other_fields` is "not_found". The usual reason of a failure, "failed", is not stored.
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -65,28 +65,28 @@ _SELECT_LAST: Final = """
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
     WHERE name = ? AND id = ?
 """
-# The end of the year 9999, the last year of a `datetime`, in seconds since 1970.
+# The latest time that a `datetime` can hold (the end of the year 9999), in seconds since 1970.
 _MAX_TIME_S: Final = 253_402_300_799.0
 
 
 @frozen(kw_only=True)
 class Report:
     """
-    The progress of a batch, in numbers.
+    Counts that show the progress of a batch.
 
     Attributes:
-        tickets: The number of all tickets.
+        tickets: All tickets.
         open: Tickets without an outcome, including those that a run polls now.
         running: Open tickets that an active run has claimed.
         unresolved: Tickets that a run could not resolve. The next run polls them again.
         success: Tickets whose generation succeeded.
         failed: Tickets whose generation failed, including those in `not_found`.
         not_found: Tickets whose id the server does not know.
-        polls: The number of all recorded polls.
-        files: The number of all recorded files.
+        polls: All recorded polls.
+        files: All recorded files.
         save_pending: Succeeded tickets whose files are queued to be saved.
-        unsaved: Succeeded tickets of which not all files could be saved. The next `save` retries.
-        saved: Succeeded tickets of which all files are saved.
+        unsaved: Succeeded tickets with files that could not be saved. The next `save` retries them.
+        saved: Succeeded tickets whose files are all saved.
         uncertain: Submits that may or may not have started work.
     """
 
@@ -120,14 +120,14 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The work ended at most this many seconds before a poll found that it had ended.
-            None if no earlier poll of the same run had shown that the work was going on.
+        max_lag: The work ended at most this many seconds before a poll noticed it. None if no
+            earlier poll of the same run had found the work still going on.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
         endpoint: The endpoint of that submit, or "".
         key: The caller's own name for the submit, or "".
-        columns: The values of the ticket's row in the input table, by the name of the column.
+        columns: The values of the ticket's row in the input table, keyed by the name of the column.
     """
 
     outcome: Outcome
@@ -173,14 +173,14 @@ def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """
-    Return a pair: a page of at most `limit` outcomes, and the value of `after` for the next page.
+    Return a page of at most `limit` outcomes, and the value of `after` for the next page.
 
-    The page begins after the row with the number `after`. If there is no next page, the second
-    value of the pair is None.
+    The page begins after the row with the number `after`. If no page follows, the second value is
+    None.
     """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
-    # the name of a family that another process has just added could be missing.
+    # Rows refer to API families by number. Load the names of the families after the rows: names
+    # loaded before could lack a family that another process has just added.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after
@@ -226,7 +226,7 @@ def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
 def _check_numbers(
     ticket: Ticket, added_at: Any, completed_at: Any, polls: Any, max_lag: Any
 ) -> None:
-    """Raise an error if a value of a row is no valid number. SQLite does not enforce types."""
+    """Raise an error if a value of a row is not a valid number. SQLite does not enforce types."""
     times_are_valid = all(
         isinstance(time, float | int) and 0 <= time <= _MAX_TIME_S
         for time in (added_at, completed_at)

@@ -1,4 +1,4 @@
-"""Reads a journal over a separate connection. It needs no write access and creates no file."""
+"""Reads a journal over a separate connection. It needs no write access, and changes no journal."""
 
 import sqlite3
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Check that a journal can be read, although this process may not write it.
+    Check that this process can read a journal that it may not write.
 
     Raises:
         JournalError: The journal cannot be read; the message says why.
@@ -64,7 +64,12 @@ def check_readable(path: str, lock_timeout: float) -> None:
 def _read_immutable(
     path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]
 ) -> T:
-    """Read a journal that no process writes, in a folder where SQLite cannot create files."""
+    """
+    Read a journal in a folder where SQLite cannot create files.
+
+    Raises:
+        JournalError: The journal cannot be read without new files, or it changed during the read.
+    """
     before = _file_state(path)
     if before.has_wal:
         raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)

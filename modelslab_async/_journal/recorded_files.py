@@ -47,7 +47,7 @@ class FilePosition(NamedTuple):
 
 def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
     """
-    Record a file. It replaces an earlier record of the same output.
+    Record a file. Replace an earlier record of the same output, if there is one.
 
     Raises:
         ValueError: The ticket is not in this journal.
@@ -76,13 +76,13 @@ def files_between(
     db: sqlite3.Connection, tickets: Mapping[int, Ticket], after: int, last: int
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
     """
-    Return the recorded files of some tickets. The keys are the numbers of the tickets' rows.
+    Return the recorded files of some tickets, keyed by the number of the ticket's row.
 
     Args:
         db: The journal.
-        tickets: The tickets, by the numbers of their rows.
-        after: Only rows with a higher number than this are read.
-        last: Only rows up to this number are read.
+        tickets: The tickets, keyed by the number of their row.
+        after: Rows up to this number are left out.
+        last: Rows above this number are left out.
     """
     rows = db.execute(
         "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "
@@ -100,10 +100,9 @@ def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
     """
-    Return a pair: a page of at most `limit` files, and the value of `after` for the next page.
+    Return a page of at most `limit` files, and the value of `after` for the next page.
 
-    The page begins after the position `after`. If there is no next page, the second value of the
-    pair is None.
+    The page begins after the position `after`. If no page follows, the second value is None.
     """
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
@@ -111,8 +110,8 @@ def page_of_files(
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
-    # the name of a family that another process has just added could be missing.
+    # Rows refer to API families by number. Load the names of the families after the rows: names
+    # loaded before could lack a family that another process has just added.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after
@@ -123,7 +122,7 @@ def page_of_files(
 
 
 def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
-    """Return the file of a row. Check types, because SQLite does not enforce them."""
+    """Return the file in a row. Check types, because SQLite does not enforce them."""
     path, sha256, size, url, is_length_verified, recorded_at = columns
     if not all(isinstance(text, str) for text in (path, sha256, url)):
         error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")

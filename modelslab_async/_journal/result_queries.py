@@ -1,4 +1,4 @@
-"""Reads the outcome of some tickets together with their saved files. It never writes."""
+"""Reads the outcomes of tickets together with their saved files. It never writes."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ _SELECT_KEYS: Final = """
 @frozen(kw_only=True)
 class SubmittedKey:
     """
-    What the journal records of a submit with a key. The key is the caller's name for the submit.
+    What the journal records about a submit with a key. The key is the caller's name for the submit.
 
     Attributes:
         endpoint: The name of the endpoint.
@@ -58,7 +58,7 @@ class SubmittedKey:
         saves_files: bool,
     ) -> "SubmittedKey":
         """
-        Return the submit of a row.
+        Return the submit in a row.
 
         With `saves_files`, a success counts as finished only after its files are saved.
         """
@@ -92,11 +92,11 @@ class RecordedSave:
 @frozen(kw_only=True)
 class RecordedResult:
     """
-    A ticket with an outcome, as the journal records it.
+    What the journal records about a ticket that has an outcome.
 
     Attributes:
         outcome: The outcome.
-        run: The run that recorded the outcome; 0 if the outcome came in the reply to the submit.
+        run: The run that recorded an unresolved outcome. For other outcomes, it may be 0.
         save: How the last attempt to save the files ended; None if no attempt has ended.
     """
 
@@ -106,7 +106,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of tickets with an outcome. A damaged row has the outcome `Unresolved`."""
+    """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

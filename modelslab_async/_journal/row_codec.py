@@ -28,7 +28,7 @@ DAMAGE: Final = (
 
 # The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state of a
 # ticket with this reply. `body` is the JSON body of the server's reply. `other_fields` is a JSON
-# object of those fields of the reply that cannot be computed from the body. The type is a plain
+# object with the fields of the reply that cannot be computed from the body. The type is a plain
 # tuple, because a NamedTuple would make `encode` 10 % slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
@@ -118,7 +118,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def encode(value: Reply | Outcome) -> ReplyColumns:
-    """Return the values of the row in which the journal stores a reply or an outcome."""
+    """Encode a reply or an outcome as the columns of a row."""
     if isinstance(value, Unresolved):
         return _encode_unresolved(value)
     state = _STATE_BY_TYPE[type(value)]
@@ -133,10 +133,10 @@ def encode(value: Reply | Outcome) -> ReplyColumns:
 
 def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     """
-    Return the reply or outcome of a row. `columns` are the values of the row.
+    Decode the reply or outcome in the columns of a row.
 
     Raises:
-        JournalDamaged: The values are not those of a reply or an outcome.
+        JournalDamaged: The columns contain no valid reply or outcome.
     """
     try:
         return _decode_row(ticket, columns)
@@ -162,7 +162,7 @@ def _decode_row(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
 
 def decode_columns(owner: Ticket | str, text: str | None, table: str) -> Columns:
     """
-    Return the columns of the input table that belong to a ticket or a submit.
+    Decode the values that a ticket or a submit has in the input table.
 
     Raises:
         JournalDamaged: The text is not a JSON object.

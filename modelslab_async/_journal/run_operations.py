@@ -29,7 +29,7 @@ class RunOperations:
         Start a run. Return its number.
 
         Args:
-            lease: The seconds until the run loses its tickets, unless it renews its lease.
+            lease: How many seconds the lease lasts unless it is renewed.
         """
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
@@ -38,7 +38,7 @@ class RunOperations:
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """Record the last polls of a run, and end it. Its open tickets become free."""
+        """Record a run's last polls, and end the run. Its open tickets become free for others."""
         await self._store.write(tickets.end_run, run_id, updates)
 
     async def claim(
@@ -49,8 +49,7 @@ class RunOperations:
 
         Args:
             run_id: The run that claims.
-            before_run: If a run with a lower number than this left a ticket unresolved, that
-                ticket is claimed too.
+            before_run: Tickets that a run with a lower number left unresolved are claimed too.
             limit: The maximum number of tickets to claim.
             lease: The seconds that the lease lasts from now.
 
@@ -76,7 +75,7 @@ class RunOperations:
         """
         Record outcomes. Return for each outcome whether it was recorded.
 
-        An outcome is only recorded if its ticket still belongs to this run. With `save_files`, the
+        An outcome is recorded only if its ticket still belongs to this run. With `save_files`, the
         files of successes are queued to be saved.
         """
         return await self._store.write(
@@ -84,7 +83,7 @@ class RunOperations:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """Record that no reply to a submit will come, so it is unknown whether it started work."""
+        """Record that a submit will get no reply, so that it may or may not have started work."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
@@ -92,7 +91,7 @@ class RunOperations:
         return await self._store.read(result_queries.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
-        """Return each submit of an ended run if its ticket has no outcome from the server yet."""
+        """Return submits of ended runs, if their ticket has no outcome from the server yet."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
@@ -116,7 +115,7 @@ class RunOperations:
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
         """
-        Record the end of a ticket's save. If `error` is None, all files were saved.
+        Record how saving a ticket's files ended. If `error` is None, all files were saved.
 
         Return False, and record nothing, if the ticket no longer belongs to the run.
         """

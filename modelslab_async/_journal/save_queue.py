@@ -15,8 +15,8 @@ from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 from .ticket_id_codec import family_names, read_ticket, row_id_of
 
-# The condition of the partial index `unfinished_saves`. SQLite only uses a partial index for a
-# query that contains the condition of the index.
+# The condition of the partial index `unfinished_saves`. SQLite uses this index only for queries
+# that contain this condition.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """
@@ -49,8 +49,8 @@ class SaveClaim:
 
     Attributes:
         pending: The claimed saves.
-        damaged: An error for each ticket whose rows are damaged. The error names the ticket, and
-            the save of the ticket is recorded as failed.
+        damaged: An error for each ticket whose rows are damaged. The save of that ticket has been
+            recorded as failed.
         has_others: Whether other runs have pending saves. This run may be able to claim them later.
     """
 
@@ -62,11 +62,11 @@ class SaveClaim:
 @frozen(kw_only=True)
 class UnsavedTicket:
     """
-    A ticket of which not all files could be saved.
+    A ticket with files that could not be saved.
 
     Attributes:
         ticket: The ticket.
-        error: The message of the error at the last attempt.
+        error: The error message of the last attempt.
         argument: The keyword argument that would have allowed the save; see `DownloadError`.
         failed_at: When the last attempt failed, in seconds since 1970.
     """
@@ -78,7 +78,7 @@ class UnsavedTicket:
 
 
 def queue_saves(db: sqlite3.Connection) -> int:
-    """Queue the save of each succeeded ticket whose save was never queued. Return their number."""
+    """Queue all succeeded tickets that were never queued. Return how many were queued."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"
@@ -87,7 +87,7 @@ def queue_saves(db: sqlite3.Connection) -> int:
 
 def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
-    Queue the saves of succeeded tickets again, for example because saved files are missing.
+    Queue succeeded tickets again, for example because saved files are missing.
 
     The records of files that were saved earlier are kept.
 
@@ -105,12 +105,10 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves. If a save failed in an earlier run, that save is claimed too.
+    Claim pending saves, and saves that failed in earlier runs.
 
-    A run counts as earlier if its number is below `before_run`. If a row is damaged, only the save
-    of its ticket fails.
-
-    Return None if the run `run_id` has lost its lease.
+    Earlier runs are those with a number below `before_run`. If a row is damaged, only the save of
+    its ticket fails. Return None if the run `run_id` has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -154,7 +152,7 @@ def complete_save(
     now: float,
 ) -> bool:
     """
-    Record the end of a ticket's save. If `error` is None, all files were saved.
+    Record how saving a ticket's files ended. If `error` is None, all files were saved.
 
     Return False, and record nothing, if the ticket no longer belongs to the run.
     """
@@ -172,8 +170,8 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
-    # the name of a family that another process has just added could be missing.
+    # Rows refer to API families by number. Load the names of the families after the rows: names
+    # loaded before could lack a family that another process has just added.
     names = family_names(db)
     return [
         UnsavedTicket(

@@ -18,13 +18,13 @@ UNRESOLVED: Final = 1
 SUCCESS: Final = 2
 FAILED: Final = 3
 
-# The states of saving the files of one ticket.
+# The states of saving a ticket's files.
 SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for an active run. Its parameter is the current time. It calls the SQL function
-# `has_died`, which the Python function `configured` adds to every connection.
+# The SQL condition for an active run. Its parameter is the current time. The Python function
+# `configured` adds the SQL function `has_died` to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -118,20 +118,19 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # A row of the input, such as a CSV file, can have other columns besides the ticket. They are
-    # stored in another SQL table, so that counting the tickets does not read them.
+    # A row of the input table can have columns besides the ticket. They are stored in an SQL table
+    # of their own, so that counting the tickets does not read them.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
-    # The column `key` holds the caller's own name of a submission. It is not sent.
+    # The column `key` holds the caller's own name for a submission. The name is not sent.
     "ALTER TABLE submits ADD COLUMN key TEXT",
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
 
-# The version that the first migration creates. Version 1 had other names and was never released.
+# The version that the first migration creates. Version 1 was never released.
 _FIRST_VERSION: Final = 2
-# The migrations. The first one creates the tables in an empty file. Each later one leads to the
-# next version.
+# The first migration creates the tables in an empty file. Each later one leads to the next version.
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)
 
 
@@ -144,7 +143,7 @@ class _FileIdentity(NamedTuple):
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Return the newest version, which a journal has after the last migration."""
+    """Return the version that a journal has after the last migration."""
     return _FIRST_VERSION + len(migrations) - 1
 
 
@@ -174,7 +173,7 @@ def check_current(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
 ) -> None:
     """
-    Check that a file is a journal of the newest version, if this process may not write to it.
+    Check that a file which this process may not write is a journal of the newest version.
 
     Without write access, an older journal cannot be migrated.
 

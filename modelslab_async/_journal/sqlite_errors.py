@@ -40,7 +40,7 @@ _BLOCKED_SIBLING_MESSAGE: Final = (
     "SQLite keeps files beside this journal, and {name} is none; move it away"
 )
 _SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
-# The size of the smallest SQLite database in bytes, which is the smallest size of a page:
+# An SQLite database has at least one page, and a page has at least this many bytes:
 # https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
 # The file types that `check_file` leaves to SQLite: missing (0), regular file, and folder. SQLite
@@ -49,8 +49,8 @@ _EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
 # Part of the message of an error that has no SQLite result code, because Python itself raises it.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
-# Error types and messages by SQLite's result code. An extended code takes precedence over its
-# primary code: https://sqlite.org/rescode.html
+# Error types and messages, keyed by SQLite's result code. An extended code takes precedence over
+# its primary code: https://sqlite.org/rescode.html
 _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         JournalLocked,
@@ -103,7 +103,7 @@ def _extended_code(error: BaseException) -> int:
 
 
 def to_journal_error(error: sqlite3.Error | UnicodeError | OSError, path: str) -> JournalError:
-    """Return the journal error for an error of SQLite or of the file system."""
+    """Turn an error of SQLite or of the file system into a journal error."""
     error_type: type[JournalError]
     source = "SQLite"
     if isinstance(error, UnicodeError) or _UNDECODABLE_TEXT in str(error):
@@ -132,7 +132,7 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 
 def _file_type(path: Path) -> int:
-    """Return the type of a file; 0 if missing. On Python 3.14, `Path.exists` would hide errors."""
+    """Return the type of a file; 0 if it is missing. Raise other errors, unlike `Path.exists`."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -149,16 +149,17 @@ def check_file(path: str) -> None:
 
     Raises:
         WrongJournal: The path is not a regular file, or the file is too short to be a database.
-        JournalError: The path of a file that SQLite keeps beside the journal is not a file.
+        JournalError: Something other than a file has the name of a file that SQLite keeps beside
+            the journal.
         JournalDamaged: The file is empty, but its write-ahead log is not.
     """
     for suffix in _SIBLING_SUFFIXES:
         sibling = Path(f"{path}{suffix}")
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
-    # Check the write-ahead log first, and then the file. In the other order, a process that creates
-    # the journal could write both between the two checks. Then this function would see an empty
-    # file, and a log with content, and would report damage.
+    # Check the write-ahead log before the file. In the other order, another process could create
+    # the journal between the two checks. An empty file and a log with content would then look like
+    # damage.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)

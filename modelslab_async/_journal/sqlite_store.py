@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 class SqliteStore:
     """
-    Calls functions with connections to one journal file. Create it with `SqliteStore.open`.
+    Calls functions with connections to one journal file. Create a store with `open`.
 
     A store belongs to the event loop in which it was made. If its writing thread ends with an
     error, all waiting and all later writes raise that error.
@@ -138,7 +138,7 @@ class SqliteStore:
         Record that the writing thread has ended. Pass its error, if any, to all waiting callers.
 
         This method and `write` both run in the event loop, so `write` cannot queue an operation
-        after the failure is set and before the queue is emptied.
+        while this method runs.
         """
         self._writer_ended.set()
         if error is None:

@@ -25,13 +25,13 @@ class PendingSubmit:
     A submit, as the journal records it before it is sent.
 
     Attributes:
-        track_id: The `track_id` of the request, or a random text if the request has none.
+        track_id: The `track_id` of the request, or a random string if the request has none.
         endpoint: The name of the endpoint.
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: Values of the submit's row in the input table, by the name of the column. The
-            ticket of the work gets them too.
+        columns: Values of the submit's row in the input table, keyed by the name of the column. The
+            ticket of the work gets the same values.
         key: The caller's own name for the submit; None if it has none.
     """
 
@@ -57,7 +57,7 @@ class DuplicateSubmit(ValueError):
 
     @classmethod
     def of(cls, submit: PendingSubmit) -> "DuplicateSubmit":
-        """Return the error for a submit that cannot be recorded."""
+        """Return the error for a submit whose track_id or key is in the journal already."""
         or_key = "" if submit.key is None else f" or key {submit.key!r}"
         return cls(
             f"track_id {submit.track_id!r}{or_key} is in this journal already; give each submit "
@@ -93,10 +93,10 @@ def confirm(
     now: float,
 ) -> None:
     """
-    Record that a submit has started the work of a ticket. Add the ticket to the journal.
+    Record that a submit has started work, and add the ticket of that work to the journal.
 
-    The ticket gets the submit's row of the input table. If the reply contained the result
-    already, the ticket is completed.
+    The ticket gets the submit's row of the input table. If the reply to the submit contained a
+    result, the ticket is completed too.
 
     Raises:
         ValueError: No submit with this track_id was recorded.
@@ -115,7 +115,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Record that no reply to a submit will come, so it is unknown whether it started work."""
+    """Record that a submit will get no reply, so that it may or may not have started work."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
@@ -133,7 +133,7 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return each submit that may have started work and whose run has ended, the oldest first."""
+    """Return submits whose run has ended and that may have started work, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -143,7 +143,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return each submit of an ended run if its ticket has no outcome from the server yet."""
+    """Return submits of ended runs, if their ticket has no outcome from the server yet."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "
@@ -153,18 +153,18 @@ def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
-    """Return the submit with a track_id; None if there is none."""
+    """Return the submit with this track_id; None if none is recorded."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE track_id = ?", track_id)), None)
 
 
 def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """
-    Return the submits of some tickets. The keys of the result are the numbers of the tickets' rows.
+    Return the submits of some tickets, keyed by the number of the ticket's row.
 
     Args:
         db: The journal.
-        after: Only rows with a higher number than this are read.
-        last: Only rows up to this number are read.
+        after: Rows up to this number are left out.
+        last: Rows above this number are left out.
     """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
@@ -176,14 +176,14 @@ def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[in
 
 
 def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
-    """Return the submit with a key; None if there is none."""
+    """Return the submit with this key; None if none is recorded."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE key = ?", key)), None)
 
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows. Otherwise
-    # the name of a family that another process has just added could be missing.
+    # Rows refer to API families by number. Load the names of the families after the rows: names
+    # loaded before could lack a family that another process has just added.
     names = family_names(db)
     return [
         PendingSubmit(

@@ -7,13 +7,12 @@ from typing import Any
 from .._models.ticket import Ticket
 from .row_codec import DAMAGE, damaged_row
 
-# The maximum number of digits of an id that is stored as an integer. Such ids fit SQLite's 64-bit
-# integers.
+# An id of at most this many digits is stored as an integer, because it fits in 64 bits.
 _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of each API family by its name. A family without a number gets one."""
+    """Return the numbers of API families, keyed by name. A new family gets a number."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -22,12 +21,12 @@ def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def family_names(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of the API families. The keys are their numbers in this journal."""
+    """Return the names of the API families, keyed by their numbers in this journal."""
     return dict(db.execute("SELECT family, name FROM families").fetchall())
 
 
 def compact_id(ticket: Ticket) -> int | str:
-    """Return a ticket's id as an integer if possible, else as a text. "007" stays a text."""
+    """Return a ticket's id as an integer if possible, else as a string. "007" stays a string."""
     text = ticket.id
     if len(text) > _MAX_INTEGER_DIGITS or not (text.isascii() and text.isdigit()):
         return text
@@ -36,7 +35,7 @@ def compact_id(ticket: Ticket) -> int | str:
 
 def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) -> Ticket:
     """
-    Return the ticket of a row.
+    Return the ticket in a row.
 
     Raises:
         JournalDamaged: The row has no valid ticket.

@@ -42,8 +42,7 @@ class OutcomeRow:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: The work ended at most this many seconds before a poll found that it had ended.
-            None if unknown.
+        max_lag: The work ended at most this many seconds before a poll noticed it; None if unknown.
     """
 
     row_id: int
@@ -60,7 +59,7 @@ class PollUpdate:
     Attributes:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
-        last: The last reply; None if there was none.
+        last: The last reply; None if no reply came.
     """
 
     row_id: int
@@ -70,7 +69,7 @@ class PollUpdate:
 
 def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float) -> int:
     """
-    Add those tickets that are not in the journal yet. Return the number of added tickets.
+    Add those tickets that are not in the journal yet. Return how many were added.
 
     A ticket may be given together with its row of the input table. If the journal has the ticket
     already, but not its row, the row is added.
@@ -99,7 +98,7 @@ def complete(
     """
     Record outcomes. Return for each outcome whether it was recorded.
 
-    An outcome is only recorded if its ticket is open and belongs to this run. With `save_files`,
+    An outcome is recorded only if its ticket is open and belongs to this run. With `save_files`,
     the files of successes are queued to be saved.
     """
     # Sort by row, so that rows that are close to each other in the file are written together.
@@ -162,6 +161,6 @@ def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpda
 
 
 def end_run(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Write the last polls of a run, and end it. Its open tickets become free for other runs."""
+    """Record a run's last polls, and end the run. Its open tickets become free for others."""
     record_polls(db, run_id, updates)
     lease_rows.end(db, run_id)

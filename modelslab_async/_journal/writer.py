@@ -25,8 +25,8 @@ _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 # The size of the page cache. It is large, because new tickets touch pages all over the index of
 # ids.
 _CACHE_KIB: Final = 64 * 1024
-# The number of pages in the write-ahead log at which a checkpoint starts. SQLite's default is 1000.
-# With more pages, checkpoints are less frequent.
+# A checkpoint starts when the write-ahead log has this many pages. With SQLite's default, 1000,
+# checkpoints would be more frequent.
 _CHECKPOINT_PAGES: Final = 4000
 
 
@@ -63,7 +63,7 @@ def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Con
 
 class Writer:
     """
-    Runs queued operations on one file in their order, in a thread of its own.
+    Runs queued operations on one file, in order, in a thread of its own.
 
     The callbacks are called in the event loop in which the writer was made.
 
@@ -72,8 +72,8 @@ class Writer:
         lock_timeout: The maximum number of seconds to wait for other writers.
         queue: The operations to run. The thread ends at the first None.
         on_results: Called with the results of each commit.
-        on_end: Called when the thread has ended: with the error that ended it, if any, and the
-            operations that were in progress then.
+        on_end: Called when the thread ends, with the error that ended it (or None) and the
+            operations that were in progress.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Writer:
         Args:
             opened: A future that is done once the file is open for writing.
         """
-        # Use a daemon thread, so that a program can end without closing its journal. No result is
-        # lost then: a future is resolved only after the commit.
+        # Use a daemon thread, so that a program can end without closing its journal. No reported
+        # result is lost: a future is resolved only after the commit.
         threading.Thread(
             target=self._run, args=(opened,), name="modelslab_async journal", daemon=True
         ).start()
