@@ -4,8 +4,8 @@ import sys
 from importlib import import_module
 from types import FunctionType
 
-# Define `TYPE_CHECKING` here, because an import of `typing` would take ten times as long as the
-# rest of this module. Ctrl-C during that import would print a traceback.
+# Define `TYPE_CHECKING` here, because importing `typing` takes ten times as long as the rest of
+# this module. Ctrl-C during that import would print a traceback.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -203,8 +203,8 @@ __all__ = [
     "verify",
 ]
 
-# Import each module of this package on the first use of one of its names. To import all modules
-# would take several times as long as to import httpx.
+# Import each module of this package on the first use of one of its names. Importing all of them
+# takes several times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_account.postgres_account": "PostgresAccount",
     "_account.sqlite_account": "SQLiteAccount",

@@ -44,8 +44,8 @@ class Client:
             `httpx.AsyncBaseTransport`, one of these two from httpx2, or an object with
             `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
-        rate: The maximum number of polls a second for each key; None for no limit. `fetch` does not
-            count.
+        rate: The maximum number of polls a second for each key; None for no limit. Calls of `fetch`
+            do not count.
         workers: The maximum number of polls in flight at once.
         timeout: The maximum number of seconds that one poll may take.
         queue: The maximum number of queued generations for each key: 5, 10 or 15, as the plan says;
@@ -54,8 +54,8 @@ class Client:
             sets their rate and queue.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
         unsent_timeout: The maximum number of seconds for which a submit that cannot leave this
-            machine is tried again. Then it ends with a `TransportError`, and nothing was paid.
-        max_submits: The maximum number of submits that may be paid for; None for no limit.
+            machine is tried again. It then fails with a `TransportError`, and nothing was paid.
+        max_submits: How many submits the client may pay for; None for no limit.
         wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
@@ -65,8 +65,8 @@ class Client:
         engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
-        ValueError: There is no key, or an argument is out of its range (`TypeError`: has a wrong
-            type).
+        ValueError: There is no key, or an argument is out of its range.
+        TypeError: An argument has a wrong type.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Client:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
             Refused: The server refuses the key, the plan or the request.
-            TransientError: Too many polls in a row failed, by the limits of the pace.
+            TransientError: More polls in a row failed than the pace allows.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         if timeout is not None:
@@ -166,25 +166,25 @@ class Client:
         Args:
             tickets: An iterable or async iterable of tickets in any form.
             timeout: The maximum number of seconds to wait for each ticket, from when it is read
-                from the source. A ticket still open then is `Unresolved`.
+                from `tickets`. A ticket still open then is `Unresolved`.
             window: The maximum number of tickets that are open or whose outcomes the caller has not
-                yet taken.
+                yet received.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
-                source, is raised after the outcomes of all earlier tickets.
+            ValueError: A ticket is ill-formed, or its family unknown. This error, and any error of
+                `tickets`, is raised after the outcomes of all earlier tickets.
         """
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing`, then the outcome. A slow reader misses older replies."""
+        """Yield each new `Processing`, then the outcome. A slow caller misses some replies."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
         """
         Poll a ticket now, if a caller waits for it. Use this if the job may just have ended.
 
-        Repeated calls cause at most one poll of the ticket in `floor` seconds; see `Pace`.
+        Repeated calls poll the ticket at most once every `floor` seconds; see `Pace`.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -197,7 +197,7 @@ class Client:
         Start work as soon as a slot is free.
 
         A submit is sent again only if it provably never left this machine, or if the server refused
-        it with a rate limit. If the caller is cancelled while the request is in flight,
+        it because of a rate limit. If the caller is cancelled while the request is in flight,
         `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
 
         Args:
@@ -240,9 +240,9 @@ class Client:
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
-            SubmitUncertain: The time was up while the request was in flight, or as in `submit`.
+            SubmitUncertain: The time was up while the request was in flight; or see `submit`.
             WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
-            ModelsLabError: What else `submit` and `wait` raise.
+            ModelsLabError: Any other error of `submit` or `wait`.
         """
         self.engine.endpoints.check_keyword("generate", "timeout", params)
         return await SingleGeneration(self.engine, timeout).run(Submission.of(endpoint, params))
@@ -264,13 +264,13 @@ class Client:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             timeout: The maximum number of seconds to wait for each request once it is started. A
                 request still open then is `Unresolved`.
-            window: The maximum number of requests in progress or whose outcomes the caller has not
-                yet taken.
+            window: The maximum number of requests that are in progress or whose outcomes the caller
+                has not yet received.
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
-                fit. This, and any error of `requests` or of `on_submitted`, is raised after the
-                outcomes of all requests before it.
+                fit. This error, and any error of `requests` or of `on_submitted`, is raised after
+                the outcomes of all earlier requests.
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 
@@ -292,8 +292,8 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret from which that part is derived. The receiver needs the same secret.
-                None for a random secret, which lasts as long as this client.
+            secret: The secret from which that part is derived; None for a random secret, which
+                lasts as long as this client. The receiver needs the same secret.
             family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """
         return self.engine.webhook_url(base, secret, family)

@@ -55,7 +55,7 @@ class Batch:
         clock: Callable[[], float] = time.time,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a new batch or resume an old one, for as long as the block runs.
+        Open a new batch or an old one, and close it at the end of the `async with` block.
 
         Args:
             path: The journal's file, or `"postgresql://host/database?batch=cats"` for many hosts.
@@ -114,7 +114,7 @@ class Batch:
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success: ...
     async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
-        Record a submit, then start the work as `Client.submit` does. `run` waits for it.
+        Record a submit, then start the work as `Client.submit` does. `run` waits for the work.
 
         If the process dies meanwhile, `uncertain` lists the submit. If each submit has a `track_id`
         of your own, or is a `Submission` with a key, you can start the program again. What was
@@ -127,8 +127,8 @@ class Batch:
             JournalError: The journal cannot be written. Nothing was sent, unless a note on the
                 error names a ticket.
             ValueError: See `Client.submit`, or another submit has the same track_id.
-            ModelsLabError: What else `Client.submit` raises. Nothing was started, unless a note on
-                the error names a ticket.
+            ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
+                on the error names a ticket.
         """
         client = self._require_client("a submit")
         submission = Submission.of(endpoint, params)
@@ -141,7 +141,7 @@ class Batch:
         Wait for all open tickets, and yield each outcome as soon as it is committed.
 
         If an earlier run left a ticket `Unresolved`, that ticket is open again. The run ends when
-        no ticket is open, in this process or another. If you leave the loop early, the next run
+        no ticket is open, in this or another process. If you leave the loop early, the next run
         continues with the rest.
 
         Args:
@@ -199,15 +199,15 @@ class Batch:
 
         What an earlier call submitted is not submitted again: its result comes from the journal or
         from a poll. So a killed program can be started again. A submission without a key gets one
-        made of its endpoint and parameters. Equal submissions get different keys, so each of them
+        made from its endpoint and parameters. Equal submissions get different keys, so each of them
         is submitted.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             downloads: Saves the outputs. A success then is a `Saved` or an `Unsaved`.
             timeout: See `run`.
-            window: The maximum number of submissions that are in progress or whose result is not
-                yet taken.
+            window: The maximum number of submissions that are in progress or whose result the
+                caller has not yet received.
 
         Raises:
             JournalError: The journal cannot be read or written.
@@ -227,7 +227,7 @@ class Batch:
 
     def drain(self) -> None:
         """
-        Begin nothing new, and finish what is in flight. A later batch continues with the rest.
+        Start nothing new, and finish what is in flight. A batch opened later does the rest.
 
         A `run` in progress ends soon. A `save` in progress ends after its current transfers.
         """

@@ -63,16 +63,16 @@ async def fetch(
         rate: The maximum number of polls a second, of all workers together.
         account: An account that the workers share: the path of its file, or its address.
         queue: The number of slots of the account. All its clients must give the same number.
-        concurrency: The maximum number of shards at once; None for the cluster's threads.
+        concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
         family: The family of the ids for which a table names no family.
         column: The name or the number of the column of tickets or ids.
 
     Raises:
-        ShardsFailed: Some shards could not be finished. All others are finished.
+        ShardsFailed: Some shards could not be finished. All others were finished.
         ValueError: An argument does not fit, there is no such file, or a worker has no key.
         ModelsLabError: The key is refused, or the account cannot be used.
-        ConnectionError: The scheduler was lost.
+        ConnectionError: The connection to the Dask scheduler was lost.
     """
     check_type("dask_client", dask_client, distributed.Client, "a client of dask.distributed")
     check_count("shard", shard, unit="tickets")
@@ -110,8 +110,8 @@ class _DaskCluster:
 
     async def check(self) -> None:
         """See `Cluster`."""
-        # Without this check, a worker that cannot import the classes of a task's arguments ends.
-        # The next worker then gets the task and ends too, and no error is raised.
+        # A worker that cannot import the classes of a task's arguments dies. Without this check,
+        # the next worker would get the task and die too, and no error would be raised.
         await self._dask_client.run(exec, f"import {__name__}")
 
     async def capacity(self) -> int:

@@ -28,7 +28,7 @@ _PAGE_SIZE = 1000
 
 class Journal:
     """
-    Tickets and their outcomes, in a SQLite file or a database. Open it with `Journal.open`.
+    Tickets and their outcomes, in an SQLite file or a database. Open it with `Journal.open`.
 
     When a method returns, what it wrote is on the disk. Several `Journal` objects, in one process
     or in many, may have the same file open.
@@ -53,7 +53,7 @@ class Journal:
         lock_timeout: float = 30.0,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a journal for the `with` block, and create the file if there is none.
+        Open a journal for the `async with` block. If the file does not exist, create it.
 
         A read-only file can be opened too. Methods that write then raise `JournalReadOnly`.
 
@@ -65,9 +65,9 @@ class Journal:
 
         Raises:
             JournalError: The file cannot be opened; the message says why. Or, at the end of the
-                block, the file was deleted or replaced meanwhile.
-            TypeError: The path is not a text or a path object.
-            ValueError: The path cannot be that of a file.
+                block: the file was deleted or replaced during the block.
+            TypeError: The path is neither a string nor a path object.
+            ValueError: The path cannot be the path of a file.
         """
         store, clock = await open_store(path, clock=clock, lock_timeout=lock_timeout)
         try:
@@ -203,11 +203,11 @@ class Journal:
                 yield each
 
     async def queue_saves(self) -> int:
-        """Queue the saves of all successes that were never queued. Return their number."""
+        """Queue all successes that were never queued for saving. Return their number."""
         return await self._store.write(save_queue.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
-        """Queue the saves of some successes again. Unchanged files are not downloaded again."""
+        """Queue some successes for saving again. Unchanged files are not downloaded again."""
         await self._store.write(save_queue.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
@@ -233,7 +233,7 @@ class Journal:
             payload_hash: A digest of the payload.
             run_id: The run that sends the submit. While that run is active, the submit is not
                 uncertain.
-            columns: Values of the submit's row in the input table. The ticket gets them too.
+            columns: The values of the submit's row in the input table. Its ticket gets them too.
             key: The key of the submission, if it has one.
 
         Raises:

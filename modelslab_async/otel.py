@@ -1,8 +1,8 @@
 """
 Otel: spans and metrics of a client or a `Downloads`, through the OpenTelemetry API.
 
-It exports nothing by itself: your program chooses the SDK and the exporter. It records no key, no
-query and no body. Of an exception from another library, it records only the type.
+Your program chooses the SDK and the exporter. No key, query or body is recorded. An exception from
+another library is recorded only by its type.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ def instrument(
         meter_provider: Takes the metrics; None for the global one.
 
     Raises:
-        TypeError: `instrumented` is something else.
+        TypeError: `instrumented` is neither a client nor a `Downloads`.
         ValueError: `instrumented` is instrumented already.
 
     Example:
@@ -210,7 +210,7 @@ class _OpenTelemetry:
         _own_span.get().set_attributes({**attributes, "url.full": record.url})
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Report these current counts as metrics from now on. Return a function to stop that."""
+        """Report current counts as metrics from now on. Return a function that ends the reports."""
         self._instruments.gauges.append(gauges)
         return lambda: self._instruments.gauges.remove(gauges)
 
@@ -245,8 +245,8 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The job has not ended. The result is then a `Processing` or any other value, because
-            # the poller does not parse the whole reply if it does not need it.
+            # The job has not ended. The result need not be a `Processing`, because the poller does
+            # not always parse the whole reply.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))

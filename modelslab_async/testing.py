@@ -120,8 +120,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.time()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
-        # Wait without a timeout. A timeout would pass at once on the virtual clock, but the threads
-        # end in real time.
+        # Wait without a timeout, which would pass on the virtual clock before the threads end.
         await super().shutdown_default_executor()
 
 

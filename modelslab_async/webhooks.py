@@ -114,7 +114,7 @@ class _Receiver:
         engine = self._client.engine
         before, _, token = path.rstrip("/").rpartition("/")
         named = before.rpartition("/")[2]
-        # A forged path may contain bytes that are no UTF-8. Some servers pass these as lone
+        # A forged path may contain bytes that are not UTF-8. Some servers pass these as lone
         # surrogates.
         given = token.encode(errors="surrogatepass")
         for family in ("", named) if named in engine.status_client.families else ("",):

@@ -237,9 +237,7 @@ def _row_without_header(csv_row: _CsvRow, column: int | None, spec: InputSpec) -
 
 
 def _other_columns(ticket_column: int, cells: list[str]) -> dict[str, str]:
-    """
-    Return a row's cells without the ticket or id, keyed by names such as `column_2`.
-    """
+    """Return a row's cells without the ticket or id, keyed by names such as `column_2`."""
     return {
         _name_from_number(number): cell
         for number, cell in enumerate(cells, 1)
