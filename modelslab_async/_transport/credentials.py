@@ -91,7 +91,7 @@ def _any_quoting_pattern(character: str) -> str:
     It matches the escapes of JSON, of URLs and of the `repr` of bytes.
     """
     code = f"(?i:{ord(character):02x})"
-    # Each repetition is limited, so that searching a text full of backslashes takes linear time.
+    # Each repetition is limited, so that searching text full of backslashes takes linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 

@@ -4,7 +4,7 @@ Watches httpcore's connections, so that it is safe to use them again. It sends n
 httpcore keeps bytes that a server sends after a response, and reads them as the response to the
 next request. One ticket would then get the result of another. httpcore also skips interim (1xx)
 responses without a limit and without yielding to the event loop: 64 KiB of them block the loop for
-some 100 ms. TLS records of one byte each block the loop too, because httpcore reads each record
+about 100 ms. TLS records of one byte each block the loop too, because httpcore reads each record
 separately.
 
 The documented `trace` extension of httpcore passes on the network stream of each new connection.
@@ -39,7 +39,7 @@ _READS_PER_YIELD = 100
 _MIN_READ_BYTES = 256 * 1024
 # A response may have this number of chunks, plus one chunk for each read from the connection. If a
 # response has more chunks, the connection is not used again. The limit exists because this module
-# parses each chunk a second time, which takes some 30 us.
+# parses each chunk a second time, which takes about 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 

@@ -25,7 +25,7 @@ class SSLContextLoader:
         """
         Return the TLS context.
 
-        The first call loads the context in a thread, because loading takes some 20 ms.
+        The first call loads the context in a thread, because loading takes about 20 ms.
         """
         async with self._load_lock:
             if self._context is None:

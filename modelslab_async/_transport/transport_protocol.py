@@ -16,8 +16,8 @@ from .._models.short_repr import short_repr
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # A body may come in at most `MAX_SMALL_CHUNKS` chunks, plus one chunk for each `SMALL_CHUNK_BYTES`
-# of its length. The limit exists because handling a chunk takes some microseconds, even if it is
-# short. Most servers send a thousand bytes or more in a chunk.
+# of its length. The limit exists because handling a chunk takes a few microseconds, however short
+# the chunk is. Most servers send a thousand bytes or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (

@@ -1,4 +1,4 @@
-"""The class Emulator: an ASGI application that answers like the service. Imports no client code."""
+"""Emulator: an ASGI application that answers like the service. Imports no client code."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -31,8 +31,8 @@ class Emulator:
     An ASGI application that answers like the service.
 
     The emulator serves each route both below `/api` and without that prefix. A job needs no
-    background task, because each request computes the job's state from the clock. Only webhooks
-    are sent in the background.
+    background task, because each request computes the job's state from the clock. Only webhooks are
+    sent in the background.
 
     Args:
         families: The registry, or a part of it.
@@ -40,24 +40,24 @@ class Emulator:
         jobs: How long jobs take and how they end.
         keys: The accepted keys. With None, the emulator accepts any key that is not empty.
         keys_without_credits: Keys that may poll, but whose submits are refused.
-        queue_limit: How many unfinished submitted jobs a key may have. None is no limit. The
-            service has 5, 10 or 15, depending on the plan.
-        spam_window: For how many seconds after an accepted submit its repeats are refused. A repeat
-            has the same key, endpoint and parameters, apart from `track_id` and `webhook`. None
-            refuses no repeats. The service has 30 seconds.
+        queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
+            limit. The service allows 5, 10 or 15, depending on the plan.
+        spam_window: How long repeats are refused after an accepted submit, in seconds. A repeat has
+            the same key, endpoint and parameters, apart from `track_id` and `webhook`. With None,
+            no repeat is refused. The service uses 30 seconds.
         webhooks: How webhooks behave while they are delivered (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether the id of a job is unknown to other families. By default, each
-            family finds the job, because clients of the service poll by other families than their
-            submits. It is unknown what the service does.
+        strict_families: Whether a job is found only by polls of its own families. By default, polls
+            of other families find the job too, because some clients submit in one family and poll
+            in another. What the service does is unknown.
 
     Attributes:
-        polls: How often each ticket was polled, such as `polls["images:1"]`.
+        polls: How often each ticket was polled, as in `polls["images:1"]`.
         request_count: How many HTTP requests came in.
         submits: The submits that came in.
-        webhook_deliveries: The webhooks that were sent, and those that were not sent because their
-            URL is on another machine, in order.
+        webhook_deliveries: The webhooks that were sent or withheld, in order. A webhook is withheld
+            if its URL is on another machine.
 
     Example:
         >>> emulator = Emulator(jobs=Jobs(duration=(1.0, 2.0)))
@@ -151,7 +151,7 @@ class Emulator:
 
         Args:
             ticket: The ticket. Its job need not exist.
-            replies: The replies. Where the list has a None, the emulator makes the reply itself.
+            replies: The replies. For each None, the emulator makes the reply itself.
 
         Raises:
             ValueError: The family is unknown, or there are no replies.
@@ -167,9 +167,9 @@ class Emulator:
         Deliver webhooks while the block runs.
 
         `run_server`, `serve` and `run_faulty_server` call this method. A submit with a `webhook`
-        starts one or more deliveries. The end of the block cancels unfinished deliveries. A job
-        ends by the emulator's clock, but a delivery waits by the event loop's clock. So both clocks
-        must advance at the same speed.
+        starts one or more deliveries. Leaving the block cancels unfinished deliveries. A job ends
+        by the emulator's clock, but a delivery waits by the event loop's clock. So both clocks must
+        advance at the same speed.
 
         Example:
             async with emulator.deliver_webhooks():

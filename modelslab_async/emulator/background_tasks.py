@@ -19,7 +19,7 @@ class BackgroundTasks:
         return task
 
     async def cancel(self) -> None:
-        """Cancel all tasks and wait until they end. Tasks that start during the wait end too."""
+        """Cancel all tasks, even those that start meanwhile, and wait until they end."""
         while self._tasks:
             for task in self._tasks:
                 task.cancel()

@@ -12,9 +12,9 @@ class BodyTemplate:
     """
     The fields of a reply's body, in order, and where the value of each field comes from.
 
-    A template is written as text, with one word for each field. The word `id` stands for a field
-    `id`, whose value is also named `id` among the values given to `body`. With `id:text`, the field
-    is `id`, but its value is the one named `text`. With `id=null`, the value is always `null`.
+    A template is written as one word for each field. `id` means a field `id` with the value named
+    `id`. `id:text` means a field `id` with the value named `text`. `id=null` means a field `id`
+    that is always `null`. `body` takes the named values.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
@@ -132,7 +132,7 @@ _FLUX = _variant(
     _DONE_WITHOUT_PROXY, immediate='status="success" generationTime output meta', suffix="png"
 )
 
-# The older image families spell the field `message` as `messege`. Some send the ETA as a fraction.
+# The older image families spell the field `message` as `messege`. Some send the ETA with decimals.
 _COMMUNITY = FamilyFormat(
     queued='status="processing" tip:upsell tip_1:how eta:fraction messege:wait webhook_status="" '
     "fetch_result id output=[] meta future_links",
@@ -230,7 +230,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # Of all endpoints, only `sfx` has the status `queued` and the name `taskId` for the id.
+    # Only the endpoint `sfx` sends the status `queued`, and only it names the id `taskId`.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "
@@ -263,6 +263,6 @@ def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
     """
     Return the usual file type of the results of a family or endpoint.
 
-    If its format names none, return the usual type of the first medium that it makes.
+    If the reply format names no file type, return the usual type of the first of `media`.
     """
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

@@ -24,11 +24,11 @@ class FileLinks:
     Args:
         delay: How many seconds after the end of its job a file appears. Until then, a request for
             the file gets a 404.
-        lifetime: For how many seconds a link stays valid after the reply that contained it. After
-            that, the link gives a 403. Each reply contains new links. With None, links never
+        lifetime: How many seconds a link is valid after the reply that contains it. A request for
+            an expired link gets a 403. Each reply contains new links. With None, links never
             expire.
         redirects: How many redirects a client must follow to reach a file.
-        html_page: Whether each link gives an HTML page with status 200 in place of the file.
+        html_page: Whether each link leads to an HTML page with status 200 in place of the file.
         ranges: Whether range requests are honoured.
         etags: Whether files have ETags.
 
@@ -52,8 +52,8 @@ class FileLinks:
         Answer a request for a file.
 
         Args:
-            file: The file.
-            request: The request.
+            file: The file to send.
+            request: The request to answer.
             age: The seconds since the end of the file's job.
             now: The time on the emulator's clock.
         """

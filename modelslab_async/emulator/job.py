@@ -13,9 +13,9 @@ BASE64_SUFFIX = "base64"
 @frozen(kw_only=True)
 class Job:
     """
-    One job. When it starts, it is already decided how long it takes and how it ends.
+    One job. How long it takes and how it ends are decided when it starts.
 
-    So the state of the job at any time can be computed from these fields.
+    So the state of the job at any time can be computed from its attributes.
 
     Args:
         ticket: The ticket of the job.
@@ -51,9 +51,9 @@ class Job:
         return min(now - self.started, self.duration)
 
     def has_ended(self, now: float) -> bool:
-        """Whether the job has succeeded or failed."""
+        """Return whether the job has succeeded or failed."""
         return now - self.started >= self.duration
 
     def has_succeeded(self, now: float) -> bool:
-        """Whether the job has succeeded, so that its files exist."""
+        """Return whether the job has succeeded, so that its files exist."""
         return not self.fails and self.has_ended(now)

@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and makes the replies to the submits. Never reads a clock."""
+"""JobIntake: starts jobs, and makes the replies to their submits. Never reads a clock."""
 
 from collections.abc import Mapping
 from random import Random
@@ -29,8 +29,8 @@ class ReceivedSubmit:
     One submit that the emulator received.
 
     Args:
-        family: The family of the ticket. A refused submit has no ticket, and then this is the
-            family that the endpoint names in `resolved_by`.
+        family: The family of the ticket. A refused submit has no ticket, so its family is the one
+            that the endpoint names in `resolved_by`.
         endpoint: The name of the endpoint.
         path: The path of the request, without `/api`.
         fields: The parameters, without the key.
@@ -54,14 +54,14 @@ class JobIntake:
         jobs: How long jobs take and how they end.
 
     Attributes:
-        families: The served families by name.
-        job_store: Every job that was started.
+        families: The served families, keyed by name.
+        job_store: Holds every job that was started.
     """
 
     def __init__(self, routes: Routes, *, families: Mapping[str, Family], jobs: Jobs) -> None:
         self.families = families
-        # The generator is seeded, since the same seed must give the same jobs. No security depends
-        # on it.
+        # The random generator is seeded, since the same seed must give the same jobs. No security
+        # depends on it.
         self._random = Random(jobs.seed)  # noqa: S311
         self.job_store = JobStore(self._random)
         self._jobs = jobs
@@ -98,7 +98,7 @@ class JobIntake:
         fails: bool | None,
         output: object,
     ) -> Job:
-        """Start a job without a submit. Where `duration` or `fails` is None, draw it at random."""
+        """Start a job without a submit. If `duration` or `fails` is None, draw it at random."""
         family = self.family(ticket.family)
         family.check(ticket)
         seconds, failing = self._jobs.draw(self._random)
@@ -139,7 +139,7 @@ class JobIntake:
             in_base64=_is_yes(fields.get("base64")),
         )
         # For some jobs, the ticket, the `fetch_result` link and the endpoint name three different
-        # families. A client may poll by each of these families, so the job is stored under each.
+        # families. A client may poll in any of these families, so the job is stored under each.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]

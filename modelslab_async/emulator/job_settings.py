@@ -1,4 +1,4 @@
-"""Jobs: the settings of how long emulated jobs take and how they end. Never reads a clock."""
+"""Jobs: how long emulated jobs take and how they end. Never reads a clock."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -38,9 +38,9 @@ class Jobs:
             `random.Random` and returns the seconds. If a job takes zero seconds or less, the reply
             to its submit already contains the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits whose reply already contains the result, from 0 to 1. Either
-            one share for all families, or a mapping from family names to shares. The service
-            answers like this for fast models.
+        immediate: The share of submits whose reply already contains the result, from 0 to 1. It is
+            one share for all families, or a mapping from family names to shares. The service sends
+            such replies for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -75,7 +75,8 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        The share `immediate` of the jobs takes zero seconds. For all others, `draw` decides.
+        With the probability `immediate`, the job takes zero seconds. `draw` decides everything
+        else.
         """
         seconds, fails = self.draw(random)
         share = self.immediate

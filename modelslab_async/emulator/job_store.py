@@ -1,4 +1,4 @@
-"""JobStore: holds all jobs by family and id, and each key's queue of jobs. Never reads a clock."""
+"""JobStore: holds all jobs, and the queue of each API key. Never reads a clock."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -37,10 +37,10 @@ class ScriptedReply:
 
 class JobStore:
     """
-    Holds all jobs by family group and id, the replies that tests chose, and each key's queue.
+    Holds all jobs, the replies that tests chose, and the queue of each API key.
 
-    A family group is all families that are polled at the same URL. The queue of a key has the jobs
-    that were submitted with the key and have not ended.
+    Jobs are found by id and family group, which is all families that are polled at the same URL.
+    The queue of a key holds the jobs that were submitted with the key and have not ended.
 
     Args:
         random: Draws the ids that are not consecutive numbers.
@@ -65,11 +65,7 @@ class JobStore:
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """
-        Find a job as `find` does, or else in any other family.
-
-        The replies of that other family must report the status in the same way.
-        """
+        """Find a job as `find` does, or else in any family that reports the status the same way."""
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 
@@ -88,7 +84,7 @@ class JobStore:
         self._scripts[family_group.path, id_] = script
 
     def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
-        """Return the next reply that a test chose, or None if the emulator makes the reply."""
+        """Return the next reply that a test chose, or None if the emulator must make the reply."""
         script = self._scripts.get((family_group.path, id_))
         if not script:
             return None
@@ -105,7 +101,7 @@ class JobStore:
         self._queues.setdefault(key, []).append(job)
 
     def new_id(self, family_group: FamilyGroup, *, job_type: str, workflow: str = "") -> str:
-        """Make a new id for a job of these families, in their format of ids."""
+        """Make a new id for a job of these families, in the format of their ids."""
         while True:
             id_ = self._make_id(family_group, job_type, workflow)
             if (family_group.path, id_) not in self._jobs:

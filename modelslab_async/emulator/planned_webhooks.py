@@ -1,4 +1,4 @@
-"""Plans the webhooks of a job: the body, and when it is due. Sends nothing, reads no clock."""
+"""Plans the webhooks of a job: their bodies and due times. Sends nothing, reads no clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -23,7 +23,8 @@ class PlannedWebhook:
     Args:
         body: The JSON body.
         due_after: How many seconds after the start of the job the webhook is due.
-        attempts: How often the webhook is tried at most. The first success ends the attempts.
+        attempts: The maximum number of attempts to deliver the webhook. The first success ends the
+            attempts.
     """
 
     body: Mapping[str, Any]

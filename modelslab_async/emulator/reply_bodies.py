@@ -81,7 +81,7 @@ def _json_id(id_: str) -> int | str:
 
 
 def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
-    """Return the values that describe a job's output, by the names that `BodyTemplate` uses."""
+    """Return the values that describe a job's output, keyed by their names in templates."""
     if job.output is None:
         links = urls.links(job)
         mirrors = urls.links(job, folder="cdn")
@@ -214,7 +214,7 @@ def training_started(job: Job) -> dict[str, Any]:
 
 
 def date_of(seconds: float) -> str:
-    """Return the date of a time on the emulator's clock."""
+    """Return a time on the emulator's clock as a date."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -287,7 +287,7 @@ def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLB
     Args:
         job: The job.
         rule: How replies of the polled family report the status.
-        job_type: The family or endpoint in whose format the reply is.
+        job_type: The family or endpoint whose format the reply has.
         now: The time on the emulator's clock.
         urls: Builds the links in the reply.
     """

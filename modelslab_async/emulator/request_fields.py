@@ -57,7 +57,7 @@ def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def find_key(fields: Mapping[str, Any], request: Request) -> str:
-    """Return the API key from the body, a header or the query, or "" without a key."""
+    """Return the API key from the body, a header or the query; "" if the request has no key."""
     key = fields.get("key")
     if isinstance(key, str) and key:
         return key

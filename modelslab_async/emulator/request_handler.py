@@ -41,7 +41,7 @@ class RequestHandler:
         keys: The accepted keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether a poll finds a job only if it names a family of that job.
+        strict_families: Whether only polls of a job's own families find it.
 
     Attributes:
         polls: How often each ticket was polled.
@@ -178,7 +178,7 @@ class RequestHandler:
     def _answer_utility(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
-        """Answer a request that makes no ticket: account data or an upload."""
+        """Answer a request for account data, or an upload. Neither makes a ticket."""
         refused = missing_parameter(endpoint, fields)
         if refused:
             return json_response(*refused)
@@ -186,7 +186,7 @@ class RequestHandler:
         return json_response(200, replies.body(endpoint, fields, key, urls, self._clock()))
 
     def _answer_file(self, path: str, request: Request) -> Response:
-        """Answer a request for a job's file. Answer with a 404 if the file does not exist yet."""
+        """Answer a request for a job's file, with a 404 if the file does not exist yet."""
         _folder, _, rest = path.partition("/")
         family, _, name = rest.partition("/")
         id_, _, last = name.rpartition("-")

@@ -14,7 +14,7 @@ from .served_endpoints import SECOND_SUBMIT_PATHS, endpoints_of
 _PATH_PARAM = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
 
-# The path that the official clients poll, for a family whose documented path is another one.
+# The paths that the official clients poll instead of the documented ones, keyed by family name.
 _SECOND_FETCH_PATHS: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
 MEDIA_PATH = "media"
@@ -77,7 +77,7 @@ class FileRoute:
 
 @frozen
 class UtilityRoute:
-    """A request for account data, or an upload. Such a request makes no ticket."""
+    """A request for account data, or an upload. Neither makes a ticket."""
 
     endpoint: Endpoint
     path_params: Mapping[str, str] = field(factory=dict[str, str], hash=False)
@@ -87,7 +87,7 @@ Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
 def normalize_path(path: str) -> str:
-    """Remove the prefix `api/` from a path, and outer and doubled slashes."""
+    """Remove the prefix `api/` and outer slashes from a path, and merge doubled slashes."""
     normalized = path.strip("/")
     if "//" in normalized:
         # The old documentation of one family contains a URL with a doubled slash.

@@ -61,12 +61,12 @@ SECOND_SUBMIT_PATHS: Mapping[str, str] = MappingProxyType(
         for name in ("text2img", "img2img", "inpaint", "controlnet")
     }
 )
-"""Second paths of endpoints, used by the official clients instead of the documented paths."""
+"""Paths that the official clients use instead of the documented ones, keyed by endpoint name."""
 
 FAMILY_BY_DEPLOY_TYPE: Mapping[tuple[str, str], str] = MappingProxyType(
     {("enterprise_flux", "flux_2_dev"): "enterprise_flux_2_dev"}
 )
-"""The family of a submit, by the family of its endpoint and its field `deploy_type`."""
+"""The family of a submit, keyed by the family of its endpoint and its field `deploy_type`."""
 
 FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
     {
@@ -78,7 +78,7 @@ FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
         "legacy_v4_dreambooth/inpaint": "legacy_v3_dreambooth",
     }
 )
-"""For some job types, the family in the URL `fetch_result`. It is not that of the ticket."""
+"""The family in the URL `fetch_result`, for job types where it is not the family of the ticket."""
 
 _SUFFIXES: Mapping[str, str] = {
     **{

@@ -10,9 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# By default, nginx closes a connection that is idle for 75 s, and uvicorn does so after 5 s. A
-# client that does not run for 5 s might send its next request just when uvicorn closes the
-# connection. So the emulator waits as long as nginx.
+# By default, nginx closes an idle connection after 75 s, and uvicorn after 5 s. A client that
+# pauses for 5 s might send its next request just when uvicorn closes the connection. So the
+# emulator waits as long as nginx.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 
@@ -69,7 +69,8 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
         # Without TCP_NODELAY, each reply waits 40 ms for the client's delayed acknowledgement.
-        # asyncio sets it only on sockets with the protocol number of TCP, and this socket has 0.
+        # asyncio sets this option only on sockets with the protocol number of TCP, and this socket
+        # has the number 0.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
         startup_done = asyncio.create_task(server.startup_done.wait())

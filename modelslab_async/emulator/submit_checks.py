@@ -25,9 +25,10 @@ class SubmitChecks:
     Args:
         job_store: Counts the queued jobs of each key.
         keys_without_credits: Keys whose submits are refused.
-        queue_limit: How many unfinished submitted jobs a key may have. None means no limit.
-        spam_window: For how many seconds after an accepted submit the same submit is refused. With
-            None, no repeat is refused.
+        queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
+            limit.
+        spam_window: How long repeats are refused after an accepted submit, in seconds. With None,
+            no repeat is refused.
     """
 
     def __init__(
@@ -42,8 +43,7 @@ class SubmitChecks:
         self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # The digest of each accepted submit, with the time when it was accepted. The oldest is
-        # first.
+        # The time when each submit was accepted, keyed by its digest, oldest first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(

@@ -42,7 +42,7 @@ class UtilityReplies:
     def body(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder, now: float
     ) -> object:
-        """Return the body of the reply to a request whose parameters were already checked."""
+        """Return the body of the reply to a request whose parameters have already been checked."""
         match endpoint.name.partition("/")[2]:
             case "request_count":
                 count = self.intake.job_store.queued_count(key, now)

@@ -26,14 +26,15 @@ _FIRST_RETRY_DELAY_S = 1.0
 @frozen(kw_only=True)
 class WebhookDelivery:
     """
-    One webhook that was sent, or that was not sent because its URL is on another machine.
+    One webhook that was sent, or withheld because its URL is on another machine.
 
     Args:
         ticket: The ticket of the job.
         url: The URL of the receiver.
         body: The JSON body.
         forged: Whether the webhook was forged, which means that it reported a false success.
-        status_code: The receiver's HTTP status. None without an answer, or if nothing was sent.
+        status_code: The receiver's HTTP status. None if the receiver did not answer, or if the
+            webhook was withheld.
         error: Why the delivery failed. Empty if it succeeded.
     """
 
@@ -54,16 +55,16 @@ class WebhookSender:
         clock: The clock of the jobs.
 
     Attributes:
-        deliveries: The webhooks that were sent, and those that were not sent because their URL is
-            on another machine, in order.
+        deliveries: The webhooks that were sent or withheld, in order. A webhook is withheld if its
+            URL is on another machine.
     """
 
     def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:
         self.deliveries: list[WebhookDelivery] = []
         self._webhooks = webhooks
         self._clock = clock
-        # The generator is seeded, since the same seed must give the same webhooks. No security
-        # depends on it.
+        # The random generator is seeded, since the same seed must give the same webhooks. No
+        # security depends on it.
         self._random = Random(webhooks.seed)  # noqa: S311
         self._tasks = BackgroundTasks()
         self._http: httpx.AsyncClient | None = None
@@ -89,8 +90,8 @@ class WebhookSender:
         """
         Start to deliver the webhooks of a job.
 
-        Return when the emulator may answer the submit of the job. For the share `before_reply` of
-        the jobs, that is after the webhooks have been delivered.
+        Return when the emulator may answer the submit. For the share `before_reply` of the jobs,
+        first wait until the webhooks have been delivered.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

@@ -23,12 +23,13 @@ class Webhooks:
     All shares are fractions of the jobs, from 0 to 1.
 
     Args:
-        delay: How many seconds after the end of its job a webhook is sent, or a range of seconds.
+        delay: The seconds from the end of a job to its webhook, or a range of seconds.
         copies: How often each webhook is sent.
         lost: The share of jobs whose webhook is never sent.
         forged: The share of jobs with a forged webhook halfway through the job. The forged webhook
             reports a success and links to a host that does not exist.
-        before_reply: The share of submits that are answered only after their webhooks were sent.
+        before_reply: The share of submits that are answered only after their webhooks have been
+            sent.
         workflow_format: Which of the two documented formats the webhooks of workflows have.
         allow_remote: Whether the emulator may send webhooks to hosts that are not loopback.
         transport: What sends the webhooks, such as an `httpx.ASGITransport` of your own
@@ -56,7 +57,7 @@ class Webhooks:
     seed: int = 0
 
     def may_deliver_to(self, url: str) -> bool:
-        """Whether webhooks may be sent to this URL."""
+        """Return whether webhooks may be sent to this URL."""
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""

@@ -17,7 +17,7 @@ from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
 # The maximum number of bytes to parse before other tasks run. In the worst case, with chunks of one
-# byte, parsing them takes some 8 ms.
+# byte, parsing them takes about 8 ms.
 _SLICE_BYTES = 8 * 1024
 # The time after which the next address of a host is tried as well, if the previous address has not
 # answered (RFC 8305, section 5).

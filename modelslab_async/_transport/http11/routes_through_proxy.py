@@ -75,7 +75,7 @@ async def socks_route(proxy: Proxy, scheme: str, *, dialer: Dialer, connections:
             f"{proxy.origin} speaks SOCKS, which cannot be combined with local_address"
         )
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    # Load certificates only for https, because loading takes some 20 ms.
+    # Load certificates only for https, because loading takes about 20 ms.
     try:
         verify = await dialer.ssl_loader.context() if scheme == "https" else False
         return HttpxTransportAdapter(

@@ -15,8 +15,8 @@ from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES
 
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
-# A burst is several faults under one name. When it is drawn for a request, that request gets the
-# first of its faults, and each following request gets the next one.
+# A burst is several faults under one name. When a burst is drawn for a request, that request gets
+# the first of these faults, and each following request gets the next one.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {"burst": ("twenty server errors in a row", _SERVER_ERRORS * 5)}
 )
@@ -28,7 +28,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         for name, (description, *_) in table.items()
     }
 )
-"""The description of every fault by its name."""
+"""The description of every fault, keyed by the name of the fault."""
 
 
 def _check_shares(_faults: object, _attribute: object, shares: Mapping[str, float]) -> None:
@@ -72,11 +72,12 @@ class Faults:
     faults at random, each with the probability `shares[name]`.
 
     Args:
-        shares: The share of each fault by its name, from 0 to 1.
+        shares: The share of connections or requests that each fault hits, from 0 to 1, keyed by the
+            name of the fault.
         script: The faults of the first requests, in order. A None among them means the true reply.
         connections: The faults of the first connections, in order. A None among them means no
             fault.
-        outage: For how many seconds after the start the port is closed.
+        outage: How many seconds the port is closed at the start.
         seed: The seed of the random draws.
         delay: How many seconds a fault waits: between two bytes of a dripping reply, before a slow
             reply, or until a closed port opens again.
@@ -105,7 +106,7 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Parse faults from a text such as `reset_after=0.1,html=0.05,outage=30`.
+        Parse faults from a string such as `reset_after=0.1,html=0.05,outage=30`.
 
         The command line takes faults in this form. The number after the name of a fault is its
         share. A fault without a number has the share 1. The settings `outage`, `seed`, `delay`,

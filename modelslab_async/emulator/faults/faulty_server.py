@@ -1,4 +1,4 @@
-"""Serves an emulator with faults. Uses raw sockets, since HTTP servers only send valid HTTP."""
+"""Serves an emulator with faults. Writes raw bytes, since HTTP servers only send valid HTTP."""
 
 import asyncio
 import socket
@@ -19,8 +19,8 @@ from .raw_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# The server binds two sockets to one port. The first reserves the port while the server is closed.
-# The second listens. macOS allows two such sockets only with SO_REUSEPORT.
+# The server binds two sockets to one port. The first keeps the port reserved while the second,
+# which listens, is closed. macOS allows two such sockets only with SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -30,10 +30,10 @@ class Traffic:
     A record of the requests, connections and faults of a faulty server.
 
     Attributes:
-        requests: The requests that were read to their end.
+        requests: The requests that were read completely.
         connection_count: How many connections were accepted.
         open_connection_count: How many connections are open now.
-        injected: How often each fault happened.
+        injected: How often each fault happened, keyed by the name of the fault.
     """
 
     requests: list[ReceivedRequest] = Factory(list[ReceivedRequest])
@@ -58,12 +58,12 @@ async def run_faulty_server(
 
     Args:
         upstream: The emulator, or the base URL of an emulator that is already served.
-        faults: The faults to cause. None means no faults.
+        faults: The faults to cause. With None, there are no faults.
         host: The address to listen on.
         port: The port. 0 takes a free one.
-        traffic: Gets a record of all requests, connections and faults.
+        traffic: Receives a record of all requests, connections and faults.
         max_connections: How many connections may be open at once. Any further one is reset.
-        ssl_context: The certificate to serve with. None serves plain HTTP.
+        ssl_context: The TLS context, with the certificate. With None, the server speaks plain HTTP.
 
     Raises:
         OSError: The address is in use, or not one of this machine.
@@ -198,7 +198,7 @@ class _FaultyServer:
             name="faulty emulator",
         )
         # A callback closes the connection. A `finally` inside the task would not always run: a task
-        # that is cancelled before its first step runs none of its code.
+        # that is cancelled before it starts runs none of its code.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(

@@ -45,7 +45,7 @@ class FaultyConnection:
         await self.writer.drain()
 
     async def send_endlessly(self, data: bytes) -> None:
-        """Repeat these bytes up to a gigabyte, or until the client disconnects."""
+        """Send these bytes again and again, up to a gigabyte or until the client disconnects."""
         for _ in range(_MAX_ENDLESS_BYTES // len(data)):
             await self.send(data)
         self.close()
@@ -62,7 +62,7 @@ class FaultyConnection:
         self.writer.transport.abort()
 
     async def wait_for_disconnect(self) -> None:
-        """Discard all that the client sends, until it disconnects."""
+        """Discard everything that the client sends until it disconnects."""
         while await self.reader.read(65_536):
             pass
         self.close()

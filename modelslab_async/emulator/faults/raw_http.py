@@ -12,14 +12,14 @@ _MAX_BODY_BYTES = 1 << 20
 @frozen(kw_only=True)
 class ReceivedRequest:
     """
-    One request that was read to its end.
+    One request that was read completely.
 
     Attributes:
-        method: The method.
+        method: The HTTP method.
         target: The request target, exactly as the client sent it.
         headers: The headers, with names in lower case.
-        body: The body.
-        received_at: When the server had read the request, on the event loop's clock.
+        body: The bytes of the body.
+        received_at: When the whole request had been read, on the event loop's clock.
         connection: The number of the request's connection. The first connection has the number 1.
     """
 
@@ -72,7 +72,7 @@ async def read_request(
 
 
 def encode_reply(reply: RawReply, *, length: int | None = None) -> bytes:
-    """Encode a reply. `length` replaces the true `Content-Length` by a false one."""
+    """Encode a reply. If `length` is given, it replaces the true `Content-Length`."""
     head = [status_line(reply.status_code)]
     head += [f"{name}: {value}" for name, value in reply.headers]
     head.append(f"content-length: {len(reply.body) if length is None else length}")

@@ -13,13 +13,13 @@ from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-# Wrong replies carry this time, 20 November 2026 10:00 UTC, in their `Date` header. If
-# `Retry-After` is a date too, the client waits for the difference between the two dates.
+# The time in the `Date` header of a wrong reply: 20 November 2026, 10:00 UTC. If `Retry-After` is a
+# date too, the client waits for the difference between the two dates.
 _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The settings in `Faults` that change how one kind of fault behaves."""
+    """The settings of `Faults` that only some of the faults use."""
 
     @property
     def delay(self) -> float: ...
@@ -31,9 +31,9 @@ class FaultSettings(Protocol):
 
 def json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
     """
-    Make a reply with the content type of JSON, and a body that is this value as JSON.
+    Make a reply whose body is this value as JSON.
 
-    A value of the type `bytes` becomes the body unchanged, so that a body can be invalid JSON.
+    A value of type `bytes` becomes the body unchanged, so that the body can be invalid JSON.
     """
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return RawReply(
@@ -80,7 +80,7 @@ def _gzip_bomb(mebibytes: int = 1024) -> bytes:
 
 
 WRONG_SUCCESS = {"status": "success", "id": 1, "output": ["https://elsewhere.invalid/wrong.png"]}
-"""A success reply that no job ever has."""
+"""A success reply that belongs to no job."""
 
 WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = MappingProxyType(
     {

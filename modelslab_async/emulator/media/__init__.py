@@ -1,5 +1,6 @@
 """
-Makes small valid files of all media types from their names.
+Makes small valid files of all media types.
 
-It never reads files, clocks or random numbers. The same name always gives the same bytes.
+It never reads files, clocks or random numbers. The same name and caption always give the same
+bytes.
 """

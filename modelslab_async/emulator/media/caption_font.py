@@ -73,6 +73,6 @@ def glyph(sign: str) -> tuple[int, ...]:
 
 
 def to_signs(text: str) -> str:
-    """Turn a text into capitals without accents, since the font has no other letters."""
+    """Turn text into capitals without accents, since the font has no other letters."""
     decomposed = unicodedata.normalize("NFKD", text).upper().translate(_LOOK_ALIKES)
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign))

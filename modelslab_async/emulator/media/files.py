@@ -1,4 +1,4 @@
-"""Makes small valid files of each type that jobs produce. The same name gives the same bytes."""
+"""Makes small valid files of each type that jobs produce. Equal arguments give equal bytes."""
 
 import zlib
 from base64 import b64encode

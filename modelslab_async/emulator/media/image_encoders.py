@@ -79,8 +79,8 @@ def jpeg(picture: Picture) -> bytes:
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
     # A JPEG stores a block's mean as its difference from the previous block's mean. The first
-    # Huffman table gives each possible bit length of a difference, 0 to 11, a code of four bits.
-    # The second Huffman table has one symbol only, which ends a block.
+    # Huffman table assigns a code of four bits to each possible bit length of a difference, 0 to
+    # 11. The second Huffman table has one symbol only, which ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
@@ -104,7 +104,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(picture: Picture) -> bytes:
-    """Encode the blocks. Each colour component is stored as a difference from the block before."""
+    """Encode the blocks. Each stores how its colour components differ from the block before."""
     means = [_luma_and_chroma(colour) for colour in picture.palette]
     codes: list[str] = []
     before = (128, 128, 128)

@@ -1,4 +1,4 @@
-"""Makes a small 3D model in all file formats without a 3D library. Reads no models."""
+"""Makes small 3D models in five file formats, without a 3D library. Reads no models."""
 
 import json
 import struct

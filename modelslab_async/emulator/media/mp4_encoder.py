@@ -18,7 +18,8 @@ def mp4(picture: Picture) -> bytes:
     size = picture.width * JPEG_CELL_PX, picture.height * JPEG_CELL_PX
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
     # The header contains the file offset of the frames, and the offset depends on the header's
-    # length. A first header with the offset 0 gives that length, since an offset has a fixed width.
+    # length. To learn that length, first make a header with the offset 0: all offsets have the same
+    # width.
     data_offset = len(head) + len(_movie(size, len(frame), 0)) + 8
     return head + _movie(size, len(frame), data_offset) + _box(b"mdat", frame * _FRAME_COUNT)
 

@@ -7,7 +7,7 @@ import zlib
 _SAMPLE_RATE_HZ = 8000
 _SAMPLE_COUNT = _SAMPLE_RATE_HZ // 10
 _SILENCE = 128
-# A frame of MPEG 1 layer 3 at 128 kbit/s and 44.1 kHz lasts 26 ms.
+# A frame of MPEG 1 layer 3 at 128 kbit/s and 44.1 kHz has 417 bytes and lasts 26 ms.
 _MP3_FRAME_BYTES = 417
 _MP3_FRAME_COUNT = 4
 

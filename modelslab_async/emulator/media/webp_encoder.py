@@ -8,8 +8,8 @@ from .pictures import Colour, Picture
 _CELL_PX = 2
 _COLOUR_COUNT = 16
 _LITERAL_COUNT = 256
-# The alphabet of the green channel has 24 more symbols, which stand for lengths of copied pixels.
-# This encoder copies no pixels, but must count those symbols.
+# Besides 256 colour values, the alphabet of the green channel has 24 symbols for lengths of copied
+# pixels. This encoder copies no pixels, but must count those symbols.
 _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
 # Lossless WebP stores the lengths of prefix codes with a second prefix code. The code lengths of
 # that second code come in this order in the file.
@@ -82,7 +82,8 @@ def _pixel_bits(picture: Picture) -> str:
 
 def _code_lengths(bit_count: int, symbols: Iterable[int], symbol_count: int) -> str:
     """Encode the code lengths of an alphabet: `bit_count` for these symbols, 0 for all others."""
-    # One bit for each symbol of the alphabet: 0 for no code, 1 for a code of `bit_count` bits.
+    # The file has one bit for each symbol of the alphabet: 0 for no code, 1 for a code of
+    # `bit_count` bits.
     order = _LENGTH_ORDER[: _LENGTH_ORDER.index(bit_count) + 1]
     lengths = "".join(_number(int(each in (0, bit_count)), 3) for each in order)
     coded = set(symbols)
