@@ -1,10 +1,10 @@
 """
-Reacts to a failed poll: pauses or refuses its host or key, and retries or ends its ticket.
+Reacts to a failed poll: pauses its host or its key, and retries or ends tickets.
 
 A host is proven if it has answered since its last pause (see `host_health`).
 
-    RateLimited                             the key pauses at all hosts; then the ticket is polled
-    any other TransientError                the ticket backs off; it ends after `max_failures`
+    RateLimited                             the key pauses at all hosts; the ticket is polled again
+    any other TransientError                the ticket backs off; after `max_failures` it ends
       10 in a row at a proven host          the host pauses
       one at an unproven host               the host pauses
       `outage` seconds without an answer    all tickets of the host end
@@ -13,7 +13,7 @@ A host is proven if it has answered since its last pause (see `host_health`).
     ConnectionImpossible                    all tickets of the host end
     any other ModelsLabError                this ticket ends
 
-A rate limit never counts as a failure of the ticket.
+A rate limit does not count towards `max_failures`.
 """
 
 from attrs import frozen
@@ -38,7 +38,7 @@ class FailureReaction:
 
     Attributes:
         retry_at: When to poll the ticket again; None if the ticket ends.
-        paused: For how many seconds the failure makes the host or the key pause; None for no pause.
+        paused: For how many seconds the failure pauses the host or the key; None for no pause.
     """
 
     retry_at: float | None = None

@@ -1,16 +1,16 @@
 """
 FamilyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
 
-No operation takes long, even with a million tickets in the queue. It never reads a clock.
+No operation takes long, even with a million tickets in the queue. The queue never reads a clock.
 
-While a host is paused or the machine is suspended, tickets become due, but none is polled. To poll
-all of them at once afterwards would be a burst. So a pause splits the queue:
+While a host is paused or the machine is suspended, tickets become due, but none is polled. Polling
+all of them at once afterwards would be a burst. So the end of a pause splits the queue:
 
-    backlog heaps   what was queued when a pause ended, one heap for each pause
-    current heap    what was pushed after the last pause; due as usual
+    backlog heaps   entries that were queued when a pause ended, one heap for each pause
+    current heap    entries that were pushed after the last pause; due as usual
 
-The polls of the backlog are spread over one step of the pace. So the number of polls in that time
-is the same as without a pause. The current heap does not wait for the backlog.
+The polls of a backlog are spread over the usual time between two polls of a ticket. So the host
+gets no more polls than without the pause. The current heap does not wait for the backlog.
 
 An entry that has lost its last watcher is stale. It is dropped when it reaches the front. If most
 entries are stale, or many backlogs remain, the queue is swept: each push then moves a few entries
@@ -25,8 +25,8 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# A queue with at least this number of entries rounds due times up. Then many entries have the same
-# due time, and share a bucket.
+# A queue of at least this length rounds due times up, so that many entries share a due time and a
+# bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -34,8 +34,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog follow faster, to make up for the delay. At
-# most this many seconds of the delay are made up for.
+# If a timer fires late, the next polls of a backlog follow faster. They make up for at most this
+# many seconds of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -54,11 +54,11 @@ E = TypeVar("E", bound=QueueEntry)
 @define(eq=False)
 class DueHeap(Generic[E]):
     """
-    Entries in the order of their due times, and then in the order of their arrival.
+    Entries in order of their due times. Those with equal due times are in order of arrival.
 
-    The heap contains each due time once. A bucket holds all entries with that due time. So each
-    entry of a long queue takes only eight bytes, and a push takes the same time at any length. In a
-    long queue, an entry may be due up to 1/128 s later than its pace said.
+    The heap contains each due time once, and a bucket holds all entries with that due time. So an
+    entry of a long queue takes only eight bytes, and the time of a push does not grow with the
+    length. In a long queue, an entry may be due up to 1/128 s later than the pace said.
     """
 
     _due_times: list[float] = field(factory=list[float])
@@ -105,12 +105,8 @@ class DueHeap(Generic[E]):
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """
-        Remove and return the entry that takes least time to remove.
-
-        The heap must not be empty.
-        """
-        # The list of a heap stays in heap order if its last item is removed.
+        """Remove and return any entry, which is faster than `pop`. The heap must not be empty."""
+        # Removing the last item of the list keeps the rest in heap order.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()
         if not bucket:
@@ -145,11 +141,11 @@ class FamilyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether there are entries that were queued when a pause ended."""
+        """Whether there is a backlog after a pause, or a sweep in progress."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:
-        """Add an entry to the queue by its due time."""
+        """Add an entry, to be polled at its due time."""
         self._heaps[-1].push(entry.due, entry)
         if len(self._heaps) > 1:
             self._is_next_due_known = False
@@ -159,7 +155,7 @@ class FamilyQueue(Generic[E]):
             self._next_due = entry.due
 
     def mark_stale(self) -> None:
-        """Count one more stale entry. If most entries are stale, begin to remove stale entries."""
+        """Count one more stale entry. If most entries are stale, begin a sweep that drops them."""
         self._is_next_due_known = False
         self._stale += 1
         if (
@@ -190,7 +186,7 @@ class FamilyQueue(Generic[E]):
         Args:
             now: The current time.
             step: Returns the seconds between two polls of an entry. The polls of a backlog are
-                spread over these seconds.
+                spread over this time.
         """
         heap = self._heaps[0] if len(self._heaps) == 1 else self._most_overdue_heap(now)
         entry = heap.pop()
@@ -201,7 +197,7 @@ class FamilyQueue(Generic[E]):
         return entry
 
     def spread_backlog(self, now: float) -> None:
-        """Turn all queued entries into a backlog after a time in which none was polled."""
+        """Turn all queued entries into a backlog, because none was polled for a while."""
         self._is_next_due_known = False
         self._backlog_due = now
         self._backlog_size = max(1, len(self) - self._stale)

@@ -3,9 +3,9 @@ HostHealth: whether a host answers requests with one key. It holds no ticket.
 
     unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
 
-A proven host is polled freely. An unproven host gets one poll as a probe. The next poll follows
-after an answer to the probe, or after a delay that grows with each probe. So a wrong key or a dead
-server costs only a few requests, even if a million tickets wait.
+A proven host is polled freely. An unproven host gets one poll as a probe. The next poll waits for
+an answer to the probe, or for a delay that grows with each probe. So a wrong key or a dead server
+costs only a few requests, even if a million tickets wait.
 """
 
 import math
@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The time between two failed polls counts as silence of the host, but at most this many seconds of
-# it. If the time is longer, the machine was probably suspended.
+# The time between two failed polls counts as silence of the host, up to this many seconds. If it is
+# longer, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -29,9 +29,8 @@ class HostHealth:
         paused_until: No poll starts before this time.
         is_proven: Whether the host has answered since its last pause or refusal of the key.
         is_answering: Whether the latest poll was answered, so that one more answer changes nothing.
-        last_error: The error of the latest poll that failed after the last answer; None for no
-            error.
-        silent_s: For how many seconds all polls have failed.
+        last_error: The latest error since the last answer; None for no error.
+        silent_s: For how many seconds every poll has failed.
     """
 
     paused_until: float = -math.inf
@@ -61,7 +60,7 @@ class HostHealth:
 
     def distrust(self) -> None:
         """
-        Regard the host as unproven, because it refused the key or a connection.
+        Regard the host as unproven, for example because it refused the key.
 
         An unproven host gets one poll as a probe before it gets more polls.
         """
@@ -71,7 +70,7 @@ class HostHealth:
         """
         Count a failed poll.
 
-        If the failure causes a pause, return the number of pauses in a row, else 0.
+        Return the number of pauses in a row if this failure causes one; otherwise 0.
         """
         self.is_answering = False
         self.last_error = error
@@ -84,9 +83,9 @@ class HostHealth:
 
     def record_pause(self, poll_started: float) -> int:
         """
-        Count a pause that a poll caused, and return the number of pauses in a row.
+        Count the pause that a poll causes, and return the number of pauses in a row.
 
-        Return 0 if the poll started before the last pause. Such a poll causes no further pause.
+        A poll that started before the last pause causes none. For such a poll, return 0.
         """
         if poll_started < self._paused_at:
             return 0
@@ -95,7 +94,7 @@ class HostHealth:
         return self._pause_streak
 
     def pause(self, now: float, seconds: float) -> None:
-        """Allow no poll of the host for some seconds. After that, the host is unproven."""
+        """Allow no poll of the host for some seconds, and regard the host as unproven."""
         self.distrust()
         self._was_paused = True
         self._paused_at = now

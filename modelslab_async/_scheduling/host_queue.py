@@ -1,8 +1,8 @@
 """
 HostQueue: the open tickets of one key at one host, and when the next one may be polled.
 
-A pause or a refusal applies to all these tickets. The families of the tickets take turns, so that a
-long queue of one family does not delay another family. It never polls.
+A pause applies to all these tickets. Their families take turns, so that a long queue of one family
+does not delay another family. The queue never polls.
 """
 
 import math
@@ -35,13 +35,13 @@ class PollFailures:
 @define(eq=False, weakref_slot=False)
 class WebhookState:
     """
-    What webhooks have said about one ticket.
+    What is known about the webhooks for one ticket.
 
     Attributes:
         expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
         nudged_in_flight: Whether a webhook or `Client.nudge` came during the poll that is in
             flight.
-        last_nudge_due: When the ticket was due because of the last webhook or nudge.
+        last_nudge_due: The due time that the last webhook or `Client.nudge` gave the ticket.
     """
 
     expects_webhook: bool = False
@@ -54,14 +54,14 @@ class Entry:
     """
     One open ticket, with one or more watchers.
 
-    A million entries must fit into memory. So separate objects hold what only few entries need, and
-    entries share the float objects of their times.
+    A million entries must fit into memory. So data that few entries need is in separate objects,
+    and entries share the float objects of their times.
 
     Attributes:
         due: When the next poll of the ticket is due. While a poll is in flight, when that poll was
             due.
         poll_started: When the poll in flight started; -inf if no poll is in flight.
-        last_running: When a poll last saw the job running. If none did, when the ticket was added.
+        last_running: When a poll last saw the job running. If none has, when the ticket was added.
         expected_done: When the job ends if the server's first eta is right; None if there is no
             eta.
     """
@@ -86,7 +86,7 @@ class Entry:
 
     @property
     def eta(self) -> float | None:
-        """The job's age in seconds when the server expects its end; None if there is no eta."""
+        """The age in seconds at which the server expects the job to be done; None for no eta."""
         return None if self.expected_done is None else self.expected_done - self.added
 
     @property
@@ -100,13 +100,13 @@ class PendingRefusal:
     """
     A refusal by the server, and the tickets that still have to be ended because of it.
 
-    To end a million tickets at once would block the event loop, so a few are ended at a time.
+    Ending a million tickets at once would block the event loop, so a few are ended at a time.
 
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
         was_in_flight: Whether polls of the entries were in flight when the refusal came. If True,
-            an entry may be in the queue again by now. If False, no entry is in the queue.
+            an entry may be in the queue again by now. If False, none of them is in the queue.
     """
 
     error: ModelsLabError
@@ -139,7 +139,7 @@ class HostQueue:
 
     def push(self, entry: Entry) -> None:
         """
-        Queue an entry by its due time.
+        Queue an entry, to be polled at its due time.
 
         Raises:
             ValueError: The due time is nan, which would break the order of the queue.
@@ -163,7 +163,7 @@ class HostQueue:
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, by what is known now; None if nothing is queued."""
+        """Return when the next poll may start, as far as is known; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
@@ -176,9 +176,9 @@ class HostQueue:
 
     def take(self, now: float) -> Entry:
         """
-        Remove the next entry, to poll it.
+        Remove and return the next entry, to poll it.
 
-        Call this only if `next_poll_at` is not after `now`.
+        Call this only if the time that `next_poll_at` returns has come.
         """
         entry = self._pop(now)
         entry.poll_started = self._probed_at = now
@@ -196,7 +196,7 @@ class HostQueue:
         self._in_flight.discard(entry)
 
     def record_answer(self, now: float) -> None:
-        """Record an answer. If it ends a pause, spread out the polls that became due meanwhile."""
+        """Record an answer. If it ends a pause, spread out the polls that the pause delayed."""
         if not self.health.is_answering and self.health.record_answer():
             self._spread_backlog(now)
 
@@ -233,7 +233,7 @@ class HostQueue:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether refused tickets are left, which have to be taken with `pop_refused` and ended."""
+        """Whether there are refused tickets that `pop_refused` has not returned yet."""
         return any(refusal.entries for refusal in self._pending_refusals)
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
@@ -245,8 +245,8 @@ class HostQueue:
             if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
             elif not refusal.was_in_flight and not entry.watchers:
-                # When `mark_stale` counted this entry, it was not in the queue any more. So undo
-                # the count.
+                # This entry had already left the queue when `mark_stale` counted it. So undo the
+                # count.
                 self._queues[entry.ticket.family].unmark_stale()
         return [(entry, refusal.error) for entry in some if entry.watchers]
 
@@ -263,7 +263,7 @@ class HostQueue:
         return self._next_due
 
     def _pop(self, now: float) -> Entry:
-        """Remove the most overdue entry of the family that has waited longest for a poll."""
+        """Remove and return the most overdue entry of the family that has waited longest."""
         if len(self._queues) == 1:
             [queue] = self._queues.values()
         else:

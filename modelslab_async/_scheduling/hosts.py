@@ -1,7 +1,8 @@
 """
-Hosts: the queues of all hosts that one client polls. It says which host is polled next.
+Hosts: the queues of all hosts that one client polls.
 
-It also applies pauses and the poll rate to all hosts of one key. It never polls.
+It decides which host is polled next. The rate limit of a key, and a pause after it, apply at all
+hosts. It never polls.
 """
 
 import math
@@ -22,9 +23,10 @@ class Hosts:
     One queue for each pair of a key and a host. The queues are polled in turn.
 
     Attributes:
-        limits: How long to back off from a host, and when to give it up.
-        poll_rates: Returns the rate limit for polls with a key.
-        has_pending_refusals: Whether refused tickets are left, which `pop_refused` returns.
+        limits: How long to back off from a host, and when to give up on it.
+        poll_rates: Returns the rate limit for polls with a key; None for no limit.
+        has_pending_refusals: Whether there are refused tickets that `pop_refused` has not returned
+            yet.
     """
 
     limits: RetryLimits
@@ -38,8 +40,8 @@ class Hosts:
         """Return the queue of one key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # The server limits the rate of a key at all hosts. So if the key pauses at the other
-            # hosts, it pauses at this new host too.
+            # The server limits a key's rate at all hosts together. So a pause of the key applies
+            # to this new host as well.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)
@@ -52,7 +54,7 @@ class Hosts:
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, by what is known now; None if nothing is queued."""
+        """Return when the next poll may start, as far as is known; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
@@ -111,7 +113,7 @@ class Hosts:
         """
         Return up to `limit` refused entries, each with its error.
 
-        Call this only if some are left.
+        Call this only if `has_pending_refusals` is true.
         """
         host_queue = next(each for each in self._queues.values() if each.has_pending_refusals)
         refused = host_queue.pop_refused(limit)

@@ -31,11 +31,11 @@ class Pace:
     `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
 
     Args:
-        floor: The seconds between two polls of a young job.
+        floor: The step of a job at age 0, in seconds.
         growth: The fraction of a job's age that is added to `floor`.
         growth_cap: The upper limit of `floor + growth * T`, in seconds.
         age_fraction: A step is at least this fraction of a job's age.
-        ceiling: The maximum number of seconds between two polls of a ticket.
+        ceiling: The longest step, in seconds.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is longer, the age is
             the limit. 0 ignores every eta.
         jitter: The fraction of each step that is random. The random part shortens a step, but
@@ -85,9 +85,8 @@ class Pace:
 
         Args:
             plain: The pace to start with; `Pace()` if None.
-            poll_cost: The cost of a poll, as the seconds of delay that are just as bad as one more
-                poll.
-            saved: An earlier result of `AdaptivePace.to_dict`, which the pace continues from.
+            poll_cost: The seconds of delay that are as bad as one more poll.
+            saved: A result of `AdaptivePace.to_dict` to continue from; None to start anew.
 
         Raises:
             ValueError: `poll_cost` is not above 0, or `saved` did not come from `to_dict`.
@@ -129,21 +128,20 @@ class Pace:
         Return the seconds from one poll to the next.
 
         Args:
-            age: For how many seconds the job has run.
+            age: The seconds since the client began to wait for the ticket.
             jitter: A random number from 0 to 1.
             eta: The age at which the server expects the job to be done; None if there is no eta.
         """
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter may make a poll at the eta later, but not earlier: before a correct eta, the job
-        # still runs.
+        # Jitter only delays a poll at the eta: before a correct eta, it would find the job running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
         """
-        Return the seconds from one poll to the next, if jitter and eta are left out.
+        Return the seconds from one poll to the next, without jitter and without an eta.
 
         Args:
             age: The job's age at the first of the two polls.

@@ -21,7 +21,7 @@ class FamilyPace(Protocol):
 
         Args:
             eta: The seconds until the server expects the job to be done; None if there is no eta.
-            jitter: A random number from 0 to 1, to spread the polls of tickets that come together.
+            jitter: A random number from 0 to 1, to spread the polls of tickets added together.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
         ...
@@ -31,7 +31,7 @@ class FamilyPace(Protocol):
         Return the seconds from one poll to the next, for a job that is still running.
 
         Args:
-            age: For how many seconds the client has known the ticket.
+            age: The seconds since the client began to wait for the ticket.
             jitter: A random number from 0 to 1.
             eta: The age at which the server expects the job to be done; None if there is no eta.
         """
@@ -50,11 +50,11 @@ class FamilyPace(Protocol):
 
 
 class RetryLimits(Protocol):
-    """How long to back off after failures, and when to give up. A `Pace` is such an object."""
+    """How long to back off after failures, and when to give up. Each `Pace` has these limits."""
 
     @property
     def floor(self) -> float:
-        """The shortest pause after a failure, in seconds."""
+        """The shortest pause after a rate limit or between polls that webhooks cause, in seconds."""
         ...
 
     @property
@@ -81,8 +81,8 @@ class RetryLimits(Protocol):
         """
         Return the seconds from one poll of a ticket to the next, without regard to its family.
 
-        This step is used for tickets in a backlog, and for tickets that the server does not know
-        yet.
+        It is used for tickets that became due during a pause, and for tickets that the server does
+        not know yet.
         """
         ...
 
@@ -96,7 +96,7 @@ class PacePolicy(Protocol):
 
     @property
     def limits(self) -> RetryLimits:
-        """The retry limits, which apply to all families. A `Pace` is such an object."""
+        """An object with the retry limits for all families, such as a `Pace`."""
         ...
 
     def for_family(self, family: str, /) -> FamilyPace:
@@ -113,7 +113,7 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
 
     def base_step(self, age: float) -> float:
         """
-        Return the seconds from one poll to the next, if jitter and eta are left out.
+        Return the seconds from one poll to the next, without jitter and without an eta.
 
         Args:
             age: The job's age at the first of the two polls.

@@ -1,4 +1,4 @@
-"""RateLimiter: limits how many polls of one key start in a second. It never sleeps."""
+"""RateLimiter: limits how many polls with one key start in a second. It never sleeps."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# If a timer fires late, the next polls follow faster, to make up for the delay. At most this many
-# seconds of the delay are made up for.
+# If a timer fires late, the next polls follow faster. They make up for at most this many seconds of
+# the delay.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -27,7 +27,7 @@ class PollRate(Protocol):
         ...
 
     def finish(self, started: float, now: float, /, *, is_answered: bool) -> None:
-        """Record that a poll has ended. It started at the time `started`."""
+        """Record that the poll which started at the time `started` has ended."""
         ...
 
 
@@ -41,8 +41,8 @@ class RateLimiter:
     Allows `rate` polls a second, at even intervals.
 
     If the event loop was late, the next polls follow faster. But at most `rate` polls start within
-    any one second. If `rate` is no whole number, the limit applies to a longer time: for example,
-    2.5 polls a second mean at most 3 polls within any 1.2 seconds.
+    any one second. If `rate` is not a whole number, the limit applies to a longer time. For
+    example, a rate of 2.5 means at most 3 polls within any 1.2 seconds.
     """
 
     rate: float
@@ -70,7 +70,7 @@ class RateLimiter:
 
 
 def even_poll_rates(rate: float | None) -> PollRates:
-    """Return poll rates that allow each key `rate` polls a second; None for no limit."""
+    """Return `PollRates` that allow each key `rate` polls a second; a rate of None is no limit."""
     return lambda _: None if rate is None else RateLimiter(rate)
 
 

@@ -1,9 +1,9 @@
 """
 Decides when a ticket is polled again after the host has answered. It never ends a ticket.
 
-    Processing                 one step of the pace after the poll started
-    "not found", still young   one step later: the server may not know the ticket yet
-    anything else              never, because the reply is the outcome
+    Processing                     one step of the pace after the poll started
+    "not found" for a new ticket   the same, because the server may not know the ticket yet
+    anything else                  never, because the reply is the outcome
 
 A step is the time from one poll of a ticket to the next. The pace sets its length.
 """
@@ -18,8 +18,7 @@ from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# While a webhook is expected to report a ticket's end, the time between two polls of that ticket is
-# multiplied by this factor.
+# While a webhook is expected to report the end of a ticket, its polls are this many times rarer.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 
@@ -93,7 +92,7 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # A webhook or `Client.nudge` asked for a poll while this poll was in flight. The server may
-        # have sent this reply before that, so poll again soon.
+        # While this poll was in flight, a webhook or `Client.nudge` asked for another. The server
+        # may have sent this reply before the job ended, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

@@ -10,12 +10,12 @@ A ticket has one entry here, from `add` until it ends or its last watcher leaves
     queued     nudge                          queued, due now
     in flight  drop of the last watcher       in flight; its reply only updates the host
     in flight  return_unpolled                queued
-    in flight  feed: not over yet             queued, one step of the pace later
-    in flight  feed: not found, still young   queued, one step later: the server may be behind
+    in flight  feed: still running            queued, one step of the pace later
+    in flight  feed: not found, new ticket    queued, one step of the pace later
     in flight  feed: success or failure       ended
     in flight  feed: a failed poll            queued or ended: see failure_reactions
     in flight  end_unresolved                 ended
-    any        a refusal of its host or key   ended by pop_refused, a few at a time
+    any        a refusal that concerns it     ended by pop_refused, a few at a time
     any        close                          ended, a few at a time
 
 A call that ends a ticket returns its `Completion`. Time and jitter are arguments.
@@ -41,11 +41,11 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# If a timer fires this many seconds late or more, the process was suspended. While a process runs,
-# its timers are less late.
+# If no poll started or ended for longer than this although one was due, the process was probably
+# suspended. In a running process, no timer is that late.
 _MIN_STALL_S = 5.0
-# The maximum number of entries that one call of `close` goes through. Entries that have no watchers
-# count too.
+# The maximum number of entries that one call of `close` goes through, including entries without
+# watchers.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()
@@ -90,13 +90,13 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to it. `InitialTicketFacts` explains the options."""
+        """Add a watcher to a new or open ticket. `InitialTicketFacts` explains the options."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
             return
         family_pace = self.policy.for_family(ticket.family)
-        # Tickets that are added within a millisecond get the same times, because that saves memory.
+        # Tickets that are added within a millisecond share the time objects, which saves memory.
         added = self._floats.moment(now)
         due = added + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self.hosts.queue_for(tier, host)
@@ -131,12 +131,12 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now, or `gap` seconds after the last such call made it due.
+        Make an open ticket due now or `gap` seconds after its last nudge, whichever is later.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
-            gap: The minimum number of seconds between two polls that such calls cause.
+            gap: The minimum number of seconds between two polls that nudges cause.
             is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. The
                 reply to a poll in flight may be older than the sign, so another poll follows soon.
 
@@ -162,7 +162,7 @@ class Schedule:
         return True
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """Return the latest reply for an open ticket; None if there is none."""
+        """Return the latest reply for a ticket; None if it is not open or has no reply yet."""
         entry = self._open.get(ticket)
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
@@ -228,7 +228,7 @@ class Schedule:
         return self._complete(entry, _unresolved(entry, error), now)
 
     def pop_refused(self, limit: int, now: float) -> list[Completion]:
-        """End up to `limit` tickets that the server refused."""
+        """End at most `limit` of the tickets that the server refused."""
         return [
             self._complete(entry, _unresolved(entry, error), now)
             for entry, error in self.hosts.pop_refused(limit)
@@ -242,10 +242,10 @@ class Schedule:
         left: AbstractSet[Watcher] = _NO_WATCHERS,
     ) -> list[Completion]:
         """
-        End up to `limit` open tickets, and stop all polls. Call this until no ticket is open.
+        End at most `limit` open tickets, and stop all polls. Call this until no ticket is open.
 
         The watchers in `left` get no outcome, because their callers have stopped waiting. A ticket
-        that has only such watchers is forgotten, because making an outcome takes much more time.
+        that has only such watchers is forgotten, which takes much less time than ending it.
         """
         if self._closing is None:
             # Copy the entries into a list, because a dict whose first keys were deleted is slow to

@@ -1,19 +1,18 @@
 """
 AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
 
-For each family it keeps two histories of finished jobs. One contains how long the jobs took, in
-seconds. The other contains how long jobs took as multiples of their etas. The second is used for
-tickets with an eta, the first for all others.
+For each family it keeps two histories of how long jobs took. One is in seconds, the other in
+multiples of each job's eta. Tickets with an eta use the second, all others the first.
 
 A step is the time from one poll of a ticket to the next. Learned steps come from a history. Plain
-steps come from the plain pace, with which the adaptive pace starts.
+steps come from the pace `plain`, which does not learn.
 
-    a job ends         The interval in which it ended goes into the histories. Its cost with
-                       learned steps is compared with its cost with plain steps.
-    a step is needed   If few jobs are known, or if learned steps have cost too much, a plain step.
-                       Otherwise the step to the next poll of the cheapest plan (planner).
+    a job ends         The interval in which it ended goes into the histories. For this job, the
+                       cost with learned steps is compared with the cost with plain steps.
+    a step is needed   It is a plain step if few jobs are known, or if learned steps have cost too
+                       much. Otherwise it leads to the next poll of the cheapest plan (`planner`).
 
-So a family returns to plain steps if learned steps cost more. It loses a few percent at most.
+A family whose learned steps cost more returns to plain steps. So it loses a few percent at most.
 """
 
 import math
@@ -31,20 +30,19 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# A planned poll and a sent poll count as the same poll if their times differ by little, because
-# jitter shifts each poll. They may differ by this fraction of the time to the next poll, or by this
-# fraction of the job's age, whichever is longer.
+# Jitter shifts each poll. So a planned poll and a sent one count as the same if they differ by at
+# most this fraction of a plain step, or this fraction of the job's age, whichever is longer.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Plans for jobs with an eta multiply the cost of a poll by this factor, so that they have fewer
-# polls. They do so until planned polls have proven to cost less than those of the plain pace.
+# Plans for jobs with an eta multiply the cost of a poll by this factor, and so have fewer polls,
+# until learned steps have proven cheaper than plain steps.
 _TRIAL_COST_FACTOR = 2.0
-# The shortest eta that is used. A job with a shorter eta is treated as a job without an eta,
-# because the ratio of its age to its eta says nothing.
+# A job with a shorter eta counts as a job without an eta: the ratio of its age to so short an eta
+# says nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
-"""A learned step is at most this many times as long as a plain step, or as short."""
+"""The maximum ratio of a learned step to a plain step, and of a plain step to a learned step."""
 
 
 @define(eq=False)
@@ -54,7 +52,8 @@ class AdaptiveFamilyPace:
 
     A step is the time between two polls of a ticket. Learned steps are computed from the durations
     of finished jobs. Plain steps are those of the pace `plain`. Learned steps may cost more than
-    plain steps, and a `TrialBudget` limits that. While it is used up, all steps are plain.
+    plain steps, and a `TrialBudget` limits this extra cost. While the budget is used up, all steps
+    are plain.
     """
 
     plain: PlainPace
@@ -81,8 +80,7 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was already done at age 0. Also ignore a job that no poll saw, neither
-        running nor done.
+        Ignore a job that was already done at age 0, or that no poll found running or done.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
@@ -95,9 +93,9 @@ class AdaptiveFamilyPace:
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
         """
-        Return the history for jobs with this eta, and the seconds in one unit of its durations.
+        Return the history for a job with this eta, and the unit of its durations in seconds.
 
-        One history has its durations in seconds, the other as multiples of the jobs' etas.
+        The unit is the eta itself, or one second if there is no eta or a very short one.
         """
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
@@ -113,8 +111,8 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # Jitter may make this poll later, but not earlier, because just before a correct eta
-            # the job still runs.
+            # Jitter only delays this poll: just before a correct eta, it would find the job
+            # running.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -124,14 +122,10 @@ class AdaptiveFamilyPace:
         )
 
     def _may_use(self, age: float, eta: float | None) -> bool:
-        """
-        Whether the `TrialBudget` allows a step that was learned from finished jobs.
-
-        Such a step may cost more than a step of the plain pace.
-        """
+        """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # Every step lasts at least as long as the shortest plain step divided by `MAX_STEP_RATIO`.
-        # So if the job is not yet that old, this step is its first.
+        # No step is shorter than the shortest plain step divided by `MAX_STEP_RATIO`. So for a job
+        # younger than that, this step is the first.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -143,9 +137,9 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compute what a finished job would have cost with plain steps and with learned steps.
+        Compute what polling a finished job with plain steps and with learned steps would cost.
 
-        Record both in the budget that limits how much more learned steps may cost.
+        Record the cost with plain steps, and the difference, in the `TrialBudget`.
         """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
@@ -174,18 +168,17 @@ class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
-    At first it polls like the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it
-    chooses the polls that would have cost least for recent jobs. The cost counts each poll, and the
-    delay from the end of a job to the poll that finds the end. If the plain pace would cost less,
-    this pace polls like the plain pace again. Any time between two polls is at most 20 times as
-    long as with the plain pace, and at least a twentieth as long.
+    At first it polls like the plain pace. Once it knows 20 jobs of a family (50 for jobs with an
+    eta), it polls when it would have cost least for recent jobs. Each poll costs, and so does the
+    delay from a job's end to the poll that finds it done. If the plain pace would cost less, this
+    pace polls like the plain pace again. Any time between two polls is at most 20 times as long as
+    with the plain pace, and at least a twentieth as long.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
     Args:
         plain: The pace to start with. Its limits always apply.
-        poll_cost: The cost of a poll, as the seconds of delay that are just as bad as one more
-            poll.
+        poll_cost: The seconds of delay that are as bad as one more poll.
     """
 
     plain: PlainPace
@@ -198,7 +191,7 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The retry limits. They are those of `plain`, the pace that this one started with."""
+        """The retry limits, which are those of `plain`."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:
@@ -229,7 +222,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Continue with what an earlier pace has learned. `saved` is the result of its `to_dict`.
+        Replace what this pace has learned with `saved`, which another pace's `to_dict` returned.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

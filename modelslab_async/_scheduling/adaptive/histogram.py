@@ -1,11 +1,11 @@
 """
 IntervalHistogram: the distribution of how long jobs took. It reads no clock.
 
-A poll sees only that a job is running or that it is done. So the duration of a job is known only as
-an interval: from the last poll that saw the job running to the first poll that saw it done. The
+A poll shows only whether a job is running or done. So the duration of a job is known only as an
+interval: from the last poll that saw the job running to the first poll that saw it done. The
 histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. From the
-counts, `density` estimates the distribution: the one that makes the counts most likely (Turnbull
-1976), smoothed (Silverman and others 1990). Older jobs count less.
+counts, `density` estimates the distribution that makes the counts most likely (Turnbull 1976), and
+smooths it (Silverman and others 1990). Older jobs count less.
 """
 
 import math
@@ -20,26 +20,26 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# No interval of durations counts for more than this. A job counts for 1 when it is new, and for
-# less with each newer job. So all jobs together count for at most `_MEMORY_JOBS` + 1.
+# The maximum weight of one interval. A job weighs 1 when it is new, and less after each newer job.
+# So all jobs together weigh at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads the probability of each bin over the bins around it: over just enough bins to
-# hold this number of jobs.
+# Smoothing spreads the probability of each bin over the nearest bins that together hold this many
+# jobs.
 _SMOOTHING_JOBS = 10.0
-# A job may take longer than every job so far, but at most 20 times as long as the longest. All
-# these longer durations together get the weight of half a job.
+# The total weight, in jobs, of all durations longer than every job so far. They are assumed to be
+# at most 20 times as long as the longest job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# The number of bins between any age and twice that age. It is needed for a job that was never seen
-# done. Such a job is assumed to end before twice the age at which it was last seen running, or
-# before the longest duration of another job, whichever is longer.
+# The number of bins between any age and twice that age. A job that was never seen done is assumed
+# to end before twice the age at which it was last seen running, or before the longest duration of
+# another job, whichever is longer.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1, because a job's age may be given as a multiple of
-# its eta. A job with a correct eta ends just before the age 1.
+# The edges of the bins. One edge is exactly 1: ages may be multiples of the eta, and a job with a
+# correct eta ends just before 1.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -70,15 +70,15 @@ class IntervalHistogram:
         """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # Old jobs must count less than new ones. So let each new job count for more, because that
-        # takes less time than changing the weights of all old jobs.
+        # Old jobs must count less than new ones. Giving each new job more weight takes less time
+        # than reducing the weights of all old jobs.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return for each bin, from the first on, the probability that a job ends in the bin.
+        Return for each bin the probability that a job ends in it, without empty bins at the end.
 
         Args:
             eta_prior: The prior probability that a job ends just before its eta.
@@ -92,9 +92,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # The bins just before the eta have lost some probability to the bins after it, because
-            # smoothing mixes neighbors. Plans would then add a poll after a correct eta. So move
-            # this probability back.
+            # Smoothing has moved some probability from just before the eta to just after it, so
+            # plans would add a poll after a correct eta. Move that probability back.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -133,7 +132,7 @@ class IntervalHistogram:
             if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
-        # Rounding errors may make a sum slightly negative. Replace such a sum by 0.
+        # Rounding errors may make a sum slightly negative.
         shares = zip(probabilities, accumulate(factors), strict=False)
         return [max(0.0, probability * factor) for probability, factor in shares]
 
@@ -141,7 +140,7 @@ class IntervalHistogram:
         """
         Spread the probability of each bin evenly over the bins around it.
 
-        Where many jobs ended, it is spread over fewer bins than elsewhere.
+        The more jobs ended nearby, the fewer bins share the probability.
         """
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
@@ -171,7 +170,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Take the fraction `share` off each probability. Add it to the bins just before the eta."""
+    """Move the fraction `share` of each probability to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

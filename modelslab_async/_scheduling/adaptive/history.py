@@ -1,4 +1,4 @@
-"""JobHistory: how long jobs of one kind took, and when to poll the next one. It never polls."""
+"""JobHistory: how long jobs of one kind took, and when to poll a running one. It never polls."""
 
 import math
 from bisect import bisect_right
@@ -21,13 +21,13 @@ _MAX_COST = 1e9
 @define(eq=False)
 class JobHistory:
     """
-    How long jobs took, in seconds or as multiples of their etas, and when to poll the next one.
+    How long jobs took, in seconds or in multiples of their etas, and when to poll a running job.
 
     Attributes:
         min_jobs: The number of jobs that must be known before `next_poll_age` returns an age.
         eta_prior: The prior probability that a job ends just before its eta.
-        intervals: How often each interval of durations was observed.
-        budget: Limits the extra cost of the steps that come from this history.
+        intervals: Counts the intervals in which jobs ended.
+        budget: Limits how much more the steps from this history may cost than plain steps.
     """
 
     min_jobs: int = 20
@@ -45,15 +45,15 @@ class JobHistory:
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
         """
-        Return the age for the next poll of a job that still runs at this age.
+        Return the age at which to poll a job next if it is still running at `age`.
 
-        Return None if too few jobs are known, or if all of them ended much earlier.
+        Return None if too few jobs are known, or if all of them ended at much lower ages.
         """
         count = self.intervals.count
         if count < self.min_jobs:
             return None
         # Planning takes milliseconds. So keep each plan until the number of jobs has grown by a
-        # sixteenth, or by `_MAX_JOBS_PER_PLAN`.
+        # sixteenth or by `_MAX_JOBS_PER_PLAN`, whichever is less.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):
@@ -67,7 +67,7 @@ class JobHistory:
         return EDGES[plan[edge]]
 
     def fraction_done(self, age: float) -> float:
-        """Return the fraction of all jobs that ended before they reached this age."""
+        """Return the estimated fraction of jobs that end before this age."""
         edge = bisect_right(EDGES, age) - 1
         if edge >= len(self._density):
             return 1.0
@@ -85,7 +85,7 @@ class JobHistory:
 
     def restore(self, saved: Mapping[str, Any]) -> "JobHistory":
         """
-        Make a history with the same settings and the data that `to_dict` returned.
+        Make a history with the settings of this one and the data that `to_dict` returned.
 
         Raises:
             ValueError: The data did not come from `to_dict`.

@@ -1,10 +1,10 @@
 """
-Finds the ages at which polls cost least, given the distribution of a job's duration.
+Finds the ages at which it costs least to poll a job, given the distribution of its duration.
 
 This is the inspection problem of operations research. The hazard is the rate at which running jobs
-end. The best density of polls is roughly sqrt(hazard / cost) (Keller 1974). This law is too coarse
-where the hazard changes fast, so dynamic programming finds each poll (Barlow, Hunter and Proschan
-1963). The module never polls.
+end. The best rate of polls is roughly sqrt(hazard / cost of a poll) (Keller 1974). This law is too
+coarse where the hazard changes fast, so dynamic programming finds each poll (Barlow, Hunter and
+Proschan 1963). The module never polls.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: floa
     """
     Return a plan: for each edge of a bin, the edge at which to poll next if the job still runs.
 
-    A bin is a range of ages of the job. Its edges are the ages at which it begins and ends.
+    A bin is a range of the job's ages. Its edges are the lowest and the highest age of the range.
 
     Args:
-        edges: The edges of the bins. There is one more edge than there are bins.
-        density: For each bin, the probability that the job ends in the bin.
-        cost: The cost of one poll, as the delay that is just as bad, in the unit of the edges.
+        edges: The edges of the bins, in ascending order.
+        density: For each bin, the probability that the job ends in it.
+        cost: The delay that is as bad as one more poll, in the unit of the edges.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

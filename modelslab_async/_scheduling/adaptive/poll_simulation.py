@@ -1,4 +1,4 @@
-"""Computes what it would have cost to poll a finished job at other times. Polls nothing."""
+"""Computes what polling a finished job at other times would have cost. It polls nothing."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -9,7 +9,11 @@ _EPSILON = 1e-9
 
 
 def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
-    """Return the ages at which a pace polls a job, up to the first age at or above `until`."""
+    """
+    Return the ages at which a pace would poll a job.
+
+    The last of them is the first that is not below `until`.
+    """
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
         poll_ages.append(poll_ages[-1] + step(poll_ages[-1]))
@@ -24,7 +28,7 @@ class ObservedJob:
     Attributes:
         last_running: The age at which the job was last seen running.
         first_done: The age at which the job was first seen done.
-        fraction_done: Returns the fraction of all jobs that ended before a given age.
+        fraction_done: Returns the estimated fraction of jobs that end before an age.
     """
 
     last_running: float
@@ -37,10 +41,10 @@ class ObservedJob:
         """
         Return the ages of planned polls, corrected for jitter.
 
-        Two real polls are known: the last one that saw the job running, and the first one that saw
-        it done. If jitter alone can explain the time between a planned poll and one of these, the
-        planned poll is taken to have the same result. Its age is changed to fit that result. The
-        planned polls after the first one that finds the job done are left out.
+        Two sent polls are known: the last that saw the job running, and the first that saw it done.
+        A planned poll within `tolerance` of one of them counts as having the same result. Its age
+        is changed to fit the result. Planned polls after the first that finds the job done are left
+        out.
         """
         found = list[float]()
         for poll_age in poll_ages:
@@ -51,17 +55,17 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known what each poll would have seen: the job running, or the job done.
+        Whether it is certain what polls at these ages would have seen.
 
-        For a poll between the ages `last_running` and `first_done`, this is unknown.
+        Between `last_running` and `first_done`, the job may have been running or done.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
         """
-        Return the expected cost of polls, in seconds.
+        Return the expected cost of polls at these ages, in seconds.
 
-        It is `poll_cost` for each poll, plus the job's age at the poll that first sees it done.
+        It is `poll_cost` for each poll, plus the age at the first poll that sees the job done.
         """
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):

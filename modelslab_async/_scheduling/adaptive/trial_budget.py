@@ -1,5 +1,5 @@
 """
-TrialBudget: limits the extra cost of learned steps over plain steps. It plans no poll.
+TrialBudget: limits how much more learned steps may cost than plain steps. It plans no poll.
 
 A step is the time between two polls of a ticket. Learned steps are computed from finished jobs.
 Plain steps are those of a pace that does not learn.
@@ -9,19 +9,18 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Polling at times learned from finished jobs may save this number of polls by chance alone. Such a
-# saving does not prove that the learned times are better than those of the plain pace.
+# Learned steps may save the cost of this many polls by chance. So small a saving does not prove
+# that they are better than plain steps.
 _LUCKY_POLLS = 5.0
-# The saving that is counted is at most this many times the sum of the allowed extra cost and the
-# cost of `_LUCKY_POLLS` polls. Without a maximum, one large saving would allow high extra costs for
-# a long time.
+# The saving that is counted is at most this many times what `has_paid_off` requires. Without a
+# limit, one large saving would allow high extra costs for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
 class TrialBudget:
     """
-    Counts the extra cost of learned steps over plain steps. Older jobs count less.
+    Counts how much more learned steps have cost than plain steps. Older jobs count less.
 
     A step is the time between two polls of a ticket. Learned steps are computed from finished jobs.
     Plain steps are those of a pace that does not learn.
@@ -30,8 +29,8 @@ class TrialBudget:
 
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
-        spent: The extra cost so far; negative if learned steps have saved.
-        reserved: The extra cost that jobs in progress may still cause by a learned first step.
+        spent: The extra cost so far; negative if learned steps have cost less.
+        reserved: The extra cost that the learned first steps of running jobs may still cause.
     """
 
     allowed: float = 0.0
@@ -40,18 +39,18 @@ class TrialBudget:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether the extra cost of polling at learned times is at most what is allowed."""
+        """Whether the extra cost so far is at most `allowed`."""
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether polling at learned times has saved more than it may save by chance alone."""
+        """Whether learned steps have saved more than they may save by chance."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll, for a job whose first poll comes at a learned time.
+        Reserve the cost of one poll, for a job whose first step is a learned one.
 
-        Return False if the budget is used up.
+        Return False, and reserve nothing, if the budget is used up.
         """
         if self.spent + self.reserved > self.allowed:
             return False
@@ -60,9 +59,12 @@ class TrialBudget:
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
         """
-        Record what a finished job costs with plain steps, and the extra cost with learned steps.
+        Record what it would have cost to poll a finished job.
 
-        `extra` is None if the extra cost is unknown.
+        Args:
+            plain_cost: The cost with plain steps.
+            extra: How much more learned steps would have cost; None if this is unknown.
+            poll_cost: The cost of one poll.
         """
         decay = 1.0 - 1.0 / _MEMORY_JOBS
         self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
