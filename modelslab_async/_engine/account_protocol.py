@@ -20,7 +20,7 @@ class JoinedAccount(Protocol):
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Begin to report to the account, and to receive webhooks of its other clients.
+        Begin to report to the account, and to receive the webhook ids that other clients share.
 
         Args:
             schedule: The client's open tickets.

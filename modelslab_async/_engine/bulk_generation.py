@@ -25,7 +25,7 @@ RequestT = TypeVar("RequestT", bound=GenerationRequest)
 
 class BulkSubmits:
     """
-    Submits many requests. After the server has refused the key, it sends no further submit.
+    Submits many requests. Once the server has refused the key, no more requests are sent.
 
     Args:
         engine: The engine that submits the requests.
@@ -45,8 +45,7 @@ class BulkSubmits:
 
         Args:
             submission: The request.
-            progress: Records how far the submit has come, for a caller with a deadline; None
-                otherwise.
+            progress: Records how far the submit has come. Only a caller with a deadline needs it.
 
         Raises:
             BaseException: The recorder or `on_submitted` raised an exception. If work was started,
@@ -103,9 +102,9 @@ class BulkGeneration:
 
     Args:
         engine: The engine that submits and polls.
-        timeout: The maximum number of seconds to wait for each request after its submit.
-        bounds_submits: Whether the timeout begins at the call of `run`, so that it limits the
-            submits too. A timeout of 0 never limits the submits.
+        timeout: The maximum number of seconds to wait for an outcome; None for the client's limit.
+        bounds_submits: Whether one timeout covers all submits and waits. If not, or if the timeout
+            is 0, each request has a timeout of its own, which begins after its submit.
     """
 
     def __init__(

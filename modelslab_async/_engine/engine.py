@@ -52,8 +52,8 @@ class Engine:
 
     Attributes:
         pace: The rule that says when to poll.
-        redact: Replaces the client's keys in bytes by "[key]".
-        listeners: Functions that are called with each event of the poller.
+        redact: Replaces the client's keys in bytes with "[key]".
+        listeners: Functions that are called with each event.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
         endpoints: Checks requests, and calls the endpoints that start no work.
@@ -139,7 +139,7 @@ class Engine:
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
-            # This is the same process, too: asyncio does not keep the loop in a forked child.
+            # The process is the same as well: asyncio does not keep the loop in a forked child.
             return
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
@@ -278,7 +278,7 @@ class Engine:
         return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
-        """Wait until tickets of streams whose callers have left are not polled any more."""
+        """Wait until the tickets of streams that were left early are no longer polled."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -57,9 +57,9 @@ class StreamBuffer:
 
     Attributes:
         window: The maximum number of tickets that are open or have an unread outcome.
-        timeout: The seconds after which an open ticket is overdue; None for no limit.
+        timeout: The seconds after which an open ticket times out; None for no limit.
         scope_of: Returns the tier of a ticket's key, and the ticket's family.
-        is_source_read: Whether all tickets of the source were read.
+        is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised; None for no exception.
         context: The context variables of the caller that reads the stream.
         wants_updates: False, because a stream needs outcomes only.
@@ -84,7 +84,7 @@ class StreamBuffer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all tickets of the source were read and all outcomes were taken."""
+        """Whether all tickets of the source have been read and all outcomes taken."""
         return self.is_source_read and not self._open and not self._unread
 
     @property
@@ -151,7 +151,7 @@ class StreamBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether `window` tickets are open or have an unread outcome, so that no more may come."""
+        """Whether `window` tickets are open or have an unread outcome, so none may be added."""
         return self._used_window >= self.window
 
     async def wait_for_room(self) -> None:

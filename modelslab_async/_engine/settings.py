@@ -1,4 +1,4 @@
-"""Settings: the arguments of a client, which are checked when it is made. They hold no key."""
+"""Settings: the arguments of a client, checked when the client is made. They hold no key."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self

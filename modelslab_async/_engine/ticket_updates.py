@@ -1,4 +1,4 @@
-"""Yields the changes of one ticket, and at last its outcome. It sends nothing."""
+"""Yields the changes of one ticket, and finally its outcome. It sends nothing."""
 
 from collections.abc import AsyncGenerator
 from contextvars import Context, copy_context
@@ -14,7 +14,7 @@ from .engine import Engine
 
 @define(eq=False)
 class UpdateWatcher:
-    """Waits for changes of one ticket. It keeps only the latest change that was not taken yet."""
+    """Waits for changes of one ticket. It keeps only the latest change for the caller to take."""
 
     _newest: Processing | None = None
     _outcome: Outcome | None = None
@@ -24,7 +24,7 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """True, because the caller wants every change, and not only the outcome."""
+        """True, because the caller wants changes, and not only the outcome."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:
@@ -55,7 +55,7 @@ class UpdateWatcher:
 async def stream_updates(
     engine: Engine, given: TicketLike
 ) -> AsyncGenerator[Processing | Outcome, None]:
-    """Yield each change of one ticket, and at last its outcome."""
+    """Yield the changes of one ticket, and finally its outcome."""
     ticket = Ticket.of(given)
     watcher = UpdateWatcher()
     engine.watch(ticket, watcher)

@@ -1,4 +1,4 @@
-"""Checks a caller's arguments. Errors quote only numbers: another value may be the API key."""
+"""Checks a caller's arguments. Errors quote only numbers: any other value may be the API key."""
 
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
@@ -35,7 +35,7 @@ def check_rate(name: str, value: object, *, unit: str) -> None:
 
     Raises:
         TypeError: The value is not a number.
-        ValueError: The value is not above 0, or not finite.
+        ValueError: The value is 0, negative, infinite or NaN.
     """
     expected = f"a number of {unit} a second above 0, or None"
     if value is not None and not 0 < _to_float(name, value, expected) < float("inf"):
@@ -73,10 +73,10 @@ def check_nonnegative_seconds(name: str, value: object, *, optional: bool = Fals
 
 def check_not_text(tickets: object) -> None:
     """
-    Refuse a text in place of an iterable of tickets, because each letter would be a ticket.
+    Refuse a string in place of an iterable of tickets: each character would count as a ticket.
 
     Raises:
-        ValueError: `tickets` is a text.
+        ValueError: `tickets` is a string.
     """
     if isinstance(tickets, str):
         raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
@@ -103,7 +103,7 @@ def check_members(name: str, value: object, members: Iterable[str], expected: st
         name: The name of the argument.
         value: The value of the argument.
         members: The names of the methods and attributes.
-        expected: What the argument is, for the message.
+        expected: What the argument must be, for the message.
 
     Raises:
         TypeError: The value is a class instead of an object, or a member is missing.
@@ -124,7 +124,7 @@ def check_mapping(name: str, value: object, row_type: type) -> None:
     Check that an argument maps names to values of one type.
 
     Raises:
-        TypeError: The value is no mapping, or one of its items has another type.
+        TypeError: The value is not a mapping, or a name or value in it has the wrong type.
     """
     expected = f"a mapping of names to {row_type.__name__}"
     if not isinstance(value, Mapping):

@@ -16,7 +16,7 @@ class DownloadError(ModelsLabError):
     The job is done, but one of its outputs could not be saved. Saving can be repeated.
 
     Attributes:
-        url: The link, without its query; "" where the reply itself held the bytes.
+        url: The link, without its query; "" if the reply itself held the bytes.
         argument: The keyword argument that would allow this output: `allow_private` or `max_bytes`
             of `Downloads`, or `output` of `Family`; "" if no argument would.
         n: The number of the output, counted from 0.
@@ -55,7 +55,7 @@ class TransferFailed(DownloadError):
 
 
 class WrongContent(DownloadError):
-    """The downloaded data is not the expected kind of file, but for example an error page."""
+    """The downloaded data is not a file of the expected kind. It may be an error page."""
 
 
 class FileTooLarge(DownloadError):

@@ -35,7 +35,7 @@ class DownloadResumed:
         n: The number of the output, counted from 0.
         url: The link, without its query.
         size: The number of bytes of the whole file; None if the server announced none.
-        offset: The number of bytes that the earlier transfers brought.
+        offset: The number of bytes that earlier transfers received.
     """
 
     ticket: Ticket

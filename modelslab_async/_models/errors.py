@@ -5,7 +5,7 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     ├── TransientError          one request went wrong; the job goes on, so poll again later
     │   ├── TransportError      no usable reply: network, timeout, cut connection
     │   ├── ServerError         the server is in trouble: 408, 425, 5xx
-    │   ├── UnreadableReply     the reply says nothing: no JSON, no status, a redirect
+    │   ├── UnreadableReply     the reply cannot be read: no JSON, no status, a redirect
     │   └── RateLimited         too many requests, by status 429 or by the server's words
     ├── Refused                 the same request is refused until its cause is removed
     │   ├── AuthenticationError the key is missing, wrong or expired: ends all tickets of that key
@@ -19,7 +19,7 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     ├── SubmitLimitReached      the client has made all the submits that its caller allowed
     ├── SubmitUncertain         the work may have been started; check before paying again
     ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
-    ├── SubmissionConflict      its key was used for another submission (a ValueError)
+    ├── SubmissionConflict      the same key was used for another submission (a ValueError)
     ├── DownloadError           the job is done, but one of its outputs could not be saved
     │   ├── LinkGone            the link has no file: expired, or not there in time
     │   ├── LinkRefused         the link must not be used: it is not https, or not public
@@ -204,7 +204,7 @@ class WaitTimeout(ModelsLabError, TimeoutError):
 
 class SubmitUncertain(ModelsLabError):
     """
-    The work may or may not have been started. Search for its `track_id` before paying again.
+    The submit may or may not have started work. Search for its `track_id` before paying again.
 
     Webhooks contain the `track_id`, and the service's account pages show it. The `__cause__` is the
     error of the request.

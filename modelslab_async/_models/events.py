@@ -104,7 +104,7 @@ class Submitted:
 @frozen(kw_only=True)
 class SlotAwaited:
     """
-    A submit begins to wait for a slot. Nothing was sent for it yet.
+    A submit begins to wait for a slot. Nothing has been sent yet.
 
     Attributes:
         endpoint: The endpoint of the submit.
@@ -113,9 +113,9 @@ class SlotAwaited:
         used: The number of slots in use.
         limit: The number of slots; None for no limit. With a shared account, this is the number
             that the account has granted to this client.
-        reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the server must
-            first accept the key with another submit) or `same_payload` (the spam filter refused
-            this payload).
+        reason: Why the submit must wait: `slots_used`, `rate_limit`, `key_unconfirmed` (the server
+            must first accept the key with another submit) or `same_payload` (the spam filter
+            refused this payload).
     """
 
     endpoint: str

@@ -18,8 +18,8 @@ def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ())
     Args:
         title: What the block is about, such as a ticket.
         state: The state of the reply or outcome, such as `success`.
-        texts: Further texts; empty ones are left out.
-        outputs: The results: pictures and other links, or texts.
+        texts: More strings to show; empty ones are left out.
+        outputs: The results: links to pictures, other links, or text.
     """
     details = " &middot; ".join(_short(text) for text in (state, *texts) if text)
     shown = [*outputs]
@@ -49,14 +49,14 @@ def _output(output: str) -> str:
 
 
 def _https_path(output: str) -> str | None:
-    """Return the path of an https link; None for any other text."""
+    """Return the path of an https link; None for any other output."""
     try:
         parts = urlsplit(output)
         is_link = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
     except ValueError:
         return None
-    # Browsers drop blanks and control characters from a link, and would open another address. So a
-    # text that contains them is not shown as a link.
+    # Browsers drop spaces and control characters from a link, and then open another address. So an
+    # output that contains them is not shown as a link.
     return parts.path if is_link and output.isprintable() and " " not in output else None
 
 

@@ -5,7 +5,7 @@ from .errors import ModelsLabError
 
 class JournalError(ModelsLabError):
     """
-    The journal of a batch cannot be used. Outcomes that it recorded before are not lost.
+    The journal of a batch cannot be used. Outcomes that it has recorded are not lost.
 
     Attributes:
         path: The journal's file, or the hosts, the database and the batch.
@@ -41,7 +41,7 @@ class WrongJournal(JournalError):
 
 class SubmissionConflict(ModelsLabError, ValueError):
     """
-    The key of a submission was used for another endpoint or other parameters in the same batch.
+    In the same batch, the submission's key was used for another endpoint or other parameters.
 
     Nothing was sent, because it is not clear which of the two submissions the caller wants.
     """

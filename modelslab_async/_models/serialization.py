@@ -38,7 +38,7 @@ def to_dict(value: Reply | Outcome) -> Record:
     """
     Turn a reply or an outcome into a dictionary that `json.dumps` takes.
 
-    In the dictionary, `kind` names the class, `ticket` is a text, and `raw` is the whole body of
+    In the dictionary, `kind` names the class, `ticket` is a string, and `raw` is the whole body of
     the reply.
     """
     record: Record = _converter().unstructure(value, unstructure_as=_Serializable)
@@ -98,7 +98,7 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use. To import it takes longer than to import this whole folder, and
+    # Import cattrs on first use. Importing it takes longer than importing this whole folder, and
     # many programs never need it.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415

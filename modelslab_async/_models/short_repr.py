@@ -1,9 +1,9 @@
-"""short_repr: a repr that shortens long texts and bytes, such as base64. It changes no value."""
+"""short_repr: a repr that shortens long strings and bytes, such as base64. It changes no value."""
 
 from collections.abc import Mapping
 
-# Links up to this length are not shortened. The limit is higher than the one for other texts,
-# because a signature in the query makes a link long.
+# Links up to this length are not shortened. The limit is higher than for other strings, because a
+# signature in the query makes a link long.
 _MAX_LINK_CHARS = 2000
 _MAX_TEXT_CHARS = 500
 _SHOWN_CHARS = 60
@@ -11,9 +11,9 @@ _SHOWN_CHARS = 60
 
 def short_repr(value: object) -> str:
     """
-    Return the `repr` of a value with its long texts and bytes shortened.
+    Return the `repr` of a value, in which long strings and bytes are shortened.
 
-    A shortened text shows its first characters and its length. The texts in lists, tuples and
+    A shortened string shows its first characters and its length. Strings in lists, tuples and
     mappings are shortened too.
     """
     match value:

@@ -54,21 +54,21 @@ class Submission:
     """
     The endpoint and the parameters of a future submit, with a key that the caller chooses.
 
-    `submit`, `generate` and `generate_many` accept it instead of the name of an endpoint and
+    `submit`, `generate` and `generate_many` accept a submission in place of an endpoint's name and
     keyword arguments.
 
     Args:
         endpoint: `family/endpoint`, such as `"realtime/text2img"`.
-        parameters: What the endpoint takes, by name. A path stands for a file to upload.
-        key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
-            batch it is unique, so that no submission is paid for twice.
-        columns: Values of a row of the input table, by the name of the column. They are not
-            sent, but a batch exports them with the outcome.
+        parameters: The endpoint's parameters, keyed by name. A path stands for a file to upload.
+        key: Any string, such as the number of a row. It is not sent. Within a batch it is unique,
+            so that no submission is paid for twice.
+        columns: The submission's row of the input table, keyed by column name. It is not sent, but
+            a batch exports it with the outcome.
 
     Raises:
-        ValueError: The parameters or columns are no mapping of names, the key is no text of 1 to
-            200 characters, or the API key is among the parameters.
-        TypeError: The endpoint is no text.
+        ValueError: The parameters or columns do not map names to values, the key is not a string of
+            1 to 200 characters, or the API key is among the parameters.
+        TypeError: The endpoint is not a string.
 
     Example:
         >>> Submission("realtime/text2img", {"prompt": "a lighthouse"}, key="row 1").key
@@ -94,10 +94,10 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Return the given submission, or make one from the name of an endpoint and parameters.
+        Return the given submission, or make one from an endpoint's name and parameters.
 
         Raises:
-            TypeError: A submission and parameters were given, or the endpoint is no text.
+            TypeError: Both a submission and parameters were given, or the endpoint is not a string.
             ValueError: See `Submission`.
         """
         if not isinstance(endpoint, Submission):
@@ -120,13 +120,13 @@ class Submission:
 
     def with_columns(self, columns: Mapping[str, Any]) -> Self:
         """
-        Return a copy of the submission, with other values of the input table.
+        Return a copy of the submission with another row of the input table.
 
         Args:
-            columns: The values by the name of their column. They replace all earlier values.
+            columns: The row, keyed by column name. It replaces the earlier row.
 
         Raises:
-            ValueError: `columns` does not map texts to values.
+            ValueError: `columns` does not map strings to values.
         """
         return evolve(self, columns=columns)
 

@@ -95,7 +95,7 @@ class Ticket:
     unique but cannot be polled.
 
     Args:
-        family: A name of the registry, such as `"images"` or `"enterprise_interior"`.
+        family: A family in the registry, such as `"images"` or `"enterprise_interior"`.
         id: The id of the generation. If a family needs two ids, give both, joined by a slash.
 
     Raises:
@@ -130,7 +130,7 @@ class Ticket:
     @classmethod
     def of(cls, value: "TicketLike") -> "Ticket":
         """
-        Accept a ticket in any form: a `Ticket`, its text, or a pair of family and id.
+        Accept a ticket in any form: a `Ticket`, its text form, or a pair of family and id.
 
         Raises:
             ValueError: The value has none of these forms.
@@ -155,7 +155,7 @@ class Ticket:
 
         Args:
             family: The family of the work.
-            local_id: A text that takes the place of the id. It must be unique within the family.
+            local_id: A string in place of the id. It must be unique within the family.
 
         Raises:
             ValueError: See `Ticket`.
@@ -185,11 +185,11 @@ class Ticket:
 
 
 TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
-"""A ticket in any accepted form: a `Ticket`, its text, or a `(family, id)` pair."""
+"""A ticket in any accepted form: a `Ticket`, its text form, or a `(family, id)` pair."""
 Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 """Many tickets, each in any accepted form."""
 Columns: TypeAlias = Mapping[str, Any]
-"""The other columns of a row of the input table, by their names. JSON can hold each value."""
+"""The other columns of a row of the input table, keyed by name. Each value must fit into JSON."""
 NewTicketLike: TypeAlias = TicketLike | tuple[TicketLike, Columns]
 """A ticket in any accepted form, alone or in a pair with its columns."""
 
@@ -201,8 +201,8 @@ class NewTicket:
 
     Attributes:
         ticket: The ticket.
-        columns: Values of the ticket's row in the input table, as a JSON object with the names
-            of the columns; "" if there are none.
+        columns: The ticket's row of the input table, as a JSON object keyed by column name; "" if
+            the ticket has no row.
     """
 
     ticket: Ticket
@@ -234,14 +234,14 @@ NewTickets: TypeAlias = (
 
 def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
     """
-    Return values of the input table as a JSON object, or "" if there are none.
+    Return a row of the input table as a JSON object; "" for an empty row or None.
 
     Args:
-        columns: The values by the names of their columns.
-        owner: The ticket or submission that the values belong to, for the error.
+        columns: The row, keyed by column name.
+        owner: The ticket or submission that the row belongs to, for the error.
 
     Raises:
-        ValueError: The name of a column is no text, or JSON cannot hold a value.
+        ValueError: A column's name is not a string, or JSON cannot hold a value.
     """
     if not columns:
         return ""

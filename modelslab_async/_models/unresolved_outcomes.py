@@ -1,4 +1,4 @@
-"""Outcomes: a wait ended with a final reply (Success, Failed) or without one (Unresolved)."""
+"""Outcomes: how a wait ended, with a final reply (Success, Failed) or without (Unresolved)."""
 
 from typing import TypeAlias
 
@@ -13,12 +13,12 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class Unresolved:
     """
-    The wait ended, but the job may go on. The ticket can be waited for again.
+    The wait ended, but the job may go on. The caller can wait for the ticket again.
 
     Attributes:
         ticket: The ticket of the wait.
         cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
-            In a batch also a `JournalDamaged`, if the recorded outcome cannot be read any more.
+            In a batch, also a `JournalDamaged` if the recorded outcome can no longer be read.
         last: The last reply that came, if any.
     """
 

@@ -5,12 +5,12 @@ from .errors import ModelsLabError
 
 class SubmitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's timeout passed before the work was started. Nothing was paid; submit it again.
+    The caller's timeout passed before the work was started. Nothing was paid, so submit it again.
 
     Attributes:
         endpoint: The endpoint of the submit.
-        stage: What the submit waited for: `files` (they were being read), `slot`, `upload`, or
-            `send` (there was no connection).
+        stage: What the submit was doing: reading its files (`files`), waiting for a slot (`slot`),
+            uploading (`upload`), or connecting to the server (`send`).
     """
 
     def __init__(self, message: str = "", *, endpoint: str = "", stage: str = "") -> None:

@@ -14,14 +14,14 @@ _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
 # Only this many characters of a message are searched for phrases that mean a refusal. Such a phrase
-# is at the start of a message, and to search megabytes with regular expressions is slow.
+# is at the start of a message, and searching megabytes with regular expressions is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
 
 
 def _parse_float(text: str) -> float | str:
-    # A number such as 1e999 overflows to infinity, which JSON cannot hold. So it stays a text.
+    # A number such as 1e999 overflows to infinity, which JSON cannot hold. So it stays a string.
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -91,7 +91,7 @@ def _check_large_body(body: bytes) -> bytes:
 
 
 def _count_separators(body: bytes) -> int:
-    """Count commas, colons and brackets, slice by slice, so that no large body is copied whole."""
+    """Count commas, colons and brackets slice by slice, so that the body is never copied whole."""
     pieces = (
         body[start : start + _LARGE_BODY_BYTES] for start in range(0, len(body), _LARGE_BODY_BYTES)
     )

@@ -69,7 +69,7 @@ def read_reply(
         status_code: The HTTP status.
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
-        families: The registry, which says how replies of the ticket's family give the status.
+        families: The registry, which says how replies of the ticket's family report the status.
         received_at: The time of the response, in seconds since 1970. A date in `Retry-After` is
             compared with this time if the response has no `Date` header.
 
@@ -194,7 +194,7 @@ class CachedProcessing:
     _rule: StatusRule
     _template: bytes = field(repr=False)
     # Whether the reply keeps its status and eta when another id replaces the ticket's id in it.
-    # None means that this is not checked yet.
+    # None means not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
@@ -205,9 +205,9 @@ class CachedProcessing:
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
         """
-        Whether the cached status and eta also hold for the reply about this ticket.
+        Whether the cached status and eta also hold for another ticket's reply.
 
-        The caller has found that this reply differs from the cached one only in the id.
+        Call this only if that reply differs from the cached one in nothing but the id.
         """
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
@@ -227,7 +227,7 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads the responses to polls, and caches the newest "still processing" bodies without the ids.
+    Reads the responses to polls, and caches the newest "still processing" bodies without their ids.
 
     Args:
         families: The families, with the base URLs in use.
@@ -248,7 +248,7 @@ class ReplyCache:
         received_at: float | None,
     ) -> Reply | CachedProcessing:
         """
-        Read the response to one poll. Do not parse it if only its id differs from a cached one.
+        Read the response to one poll. Skip parsing if only the id differs from a cached response.
 
         Raises:
             TransientError: The reply says nothing about the job.
@@ -286,7 +286,7 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """Cut the id out of a body. Return None if another id could not be put there safely."""
+    """Cut the id out of a body. Return None if the body cannot serve as a template."""
     # Most ids are numbers, for which no regular expression is needed.
     is_plain = (id_.isdecimal() and id_.isascii() and len(id_) >= 4) or _is_plain_id(id_)
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not is_plain:
@@ -295,5 +295,5 @@ def _make_template(body: bytes, id_: str) -> bytes | None:
 
 
 def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
-    """Return a "still processing" reply in full, even if it comes from the cache."""
+    """Return a "still processing" reply as a `Processing`, even if it comes from the cache."""
     return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

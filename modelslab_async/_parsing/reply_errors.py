@@ -52,12 +52,12 @@ _NO_SUCH_ROUTE = re.compile(
     r"\b(route|url|endpoint|page|path)\b.{0,300}\bnot (be )?found\b", re.IGNORECASE
 )
 
-# When the server refuses an API key, the client gives up every ticket of that key. So the message
-# of a failed job must never be taken for a refusal. Three rules make sure of that:
+# When the server refuses an API key, the client ends every ticket of that key. So the message of a
+# failed job must never be taken for a refusal. Three rules make sure of that:
 # - A phrase that means a refusal must start a sentence. In "Unable to download x: 429 Too Many
-#   Requests", the last words are about x, and are no refusal.
+#   Requests", the last words are about x, and do not refuse the request.
 # - If a job `failed`, its message is searched only for phrases about the account.
-# - Messages of the service's own suppliers do not count, such as "Incorrect API key provided".
+# - Phrases from the service's own suppliers, such as "Incorrect API key provided", do not count.
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
@@ -127,8 +127,8 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
     Args:
         message: The server's message.
         any_kind: Whether to search for every kind of refusal. False searches only for refusals
-            about the account. Use False for a job that `failed`: the server had accepted the
-            request of that job, so it cannot have refused the parameters.
+            about the account. Use False for a job that `failed`: the server accepted its request,
+            so it cannot have refused the parameters.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -145,11 +145,10 @@ def error_type_of(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
     """
-    Return the class of the error that a reply means. None means that the job failed or is unknown.
+    Return the error class that a reply means. None means that the job failed or is unknown.
 
-    The caller itself must handle a reply whose HTTP status is below 400 and whose job runs or is
-    done. If the job runs or is done but the HTTP status is higher, the reply contradicts itself, so
-    this function calls it unreadable.
+    If the job is running or done, call this only for an HTTP status of 400 or above. Such a reply
+    contradicts itself, so it counts as unreadable unless its HTTP status has an error class.
     """
     if status_error := _error_for_status(status_code):
         return status_error

@@ -16,7 +16,7 @@ _WAIT_PHRASE = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """Return the value of a header, by its name in lower case, or None if it is missing."""
+    """Return the value of the header with this lower-case name; None if it is missing."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for key, value in pairs:
         key_text = key.decode("latin-1") if isinstance(key, bytes) else key
@@ -60,8 +60,8 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # The documentation says that `X-RateLimit-Reset` is in seconds since 1970. A number much too
-    # small for that is taken as the seconds to wait.
+    # The documentation says that `X-RateLimit-Reset` is in seconds since 1970. A number that is
+    # much too small for a date is taken as the seconds to wait.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

@@ -1,4 +1,4 @@
-"""Reads the state of a job from a reply's body, by tables of status words. Builds no replies."""
+"""Reads the state of a job from a reply's body, with tables of status words. Builds no replies."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -51,7 +51,7 @@ _TRAINING_STAGES: Mapping[str, Meaning] = {
 
 class JobState(NamedTuple):
     """
-    The state of a job, as the body of a reply tells it.
+    The state of a job, as a reply's body reports it.
 
     Attributes:
         word: The status word, in lower case.
@@ -113,7 +113,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return the meaning of an unknown stage of a training. Such a stage never means done."""
+    """Return the meaning of an unknown stage of a training, which is never taken for done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 
@@ -137,7 +137,7 @@ def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word is known for families whose replies report the state by this rule."""
+    """Whether a status word is known in replies that report the state by this rule."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

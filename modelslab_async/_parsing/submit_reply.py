@@ -34,14 +34,14 @@ def read_submit_reply(
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. Some families have ids of several parts. All parts but
-            the last may be among the parameters, and not in the reply.
+        params: The parameters of the submit. If a family's ids have several parts, all but the last
+            part may come from the parameters instead of the reply.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The families, with the base URLs in use.
-        default_families: The same families with the default base URLs. None if those are in use.
-        local_id: A unique text that the ticket gets if the service gives no id.
+        default_families: The same families with the default base URLs. None if `families` has them.
+        local_id: A unique string that the ticket gets if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
     Raises:

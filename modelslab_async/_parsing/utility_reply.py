@@ -26,7 +26,7 @@ def read_utility_reply(
     if 300 <= status_code < 400:
         raise redirect_error(None, status_code, headers)
     if body.lstrip().startswith(b"["):
-        # The array is wrapped before it is parsed. So the limits of size and depth hold for arrays
+        # Wrap the array before it is parsed, so that the limits of size and depth hold for arrays
         # too.
         body = b'{"data":%b}' % body
     fields = parse_fields(None, status_code, headers, body, received_at)
@@ -34,8 +34,8 @@ def read_utility_reply(
     message = first_text(fields, *MESSAGE_FIELDS)
     error_type = find_error_type(status_code, fields, state, message)
     if error_type is UnreadableReply and status_code < 400:
-        # The reply has no status word, and a utility endpoint need not send one. So this is not an
-        # error.
+        # The reply has no status word. That is no error, because a utility endpoint need not send
+        # one.
         return fields
     if error_type is None and state.meaning is Meaning.FAILED:
         error_type = InvalidRequest

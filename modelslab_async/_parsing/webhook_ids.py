@@ -17,7 +17,7 @@ class WebhookHint:
 
     Attributes:
         ids: All ids that may belong to the work.
-        track_id: The `track_id` of the request, or "" without one.
+        track_id: The `track_id` of the request; "" if the webhook has none.
     """
 
     ids: tuple[str, ...]
@@ -28,8 +28,9 @@ def read_webhook(body: bytes) -> WebhookHint | None:
     """
     Read the ids from the body of a webhook. Return None if the body has no ids.
 
-    A webhook of a generation has `id` and `track_id`, and that of a training has `model_id`. That
-    of a workflow has either `workflow.id` and `execution.id`, or `workflow_id` and `execution_id`.
+    The webhook of a generation has `id` and `track_id`. The webhook of a training has `model_id`.
+    The webhook of a workflow has `workflow.id` and `execution.id`, or `workflow_id` and
+    `execution_id`.
     """
     try:
         fields = parse_body(body)

@@ -1,5 +1,5 @@
 """
-IdleWorkers: the pool of idle workers, and the timer that wakes one for a poll.
+IdleWorkers: the workers that wait for a poll, and the timer that wakes them.
 
 It never polls.
 """
@@ -41,7 +41,7 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count a new worker. Return False instead if a worker is idle or the pool is full."""
+        """Count one more worker and return True, unless a worker is idle or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1

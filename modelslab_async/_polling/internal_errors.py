@@ -1,7 +1,7 @@
 """
-Reports errors that only a defect can raise, in this package or in an object of the caller.
+Reports errors that come from a defect in this package or in an object that the caller passed in.
 
-The text of such an error may contain the key. So reports name only its type and its origin.
+The text of such an error may contain the key. So a report has only the error's type and origin.
 """
 
 import logging

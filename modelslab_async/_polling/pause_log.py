@@ -1,4 +1,4 @@
-"""PauseLog: logs pauses at a host, and warns of them only now and then. It causes no pause."""
+"""PauseLog: logs the pauses of hosts, and only few of them as warnings. It causes no pause."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class PauseLog:
     A series of pauses ends when the host answers.
 
     Args:
-        limits: The limits after which waits are given up.
+        limits: The limits on failed polls, after which waits end.
     """
 
     limits: RetryLimits
@@ -54,7 +54,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long waits go on if the host does not answer any more."""
+        """Describe how long waits go on if the host does not answer again."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

@@ -115,7 +115,7 @@ class Poller:
         self._pool.arm(now)
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now, or `gap` seconds after the last such call (`Schedule.nudge`)."""
+        """Poll an open ticket now, but at most once in `gap` seconds. See `Schedule.nudge`."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -127,7 +127,7 @@ class Poller:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. If a poll of the ticket is in flight, it goes on."""
+        """Remove a watcher from one ticket. A poll that is in flight goes on."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
@@ -141,7 +141,7 @@ class Poller:
 
     @property
     def is_dropping(self) -> bool:
-        """Whether watchers are still being removed from tickets after a call of `unwatch_all`."""
+        """Whether watchers that were passed to `unwatch_all` are still being removed."""
         return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:

@@ -91,7 +91,7 @@ class StatusClient:
 
     def family_of(self, ticket: Ticket) -> Family:
         """
-        Return the family of a ticket, after checking the ticket and the key.
+        Return a ticket's family, after checking that the id fits and that the client has the key.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -105,9 +105,9 @@ class StatusClient:
 
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
-        Return a ticket to store in a journal, with the columns of its row in the input table.
+        Return a ticket to store in a journal, with its row of the input table.
 
-        If the columns contain an API key of the client, the key is removed.
+        If the row contains an API key of the client, the key is removed.
 
         Raises:
             ValueError: The ticket is ill-formed or of an unknown family, or JSON cannot hold its
@@ -125,7 +125,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key and the host that a poll of the ticket needs.
+        Return the tier of the key that a poll of the ticket needs, and the host that it asks.
 
         Raises:
             ValueError: The family is unknown, its key is missing, or the id does not fit.

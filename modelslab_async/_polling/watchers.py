@@ -41,7 +41,7 @@ def timed_out(
 
 
 class NullWatcher:
-    """A watcher that does nothing. It keeps a ticket polled although no caller waits for it."""
+    """A watcher that does nothing. It keeps a ticket polled while no caller waits for it."""
 
     wants_updates = False
     context = None
@@ -120,7 +120,7 @@ class WatcherRemoval:
         return frozenset(self._leaving)
 
     def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remember to remove a watcher from these tickets. `start` begins the removal."""
+        """Queue the removal of a watcher from these tickets. `start` begins it."""
         self._pending.append((tickets, watcher))
         self._leaving.append(watcher)
 
@@ -152,7 +152,7 @@ class Notifier:
 
     Args:
         listeners: Called with each event.
-        limits: The limits after which the poller gives up a ticket or a host.
+        limits: The limits after which the poller gives up on a ticket or a host.
     """
 
     def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
@@ -239,7 +239,7 @@ def _events_of(
 
 
 def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
-    """Return the context variables of the waiting callers, in the order in which they came."""
+    """Return the context variables of the waiting callers, in the order of their calls."""
     return [each.context for each in watchers if each.context is not None]
 
 
