@@ -203,7 +203,7 @@ class Client:
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"` (`modelslab-async endpoints`
                 lists all), or a `Submission`, which has the parameters.
-            params: What the endpoint takes, sent as it is. A parameter that is None is left out.
+            params: The parameters of the endpoint, sent unchanged. One that is None is left out.
                 Where the service wants a link to a file (`Endpoint.takes_file`), a path, bytes or
                 an open file will do. It is uploaded first (up to 5 MB, kept for 24 hours).
 

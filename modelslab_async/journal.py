@@ -1,4 +1,4 @@
-"""Journal: stores a batch in a file or in a database, and reads it again. It polls nothing."""
+"""Journal: stores a batch in a file or in a database, and reads it back."""
 
 import os
 import threading
@@ -59,7 +59,7 @@ class Journal:
 
         Args:
             path: The file, or an address such as `"postgresql://host/database?batch=cats"`.
-                SQLite keeps two more files beside a file while it is open.
+                While the file is open, SQLite keeps two more files beside it.
             clock: Returns the seconds since 1970. A database uses its own clock by default.
             lock_timeout: How many seconds to wait while another process has the file locked.
 

@@ -42,7 +42,7 @@ _DURATION_BUCKETS_S = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25),
     *(0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
 )
-# The innermost span that this module has opened around the current task. OpenTelemetry's current
+# The innermost span that this module has opened in the current context. OpenTelemetry's current
 # span may be a child of this span, such as a span of an instrumented httpx.
 _own_span: ContextVar[trace.Span] = ContextVar("modelslab_async span", default=trace.INVALID_SPAN)
 

@@ -60,7 +60,7 @@ class GrantedSlots(Slots):
 
     @property
     def paused_until(self) -> float:
-        """The end, on the event loop's clock, of the latest pause that the server asked for."""
+        """When the latest pause of submits ends, on the event loop's clock."""
         return self._paused_until
 
     def count_admissible(self) -> int:

@@ -1,4 +1,4 @@
-"""PostgresConnection: runs single statements. After an error, the next statement reconnects."""
+"""PostgresConnection: runs SQL statements. After an error, the next statement reconnects."""
 
 import asyncio
 import json

@@ -15,7 +15,7 @@ LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock is set back by more than this many seconds, all recorded times are
-# moved back too.
+# moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
 # The next three constants have the same values as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5

@@ -173,7 +173,7 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Mark submits as uncertain if their client died before their replies came.
+    Mark submits as uncertain if their client died before the replies came.
 
     The submits may have started work, so they keep their slots for a while.
 

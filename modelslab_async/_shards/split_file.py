@@ -122,7 +122,7 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
 
 def read_shard(shard: Shard) -> dict[Ticket, NewTicket]:
     """
-    Return the tickets of a shard in their order.
+    Return the tickets of a shard in the order of the table.
 
     Raises:
         FileNotFoundError: The file of the shard does not exist.

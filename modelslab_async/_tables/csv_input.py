@@ -200,7 +200,7 @@ def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> In
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:
-    """Return the problem of a row that has more cells than the table has columns, or ""."""
+    """Return the problem of a row with more cells than the table has columns, else ""."""
     if not any(cells[width:]):
         return ""
     return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"
