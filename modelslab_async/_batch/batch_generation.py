@@ -35,17 +35,17 @@ _TICKETS_PER_RECHECK: Final = 1000
 
 class BatchGeneration:
     """
-    Sends the submissions whose keys are not in the journal, and finds the result of each one.
+    Sends the submissions whose keys are not in the journal, and finds the results of all.
 
-    A key identifies a submission. A result comes from a run of this process. If an earlier run or
-    another process has recorded a result, it comes from the journal.
+    A key identifies a submission. A result comes from a run of this process or, if an earlier run
+    or another process has recorded it, from the journal.
 
     Args:
         engine: Sends the submits.
         journal: Knows which keys were submitted.
         submit_recorder: Records each submit with its key.
         lease: The lease of the batch in seconds. It determines how often to look for results that
-            other processes recorded.
+            other processes have recorded.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold a slot for each open ticket of ended processes: the server may still work on it."""
+        """Hold a slot for each open ticket of an ended run: the server may still work on it."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -145,14 +145,14 @@ class BatchGeneration:
     async def _generate(
         self, drained: asyncio.Task[Any], submission: Submission
     ) -> GenerationResult | None:
-        """Return the result of one submission; None if the batch is told to stop before that."""
+        """Return the result of one submission; None if the batch stops first."""
         starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
         try:
             await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not starting.done():
-                # This cancels only the wait for the submit. A request in flight continues in a
-                # task of its own.
+                # Cancel only the wait for the submit. A request in flight continues in a task of
+                # its own.
                 starting.cancel()
                 await asyncio.wait((starting,))
         if starting.cancelled():
@@ -161,7 +161,7 @@ class BatchGeneration:
         return await self._result_of(started) if isinstance(started, Ticket) else started
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
-        """Return the ticket or the result of a submission. If its key is new, submit it first."""
+        """Return a submission's ticket or result. Send the submission first if its key is new."""
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
             if recorded is None:
@@ -185,7 +185,7 @@ class BatchGeneration:
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
-        """Whether the caller chose a track_id that another submission has in the journal."""
+        """Whether the journal has the submission's track_id for another submission."""
         track_id = submission.parameters.get("track_id")
         if track_id is None:
             return False
@@ -195,8 +195,8 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The server reported the work as failed. The journal has recorded this as the
-                # outcome of the ticket, so return the ticket as for any other work.
+                # The server reported the work as failed. The journal has recorded that outcome, so
+                # return the ticket, as for any other work.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -226,7 +226,7 @@ class BatchGeneration:
         if ticket not in self._awaited:
             self._awaited[ticket] = asyncio.get_running_loop().create_future()
         awaited = self._awaited[ticket]
-        # Read the journal too: a run may have yielded the result before this task waited for it.
+        # Also read the journal: a run may have yielded the result before this task waited for it.
         await self._resolve_recorded([ticket])
         if self._has_ended:
             self._resolve(ticket, None)
@@ -246,7 +246,7 @@ class BatchGeneration:
                 self._resolve(result.ticket, result)
 
     async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
-        """Hand each result of the runs to the task that waits for the result of that ticket."""
+        """Pass each result of the runs to the task that waits for it."""
         try:
             async with aclosing(run_results):
                 async for result in run_results:
@@ -261,11 +261,11 @@ class BatchGeneration:
             self._resolve(ticket, None)
 
     async def _recheck(self) -> None:
-        """Look in the journal for results that another process recorded."""
+        """Look in the journal for results that other processes have recorded."""
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
-                # Ignore errors of the journal, because it is read again after the next pause.
+                # Ignore errors of the journal, which is read again after the next pause.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 

@@ -1,4 +1,4 @@
-"""JournalSubmitRecorder: records each submit before and after it is sent. It sends nothing."""
+"""JournalSubmitRecorder: records each submit before it is sent, and its result afterwards."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ class JournalSubmitRecorder(SubmitRecorder):
 
         Raises:
             JournalError: The journal cannot be written; nothing is sent.
-            ValueError: Another submit has the same track_id; nothing is sent.
+            ValueError: Another submit has the same track_id or key; nothing is sent.
         """
         if (task := asyncio.current_task()) is not None:
             self._in_flight.add(task)
@@ -58,7 +58,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the result of a submit. If certainly no work was started, delete the record."""
+        """Record the result of a submit. If it certainly started no work, delete its record."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)
@@ -74,7 +74,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def submit_once(
         self, engine: Engine, submission: Submission
     ) -> SubmitReply | CallbackFailure:
-        """Send a submission. If it was sent before, return the recorded reply instead."""
+        """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
         # Without a key or a track_id from the caller, the submit gets a random track_id, which no
         # earlier submit has.
@@ -87,7 +87,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             try:
                 return await engine.submitter.submit(submit_request, self)
             except DuplicateSubmit:
-                # Another process has recorded the same submit meanwhile. Wait for its reply.
+                # Another task or process has just recorded the same submit. Wait for its reply.
                 continue
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
@@ -126,7 +126,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         return submit or await self._journal.find_submit(submit_request.submit_id)
 
     async def close(self) -> None:
-        """Wait until the replies to all submits in flight are recorded, and end their run."""
+        """Wait until the replies to all submits in flight are recorded. Then end their run."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._renewal_task is not None:
@@ -168,7 +168,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             return self._run_id
 
     async def _keep_lease(self, run_id: int) -> None:
-        """Renew the lease until another process ends the run. The next submit begins a new run."""
+        """Renew the lease until another process ends the run. A later submit begins a new run."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:
@@ -198,7 +198,7 @@ def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
 
 
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
-    """Return the error for a submit that was sent before, and whose reply is not recorded."""
+    """Return the error for a submit that has been sent, but whose reply is not recorded."""
     error = SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
         "have started work: look for it in your account at the service, or in a webhook with "

@@ -116,11 +116,11 @@ class _OpenTicket:
     A ticket that this run polls.
 
     Attributes:
-        row_id: The ticket's number in the journal.
+        row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: When the last poll was sent that found the work still going on. None if
-            there was no such poll.
+        last_running_at: When the last poll that found the work still going on was sent; None before
+            the first such poll.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 
@@ -133,12 +133,12 @@ class _OpenTicket:
 
 class LeasedTickets:
     """
-    The open tickets of a run: counts their polls, and commits their outcomes.
+    Counts the polls of a run's open tickets, and commits the outcomes.
 
     Args:
         journal: The journal of the run.
         run_id: The run's number.
-        save_files: Whether to queue the files of successes, for a `SaveRun`.
+        save_files: Whether to queue successes, so that a `SaveRun` saves their files.
     """
 
     def __init__(self, journal: Journal, run_id: int, *, save_files: bool) -> None:
@@ -242,8 +242,8 @@ class TicketFeed:
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
         first_run: The number of the first run that uses this feed; None if no run has begun.
-        draining: An event that is set when the batch shall stop early: runs finish what they have
-            begun, and nothing more is submitted.
+        draining: An event that is set to stop the batch early: runs finish what they have begun,
+            and nothing more is submitted.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:
@@ -253,7 +253,7 @@ class TicketFeed:
         self._listeners: list[Callable[[], object]] = []
 
     def subscribe(self, listener: Callable[[], object]) -> None:
-        """Call a function when tickets were added, and once no more tickets will be added."""
+        """Call `listener` whenever tickets have been added, and when the feed is closed."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], object]) -> None:
@@ -262,7 +262,7 @@ class TicketFeed:
             self._listeners.remove(listener)
 
     def notify(self) -> None:
-        """Tell the runs that tickets were added, so that they claim these tickets."""
+        """Tell the runs that tickets have been added, so that they claim these tickets."""
         for listener in [*self._listeners]:
             listener()
 
@@ -278,5 +278,5 @@ def renewal_interval(lease: float) -> float:
 
 
 def recheck_interval(lease: float) -> float:
-    """Return the seconds after which to check again whether work of other runs can be claimed."""
+    """Return how many seconds to wait before checking again for work of other runs."""
     return min(_MAX_RECHECK_S, renewal_interval(lease))

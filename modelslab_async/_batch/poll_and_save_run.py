@@ -1,4 +1,4 @@
-"""SaveRun: polls tickets and saves their files. It records the files before it returns a result."""
+"""SaveRun: polls tickets and saves their files. It records a file before it returns the result."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -37,8 +37,7 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: If a run with a lower number than this failed to save a file, this run tries
-            again.
+        before_run: Saves that failed in a run with a lower number are tried again.
         feed: Announces tickets that are added during the run; None if none are added.
     """
 
@@ -113,7 +112,7 @@ class SaveRun:
         self._has_news.set()
 
     async def close(self) -> None:
-        """Stop polling and saving. Keep half-saved files, so that a later run can resume them."""
+        """Stop polling and saving. Keep `.part` files, so that a later run can resume the downloads."""
         self._is_closed = True
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
@@ -128,7 +127,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Queue all outcomes but successes for the caller. Wake the task that saves successes."""
+        """Queue outcomes except successes for the caller. Wake the task that saves successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -166,7 +165,7 @@ class SaveRun:
         await self._results.put(RunStopped(error or self._family_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
-        """Claim and yield successes, until polling has ended and no success can be claimed."""
+        """Claim and yield successes, until polling has ended and no success is left to claim."""
         while not self._is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
@@ -208,7 +207,7 @@ class SaveRun:
         """
         Save the files of one ticket.
 
-        Return None if this run is to stop early, or if another run has taken the ticket.
+        Return None if this run has been told to stop, or if another run has taken the ticket.
         """
         if self._is_draining:
             return None
@@ -251,7 +250,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove half-saved files that an interrupted run left, if their outputs are saved now."""
+        """Remove `.part` files of earlier runs, if their outputs have been saved since."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return
@@ -274,7 +273,7 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 
 def _find_journal_error(error: Exception) -> JournalError | None:
-    """Return the error if it is a `JournalError`, or the first one of an exception group."""
+    """Return a `JournalError` itself, or the first one in an exception group; else None."""
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None

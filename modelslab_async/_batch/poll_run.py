@@ -33,10 +33,9 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: If a run with a lower number than this left a ticket unresolved, that ticket is
-            polled again.
+        before_run: Tickets that a run with a lower number left unresolved are polled again.
         lease: How many seconds claimed tickets stay reserved for this run if the process dies.
-        save_files: Whether to queue the files of successes, for a `SaveRun`.
+        save_files: Whether to queue successes, so that a `SaveRun` saves their files.
         feed: Announces tickets that are added during the run; None if none are added.
 
     Attributes:
@@ -92,8 +91,7 @@ class PollRun:
         while self._stopped is None:
             ready = await self._next_ready()
             outcomes = await self._tickets.commit(ready) if ready else []
-            # The lease is lost if an outcome was not written: another run has ended the lease, and
-            # taken the ticket.
+            # If an outcome was not recorded, another run has ended the lease and taken the ticket.
             self.has_lost_lease |= len(outcomes) < len(ready)
             if outcomes:
                 return outcomes
@@ -143,7 +141,7 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
-        # Commit few outcomes at a time. If the process dies, the caller may miss the outcomes of
+        # Commit only a few outcomes at a time: if the process dies, the caller may miss those of
         # the last commit.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
@@ -198,8 +196,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, return after the recheck interval even if neither has happened. Another
-        process may have died meanwhile, and this run then claims the tickets of that process.
+        With `recheck`, wait no longer than the recheck interval. Another process may have died
+        meanwhile, so that this run can claim its tickets.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):
@@ -214,7 +212,7 @@ class PollRun:
         )
 
     def _has_known_family(self, ticket: Ticket) -> bool:
-        """Return whether the client knows the ticket's family. If not, the run ends in an error."""
+        """Return whether the client knows a ticket's family. If not, the run ends with an error."""
         try:
             self._engine.status_client.family_of(ticket)
         except ValueError as error:
@@ -262,8 +260,8 @@ class _PaceStore:
             return
         try:
             state = await self._journal.load_pace()
-            # Check again whether the pace has learned something: this may have happened while this
-            # task read the journal.
+            # Check again, because the pace may have learned something while this task read the
+            # journal.
             if state is not None and not self._pace.has_learned:
                 self._pace.restore(state)
         except (JournalError, ValueError) as error:

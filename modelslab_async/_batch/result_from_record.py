@@ -12,14 +12,14 @@ def to_result(
     recorded: RecordedResult, *, first_run: int | None, saves_files: bool
 ) -> Outcome | SaveResult | None:
     """
-    Return the recorded result of a ticket; None if a run still works on it.
+    Return the recorded result of a ticket; None if the ticket is not finished.
 
     Args:
-        recorded: What the journal holds: the outcome, and how saving the files ended.
+        recorded: The recorded outcome, and how saving the files ended.
         first_run: The number of the first run of this `generate_many`; None if no run has begun
-            yet. If an earlier run could not resolve or save a ticket, the result is None, because
+            yet. If an earlier run could not resolve or save the ticket, the result is None, because
             `generate_many` tries again.
-        saves_files: True if files are saved. A success is then a result only after its files are
+        saves_files: True if files are saved. A success is then finished only after its files are
             saved.
     """
     outcome, save = recorded.outcome, recorded.save

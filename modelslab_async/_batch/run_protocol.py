@@ -1,4 +1,4 @@
-"""Run: the common interface of `PollRun` and `SaveRun`. It starts no task."""
+"""Run: the interface that `PollRun` and `SaveRun` share."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
@@ -37,7 +37,7 @@ class RunStopped:
 
     Attributes:
         error: The error that ended the run; None if the run is complete.
-        is_closed: Whether the run was closed while it had open tickets.
+        is_closed: Whether the run was closed before it was complete.
     """
 
     error: BaseException | None = None

@@ -26,7 +26,7 @@ class RunSupervisor:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
-        # Runs that have ended, but whose end could not be recorded in the journal.
+        # Numbers of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: list[int] = []
         self._is_draining = False
 
@@ -42,7 +42,7 @@ class RunSupervisor:
         Yield the results of a run. If the run loses its lease, continue with a new run.
 
         Args:
-            engine: Polls.
+            engine: Polls the tickets.
             downloads: Saves the files of successes; None to yield the successes themselves.
             timeout: The maximum number of seconds to wait for each ticket.
             window: The maximum number of tickets that a run polls at a time.
@@ -66,7 +66,7 @@ class RunSupervisor:
                         yield result
             finally:
                 await self._close(run)
-            # The lease is lost if the process was suspended for longer than the lease. Then begin
+            # If the run has lost its lease, for example because the process was suspended, begin
             # another run for the tickets that are still open.
             if not run.has_lost_lease:
                 return

@@ -25,9 +25,9 @@ async def with_keys(
     """
     Yield each request as a submission with a key.
 
-    A submission without a key gets a digest of its endpoint and parameters, so that a restarted
-    program gives it the same key. The key of the second of two equal submissions ends with `-2`,
-    and so on.
+    The key of a submission that has none is a digest of its endpoint and parameters, so that a
+    restarted program makes the same key. The key of the second of several equal submissions ends
+    with `-2`, that of the third with `-3`.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
@@ -59,7 +59,7 @@ class SubmissionKeys:
 
 
 def is_derived(key: str) -> bool:
-    """Whether a key has the form of those that `SubmissionKeys` makes."""
+    """Whether a key has the form of the keys that `SubmissionKeys` makes."""
     return _DERIVED_KEY.fullmatch(key) is not None
 
 
@@ -75,7 +75,7 @@ def _digest(submission: Submission) -> str:
 
 
 def _describe(value: Any) -> str:
-    """Return a text in place of a value that JSON cannot hold: a digest of bytes, or a path."""
+    """Return a string in place of a value that JSON cannot hold: the digest of bytes, or a path."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"sha256:{hashlib.sha256(value).hexdigest()}"
     if hasattr(value, "__fspath__"):
