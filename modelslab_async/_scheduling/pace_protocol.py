@@ -54,7 +54,7 @@ class RetryLimits(Protocol):
 
     @property
     def floor(self) -> float:
-        """The shortest pause after a rate limit or between polls that webhooks cause, in seconds."""
+        """The shortest pause after a rate limit, and between polls for webhooks, in seconds."""
         ...
 
     @property

@@ -21,13 +21,13 @@ class ActiveSubmit:
 
     Attributes:
         request: The request to send.
-        number: The submit's position among the submits that wait. Lower numbers go first.
+        number: Of the submits that wait, the one with the lowest number goes first.
         slots: The slots of the API key that the submit uses.
         notifier: Records the submit and reports its events.
         progress: How far the submit has come.
         retries: Decides whether and when the submit is sent again.
         share: What the submit has reserved in the client's `SubmitBudget`.
-        links: The links of the files that were uploaded, by the digest of the file.
+        links: Maps the digest of each uploaded file to its link.
         connect_timeout: The maximum number of seconds that the next request may take to get a
             connection.
     """
@@ -46,10 +46,10 @@ class ActiveSubmit:
         """
         Wait until the server's spam filter would accept the payload, then wait for a slot.
 
-        After that, begin an attempt to send the submit.
+        With the slot, begin an attempt to send the submit.
 
         Raises:
-            ModelsLabError: All waiting submits were rejected, with this error.
+            ModelsLabError: The server refuses the key, or the client closes.
         """
         self.progress.stage = "slot"
         try:
@@ -70,7 +70,7 @@ class ActiveSubmit:
                 self.release_duplicate()
                 raise
             # While this submit waited for its slot, the server's spam filter may have refused the
-            # same payload in another submit. If it has, wait again.
+            # same payload in another submit. If so, wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
@@ -89,7 +89,7 @@ class ActiveSubmit:
             self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
-        """End this submit's turn among the submits of the same payload. The next may follow."""
+        """End this submit's turn among those of the same payload, so that the next may follow."""
         self.slots.duplicates.release(self.request.payload_hash, self.number)
 
     def release_unsent(self) -> None:

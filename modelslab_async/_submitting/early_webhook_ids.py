@@ -17,7 +17,7 @@ class EarlyWebhooks:
     _hashes: deque[int] = Factory(lambda: deque(maxlen=_MAX_REMEMBERED_IDS))
 
     def remember(self, ids: Iterable[str]) -> None:
-        """Remember the ids and the track_id in a webhook. Leave out empty texts."""
+        """Remember the ids and the track_id in a webhook. Ignore empty strings."""
         self._hashes.extend(map(hash, filter(None, ids)))
 
     def has(self, *ids: str) -> bool:

@@ -1,4 +1,4 @@
-"""EndpointRequests: checks requests to endpoints, and calls those that make no ticket."""
+"""EndpointRequests: checks requests, and calls the endpoints that make no ticket."""
 
 import asyncio
 import json
@@ -28,8 +28,8 @@ class EndpointRequests:
     Checks requests before they are sent. Also calls the utility endpoints, which make no ticket.
 
     Args:
-        endpoints: The endpoints by name.
-        families: The ticket families by name.
+        endpoints: The endpoints, keyed by name.
+        families: The ticket families, keyed by name.
         sender: Sends the calls to utility endpoints.
     """
 
@@ -49,8 +49,8 @@ class EndpointRequests:
         Check the endpoint, the parameters and the key of a request to start work.
 
         Raises:
-            ValueError: The endpoint is unknown, the parameters do not fit it, a file is given for
-                a parameter that takes none, or the API key is missing.
+            ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
+                file is given for a parameter that takes no file, or the API key is missing.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
@@ -65,7 +65,7 @@ class EndpointRequests:
         """
         Refuse a parameter whose name looks like a misspelling of `keyword`.
 
-        `keyword` is the name of a keyword argument of `method`.
+        `method` takes a keyword argument of that name.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a
@@ -86,7 +86,7 @@ class EndpointRequests:
 
         Raises:
             ValueError: The endpoint, the parameters or the key are wrong, as for `check`.
-            UnusableFile: A file cannot be read, is empty or too long.
+            UnusableFile: A file cannot be read, is empty, or is too long.
         """
         endpoint = self.check(submission.endpoint, submission.parameters)
         uploads = await with_uploads(submission.parameters)
@@ -94,7 +94,7 @@ class EndpointRequests:
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return the caller's columns of a submission. If they contain the API key, redact it."""
+        """Return the caller's columns of a submission, with the API key redacted."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}
@@ -113,16 +113,16 @@ class EndpointRequests:
         Call an endpoint that makes no ticket, and return the body of the reply.
 
         Args:
-            name: The endpoint.
-            params: The parameters.
+            name: The name of the endpoint.
+            params: The parameters of the call.
             connect_timeout: The maximum number of seconds to get a connection; None for the
                 transport's limit.
             timeout: The maximum number of seconds to wait for the reply; None for the timeout of
                 polls.
 
         Raises:
-            TransientError: There is no usable reply.
-            Refused: The server refuses the request.
+            TransientError: No usable reply came.
+            Refused: The server refused the request.
             ClientClosed: The client was closed before the reply came.
             ValueError: The endpoint is unknown or makes tickets, or the parameters do not fit it.
         """
@@ -147,7 +147,7 @@ class EndpointRequests:
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
-        """Whether the files of a request are uploaded with the same key as the request itself."""
+        """Whether the files of a request are uploaded with the key that the request itself uses."""
         upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         return self.key_tier(submit_request) == upload_tier
 
@@ -156,7 +156,7 @@ class EndpointRequests:
         Return which key an endpoint is called with: the "standard" or the "enterprise" key.
 
         Raises:
-            ValueError: The endpoint is unknown, or there is no key for it.
+            ValueError: The endpoint is unknown, or the client has no key for it.
         """
         return self._sender.credentials.key_tier(self._endpoint(name).tier)
 
@@ -169,17 +169,12 @@ class EndpointRequests:
         self._closing.set()
 
     def check_open(self) -> None:
-        """
-        Raise an error if the client was closed.
-
-        Raises:
-            ClientClosed: The client was closed.
-        """
+        """Raise `ClientClosed` if the client was closed."""
         if self._closing.is_set():
             raise ClientClosed(CLOSED_MESSAGE)
 
     async def sleep_while_open(self, seconds: float) -> None:
-        """Sleep for this time, or until the client is closed."""
+        """Sleep for some seconds. If the client is closed, stop at once."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()

@@ -1,4 +1,4 @@
-"""Turns exceptions of an exchange into a `ModelsLabError`, without texts of other packages."""
+"""Turns an exception into a `ModelsLabError` that quotes no message of another package."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ def exchange_failure(error: BaseException) -> ModelsLabError:
     """
     Return the `ModelsLabError` for an exception that was raised while a request was sent.
 
-    For an exception of another package, only the name of its type is kept, because its text may
+    For an exception of another package, only the name of its type is kept, because its message may
     quote the key.
 
     Raises:

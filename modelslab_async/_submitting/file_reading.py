@@ -31,8 +31,8 @@ class Upload:
     """
     A file among the parameters of a request. It is uploaded when the request has a slot.
 
-    If the caller gave a path, the file is hashed first and read again for the upload. So a request
-    that waits for a slot does not keep the file in memory.
+    A file at a path is hashed first, and read again for the upload. So a request that waits for a
+    slot does not keep the file in memory.
 
     Attributes:
         parameter: The name of the parameter whose value is the file.
@@ -66,7 +66,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the name and the value of each parameter that is a path, bytes or an open file."""
+    """Yield a parameter's name and the value for each path, bytes object or open file."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):
@@ -141,7 +141,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Turn any exception of the `with` block into `UnusableFile`, which fails one request only."""
+    """Turn any exception of the `with` block into `UnusableFile`, which fails only one request."""
     try:
         yield
     except UnusableFile:
@@ -180,7 +180,7 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield a file in chunks, to use little memory. Stop when the file proves too long."""
+    """Yield a file in chunks, to use little memory. Stop once the file is known to be too long."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

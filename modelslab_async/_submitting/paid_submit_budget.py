@@ -54,7 +54,8 @@ class BudgetShare:
     """
     One submit's share of a `SubmitBudget`, reserved before the submit is sent.
 
-    When the submit can send no more requests, the share is counted as paid, or returned.
+    The share is counted as paid once work may have been started. It is returned if the submit ends
+    and certainly started no work.
     """
 
     _budget: SubmitBudget
@@ -63,7 +64,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is in flight. Its result counts even if the caller leaves first."""
+        """Record that a request is in flight. Its result counts even if its caller is cancelled."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

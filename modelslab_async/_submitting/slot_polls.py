@@ -16,17 +16,16 @@ from .slot_record import SlotRecord
 # The time between two polls of a ticket, as a fraction of the ticket's age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# The first poll of a ticket with a slot comes when `_FIRST_POLL_ETA_SHARE` of its eta has passed,
-# but after `_MAX_FIRST_POLL_S` at the latest. Some etas of the service were a hundred times too
-# long. So the eta is first multiplied by a ratio: a recent job's duration to that job's eta. The
-# smallest of several such ratios is taken.
+# A ticket with a slot is first polled after `_FIRST_POLL_ETA_SHARE` of its eta, but after
+# `_MAX_FIRST_POLL_S` at the latest. Some etas of the service were a hundred times too long. So the
+# eta is first multiplied by the smallest ratio of duration to eta among recent jobs.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
 
 
 class TicketPoller(Protocol):
-    """Polls tickets. `Slots.on_completed` is called with each ticket that has ended."""
+    """Polls tickets. The engine calls `Slots.on_completed` with each ticket that has ended."""
 
     def watch(
         self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts, /
@@ -40,8 +39,8 @@ class SlotPolls:
     """
     Polls the tickets that hold slots.
 
-    While submits wait for slots, these tickets are polled more often than their callers need. A
-    slot stays unused from the end of its ticket's work until a poll notices that end.
+    While submits wait for slots, these tickets are polled more often than their callers need. The
+    reason is that a slot stays unused until a poll notices that the work of its ticket has ended.
 
     Args:
         poller: Polls the tickets.
@@ -57,13 +56,13 @@ class SlotPolls:
         return [self._poll_if_due(*each, now, first_poll_share) for each in records.items()]
 
     def on_completed(self, ticket: Ticket, eta: float, took: float) -> None:
-        """Stop polling a ticket that has ended. Record how its duration compares with its eta."""
+        """Stop polling a ticket that has ended. Record the ratio of its duration to its eta."""
         if eta:
             self._eta_ratios.append(took / eta)
         self._polled.discard(ticket)
 
     def cancel(self) -> None:
-        """Stop polling the tickets that were polled only for their slots."""
+        """Stop the polls that are for slots. Tickets that callers wait for are still polled."""
         polled, self._polled = self._polled, set()
         for ticket in polled:
             self.poller.unwatch(ticket, NULL_WATCHER)

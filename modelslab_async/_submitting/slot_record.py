@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
 
-# A ticket that is younger than this counts as just submitted, so its first poll is not at once.
+# A ticket that is younger than this counts as just submitted, so it is not polled at once.
 _JUST_SUBMITTED_S = 1.0
 
 
@@ -16,11 +16,11 @@ class SlotRecord:
     Attributes:
         endpoint: The name of the endpoint that made the ticket.
         submitted_at: When the reply to the submit came.
-        eta: The seconds that the server expects the work to take; 0 if the server says nothing.
+        eta: The seconds that the server expects the work to take; 0 if it gave no eta.
         polled_at: When the ticket was last polled to see whether its slot is free.
         track_id: The track_id of the request; "" if there is none.
-        expects_webhook: Whether a webhook is due when the work ends.
-        has_early_webhook: Whether that webhook came before the reply to the submit.
+        expects_webhook: Whether a webhook will report the end of the work.
+        has_early_webhook: Whether this webhook came before the reply to the submit.
     """
 
     endpoint: str

@@ -28,15 +28,15 @@ from .spam_filter_spacing import DuplicatePayloads
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 
-# The maximum age of a ticket with a slot. An older ticket loses its slot, because a ticket that is
-# never polled would otherwise hold its slot forever.
+# A ticket older than this loses its slot. Without a limit, a ticket that is never polled would hold
+# its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# A scan goes through all tickets with slots, and polls those that are due. The next scan comes
-# after `_MAX_SCAN_GAP_S` at the latest, unless there are many tickets. A scan of many tickets takes
-# long, so the gap is at least `_SCAN_GAP_PER_SLOT_S` times the number of tickets.
+# A scan goes through all tickets with slots, and polls those that are due. The gap before the next
+# scan is at most `_MAX_SCAN_GAP_S`. But a scan of many tickets takes long, so the gap is never less
+# than `_SCAN_GAP_PER_SLOT_S` times the number of tickets.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
-# The pause after the server has limited the rate, if its reply does not say how long to wait.
+# The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0
 
 
@@ -47,7 +47,7 @@ class Slots:
 
     Args:
         limit: The number of slots; None for no limit.
-        polls: Polls the tickets that hold slots while submits wait.
+        polls: While submits wait, polls the tickets that hold slots.
         duplicates: Delays submits that the server's spam filter would refuse.
         has_other_waiters: Whether submits of other clients wait for these slots.
     """
@@ -73,7 +73,7 @@ class Slots:
         Wait for a slot. Submits with lower numbers go first.
 
         Raises:
-            ModelsLabError: All waiting submits were rejected, with this error.
+            ModelsLabError: The server refuses the key, or the client closes.
         """
         if self._close_error is not None:
             raise self._close_error
@@ -99,7 +99,7 @@ class Slots:
         """
         Keep the slot of a submit that may have started work.
 
-        The slot is freed when such work would have ended.
+        The slot is freed when that work, if there is any, has probably ended.
         """
         self._in_flight -= 1
         self._uncertain.add(endpoint, asyncio.get_running_loop().time())
@@ -125,7 +125,7 @@ class Slots:
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
-        """Hold a slot for a ticket that a process submitted before it died."""
+        """Hold a slot for a ticket that another process submitted before that process died."""
         record = SlotRecord(
             endpoint,
             submitted_at,
@@ -148,12 +148,12 @@ class Slots:
         self._admit_waiting()
 
     def initial_facts_of(self, ticket: Ticket) -> InitialTicketFacts | None:
-        """Return what is known before the first poll of a ticket; None if it holds no slot."""
+        """Return what is known about a ticket before its first poll; None if it holds no slot."""
         record = self._records.get(ticket)
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the ticket with a slot whose request had this track_id; None if there is none."""
+        """Return the slot-holding ticket that was submitted with this track_id; None for no ticket."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -165,8 +165,11 @@ class Slots:
         """
         Delay submits after the server has limited the rate.
 
-        The message of the error says which submits are delayed: only those of the same payload, all
-        for some time, or (if the server's queue is full) all until a slot is free.
+        The server's message decides which submits are delayed:
+
+            spam filter       those of the same payload, one after another
+            full queue        all, until a slot is freed or some time has passed
+            any other limit   all, for some time
         """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()
@@ -232,7 +235,7 @@ class Slots:
         return self.used >= limit
 
     def _admit_waiting(self) -> None:
-        """Admit submits after a slot may have become free, or after a submit began to wait."""
+        """Admit submits, because a slot may have become free or a submit began to wait."""
         self._admit()
 
     def _admit(self) -> None:
@@ -258,7 +261,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Poll the tickets with slots whose poll is due, and set a timer for the next scan."""
+        """Poll the tickets with slots that are due, and set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]
@@ -268,8 +271,8 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Limit the time until the next scan, because tickets that get a slot after this scan
-            # need polls too.
+            # Limit the time until the next scan, because tickets that get a slot in the meantime
+            # need polls as well.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),

@@ -2,9 +2,9 @@
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
 The server's spam filter refuses a submit whose payload equals that of another submit shortly
-before. After such a refusal, submits of that payload are admitted one at a time. Each of them is
-admitted half a minute after the reply to the previous one. When none of them waits any more, later
-submits of that payload are not delayed.
+before. After such a refusal, submits of that payload are admitted one at a time, each half a minute
+after the reply to the previous one. Once none of them waits, new submits of that payload are no
+longer delayed.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
-# The time between two submits of one payload if the spam filter's refusal names no time. The filter
-# itself uses the same time.
+# The time between two submits of one payload, unless the spam filter's refusal asks for more. The
+# filter itself uses this time.
 _SPAM_INTERVAL_S = 30.0
 # A margin that is added to each interval, because the server's clock and the local clock may differ
 # a little.
@@ -54,7 +54,7 @@ class DuplicatePayloads:
         Wait until submit `number` of this payload may be sent. Lower numbers go first.
 
         Raises:
-            ModelsLabError: All waiting submits were rejected, with this error.
+            ModelsLabError: The server refuses the key, or the client closes.
         """
         queue = self._queues.get(payload)
         if queue is None:
@@ -73,11 +73,7 @@ class DuplicatePayloads:
         return queue is None or queue.current == number
 
     def release(self, payload: str, number: int) -> None:
-        """
-        End the turn of submit `number`, which was not sent. The next submit of the payload follows.
-
-        If submit `number` does not have the turn, do nothing.
-        """
+        """If submit `number` has the turn, end it, so that the next of the payload may follow."""
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
             queue.current = None
@@ -85,10 +81,11 @@ class DuplicatePayloads:
 
     def on_reply(self, payload: str, number: int) -> None:
         """
-        Handle a reply to the submit with this number. Its payload was refused as spam before.
+        Handle the reply to submit `number`, if its payload was refused as spam before.
 
         The pause before the next submit of the payload is counted from this reply. It is not
-        counted from the submit, because the server may have received the submit much later.
+        counted from the submit, because the server may have received the submit long after it was
+        sent.
         """
         queue = self._queues.get(payload)
         if queue is None:

@@ -31,7 +31,7 @@ class SubmitExchange:
     Sends submits and reads their replies.
 
     Args:
-        families: The ticket families by name.
+        families: The ticket families, keyed by name.
         default_families: The same families with their default base URLs, which a reply may contain.
         sender: Sends the requests.
         timeout: The maximum number of seconds that one submit may take.
@@ -62,7 +62,7 @@ class SubmitExchange:
 
         Returns:
             The reply, or an error. A `SubmitUncertain` says that work may or may not have been
-            started. Any other error is a definite answer.
+            started. With any other error, it is certain whether work was started.
         """
         try:
             return await self._reply_to(submit_request, connect_timeout)
@@ -71,7 +71,7 @@ class SubmitExchange:
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
         if isinstance(failure, GenerationFailed):
-            # The server wrote the error's message, which names neither endpoint nor request.
+            # The error's message comes from the server, and names neither endpoint nor request.
             failure.add_note(
                 f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
             )

@@ -28,7 +28,7 @@ class SubmitNotifier(SubmitRecorder):
     """
     Reports the progress of one submit to a recorder, and to listeners as events.
 
-    Listeners run in the caller's context, because the submit runs in that context too.
+    Listeners run in the caller's context, as the submit itself does.
 
     Args:
         recorder: Records the submit.
@@ -115,7 +115,7 @@ class SubmitNotifier(SubmitRecorder):
                 self._listeners(self._submit_request.submitted_event(result))
 
     def retried(self, error: ModelsLabError, delay: float) -> None:
-        """Report that the submit is sent again after this delay."""
+        """Report that the submit will be sent again after this delay."""
         self._attempt += 1
         self._listeners(
             SubmitRetried(

@@ -53,5 +53,5 @@ class SubmitPriorityQueue:
 
 
 def is_admitted(waiter: Waiter) -> bool:
-    """Whether a submit was admitted, even if its task was cancelled just after that."""
+    """Whether a submit was admitted, even if its task was cancelled just afterwards."""
     return waiter.done() and not waiter.cancelled() and waiter.result() is None

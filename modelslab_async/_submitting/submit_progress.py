@@ -25,7 +25,7 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "send": "it could not be sent",
 }
 # How long to wait after the caller's deadline for the transport to report that the request never
-# left. The transport's connect timeout ends at the deadline, so the report comes just after that.
+# left. The transport's connect timeout ends at the deadline, so this report comes just after it.
 _REPORT_GRACE_S = 0.5
 
 
@@ -58,15 +58,16 @@ class SubmitProgress:
 
     async def result_after_deadline(self, endpoint: str, timeout: float) -> SubmitResult:
         """
-        Return the result of a submit whose caller has reached its timeout.
+        Return the result of a submit whose caller's timeout has passed.
 
         Args:
-            endpoint: The endpoint of the submit.
-            timeout: The timeout of the caller in seconds.
+            endpoint: The name of the endpoint.
+            timeout: The caller's timeout in seconds.
 
         Returns:
-            The result of the last attempt if that attempt has one. Otherwise a `SubmitTimeout` if
-            nothing was sent, or a `SubmitUncertain` if the request may have left this machine.
+            The result of the last attempt if the server has answered it. Otherwise a
+            `SubmitTimeout` if nothing was sent, or a `SubmitUncertain` if the request may have left
+            this machine.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:

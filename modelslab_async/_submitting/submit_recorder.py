@@ -24,13 +24,13 @@ class CallbackFailure:
     """
     Holds the exception that a submit recorder or `on_submitted` raised.
 
-    The submit task returns this object instead of raising the exception. Otherwise a `RateLimited`
-    that a callback raised could be mistaken for a reply of the server.
+    The submit task returns this object instead of raising the exception. If it raised, a
+    `RateLimited` from a callback could be mistaken for a reply of the server.
 
     Attributes:
         error: The exception, as it was raised.
-        ticket: The ticket of the work that was started before the callback raised; None for no
-            work.
+        ticket: The ticket of the work that was started before the callback raised; None if no work
+            was started.
     """
 
     error: BaseException
@@ -80,8 +80,7 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
         case CallbackFailure(error, Ticket() as ticket):
-            # Log only the name of the exception's type, because the text of a foreign exception may
-            # quote the key.
+            # Log only the name of the exception's type, because its message may quote the key.
             name = type(error).__name__
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)
 
@@ -93,9 +92,9 @@ async def report_result(
     on_submitted: Callable[[Submitted], Awaitable[object]] | None,
 ) -> SubmitResult:
     """
-    Pass a result to the recorder and to `on_submitted`.
+    Pass a result to the recorder. If work was started, also call `on_submitted`.
 
-    If one of them raises an exception, add a note with the ticket to the exception.
+    If one of them raises after work was started, add a note with the ticket to the exception.
     """
     if isinstance(result, ModelsLabError):
         await submit_recorder.finish(submit_request, result)
@@ -107,8 +106,7 @@ async def report_result(
     except BaseException as error:
         note = f"it was raised after the work was started as {result.ticket}"
         with suppress(Exception):
-            # Suppress errors of `add_note`, because an exception class may override it with a
-            # method that raises.
+            # An exception class may override `add_note` with a method that raises.
             error.add_note(note)
         if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
             _logger.warning("%s: %s", type(error).__name__, note)

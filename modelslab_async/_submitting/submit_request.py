@@ -14,8 +14,8 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# The upper limit of random track_ids. They are numbers, although the service's documentation calls
-# a track_id a text in some places. Every JSON parser keeps numbers below this limit exactly.
+# Random track_ids are numbers below this limit, which every JSON parser keeps exactly. In some
+# places, the service's documentation calls a track_id a string.
 _TRACK_ID_LIMIT = 2**53
 # The parameters that are not hashed, because two requests for the same work may differ in them.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
@@ -31,9 +31,9 @@ class SubmitRequest:
         params: The parameters, including a track_id if the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         submit_id: The id under which a recorder stores the request: its track_id, or else a random
-            text.
+            string.
         key: The caller's own name for the submission, which is not sent; None for no name.
-        columns: What the input table holds for this request. It is recorded, but not sent.
+        columns: The columns of the input table for this request. They are recorded, but not sent.
     """
 
     endpoint: Endpoint
@@ -72,7 +72,7 @@ class SubmitRequest:
 
     @property
     def track_id(self) -> str:
-        """The track_id as text; "" if there is none."""
+        """The track_id as a string; "" if there is none."""
         return _track_id(self.params)
 
     def submitted_event(self, reply: Processing | Success) -> Submitted:

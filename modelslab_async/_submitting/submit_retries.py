@@ -15,8 +15,8 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum number of seconds for the last attempt, even if `unsent_timeout` passed while the
-# submit waited for a slot.
+# The last attempt gets at least this many seconds, even if `unsent_timeout` passed while the submit
+# waited for a slot.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 
@@ -28,7 +28,7 @@ class SubmitRetries:
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: How many seconds to keep trying while no attempt leaves this machine.
+        unsent_timeout: The seconds to keep trying while no attempt leaves this machine.
         endpoint: The name of the endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """
@@ -55,7 +55,7 @@ class SubmitRetries:
         Return the seconds to wait before the next attempt.
 
         Raises:
-            ModelsLabError: The submit must not be sent again. This is the error of the last
+            ModelsLabError: The submit must not be sent again. The error is that of the last
                 attempt.
         """
         self._failures += 1
@@ -75,7 +75,7 @@ class SubmitRetries:
         return max(self.limits.backoff(self._failures, self.jitter()), error.retry_after or 0.0)
 
     def _pause_unsent(self, error: ModelsLabError) -> float:
-        """Warn that the request never left. Return the seconds until the next attempt."""
+        """Warn that the request was not sent. Return the seconds until the next attempt."""
         self._unsent_failures += 1
         left = self._seconds_left()
         if left <= _LAST_ATTEMPT_S:
@@ -93,13 +93,13 @@ class SubmitRetries:
         return pause
 
     def _seconds_left(self) -> float:
-        """Return the seconds that remain to send a submit which has not left this machine yet."""
+        """Return the seconds that remain for a submit that has not left this machine yet."""
         now = asyncio.get_running_loop().time()
         since = now if self._unsent_since is None else self._unsent_since
         return since + self.unsent_timeout - now
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Copy an error. The copy's message says that nothing was paid, and what to check."""
+        """Copy an error. The copy says that nothing was paid, and what to check."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (
@@ -113,6 +113,6 @@ class SubmitRetries:
 
 
 def _is_unsent(error: ModelsLabError) -> bool:
-    """Whether the request that failed, either a submit or an upload, provably never left."""
+    """Whether the failed request, a submit or an upload, provably never left this machine."""
     cause = original_error(error)
     return isinstance(cause, TransportError) and not cause.may_have_been_sent

@@ -51,7 +51,7 @@ _NO_SUBMIT_RECORDER = SubmitRecorder()
 
 class Submitter:
     """
-    Starts work within the slots of the account, and records which ticket holds which slot.
+    Starts work within the slots of the account, and records which tickets hold slots.
 
     Each submit is sent in a task of its own. So the ticket is not lost if the caller is cancelled.
 
@@ -62,15 +62,15 @@ class Submitter:
         make_slots: Makes the slots of one key.
         pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
-        unsent_timeout: How many seconds to keep trying while a submit cannot leave this machine.
+        unsent_timeout: The seconds to keep trying while a submit cannot leave this machine.
         on_submitted: Called with each `Submitted` event and awaited; None for no callback.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
         jitter: Returns a random number between 0 and 1.
 
     Attributes:
-        slots: The slots of each key that was used so far, by the tier of the key.
-        telemetry: Makes a span of each submit; None for no spans.
+        slots: The slots of each key used so far, keyed by the key's tier.
+        telemetry: Makes a span for each submit; None for no spans.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Submitter:
         Start one generation as soon as a slot is free.
 
         Args:
-            submit_request: The request that starts it.
+            submit_request: The request to send.
             submit_recorder: Records the submit.
             progress: Records how far the submit has come.
 
@@ -174,7 +174,7 @@ class Submitter:
                 await self._endpoint_requests.sleep_while_open(pause)
 
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
-        """Return the open tickets whose requests carried the track_id of a webhook."""
+        """Return the tickets that hold slots and were submitted with the track_id of a webhook."""
         found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
         if not found:
             # A webhook may come before the reply to its submit. Remember it, so that the ticket is
@@ -192,7 +192,7 @@ class Submitter:
 
     def hold_slot(self, ticket: Ticket, *, endpoint: str, age: float) -> None:
         """
-        Hold a slot for a ticket that another process submitted before it died.
+        Hold a slot for a ticket that another process submitted before that process died.
 
         Args:
             ticket: The ticket, whose work the service has queued or begun.
@@ -258,7 +258,7 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, submit_request: SubmitRequest
     ) -> SubmitResult:
-        """Send a submit once and report its result, which decides what happens to its slot."""
+        """Send a submit once, report its result, and free its slot or give it to the ticket."""
         slots, notifier = active.slots, active.notifier
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:

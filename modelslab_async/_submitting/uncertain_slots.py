@@ -39,7 +39,7 @@ class UncertainSlots:
 
     def expire(self, now: float) -> float | None:
         """
-        Stop counting each submit that was counted for long enough.
+        Stop counting each submit that has been counted for long enough.
 
         Return when to call this again; None if no submit is counted any more.
         """

@@ -1,4 +1,4 @@
-"""Uploader: uploads files of a request and replaces them by links. It never retries."""
+"""Uploader: uploads the files of a request and replaces them with links. It never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -54,7 +54,7 @@ class Uploader:
             submit_request: The request.
             links: Maps the digest of each file that was uploaded to its link. New uploads are added
                 to this mapping, so that a retry of the request uploads no file twice.
-            on_uploaded: Called with each file that was uploaded, its number of bytes, and the
+            on_uploaded: Called after each upload with the file, its number of bytes, and the
                 seconds that the upload took.
             connect_timeout: The maximum number of seconds that each upload may take to get a
                 connection.
@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error that made an upload fail. Return an error of a submit itself unchanged."""
+    """Return the original error of a failed upload. Return any other error unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error
