@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
 
-# Shorter keys are not redacted. Only tests use them, and redacting them would damage unrelated
-# text.
+# Keys shorter than this are not redacted. Only tests use such keys, and redacting them would damage
+# unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -111,7 +111,7 @@ class Credentials:
     @classmethod
     def resolve(cls, standard: str | None, enterprise: str | None) -> "Credentials":
         """
-        Return credentials with the given keys. A missing key comes from its environment variable.
+        Return the given keys as credentials. A missing key is read from its environment variable.
 
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.

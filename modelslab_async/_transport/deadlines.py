@@ -8,7 +8,7 @@ If the timer fires late, the event loop was blocked or the machine was suspended
 then hold responses that no task has read yet. So each overdue exchange gets a grace period, which
 is as long as the timeout, but at most a second. It begins when the timer was due. If less than half
 of it is left when the timer fires, it is extended until half is left. Each exchange gets only one
-grace period. If it got more, an event loop that is always late would never cancel an exchange.
+grace period. Without this limit, an event loop that is always late would never cancel an exchange.
 """
 
 import asyncio

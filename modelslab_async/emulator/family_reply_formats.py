@@ -263,6 +263,6 @@ def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
     """
     Return the usual file type of the results of a family or endpoint.
 
-    If the reply format names no file type, return the usual type of the first of `media`.
+    If the reply format names no file type, return the usual type of the first medium in `media`.
     """
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

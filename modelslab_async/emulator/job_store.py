@@ -39,8 +39,8 @@ class JobStore:
     """
     Holds all jobs, the replies that tests chose, and the queue of each API key.
 
-    Jobs are found by id and family group, which is all families that are polled at the same URL.
-    The queue of a key holds the jobs that were submitted with the key and have not ended.
+    Jobs are keyed by id and family group: the families that are polled at the same URL. The queue
+    of a key holds the jobs that were submitted with the key and have not ended.
 
     Args:
         random: Draws the ids that are not consecutive numbers.

@@ -1,4 +1,6 @@
-"""Answers requests for a whole file or a range of its bytes. Never serves several ranges."""
+"""
+Answers requests for a whole file or a range of its bytes. Never serves several ranges at once.
+"""
 
 import re
 

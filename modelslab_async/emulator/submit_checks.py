@@ -43,7 +43,7 @@ class SubmitChecks:
         self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # The time when each submit was accepted, keyed by its digest, oldest first.
+        # The time when each submit was accepted, keyed by the digest of the submit, oldest first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(

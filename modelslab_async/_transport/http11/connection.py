@@ -1,4 +1,4 @@
-"""Opens HTTP/1.1 connections. Each has one exchange at a time. It never retries or redirects."""
+"""Opens HTTP/1.1 connections, each with one exchange at a time. Never retries or redirects."""
 
 import asyncio
 import select
@@ -101,7 +101,9 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close the connection at once. The error of an exchange in flight then says `reason`."""
+        """
+        Close the connection at once. An exchange in flight fails with `reason` as its message.
+        """
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
