@@ -1,6 +1,4 @@
-"""
-Answers requests for a whole file or a range of its bytes. Never serves several ranges at once.
-"""
+"""Answers requests for a whole file or for one range of its bytes. Keeps no state."""
 
 import re
 

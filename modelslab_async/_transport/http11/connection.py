@@ -101,9 +101,7 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """
-        Close the connection at once. An exchange in flight fails with `reason` as its message.
-        """
+        """Close the connection at once. An exchange in flight fails with this reason."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
