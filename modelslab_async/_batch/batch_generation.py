@@ -35,7 +35,7 @@ _TICKETS_PER_RECHECK: Final = 1000
 
 class BatchGeneration:
     """
-    Sends the submissions whose keys are not in the journal, and finds the results of all.
+    Sends submissions whose keys are not in the journal, and finds the result of each submission.
 
     A key identifies a submission. A result comes from a run of this process or, if an earlier run
     or another process has recorded it, from the journal.
@@ -124,7 +124,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end, unless other callers added tickets that are still open."""
+        """Wait for the run to end, unless other callers have added tickets that are still open."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -185,7 +185,7 @@ class BatchGeneration:
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
-        """Whether the journal has the submission's track_id for another submission."""
+        """Whether another submission in the journal has the same track_id."""
         track_id = submission.parameters.get("track_id")
         if track_id is None:
             return False

@@ -40,7 +40,7 @@ class Moment(NamedTuple):
 
 class Lease:
     """
-    The lease of a run. While it lasts, no other run takes the tickets of the run.
+    The lease of a run. While the lease lasts, no other run takes the run's tickets.
 
     Args:
         journal: The journal of the run.
@@ -119,8 +119,8 @@ class _OpenTicket:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: When the last poll that found the work still going on was sent; None before
-            the first such poll.
+        last_running_at: The time at which the last poll with a `Processing` reply was sent; None if
+            there was none.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 
@@ -267,7 +267,7 @@ class TicketFeed:
             listener()
 
     def close(self) -> None:
-        """Tell the runs that no more tickets will be added. They end when no ticket is open."""
+        """Tell the runs that no more tickets will be added. They end once no ticket is open."""
         self.is_closed = True
         self.notify()
 

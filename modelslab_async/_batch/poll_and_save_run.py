@@ -1,4 +1,4 @@
-"""SaveRun: polls tickets and saves their files. It records a file before it returns the result."""
+"""SaveRun: polls tickets and saves their files. It returns a result after recording the files."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -112,7 +112,7 @@ class SaveRun:
         self._has_news.set()
 
     async def close(self) -> None:
-        """Stop polling and saving. Keep `.part` files, so that a later run can resume the downloads."""
+        """Stop polling and saving. Keep `.part` files, so that a later run can resume them."""
         self._is_closed = True
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:

@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# The prefix for a column of the input table if the export already has a column of that name.
+# Added to the name of an input column if the export already has a column with that name.
 _PREFIX: Final = "input_"
 # A float represents every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
@@ -45,7 +45,7 @@ class InputColumn:
     type: ColumnType
 
     def value(self, columns: Columns) -> Any:
-        """Return the value of this column in one row, or None if the row has no such column."""
+        """Return this column's value in one row; None if the row lacks this column."""
         value = columns.get(self.name)
         return value if value is None or self.type != "text" else as_text(value)
 
@@ -73,7 +73,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a unique name for each column. Names that differ only in case count as equal."""
+    """Return a unique export name for each column. Names that differ only in case are equal."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the column type that fits `value` and the earlier values, of type `before`."""
+    """Return the type of a column of type `before` after `value` has been added to it."""
     type_: ColumnType
     match value:
         case None:

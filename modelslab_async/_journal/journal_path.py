@@ -7,8 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# In a `pathlib.Path`, the `//` of a database's address becomes `/`. The error does not show such a
-# path, because it may contain a password.
+# In a `pathlib.Path`, the `//` of a database's address becomes `/`. Such a path may contain a
+# password, so no error shows it.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

@@ -98,14 +98,14 @@ class ErrorTranslator:
         """
         Turn the error of an operation into the error that the operation's caller gets.
 
-        Errors of the server and of the driver become journal errors. If the caller's value cannot
-        be stored, the error is a ValueError. Other errors stay as they are.
+        Errors of the server and of the driver become journal errors. If the caller gave a value
+        that cannot be stored, the error is a ValueError. Other errors stay as they are.
         """
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # The caller's value cannot be stored, for example because it contains a NUL character. The
-        # code then begins with 22, or the driver has raised a ValueError.
+        # If the caller gave a value that cannot be stored, such as a string with a NUL character,
+        # the code begins with 22 or the driver raises a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

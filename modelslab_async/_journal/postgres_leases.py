@@ -90,7 +90,7 @@ WITH free AS MATERIALIZED (
 {_CLAIMED}
 """
 # Whether other runs have open tickets. A claim skips rows that another run has locked. So after a
-# claim that got no ticket, free tickets count too: another run is claiming them now.
+# claim that got no ticket, free tickets count as well: another run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
@@ -149,8 +149,8 @@ async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]
     last = db.last_claimed.get(run_id, 0)
     rows = await db.fetch(_CLAIM, run_id, last, limit)
     if not rows and last:
-        # Start again at the lowest number. Since the last claim, another run may have freed tickets
-        # with lower numbers, or another process may have committed new ones.
+        # Start again at the lowest row number. Since the last claim, another run may have freed
+        # tickets with lower numbers, or another process may have committed new ones.
         rows = await db.fetch(_CLAIM, run_id, 0, limit)
     db.last_claimed[run_id] = rows[-1][0] if rows else 0
     return rows

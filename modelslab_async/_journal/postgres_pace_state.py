@@ -1,4 +1,4 @@
-"""Saves and loads what an adaptive pace has learned, in PostgreSQL. See `pace_state`."""
+"""Saves in PostgreSQL what an adaptive pace has learned, and loads it. See `pace_state`."""
 
 import json
 from collections.abc import Mapping

@@ -71,7 +71,7 @@ WITH free AS MATERIALIZED (
 {_CLAIMED}
 """
 # Whether other runs have pending saves. A claim skips rows that another run has locked. So after a
-# claim that got no save, free saves count too: another run is claiming them now.
+# claim that got no save, free saves count as well: another run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
     OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))

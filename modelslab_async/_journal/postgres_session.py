@@ -18,8 +18,8 @@ LONG_TIMEOUT_S: Final = 3600.0
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
 # The planner of PostgreSQL has no statistics for a new table, and a plan that suits a small table
-# gets slow when the table grows. So these settings restrict it to nested loops over indexes. In the
-# statements, `LATERAL` and `OFFSET 0` fix the order of the loops.
+# gets slow when the table grows. So these settings restrict the planner to nested loops over
+# indexes. In the statements, `LATERAL` and `OFFSET 0` fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
 SET default_transaction_isolation = 'read committed';

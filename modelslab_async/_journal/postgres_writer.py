@@ -15,8 +15,8 @@ from .postgres_session import PostgresSession
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 _MAX_CONFLICTS: Final = 100
 
-# Begins a transaction, and records its number. `format` may insert the number and the writer's name
-# here, because this process has made both of them itself.
+# Begins a transaction, and records its number. It is safe to insert the number and the writer's
+# name with `format`, because this process has made both of them.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
@@ -53,7 +53,7 @@ class PostgresWriter:
 
     Args:
         session: A connection for this writer alone.
-        scope: The batch and the connection, as operations get them.
+        scope: Passed to each operation: the batch and the connection.
         patience: Repeats a transaction while the database cannot be reached.
         translate: Turns an error of the driver into the error that callers get.
     """
@@ -144,7 +144,7 @@ class _Transaction:
 
     Args:
         session: The connection.
-        scope: The batch and the connection, as operations get them.
+        scope: Passed to each operation: the batch and the connection.
         writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.

@@ -39,8 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# Counts the tickets whose id the server does not know. Their reason in the JSON object
-# `other_fields` is "not_found". The usual reason of a failure, "failed", is not stored.
+# Counts the tickets whose id the server does not know. In the JSON object `other_fields`, these
+# tickets have the reason "not_found". The usual reason of a failure, "failed", is not stored.
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -180,7 +180,7 @@ def outcome_page(
     """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded before could lack a family that another process has just added.
+    # loaded earlier could lack a family that another process has just added.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after

@@ -53,7 +53,7 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Check that this process can read a journal that it may not write.
+    Check that a journal can be read without write access.
 
     Raises:
         JournalError: The journal cannot be read; the message says why.

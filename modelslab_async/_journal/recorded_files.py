@@ -111,7 +111,7 @@ def page_of_files(
         (*after, limit),
     ).fetchall()
     # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded before could lack a family that another process has just added.
+    # loaded earlier could lack a family that another process has just added.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after

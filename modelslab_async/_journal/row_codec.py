@@ -83,7 +83,7 @@ class _ReplyCodec:
     """
     Encodes and decodes one kind of reply.
 
-    A field whose value can be computed from the body is not stored separately.
+    A field whose value can be computed from the reply's body is not stored separately.
     """
 
     make: Callable[..., Processing | Success | Failed]

@@ -38,7 +38,7 @@ class RunOperations:
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """Record a run's last polls, and end the run. Its open tickets become free for others."""
+        """End a run after recording its last polls. Its open tickets become free for other runs."""
         await self._store.write(tickets.end_run, run_id, updates)
 
     async def claim(
@@ -83,7 +83,7 @@ class RunOperations:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """Record that a submit will get no reply, so that it may or may not have started work."""
+        """Record that a submit will get no reply: it may or may not have started work."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:

@@ -171,7 +171,7 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
     # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded before could lack a family that another process has just added.
+    # loaded earlier could lack a family that another process has just added.
     names = family_names(db)
     return [
         UnsavedTicket(

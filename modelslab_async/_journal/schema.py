@@ -173,7 +173,7 @@ def check_current(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
 ) -> None:
     """
-    Check that a file which this process may not write is a journal of the newest version.
+    Check that a read-only file is a journal of the newest version.
 
     Without write access, an older journal cannot be migrated.
 

@@ -115,7 +115,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Record that a submit will get no reply, so that it may or may not have started work."""
+    """Record that a submit will get no reply: it may or may not have started work."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
@@ -183,7 +183,7 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
     # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded before could lack a family that another process has just added.
+    # loaded earlier could lack a family that another process has just added.
     names = family_names(db)
     return [
         PendingSubmit(

@@ -101,7 +101,7 @@ def complete(
     An outcome is recorded only if its ticket is open and belongs to this run. With `save_files`,
     the files of successes are queued to be saved.
     """
-    # Sort by row, so that rows that are close to each other in the file are written together.
+    # Sort by row, so that rows close to each other in the file are written together.
     ordered = sorted(completions, key=attrgetter("row_id"))
     replies = [(completion.row_id, *encode(completion.outcome)) for completion in ordered]
     changes = [
@@ -161,6 +161,6 @@ def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpda
 
 
 def end_run(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Record a run's last polls, and end the run. Its open tickets become free for others."""
+    """End a run after recording its last polls. Its open tickets become free for other runs."""
     record_polls(db, run_id, updates)
     lease_rows.end(db, run_id)
