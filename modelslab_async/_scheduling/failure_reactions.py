@@ -11,7 +11,7 @@ A host is proven if it has answered since its last pause (see `host_health`).
     AuthenticationError, PaymentRequired    all tickets of the key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end
-    any other ModelsLabError                this ticket ends
+    any other ModelsLabError                the ticket ends
 
 A rate limit does not count towards `max_failures`.
 """

@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The time between two failed polls counts as silence of the host, up to this many seconds. If it is
-# longer, the machine was probably suspended.
+# The time between two failed polls counts as silence of the host, up to this many seconds. If more
+# time passed, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 

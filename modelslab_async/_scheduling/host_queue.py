@@ -39,7 +39,7 @@ class WebhookState:
 
     Attributes:
         expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
-        nudged_in_flight: Whether a webhook or `Client.nudge` came during the poll that is in
+        nudged_in_flight: Whether a webhook or `Client.nudge` asked for a poll while one was in
             flight.
         last_nudge_due: The due time that the last webhook or `Client.nudge` gave the ticket.
     """

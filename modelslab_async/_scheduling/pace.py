@@ -135,7 +135,8 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter only delays a poll at the eta: before a correct eta, it would find the job running.
+        # Jitter only delays a poll at the eta: a poll before a correct eta would find the job
+        # running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

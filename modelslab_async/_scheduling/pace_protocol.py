@@ -54,7 +54,11 @@ class RetryLimits(Protocol):
 
     @property
     def floor(self) -> float:
-        """The shortest pause after a rate limit, and between polls for webhooks, in seconds."""
+        """
+        The shortest pause after a rate limit, in seconds.
+
+        It is also the shortest time between two polls that webhooks cause.
+        """
         ...
 
     @property
@@ -81,8 +85,8 @@ class RetryLimits(Protocol):
         """
         Return the seconds from one poll of a ticket to the next, without regard to its family.
 
-        It is used for tickets that became due during a pause, and for tickets that the server does
-        not know yet.
+        This step is used for tickets that became due during a pause, and for tickets that the
+        server does not know yet.
         """
         ...
 

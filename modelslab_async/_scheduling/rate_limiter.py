@@ -70,7 +70,7 @@ class RateLimiter:
 
 
 def even_poll_rates(rate: float | None) -> PollRates:
-    """Return `PollRates` that allow each key `rate` polls a second; a rate of None is no limit."""
+    """Return `PollRates` that allow each key `rate` polls a second. None means no limit."""
     return lambda _: None if rate is None else RateLimiter(rate)
 
 

@@ -96,7 +96,7 @@ class Schedule:
             entry.watchers += (watcher,)
             return
         family_pace = self.policy.for_family(ticket.family)
-        # Tickets that are added within a millisecond share the time objects, which saves memory.
+        # Tickets that are added within a millisecond share one float object, which saves memory.
         added = self._floats.moment(now)
         due = added + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self.hosts.queue_for(tier, host)

@@ -46,7 +46,7 @@ class ActiveSubmit:
         """
         Wait until the server's spam filter would accept the payload, then wait for a slot.
 
-        With the slot, begin an attempt to send the submit.
+        Then begin an attempt to send the submit.
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.

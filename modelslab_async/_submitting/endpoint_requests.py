@@ -46,7 +46,7 @@ class EndpointRequests:
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
-        Check the endpoint, the parameters and the key of a request to start work.
+        Check the endpoint, the parameters and the key of a request that starts work.
 
         Raises:
             ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
@@ -65,7 +65,7 @@ class EndpointRequests:
         """
         Refuse a parameter whose name looks like a misspelling of `keyword`.
 
-        `method` takes a keyword argument of that name.
+        The method named `method` has `keyword` as an argument.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a
@@ -82,7 +82,7 @@ class EndpointRequests:
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """
-        Check a request to start work, and read the files among its parameters.
+        Check a request that starts work, and read the files among its parameters.
 
         Raises:
             ValueError: The endpoint, the parameters or the key are wrong, as for `check`.

@@ -66,7 +66,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield a parameter's name and the value for each path, bytes object or open file."""
+    """Yield each path, bytes object and open file, after the name of its parameter."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):
@@ -119,8 +119,8 @@ async def _upload(parameter: str, value: Any) -> Any:
             with _errors_as_unusable(parameter):
                 source = Path(value)
         case _:
-            # Read an open file now, because the caller may close or seek it before the request has
-            # a slot.
+            # Read an open file now, because the caller may close it or seek in it before the
+            # request has a slot.
             source = await _run_blocking(
                 parameter, value, partial(_read_open_file, parameter, value)
             )

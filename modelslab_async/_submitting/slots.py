@@ -153,7 +153,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the slot-holding ticket that was submitted with this track_id; None for no ticket."""
+        """Return the slot-holding ticket submitted with this track_id; None for no ticket."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -261,7 +261,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Poll the tickets with slots that are due, and set a timer for the next scan."""
+        """Poll the due tickets among those with slots, and set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]

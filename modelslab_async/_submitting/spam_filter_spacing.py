@@ -1,10 +1,10 @@
 """
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
-The server's spam filter refuses a submit whose payload equals that of another submit shortly
-before. After such a refusal, submits of that payload are admitted one at a time, each half a minute
-after the reply to the previous one. Once none of them waits, new submits of that payload are no
-longer delayed.
+The server's spam filter refuses a submit if another submit had the same payload shortly before.
+After such a refusal, submits of that payload are admitted one at a time, each half a minute after
+the reply to the previous one. Once none of them waits, new submits of that payload are no longer
+delayed.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _CLOCK_MARGIN_S = 0.1
 @define(eq=False)
 class _PayloadQueue:
     """
-    The submits of one payload that the spam filter refused.
+    The submits of one payload, which the spam filter has refused before.
 
     Attributes:
         next_send_at: When the next submit may be sent, on the clock of the event loop.
@@ -73,7 +73,11 @@ class DuplicatePayloads:
         return queue is None or queue.current == number
 
     def release(self, payload: str, number: int) -> None:
-        """If submit `number` has the turn, end it, so that the next of the payload may follow."""
+        """
+        End the turn of submit `number`, so that the next submit of the payload may follow.
+
+        If submit `number` does not have the turn, do nothing.
+        """
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
             queue.current = None

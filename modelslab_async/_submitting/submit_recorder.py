@@ -24,8 +24,8 @@ class CallbackFailure:
     """
     Holds the exception that a submit recorder or `on_submitted` raised.
 
-    The submit task returns this object instead of raising the exception. If it raised, a
-    `RateLimited` from a callback could be mistaken for a reply of the server.
+    The submit task returns this object instead of raising the exception, because a `RateLimited`
+    from a callback could be mistaken for a reply of the server.
 
     Attributes:
         error: The exception, as it was raised.

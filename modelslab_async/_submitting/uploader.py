@@ -51,7 +51,7 @@ class Uploader:
         Upload the files of a request. Return the request with a link in place of each file.
 
         Args:
-            submit_request: The request.
+            submit_request: The request that contains the files.
             links: Maps the digest of each file that was uploaded to its link. New uploads are added
                 to this mapping, so that a retry of the request uploads no file twice.
             on_uploaded: Called after each upload with the file, its number of bytes, and the

@@ -31,7 +31,7 @@ from .poll_simulation import ObservedJob, simulate_polls
 _VERSION = 2
 _JITTER = 0.02
 # Jitter shifts each poll. So a planned poll and a sent one count as the same if they differ by at
-# most this fraction of a plain step, or this fraction of the job's age, whichever is longer.
+# most the first fraction of a plain step, or the second of the job's age, whichever is longer.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # Plans for jobs with an eta multiply the cost of a poll by this factor, and so have fewer polls,
@@ -93,7 +93,7 @@ class AdaptiveFamilyPace:
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
         """
-        Return the history for a job with this eta, and the unit of its durations in seconds.
+        Return the history for a job with this eta, and the length of its time unit in seconds.
 
         The unit is the eta itself, or one second if there is no eta or a very short one.
         """
@@ -111,7 +111,7 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # Jitter only delays this poll: just before a correct eta, it would find the job
+            # Jitter only delays this poll: a poll just before a correct eta would find the job
             # running.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
@@ -137,7 +137,7 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compute what polling a finished job with plain steps and with learned steps would cost.
+        Compare the cost of polling a finished job with plain steps and with learned steps.
 
         Record the cost with plain steps, and the difference, in the `TrialBudget`.
         """

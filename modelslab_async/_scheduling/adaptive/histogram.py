@@ -60,7 +60,7 @@ _BINS_BEFORE_ONE = 3
 
 @define(eq=False)
 class IntervalHistogram:
-    """Counts how often each interval of durations was observed. Older jobs count less."""
+    """Counts the intervals of time in which jobs ended. Older jobs count less."""
 
     count: int = 0
     _weights: dict[tuple[int, int], float] = Factory(dict)

@@ -47,7 +47,7 @@ class JobHistory:
         """
         Return the age at which to poll a job next if it is still running at `age`.
 
-        Return None if too few jobs are known, or if all of them ended at much lower ages.
+        Return None if fewer than `min_jobs` are known, or if all jobs ended at much lower ages.
         """
         count = self.intervals.count
         if count < self.min_jobs:

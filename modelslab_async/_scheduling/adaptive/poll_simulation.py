@@ -12,7 +12,7 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
     """
     Return the ages at which a pace would poll a job.
 
-    The last of them is the first that is not below `until`.
+    The ages end with the first one at or after `until`.
     """
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
@@ -41,10 +41,10 @@ class ObservedJob:
         """
         Return the ages of planned polls, corrected for jitter.
 
-        Two sent polls are known: the last that saw the job running, and the first that saw it done.
-        A planned poll within `tolerance` of one of them counts as having the same result. Its age
-        is changed to fit the result. Planned polls after the first that finds the job done are left
-        out.
+        Two polls that were sent are known: the last that saw the job running, and the first that
+        saw it done. A planned poll within `tolerance` of one of these counts as having the same
+        result, and its age is changed to fit. Planned polls after the first that finds the job done
+        are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:
