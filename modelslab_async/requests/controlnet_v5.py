@@ -72,32 +72,31 @@ def controlnet(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         scheduler: The scheduler of the inference steps.
-        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no`, as text.
+        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no` as a string.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
         controlnet_model: One or more ControlNet models, separated by commas.
         controlnet_type: Input type of each ControlNet model, such as `canny` or `depth`.
-        auto_hint: Whether the service creates the control image. Give `yes` or `no`, as text.
-        guess_mode: Whether ControlNet works without a prompt. Give `yes` or `no`, as text.
+        auto_hint: Whether the service creates the control image. Give `yes` or `no` as a string.
+        guess_mode: Whether ControlNet works without a prompt. Give `yes` or `no` as a string.
         control_image: The image that guides ControlNet.
         controlnet_conditioning_scale: Weight of ControlNet, or one weight per ControlNet model.
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
-        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no`, as text.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
+        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         strength: How much the input is changed.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         clip_skip: Number of final CLIP layers to skip.
-        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`,
-            as text.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`
+            as a string.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("controlnet_v5/controlnet", locals())

@@ -39,7 +39,7 @@ def make_gen(
     See https://docs.modelslab.com/enterprise-api/face-gen/make-gen
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
@@ -52,9 +52,8 @@ def make_gen(
         samples: Number of results.
         base64: Whether input and output files are base64 text instead of links.
         negative_prompt: Description of what the result must not show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_face_gen/make_gen", locals())

@@ -36,10 +36,9 @@ def multiple_face_swap(
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_faceswap/multiple_face_swap", locals())
 
@@ -68,10 +67,9 @@ def single_face_swap(
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_faceswap/single_face_swap", locals())
 
@@ -98,10 +96,9 @@ def single_video_swap(
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_faceswap/single_video_swap", locals())
 
@@ -130,9 +127,8 @@ def specific_video_swap(
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_faceswap/specific_video_swap", locals())

@@ -40,7 +40,7 @@ def img2img(
 
     Args:
         deploy_type: Type of the dedicated server to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -51,11 +51,10 @@ def img2img(
         base64: Whether input and output files are base64 text instead of links.
         init_image: The input image. Documents disagree on its type.
         strength: How much the input is changed.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_flux/img2img", locals())
 
@@ -83,7 +82,7 @@ def text2img(
 
     Args:
         deploy_type: Type of the dedicated server to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -92,9 +91,8 @@ def text2img(
         seed: Seed of the random numbers. Without a seed, each result differs.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_flux/text2img", locals())

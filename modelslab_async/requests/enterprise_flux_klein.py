@@ -38,7 +38,7 @@ def img2img(
     See https://docs.modelslab.com/enterprise-api/flux-klein/img2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -49,11 +49,10 @@ def img2img(
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
         strength: How much the input is changed.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_flux_klein/img2img", locals())
 
@@ -79,7 +78,7 @@ def text2img(
     See https://docs.modelslab.com/enterprise-api/flux-klein/text2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -88,9 +87,8 @@ def text2img(
         seed: Seed of the random numbers. Without a seed, each result differs.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_flux_klein/text2img", locals())

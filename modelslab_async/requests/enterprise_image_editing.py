@@ -32,10 +32,9 @@ def caption(
         init_image: The input image.
         length: Length of the text, such as `short`.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/caption", locals())
 
@@ -66,7 +65,7 @@ def face_gen(
     See https://docs.modelslab.com/enterprise-api/image-editing/face-gen
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -80,10 +79,9 @@ def face_gen(
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/face_gen", locals())
 
@@ -111,15 +109,14 @@ def fashion(
         init_image: The input image.
         cloth_image: Image of the garment.
         cloth_type: Type of the garment.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/fashion", locals())
 
@@ -150,7 +147,7 @@ def flux_headshot(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -164,10 +161,9 @@ def flux_headshot(
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/flux_headshot", locals())
 
@@ -191,15 +187,14 @@ def head_shot(
 
     Args:
         face_image: Image of the face.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/head_shot", locals())
 
@@ -230,7 +225,7 @@ def inpaint(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         num_inference_steps: Number of inference steps.
@@ -245,10 +240,9 @@ def inpaint(
         base64: Whether input and output files are base64 text instead of links. Documents disagree
             on its type.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/inpaint", locals())
 
@@ -276,21 +270,20 @@ def magic_mix(
     See https://docs.modelslab.com/enterprise-api/image-editing/magic-mix
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         image: The input image.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         kmin: Lower limit of the mix.
         kmax: Upper limit of the mix.
-        mix_factor: Weight of the mix.
+        mix_factor: Mixing weight.
         steps: Number of inference steps.
         samples: Number of results.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/magic_mix", locals())
 
@@ -313,10 +306,9 @@ def mask_creator(
         specific_object: Object that the result must show.
         base64: Whether input and output files are base64 text instead of links.
         init_image: The input image.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/mask_creator", locals())
 
@@ -337,10 +329,9 @@ def object_removal(
     Args:
         init_image: The input image.
         mask_image: The mask. White areas are changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/object_removal", locals())
 
@@ -371,18 +362,17 @@ def outpaint(
         image: The input image.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        overlap_width: Width in pixels of the overlap that is blended.
+        overlap_width: Width of the blended overlap in pixels.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/outpaint", locals())
 
@@ -402,13 +392,12 @@ def qwen_edit(
     See https://docs.modelslab.com/enterprise-api/image-editing/qwen-edit
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/qwen_edit", locals())
 
@@ -435,16 +424,15 @@ def removebg_mask(
     Args:
         image: The input image.
         alpha_matting: Whether alpha matting refines the edges.
-        post_process_mask: Whether the mask is post-processed.
-        only_mask: Whether the result is only the mask.
-        alpha_matting_foreground_threshold: Threshold of the foreground for alpha matting.
-        alpha_matting_background_threshold: Threshold of the background for alpha matting.
+        post_process_mask: Whether to clean up the mask.
+        only_mask: Whether to return only the mask.
+        alpha_matting_foreground_threshold: Foreground threshold for alpha matting.
+        alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/removebg_mask", locals())
 
@@ -469,9 +457,8 @@ def super_resolution(
         model_id: The model to use.
         scale: Upscaling factor.
         face_enhance: Whether faces are improved.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_editing/super_resolution", locals())

@@ -38,7 +38,7 @@ def img2video(
     See https://docs.modelslab.com/enterprise-api/image-to-video-ultra/imagetovideo
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
@@ -49,10 +49,9 @@ def img2video(
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule. Documents disagree on its type.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_image_to_video_ultra/img2video", locals())

@@ -36,20 +36,19 @@ def exterior_restorer(
     See https://docs.modelslab.com/enterprise-api/interior/exterior-restorer
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/exterior_restorer", locals())
 
@@ -76,20 +75,19 @@ def floor_planning(
     See https://docs.modelslab.com/enterprise-api/interior/floor-planning
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/floor_planning", locals())
 
@@ -116,16 +114,15 @@ def interior_mixer(
     Args:
         init_image: The input image.
         object_image: Image of the object to insert.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/interior_mixer", locals())
 
@@ -152,20 +149,19 @@ def make(
     See https://docs.modelslab.com/enterprise-api/interior/make-interior
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         scale_down: Factor by which the image is downscaled first.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/make", locals())
 
@@ -188,10 +184,9 @@ def object_removal(
         object_name: Name of the object to remove.
         init_image: The input image.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/object_removal", locals())
 
@@ -218,20 +213,19 @@ def room_decorator(
     See https://docs.modelslab.com/enterprise-api/interior/room-decorator
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/room_decorator", locals())
 
@@ -257,7 +251,7 @@ def scenario(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
@@ -266,10 +260,9 @@ def scenario(
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         scenario: Scene or mood of the result.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/scenario", locals())
 
@@ -301,15 +294,14 @@ def scenario_changer(
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         scenario: Scene or mood of the result.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/scenario_changer", locals())
 
@@ -336,19 +328,18 @@ def sketch_rendering(
     See https://docs.modelslab.com/enterprise-api/interior/sketch-rendering
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         init_image: The input image.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_interior/sketch_rendering", locals())

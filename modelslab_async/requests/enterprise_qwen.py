@@ -32,16 +32,15 @@ def img2img(
     See https://docs.modelslab.com/enterprise-api/qwen/img-to-img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         samples: Number of results.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_qwen/img2img", locals())
 
@@ -65,17 +64,16 @@ def inpaint(
     See https://docs.modelslab.com/enterprise-api/qwen/inpaint
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         negative_prompt: Description of what the result must not show.
         samples: Number of results.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_qwen/inpaint", locals())
 
@@ -97,14 +95,13 @@ def text2img(
     See https://docs.modelslab.com/enterprise-api/qwen/text-to-img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         samples: Number of results.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_qwen/text2img", locals())

@@ -39,7 +39,7 @@ def img2img(
     See https://docs.modelslab.com/enterprise-api/realtime/img2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -51,11 +51,10 @@ def img2img(
         init_image: The input image.
         strength: How much the input is changed.
         enhance_prompt: Whether the service extends the prompt.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_realtime/img2img", locals())
 
@@ -85,7 +84,7 @@ def inpaint(
     See https://docs.modelslab.com/enterprise-api/realtime/inpaint
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -98,10 +97,9 @@ def inpaint(
         mask_image: The mask. White areas are changed.
         enhance_prompt: Whether the service extends the prompt.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_realtime/inpaint", locals())
 
@@ -128,7 +126,7 @@ def text2img(
     See https://docs.modelslab.com/enterprise-api/realtime/text2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -138,9 +136,8 @@ def text2img(
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
         enhance_prompt: Whether the service extends the prompt.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_realtime/text2img", locals())

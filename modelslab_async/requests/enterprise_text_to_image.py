@@ -68,33 +68,32 @@ def controlnet(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         scheduler: The scheduler of the inference steps.
-        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no`, as text.
+        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no` as a string.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
         controlnet_model: One or more ControlNet models, separated by commas.
         controlnet_type: Input type of each ControlNet model, such as `canny` or `depth`.
-        auto_hint: Whether the service creates the control image. Give `yes` or `no`, as text.
-        guess_mode: Whether ControlNet works without a prompt. Give `yes` or `no`, as text.
+        auto_hint: Whether the service creates the control image. Give `yes` or `no` as a string.
+        guess_mode: Whether ControlNet works without a prompt. Give `yes` or `no` as a string.
         control_image: The image that guides ControlNet.
         controlnet_conditioning_scale: Weight of ControlNet, or one weight per ControlNet model.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
-        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no`, as text.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
-        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no`, as text.
+        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
+        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
         strength: How much the input is changed.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         clip_skip: Number of final CLIP layers to skip.
-        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`,
-            as text.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`
+            as a string.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/controlnet", locals())
 
@@ -133,7 +132,7 @@ def img2img(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         vae: The VAE to use.
         lora_strength: Weight of each LoRA model.
         lora_model: One or more LoRA models, separated by commas.
@@ -142,21 +141,20 @@ def img2img(
         samples: Number of results.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         negative_prompt: Description of what the result must not show.
         init_image: The input image.
         strength: How much the input is changed.
         clip_skip: Number of final CLIP layers to skip.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         scheduler: The scheduler of the inference steps.
-        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no`, as text.
-        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no`, as text.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
+        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no` as a string.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/img2img", locals())
 
@@ -207,26 +205,25 @@ def inpaint(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         scheduler: The scheduler of the inference steps.
-        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no`, as text.
+        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no` as a string.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         strength: How much the input is changed.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no`, as text.
+        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
         enhance_prompt: Whether the service extends the prompt.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/inpaint", locals())
 
@@ -243,7 +240,7 @@ def nsfw_image_check(
 
     Args:
         init_image: The input image.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/nsfw_image_check", locals())
 
@@ -265,15 +262,14 @@ def qwen_text_to_image(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         samples: Number of results.
         negative_prompt: Description of what the result must not show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/qwen_text_to_image", locals())
 
@@ -299,8 +295,8 @@ def super_resolution(
         model_id: The model to use.
         face_enhance: Whether faces are improved.
         ultra_resolution: Whether to raise the resolution further. The documentation gives no type.
-        webhook: The URL that the service posts to once the work has ended.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/super_resolution", locals())
 
@@ -344,7 +340,7 @@ def text2img(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         vae: The VAE to use.
         lora_strength: Weight of each LoRA model.
         lora_model: One or more LoRA models, separated by commas.
@@ -354,26 +350,26 @@ def text2img(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         scheduler: The scheduler of the inference steps.
-        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no`, as text.
+        use_karras_sigmas: Whether to use the Karras noise schedule. Give `yes` or `no` as a string.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         negative_prompt: Description of what the result must not show.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
-        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no`, as text.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
+        tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
         clip_skip: Number of final CLIP layers to skip.
-        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`,
-            as text.
-        highres_fix: Whether a second pass adds details at a high resolution. Give `yes` or `no`, as
-            text.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`
+            as a string.
+        highres_fix: Whether a second pass adds details at a high resolution. Give `yes` or `no` as
+            a string.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_image/text2img", locals())

@@ -33,14 +33,13 @@ def make(
 
     Args:
         voice_id: The voice to use.
-        prompt: Description of the result, or of the change.
-        language: Language of the text or of the speech.
+        prompt: The text to speak.
+        language: Language of the text.
         speed: Speaking speed.
         emotion: Emotion of the voice.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_text_to_speech/make", locals())

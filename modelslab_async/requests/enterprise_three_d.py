@@ -41,21 +41,20 @@ def image_to_3d(
     Args:
         image: The input image.
         output_format: File format of the result.
-        render: Whether to render a preview too.
-        ss_guidance_strength: Guidance of the stage that generates the shape.
-        ss_sampling_steps: Number of steps of the stage that generates the shape.
-        slat_guidance_strength: Guidance of the stage that generates the surface.
-        slat_sampling_steps: Number of steps of the stage that generates the surface.
+        render: Whether to render a preview as well.
+        ss_guidance_strength: Guidance strength in the stage that generates the shape.
+        ss_sampling_steps: Number of steps in the stage that generates the shape.
+        slat_guidance_strength: Guidance strength in the stage that generates the surface.
+        slat_sampling_steps: Number of steps in the stage that generates the surface.
         mesh_simplify: Fraction of the mesh's faces to remove.
         chunk_size: Size of the chunks that are computed at once.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
         resolution: Resolution of the result.
         multi_image: Whether the input images show several views of the object.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_three_d/image_to_3d", locals())
 
@@ -90,17 +89,17 @@ def text_to_3d(
     See https://docs.modelslab.com/enterprise-api/3d-api/text-to-3d
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         output_format: File format of the result.
-        render: Whether to render a preview too.
-        ss_guidance_strength: Guidance of the stage that generates the shape.
-        ss_sampling_steps: Number of steps of the stage that generates the shape.
-        slat_guidance_strength: Guidance of the stage that generates the surface.
-        slat_sampling_steps: Number of steps of the stage that generates the surface.
+        render: Whether to render a preview as well.
+        ss_guidance_strength: Guidance strength in the stage that generates the shape.
+        ss_sampling_steps: Number of steps in the stage that generates the shape.
+        slat_guidance_strength: Guidance strength in the stage that generates the surface.
+        slat_sampling_steps: Number of steps in the stage that generates the surface.
         mesh_simplify: Fraction of the mesh's faces to remove.
         chunk_size: Size of the chunks that are computed at once.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
         model_id: The model to use.
         negative_prompt: Description of what the result must not show.
         guidance_scale: How closely the result follows the prompt.
@@ -108,9 +107,8 @@ def text_to_3d(
         foreground_ratio: Fraction of the image that the foreground fills.
         remove_bg: Whether to remove the background first.
         resolution: Resolution of the result.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_three_d/text_to_3d", locals())

@@ -38,7 +38,7 @@ def text2video(
     See https://docs.modelslab.com/enterprise-api/text-to-video-ultra/text-to-video-ultra
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
         resolution: Resolution of the result.
@@ -48,11 +48,10 @@ def text2video(
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         shift_sample: Shift of the sampling schedule.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_ultra_video/text2video", locals())

@@ -53,7 +53,7 @@ def img2video(
         motion_bucket_id: Amount of motion.
         noise_aug_strength: Amount of noise that is added to the image.
         negative_prompt: Description of what the result must not show.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         init_image: The input image.
         num_inference_steps: Number of inference steps.
         fps: Frames per second.
@@ -61,11 +61,10 @@ def img2video(
         latent_interpolation_method: How latents are interpolated.
         clip_skip: Number of final CLIP layers to skip.
         instant_response: Whether the service replies before the work is done.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_video/img2video", locals())
 
@@ -103,7 +102,7 @@ def text2video(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         height: Height of the result in pixels.
         width: Width of the result in pixels.
         num_frames: Number of frames.
@@ -122,9 +121,9 @@ def text2video(
         fps: Frames per second.
         output_type: File format of the result.
         instant_response: Whether the service replies before the work is done.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_video/text2video", locals())
 
@@ -154,7 +153,7 @@ def text2video_ultra(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
         resolution: Resolution of the result.
@@ -164,13 +163,12 @@ def text2video_ultra(
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         model_id: The model to use.
         shift_sample: Shift of the sampling schedule.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_video/text2video_ultra", locals())
 
@@ -189,9 +187,8 @@ def watermark_remover(
 
     Args:
         init_video: The input video.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_video/watermark_remover", locals())

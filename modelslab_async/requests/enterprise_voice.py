@@ -36,18 +36,17 @@ def create_dubbing(
 
     Args:
         init_video: The input video.
-        output_lang: Language of the result.
-        source_lang: Language of the input.
+        output_lang: Language to translate into.
+        source_lang: Language of the input video.
         file_prefix: Prefix of the output file's name.
         voice_id: The voice to use.
         voice_model: The voice model to use.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/create_dubbing", locals())
 
@@ -66,12 +65,11 @@ def lyrics_generator(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         length: Length of the text, such as `short`.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/lyrics_generator", locals())
 
@@ -96,18 +94,17 @@ def music_gen(
     See https://docs.modelslab.com/enterprise-api/voice-cloning/music-gen
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         output_format: File format of the result.
         bitrate: Bit rate of the audio.
         init_audio: The input audio.
         sampling_rate: Sampling rate of the audio.
         max_new_token: Maximum number of audio tokens.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/music_gen", locals())
 
@@ -129,15 +126,14 @@ def sfx(
     See https://docs.modelslab.com/enterprise-api/voice-cloning/sfx
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         output_format: File format of the result.
         bitrate: Bit rate of the audio.
         duration: Length of the result in seconds.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/sfx", locals())
 
@@ -165,17 +161,16 @@ def song_generator(
     Args:
         lyrics_generation: Whether the service writes the lyrics.
         lyrics: Lyrics of the song.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         init_audio: The input audio.
         duration: Length of the result in seconds.
-        language: Language of the text or of the speech.
+        language: Language of the lyrics.
         instrumental: Whether the music is without vocals.
         caption: Description of the music's style.
         model_id: The model to use.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/song_generator", locals())
 
@@ -225,13 +220,13 @@ def speech_to_text(
     Args:
         init_audio: The input audio.
         audio_url: Link to the input audio.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         timestamp_level: What the timestamps of the transcript refer to: `word` or `sentence`.
-        input_language: Language of the speech.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        input_language: Language of the input audio. Use it with `audio_url`; with `init_audio`, use
+            `language`.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/speech_to_text", locals())
 
@@ -255,17 +250,16 @@ def text_to_audio(
     See https://docs.modelslab.com/enterprise-api/voice-cloning/text-to-audio
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         init_audio: The input audio.
         voice_id: The voice to use.
-        language: Language of the text or of the speech.
+        language: Language of the text.
         emotion: Emotion of the voice.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/text_to_audio", locals())
 
@@ -289,17 +283,16 @@ def text_to_speech(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: The text to speak.
         voice_id: The voice to use.
-        language: Language of the text or of the speech.
+        language: Language of the text.
         speed: Speaking speed.
         emotion: Emotion of the voice. Documents disagree on its type.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
         output_format: File format of the result.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/text_to_speech", locals())
 
@@ -344,12 +337,12 @@ def voice_cover(
         algorithm: The algorithm that detects the pitch.
         rate: How much of the original voice is kept.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         emotion: Emotion of the voice.
         speed: Speaking speed.
         radius: Radius of the filter that smooths the pitch.
         mix: How closely the volume of the result follows the volume of the voice.
-        hop_length: How often the pitch is estimated.
+        hop_length: Interval between two estimates of the pitch.
         originality: How much of the voice's accent is kept.
         lead_voice_volume_delta: Volume change of the lead voice.
         backup_voice_volume_delta: Volume change of the backing voices.
@@ -359,11 +352,10 @@ def voice_cover(
         dryness: Level of the sound without reverb.
         damping: Damping of the reverb.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/voice_cover", locals())
 
@@ -387,11 +379,10 @@ def voice_to_voice(
         init_audio: The input audio.
         target_audio: The voice to imitate.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/voice_to_voice", locals())
 
@@ -411,7 +402,7 @@ def voice_upload(
     Args:
         name: Name of the voice.
         init_audio: The input audio.
-        language: Language of the text or of the speech.
-        extra: Further parameters by name, which have no argument of their own.
+        language: Language of the input audio.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_voice/voice_upload", locals())

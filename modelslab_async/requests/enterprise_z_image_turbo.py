@@ -38,7 +38,7 @@ def img2img(
     See https://docs.modelslab.com/enterprise-api/z-image-turbo/img2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -50,10 +50,9 @@ def img2img(
         base64: Whether input and output files are base64 text instead of links.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_z_image_turbo/img2img", locals())
 
@@ -81,7 +80,7 @@ def text2img(
     See https://docs.modelslab.com/enterprise-api/z-image-turbo/text2img
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -92,9 +91,8 @@ def text2img(
         base64: Whether input and output files are base64 text instead of links.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("enterprise_z_image_turbo/text2img", locals())

@@ -34,10 +34,9 @@ def multiple_face_swap(
         target_image: Image with the face to insert.
         watermark: Whether the result gets a watermark.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("faceswap/multiple_face_swap", locals())
 
@@ -64,10 +63,9 @@ def single_face_swap(
         reference_image: Image of the face to replace.
         watermark: Whether the result gets a watermark.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("faceswap/single_face_swap", locals())
 
@@ -92,10 +90,9 @@ def single_video_swap(
         init_video: The input video.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("faceswap/single_video_swap", locals())
 
@@ -122,9 +119,8 @@ def specific_video_swap(
         reference_image: Image of the face to replace.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("faceswap/specific_video_swap", locals())

@@ -21,8 +21,8 @@ def base64_crop(
 
     Args:
         image: The input image.
-        crop: Whether the image is cropped. Give `true` or `false`, as text.
-        extra: Further parameters by name, which have no argument of their own.
+        crop: Whether the image is cropped. Give `true` or `false` as a string.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/base64_crop", locals())
 
@@ -41,7 +41,7 @@ def base64_to_url(
 
     Args:
         base64_string: The file as a data URL.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/base64_to_url", locals())
 
@@ -63,7 +63,7 @@ def clear_queue(
     Args:
         server: The server whose queue is cleared, such as `realtime`.
         deploy_type: Type of the dedicated server to use.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/clear_queue", locals())
 
@@ -80,7 +80,7 @@ def model_list(
     See https://docs.modelslab.com/image-generation/model-operation/model-list
 
     Args:
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/model_list", locals())
 
@@ -99,7 +99,7 @@ def nsfw_image_check(
     Args:
         init_image: The input image.
         threshold: Minimum confidence of the check.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/nsfw_image_check", locals())
 
@@ -114,7 +114,7 @@ def request_count(
     See https://docs.modelslab.com/general-api/check-requests
 
     Args:
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/request_count", locals())
 
@@ -129,6 +129,6 @@ def wallet_balance(
     See https://docs.modelslab.com/general-api/wallet-balance
 
     Args:
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("general/wallet_balance", locals())

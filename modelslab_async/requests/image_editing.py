@@ -28,7 +28,7 @@ def base64_to_url(
 
     Args:
         init_image: The input image.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/base64_to_url", locals())
 
@@ -51,10 +51,9 @@ def caption(
         init_image: The input image.
         length: Length of the text, such as `short`.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/caption", locals())
 
@@ -85,7 +84,7 @@ def face_gen(
     See https://docs.modelslab.com/image-editing/face-gen
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -99,10 +98,9 @@ def face_gen(
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/face_gen", locals())
 
@@ -135,16 +133,15 @@ def fashion(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         cloth_type: Type of the garment.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
-        temp: Whether the result is deleted after a day. Give `yes` or `no`, as text.
+        temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
         seed: Seed of the random numbers. Without a seed, each result differs.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/fashion", locals())
 
@@ -175,7 +172,7 @@ def flux_headshot(
     See https://docs.modelslab.com/image-editing/flux-headshot
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -189,10 +186,9 @@ def flux_headshot(
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/flux_headshot", locals())
 
@@ -223,7 +219,7 @@ def head_shot(
     See https://docs.modelslab.com/image-editing/head-shot
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         face_image: Image of the face.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -237,10 +233,9 @@ def head_shot(
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/head_shot", locals())
 
@@ -266,7 +261,7 @@ def img_mixer(
     See https://docs.modelslab.com/image-editing/imagemixer
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -275,10 +270,9 @@ def img_mixer(
         guidance_scale: How closely the result follows the prompt.
         seed: Seed of the random numbers. Without a seed, each result differs.
         samples: Number of results.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/img_mixer", locals())
 
@@ -309,7 +303,7 @@ def inpaint(
     See https://docs.modelslab.com/image-editing/inpaint
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         num_inference_steps: Number of inference steps.
@@ -318,17 +312,16 @@ def inpaint(
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         samples: Number of results.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         strength: How much the input is changed.
         instant_response: Whether the service replies before the work is done. Give `true` or
-            `false`, as text.
+            `false` as a string.
         base64: Whether input and output files are base64 text instead of links. Documents disagree
             on its type.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/inpaint", locals())
 
@@ -351,10 +344,9 @@ def mask_creator(
         specific_object: Object that the result must show.
         base64: Whether input and output files are base64 text instead of links.
         init_image: The input image.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/mask_creator", locals())
 
@@ -375,10 +367,9 @@ def object_removal(
     Args:
         init_image: The input image.
         mask_image: The mask. White areas are changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/object_removal", locals())
 
@@ -409,18 +400,17 @@ def outpaint(
         image: The input image.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        overlap_width: Width in pixels of the overlap that is blended.
+        overlap_width: Width of the blended overlap in pixels.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/outpaint", locals())
 
@@ -442,15 +432,14 @@ def qwen_edit(
     See https://docs.modelslab.com/image-editing/qwen-edit
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         safety_checker: Whether unsafe results are filtered.
         base64: Whether input and output files are base64 text instead of links.
         model_id: The model to use.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/qwen_edit", locals())
 
@@ -479,18 +468,17 @@ def removebg_mask(
     Args:
         image: The input image.
         alpha_matting: Whether alpha matting refines the edges.
-        post_process_mask: Whether the mask is post-processed.
-        only_mask: Whether the result is only the mask.
-        alpha_matting_foreground_threshold: Threshold of the foreground for alpha matting.
-        alpha_matting_background_threshold: Threshold of the background for alpha matting.
+        post_process_mask: Whether to clean up the mask.
+        only_mask: Whether to return only the mask.
+        alpha_matting_foreground_threshold: Foreground threshold for alpha matting.
+        alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
         inverse_mask: Whether the mask is inverted.
         seed: Seed of the random numbers. Without a seed, each result differs.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/removebg_mask", locals())
 
@@ -515,9 +503,8 @@ def super_resolution(
         model_id: The model to use.
         scale: Upscaling factor.
         face_enhance: Whether faces are improved.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("image_editing/super_resolution", locals())

@@ -55,18 +55,19 @@ def controlnet(
         samples: Number of results.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no`, as text.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
-        prompt: Description of the result, or of the change.
+        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
+        prompt: Text that says what to generate or change.
         model_id: The model to use.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         negative_prompt: Description of what the result must not show.
-        safety_checker: Whether unsafe results are filtered. Give `yes` or `no`, as text.
+        safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no`, as text.
+        enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
         scheduler: The scheduler of the inference steps.
@@ -74,10 +75,9 @@ def controlnet(
         controlnet_model: One or more ControlNet models, separated by commas.
         controlnet_type: Input type of each ControlNet model, such as `canny` or `depth`.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("images/controlnet", locals())
 
@@ -138,17 +138,18 @@ def img2img(
         samples: Number of results.
         num_inference_steps: Number of inference steps. Documents disagree on its type.
         guidance_scale: How closely the result follows the prompt.
-        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no`, as text.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
+        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
         safety_checker: Whether unsafe results are filtered. Documents disagree on its type.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         init_image_2: The second input image.
         strength: How much the input is changed. Documents disagree on its type.
@@ -156,12 +157,11 @@ def img2img(
         enhance_prompt: Whether the service extends the prompt. Documents disagree on its type.
         seed: Seed of the random numbers. Without a seed, each result differs.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         clip_skip: Number of final CLIP layers to skip.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("images/img2img", locals())
 
@@ -224,28 +224,28 @@ def inpaint(
         samples: Number of results.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no`, as text.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
+        multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
         safety_checker: Whether unsafe results are filtered. Documents disagree on its type.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         enhance_prompt: Whether the service extends the prompt. Documents disagree on its type.
         seed: Seed of the random numbers. Without a seed, each result differs.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         strength: How much the input is changed.
         steps: Number of inference steps.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("images/inpaint", locals())
 
@@ -297,7 +297,7 @@ def text2img(
     See https://docs.modelslab.com/image-generation/community-models/dreambooth-text-to-image
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         model_id: The model to use.
         ip_adapter_id: The IP adapter to use.
         ip_adapter_scale: Weight of the IP adapter.
@@ -311,8 +311,9 @@ def text2img(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         multi_lingual: Whether the prompt may be in any language. Documents disagree on its type.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
         upscale: Whether to double the resolution. Documents disagree on its type.
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
@@ -324,17 +325,16 @@ def text2img(
         seed: Seed of the random numbers. Without a seed, each result differs.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         highres_fix: Whether a second pass adds details at a high resolution.
         injected_noise_alpha: Weight of the injected noise.
         sigma_threshold: Noise threshold.
         true_cfg_scale: Scale of the true classifier-free guidance.
         use_cfg_zero_star: Whether to use CFG-Zero* guidance.
-        use_zero_init: Whether the first steps start from zero.
-        zero_steps: Number of first steps that start from zero.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        use_zero_init: Whether the initial steps start from zero.
+        zero_steps: Number of initial steps that start from zero.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("images/text2img", locals())

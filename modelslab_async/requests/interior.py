@@ -36,20 +36,19 @@ def exterior_restorer(
     See https://docs.modelslab.com/interior-api/exterior-restorer
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/exterior_restorer", locals())
 
@@ -76,20 +75,19 @@ def floor_planning(
     See https://docs.modelslab.com/interior-api/floor-planning
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/floor_planning", locals())
 
@@ -116,16 +114,15 @@ def interior_mixer(
     Args:
         init_image: The input image.
         object_image: Image of the object to insert.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/interior_mixer", locals())
 
@@ -153,21 +150,20 @@ def make(
     See https://docs.modelslab.com/interior-api/interior
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         scale_down: Factor by which the image is downscaled first.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/make", locals())
 
@@ -190,10 +186,9 @@ def object_removal(
         init_image: The input image.
         object_name: Name of the object to remove.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/object_removal", locals())
 
@@ -220,20 +215,19 @@ def room_decorator(
     See https://docs.modelslab.com/interior-api/room-decorator
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/room_decorator", locals())
 
@@ -259,7 +253,7 @@ def scenario(
     See https://docs.modelslab.com/interior-api/fetch
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
@@ -268,10 +262,9 @@ def scenario(
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         scenario: Scene or mood of the result.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/scenario", locals())
 
@@ -301,19 +294,18 @@ def scenario_changer(
     Args:
         init_image: The input image.
         scenario: Scene or mood of the result.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/scenario_changer", locals())
 
@@ -340,19 +332,18 @@ def sketch_rendering(
     See https://docs.modelslab.com/interior-api/sketch-rendering
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         specific_object: Object that the result must show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("interior/sketch_rendering", locals())

@@ -27,11 +27,10 @@ def img2img(
     See https://stablediffusionapi.com/docs/category/stable-diffusion-api
 
     Args:
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/img2img", locals())
 
@@ -66,10 +65,9 @@ def img_to_3d(
         image: The input image.
         batch_size: Number of results that are made at once.
         safety_checker: Whether unsafe results are filtered.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/img_to_3d", locals())
 
@@ -87,11 +85,10 @@ def inpaint(
     See https://stablediffusionapi.com/docs/category/stable-diffusion-api
 
     Args:
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/inpaint", locals())
 
@@ -114,14 +111,13 @@ def interior(
     See https://stablediffusionapi.com/docs/miscs/interior
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/interior", locals())
 
@@ -145,15 +141,14 @@ def pix2pix(
     See https://stablediffusionapi.com/docs/image-editing/pix2pix
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         image_guidance_scale: How closely the result follows the image.
         steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/pix2pix", locals())
 
@@ -182,16 +177,15 @@ def removebg_mask(
     Args:
         image: The input image.
         alpha_matting: Whether alpha matting refines the edges.
-        post_process_mask: Whether the mask is post-processed.
-        only_mask: Whether the result is only the mask.
+        post_process_mask: Whether to clean up the mask.
+        only_mask: Whether to return only the mask.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        alpha_matting_foreground_threshold: Threshold of the foreground for alpha matting.
-        alpha_matting_background_threshold: Threshold of the background for alpha matting.
+        alpha_matting_foreground_threshold: Foreground threshold for alpha matting.
+        alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/removebg_mask", locals())
 
@@ -217,8 +211,8 @@ def super_resolution(
         scale: Upscaling factor.
         face_enhance: Whether faces are improved.
         model_id: The model to use.
-        webhook: The URL that the service posts to once the work has ended.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/super_resolution", locals())
 
@@ -236,11 +230,10 @@ def text2img(
     See https://stablediffusionapi.com/docs/category/stable-diffusion-api
 
     Args:
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/text2img", locals())
 
@@ -261,14 +254,13 @@ def text2video(
     See https://stablediffusionapi.com/docs/text-to-video/texttovideo
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         scheduler: The scheduler of the inference steps.
         seconds: Length of the result in seconds.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/text2video", locals())
 
@@ -301,13 +293,12 @@ def txt_to_3d(
         frame_size: Frame size in pixels.
         seed: Seed of the random numbers. Without a seed, each result differs.
         seconds: Length of the result in seconds.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         output_type: File format of the result.
         lora_strength: Weight of each LoRA model.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3/txt_to_3d", locals())

@@ -29,11 +29,10 @@ def dreambooth(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3_dreambooth/dreambooth", locals())
 
@@ -53,11 +52,10 @@ def img2img(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3_dreambooth/img2img", locals())
 
@@ -77,10 +75,9 @@ def inpaint(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v3_dreambooth/inpaint", locals())

@@ -49,7 +49,7 @@ def dreambooth(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -60,20 +60,20 @@ def dreambooth(
         seed: Seed of the random numbers. Without a seed, each result differs.
         guidance_scale: How closely the result follows the prompt.
         multi_lingual: Whether the prompt may be in any language.
-        panorama: Whether the result is a panorama. Give `yes` or `no`, as text.
-        self_attention: Whether to improve details, which takes longer. Give `yes` or `no`, as text.
-        upscale: Whether to double the resolution. Give `yes` or `no`, as text.
+        panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
+        self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
+            string.
+        upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         embeddings_model: The model that makes the embeddings. The documentation gives no type.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
         scheduler: The scheduler of the inference steps.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v4_dreambooth/dreambooth", locals())
 
@@ -94,12 +94,11 @@ def img2img(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v4_dreambooth/img2img", locals())
 
@@ -121,12 +120,11 @@ def inpaint(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("legacy_v4_dreambooth/inpaint", locals())

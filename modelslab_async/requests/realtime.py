@@ -40,7 +40,7 @@ def img2img(
     See https://docs.modelslab.com/image-generation/realtime-stable-diffusion/image-to-image
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
@@ -53,11 +53,10 @@ def img2img(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         strength: How much the input is changed.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("realtime/img2img", locals())
 
@@ -88,7 +87,7 @@ def inpaint(
     See https://docs.modelslab.com/image-generation/realtime-stable-diffusion/inpaint
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         negative_prompt: Description of what the result must not show.
@@ -102,10 +101,9 @@ def inpaint(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("realtime/inpaint", locals())
 
@@ -135,7 +133,7 @@ def text2img(
     See https://docs.modelslab.com/image-generation/realtime-stable-diffusion/text-to-image
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -148,9 +146,8 @@ def text2img(
         guidance_scale: How closely the result follows the prompt.
         init_image: The input image.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("realtime/text2img", locals())

@@ -34,15 +34,15 @@ def fine_tune(
     See https://stablediffusionapi.com/docs/train-model/finetune
 
     Args:
-        instance_prompt: Prompt that identifies the subject.
-        class_prompt: Prompt for the class of the subject.
+        instance_prompt: Prompt that names the subject.
+        class_prompt: Prompt that names the class of the subject.
         base_model_id: The model to fine-tune.
         images: Links to the training images.
         seed: Seed of the random numbers. Without a seed, each result differs.
         training_type: Type of the subject.
         max_train_steps: Maximum number of training steps.
-        webhook: The URL that the service posts to once the work has ended.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("training/fine_tune", locals())
 
@@ -68,8 +68,8 @@ def lora_fine_tune(
     See https://docs.modelslab.com/image-generation/train-model/lora-finetune
 
     Args:
-        instance_prompt: Prompt that identifies the subject.
-        class_prompt: Prompt for the class of the subject.
+        instance_prompt: Prompt that names the subject.
+        class_prompt: Prompt that names the class of the subject.
         images: Links to the training images.
         wandb_key: Your API key for Weights & Biases.
         base_model_type: Type of the model to fine-tune.
@@ -78,7 +78,7 @@ def lora_fine_tune(
         lora_type: Type of the LoRA model.
         max_train_steps: Maximum number of training steps.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("training/lora_fine_tune", locals())

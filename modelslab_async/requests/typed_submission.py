@@ -17,8 +17,8 @@ def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
 
     Args:
         endpoint: The endpoint that the typed function stands for.
-        arguments: All arguments of the call. An argument that is None is left out. The parameters
-            in the argument `extra` are added.
+        arguments: All arguments of the call. Those that are None are left out. The parameters in
+            `extra` are added.
 
     Raises:
         TypeError: `extra` is not a mapping.

@@ -38,7 +38,7 @@ def image_to_image(
     Args:
         model_id: The model to use.
         init_image: The input image. Documents disagree on its type.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         samples: Number of results.
@@ -46,10 +46,9 @@ def image_to_image(
         init_image_2: The second input image.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_images/image-to-image", locals())
 
@@ -73,15 +72,14 @@ def inpaint(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_images/inpaint", locals())
 
@@ -110,7 +108,7 @@ def text_to_image(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         samples: Number of results.
@@ -120,9 +118,8 @@ def text_to_image(
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
         scheduler: The scheduler of the inference steps.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_images/text-to-image", locals())

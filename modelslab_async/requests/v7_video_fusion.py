@@ -38,16 +38,15 @@ def image_to_video(
         model_id: The model to use.
         init_image: The input image. Documents disagree on its type.
         init_audio: The input audio.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         duration: Length of the result in seconds. Documents disagree on its type.
         negative_prompt: Description of what the result must not show.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
         portrait: Whether the video has portrait orientation.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_video_fusion/image-to-video", locals())
 
@@ -70,10 +69,9 @@ def lip_sync(
         model_id: The model to use.
         init_video: The input video.
         init_audio: The input audio.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_video_fusion/lip-sync", locals())
 
@@ -102,13 +100,12 @@ def motion_control(
         init_video: The input video.
         character_orientation: Whether the character's orientation follows the `image` or the
             `video`.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         mode: Quality level.
-        keep_original_sound: Whether the video keeps its sound. Give `yes` or `no`, as text.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        keep_original_sound: Whether the video keeps its sound. Give `yes` or `no` as a string.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_video_fusion/motion-control", locals())
 
@@ -140,7 +137,7 @@ def text_to_video(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         init_audio: The input audio.
         enhance_prompt: Whether the service extends the prompt.
         generate_audio: Whether the video has sound.
@@ -153,10 +150,9 @@ def text_to_video(
         height: Height of the result in pixels.
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_video_fusion/text-to-video", locals())
 
@@ -184,16 +180,15 @@ def video_to_video(
     Args:
         model_id: The model to use.
         init_video: The input video.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         public_figure_threshold: Strictness of the filter for public figures.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         duration: Length of the result in seconds.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_video_fusion/video-to-video", locals())

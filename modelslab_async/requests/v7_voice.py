@@ -54,14 +54,13 @@ def create_dubbing(
     See https://docs.modelslab.com/mcp-web-api/tools-reference
 
     Args:
-        target_language: Language of the result.
+        target_language: Language to translate into.
         init_audio: The input audio.
         init_video: The input video.
         model_id: The model to use.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/create-dubbing", locals())
 
@@ -82,12 +81,11 @@ def music_gen(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         duration: Length of the result in seconds.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/music-gen", locals())
 
@@ -111,13 +109,12 @@ def song_extender(
     Args:
         init_audio: The input audio.
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         extend_duration: Number of seconds to add.
         side: Which end of the song to extend.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/song-extender", locals())
 
@@ -143,11 +140,10 @@ def song_inpaint(
         model_id: The model to use.
         lyrics: Lyrics of the song.
         sections: Sections of the song to change.
-        prompt: Description of the result, or of the change.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        prompt: Text that says what to generate or change.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/song-inpaint", locals())
 
@@ -168,12 +164,11 @@ def sound_generation(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         time_in_seconds: Length of the result in seconds.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/sound-generation", locals())
 
@@ -196,10 +191,9 @@ def speech_to_speech(
         model_id: The model to use.
         init_audio: The input audio.
         voice_id: The voice to use.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/speech-to-speech", locals())
 
@@ -220,10 +214,9 @@ def speech_to_text(
     Args:
         model_id: The model to use.
         init_audio: The input audio.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/speech-to-text", locals())
 
@@ -275,14 +268,13 @@ def text_to_speech(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: The text to speak.
         text: The text to speak. The documentation gives no type.
         voice_id: The voice to use.
         temperature: Sampling temperature: how much the result varies.
-        language: Language of the text or of the speech.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        language: Language of the text.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v7_voice/text-to-speech", locals())

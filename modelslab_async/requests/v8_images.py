@@ -34,16 +34,15 @@ def background_removal(
 
     Args:
         image_url: The input image. The documentation gives no type.
-        only_mask: Whether the result is only the mask.
+        only_mask: Whether to return only the mask.
         inverse_mask: Whether the mask is inverted.
         seed: Seed of the random numbers. Without a seed, each result differs.
         alpha_matting: Whether alpha matting refines the edges.
-        post_process_mask: Whether the mask is post-processed.
+        post_process_mask: Whether to clean up the mask.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v8_images/background-removal", locals())
 
@@ -74,11 +73,10 @@ def text_to_image(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("v8_images/text-to-image", locals())

@@ -28,7 +28,7 @@ def base64_to_url(
 
     Args:
         init_obj: The file as a data URL.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/base64_to_url", locals())
 
@@ -71,18 +71,17 @@ def img2video(
         max_guidance_scale: Guidance scale at the last frame.
         motion_bucket_id: Amount of motion.
         noise_aug_strength: Amount of noise that is added to the image.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         num_inference_steps: Number of inference steps.
         fps: Frames per second.
         output_type: File format of the result.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         seed: Seed of the random numbers. Without a seed, each result differs.
         guidance_scale: How closely the result follows the prompt.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/img2video", locals())
 
@@ -113,7 +112,7 @@ def img2video_ultra(
     See https://docs.modelslab.com/video-api/image-to-video-ultra
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
@@ -124,13 +123,12 @@ def img2video_ultra(
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         model_id: The model to use.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/img2video_ultra", locals())
 
@@ -152,15 +150,14 @@ def kling(
     Unverified: no page describes it. Seen in public clients of the service.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         duration: Length of the result in seconds.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         mode: Quality level.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/kling", locals())
 
@@ -181,14 +178,13 @@ def kling_3(
     Unverified: no page describes it. Seen in public clients of the service.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         image_url: The input image. The documentation gives no type.
         duration: Length of the result in seconds.
         motion: Description of the motion of the camera or the character.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/kling-3", locals())
 
@@ -210,15 +206,14 @@ def kling_motion_control(
     Unverified: no page describes it. Seen in public clients of the service.
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate or change.
         init_image: The input image.
         motion_video: Video whose motion is transferred.
         duration: Length of the result in seconds.
         motion_mode: How the motion is transferred.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/kling_motion_control", locals())
 
@@ -249,7 +244,7 @@ def scene_maker(
 
     Args:
         scenes: Images of the scenes, and the frame at which each scene begins.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         height: Height of the result in pixels.
         width: Width of the result in pixels.
         num_frames: Number of frames.
@@ -260,8 +255,8 @@ def scene_maker(
         stg_scale: Weight of the spatio-temporal guidance.
         stg_rescale: Rescaling of the spatio-temporal guidance.
         frame_rate: Frames per second.
-        temp: Whether the result is deleted after a day.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/scene_maker", locals())
 
@@ -300,7 +295,7 @@ def text2video(
 
     Args:
         model_id: The model to use.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         height: Height of the result in pixels.
         width: Width of the result in pixels.
         num_frames: Number of frames.
@@ -319,11 +314,10 @@ def text2video(
         fps: Frames per second.
         output_type: File format of the result.
         instant_response: Whether the service replies before the work is done.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/text2video", locals())
 
@@ -353,7 +347,7 @@ def text2video_ultra(
     See https://docs.modelslab.com/video-api/text-to-video-ultra
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
         seed: Seed of the random numbers. Without a seed, each result differs.
         resolution: Resolution of the result.
@@ -363,13 +357,12 @@ def text2video_ultra(
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule.
-        temp: Whether the result is deleted after a day.
+        temp: Whether the result is stored for only a day.
         model_id: The model to use.
         shift_sample: Shift of the sampling schedule.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/text2video_ultra", locals())
 
@@ -400,10 +393,9 @@ def video2video(
         num_inference_steps: Number of inference steps.
         seed: Seed of the random numbers. Without a seed, each result differs.
         base64: Whether input and output files are base64 text instead of links.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/video2video", locals())
 
@@ -422,9 +414,8 @@ def watermark_remover(
 
     Args:
         init_video: The input video.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("video/watermark_remover", locals())

@@ -28,7 +28,7 @@ def base64_to_url(
 
     Args:
         init_audio: The input audio.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/base64_to_url", locals())
 
@@ -55,18 +55,17 @@ def create_dubbing(
 
     Args:
         init_video: The input video.
-        output_lang: Language of the result.
-        source_lang: Language of the input.
+        output_lang: Language to translate into.
+        source_lang: Language of the input video.
         file_prefix: Prefix of the output file's name.
         voice_id: The voice to use.
         voice_model: The voice model to use.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/create_dubbing", locals())
 
@@ -85,12 +84,11 @@ def lyrics_generator(
     See https://docs.modelslab.com/voice-cloning/lyrics-generator
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         length: Length of the text, such as `short`.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/lyrics_generator", locals())
 
@@ -116,20 +114,19 @@ def music_gen(
     See https://docs.modelslab.com/voice-cloning/music-gen
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         output_format: File format of the result.
         bitrate: Bit rate of the audio.
         init_audio: The input audio.
         duration: Length of the result in seconds.
         base64: Whether input and output files are base64 text instead of links. Documents disagree
             on its type.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
         max_new_token: Maximum number of audio tokens.
         sampling_rate: Sampling rate of the audio.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/music_gen", locals())
 
@@ -151,15 +148,14 @@ def sfx(
     See https://docs.modelslab.com/voice-cloning/sfx
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         output_format: File format of the result.
         bitrate: Bit rate of the audio.
         duration: Length of the result in seconds.
-        temp: Whether the result is deleted after a day.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/sfx", locals())
 
@@ -187,17 +183,16 @@ def song_generator(
     Args:
         lyrics_generation: Whether the service writes the lyrics.
         lyrics: Lyrics of the song.
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         init_audio: The input audio.
         duration: Length of the result in seconds.
-        language: Language of the text or of the speech.
+        language: Language of the lyrics.
         instrumental: Whether the music is without vocals.
         caption: Description of the music's style.
         model_id: The model to use.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/song_generator", locals())
 
@@ -247,13 +242,13 @@ def speech_to_text(
     Args:
         init_audio: The input audio.
         audio_url: Link to the input audio.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         timestamp_level: What the timestamps of the transcript refer to: `word` or `sentence`.
-        input_language: Language of the speech.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        input_language: Language of the input audio. Use it with `audio_url`; with `init_audio`, use
+            `language`.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/speech_to_text", locals())
 
@@ -310,19 +305,18 @@ def text_to_audio(
     See https://docs.modelslab.com/voice-cloning/voice-cloning
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         init_audio: The input audio.
         voice_id: The voice to use.
-        language: Language of the text or of the speech.
+        language: Language of the text.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links. Documents disagree
             on its type.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
         stream: Whether the result is streamed.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/text_to_audio", locals())
 
@@ -346,17 +340,16 @@ def text_to_speech(
     See https://docs.modelslab.com/voice-cloning/text-to-speech
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: The text to speak.
         voice_id: The voice to use.
-        language: Language of the text or of the speech.
+        language: Language of the text.
         speed: Speaking speed.
         emotion: Emotion of the voice. Documents disagree on its type.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
         output_format: File format of the result.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/text_to_speech", locals())
 
@@ -405,10 +398,9 @@ def vocal_isolator(
         init_audio: The input audio.
         base64: Whether input and output files are base64 text instead of links.
         seed: Seed of the random numbers. Without a seed, each result differs.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/vocal_isolator", locals())
 
@@ -454,12 +446,12 @@ def voice_cover(
         rate: How much of the original voice is kept. Documents disagree on its type.
         seed: Seed of the random numbers. Without a seed, each result differs. Documents disagree on
             its type.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         emotion: Emotion of the voice.
         speed: Speaking speed.
         radius: Radius of the filter that smooths the pitch.
         mix: How closely the volume of the result follows the volume of the voice.
-        hop_length: How often the pitch is estimated.
+        hop_length: Interval between two estimates of the pitch.
         originality: How much of the voice's accent is kept.
         lead_voice_volume_delta: Volume change of the lead voice. Documents disagree on its type.
         backup_voice_volume_delta: Volume change of the backing voices. Documents disagree on its
@@ -470,11 +462,10 @@ def voice_cover(
         dryness: Level of the sound without reverb.
         damping: Damping of the reverb.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/voice_cover", locals())
 
@@ -494,13 +485,12 @@ def voice_design(
     See https://docs.modelslab.com/voice-cloning/voice-design
 
     Args:
-        prompt: Description of the result, or of the change.
+        prompt: Text that says what to generate.
         voice_description: Description of the desired voice.
-        language: Language of the text or of the speech.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        language: Language of the text.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/voice_design", locals())
 
@@ -517,7 +507,7 @@ def voice_list(
 
     Args:
         type: Type of the voices to list.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/voice_list", locals())
 
@@ -543,11 +533,10 @@ def voice_to_voice(
         target_audio: The voice to imitate.
         stream: Whether the result is streamed.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is deleted after a day. Documents disagree on its type.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/voice_to_voice", locals())
 
@@ -570,10 +559,10 @@ def voice_upload(
     Args:
         name: Name of the voice.
         init_audio: The input audio.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         base64: Whether input and output files are base64 text instead of links.
         gender: Gender of the voice.
         thumbnail: Thumbnail of the voice.
-        extra: Further parameters by name, which have no argument of their own.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("voice/voice_upload", locals())

@@ -30,11 +30,10 @@ def transcribe(
 
     Args:
         init_audio: The input audio.
-        language: Language of the text or of the speech.
+        language: Language of the input audio.
         timestamp_level: What the timestamps of the transcript refer to: `word` or `sentence`.
-        webhook: The URL that the service posts to once the work has ended.
-        track_id: A number or text of your own that identifies the request. The webhook repeats this
-            value.
-        extra: Further parameters by name, which have no argument of their own.
+        webhook: The URL to which the service posts when the work has ended.
+        track_id: A number or string of your own for the request. The webhook repeats it.
+        extra: Other parameters of the endpoint, keyed by name.
     """
     return submission_of("whisper/transcribe", locals())

@@ -131,6 +131,20 @@ def test_contradictory_documents_leave_the_type_open():
     assert "Documents disagree on its type" in inspect.getdoc(function)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "line"),
+    [
+        ("realtime/text2img", "prompt: Text that says what to generate."),
+        ("realtime/img2img", "prompt: Text that says what to generate or change."),
+        ("voice/text_to_speech", "prompt: The text to speak."),
+    ],
+)
+def test_parameter_means_what_it_does_at_its_endpoint(endpoint, line):
+    """One name may mean different things at different endpoints."""
+    lines = [each.strip() for each in inspect.getdoc(function_for(endpoint)).splitlines()]
+    assert line in lines
+
+
 def test_alternatives_are_named():
     """The docstring says of which parameters one is required."""
     text = inspect.getdoc(function_for("voice/speech_to_text"))
@@ -142,8 +156,9 @@ def test_facts_name_parameters_and_endpoints_that_exist():
     for parameter, facts in PARAMETERS.items():
         users = {name for name, row in ENDPOINTS.items() if parameter in row.parameters}
         assert users, parameter
-        exceptions = " ".join(facts.get("elsewhere", {}).values()).split()
-        assert set() == set(exceptions) - users, parameter
+        for key in ("elsewhere", "means_elsewhere"):
+            exceptions = " ".join(facts.get(key, {}).values()).split()
+            assert set() == set(exceptions) - users, parameter
 
 
 def test_unlisted_parameter_takes_anything():
