@@ -43,7 +43,7 @@ HTTPClient: TypeAlias = (
 
 DEFAULT_MAX_BYTES = 4 << 30
 # How many generations may be in progress for each transfer that `concurrency` allows. With only
-# one, a transfer would stay unused while its generation does something else, such as wait to retry.
+# one, fewer transfers would run while a generation does something else, such as wait to retry.
 _WINDOW_PER_TRANSFER = 8
 
 

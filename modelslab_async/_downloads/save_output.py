@@ -214,7 +214,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """Return new links for this output. One poll brings new links for all of its ticket."""
+        """Return new links for this output. One poll serves all outputs of the ticket."""
         self._renewal = None
         try:
             success = await renewal.success()

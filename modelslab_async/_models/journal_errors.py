@@ -41,7 +41,7 @@ class WrongJournal(JournalError):
 
 class SubmissionConflict(ModelsLabError, ValueError):
     """
-    In the same batch, the submission's key was used for another endpoint or other parameters.
+    In this batch, the submission's key has been used for another endpoint or other parameters.
 
     Nothing was sent, because it is not clear which of the two submissions the caller wants.
     """
