@@ -71,10 +71,14 @@ WITH free AS MATERIALIZED (
 {_CLAIMED}
 """
 # Whether other runs have pending saves. A claim skips rows that another run has locked. So after a
-# claim that got no save, free saves count as well: another run is claiming them now.
+# claim that got no save, free saves and failed saves of earlier runs count as well: another run is
+# claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
-SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run <> $2)
-    OR ($3 AND EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0))
+SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
+    OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)
+    OR ($4 AND (EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0) OR EXISTS (
+        SELECT FROM saves WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} AND run < $3
+    )))
 """
 _COMPLETE: Final = f"""
 UPDATE saves SET state = $4, completed_at = {now_sql(7)}, error = $5, argument = $6
@@ -112,7 +116,7 @@ async def claim(
     if len(rows) < limit:
         rows += await db.fetch(_CLAIM_FAILED, run_id, before_run, limit - len(rows))
     pending, damaged = await _read_claim(db, run_id, rows, now)
-    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, not rows)
+    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run, not rows)
     return SaveClaim(pending, damaged, has_others=has_others)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 import logging
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ from journal_states import dump, run_script, run_sql, states
 from modelslab_async import Failed, JournalError, JournalReadOnly, Success, Ticket, WrongJournal
 from modelslab_async._journal import (
     exports,
+    postgres_leases,
     postgres_patience,
     postgres_tables,
     postgres_writer,
@@ -347,6 +349,68 @@ async def test_tickets_that_are_being_claimed_count_as_those_of_others(address):
         claim = await journal.leases.claim(run, before_run=run, limit=10, lease=60)
         assert ([], True) == (claim.tickets, claim.has_others)
         await connection.close()
+
+
+async def test_saves_that_are_being_claimed_count_as_those_of_others(address):
+    """Also saves that failed in an earlier run: a run does not end while another claims them."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))], save_files=True)
+
+        async def claim(run):
+            given = await journal.leases.claim_saves(run, before_run=run, limit=10, lease=60)
+            return [each.row_id for each in given.pending], given.has_others
+
+        connection = await asyncpg.connect(address.rpartition("&batch=")[0])
+        lock = f"BEGIN; SELECT FROM {postgres_tables.DEFAULT_SCHEMA}.saves FOR UPDATE"
+        await connection.execute(lock)
+        assert ([], True) == await claim(run)
+        await connection.execute("ROLLBACK")
+        assert ([numbers[A]], False) == await claim(run)
+        await journal.leases.complete_save(run, numbers[A], error="no room")
+        await connection.execute(lock)
+        later = await journal.leases.begin_run(lease=60)
+        assert ([], True) == await claim(later)
+        assert ([], False) == await claim(run)
+        await connection.close()
+        assert ([numbers[A]], False) == await claim(later)
+
+
+async def test_empty_claim_reads_no_ticket_of_other_runs(address):
+    """It looks for tickets of ended runs, and reads a row for each run that has some."""
+    path = f"{address}&schema=claims"
+    async with Journal.open(path) as journal:
+        runs = [await journal.leases.begin_run(lease=60) for _ in range(3)]
+        ended = await journal.leases.begin_run(lease=60)
+        await journal.leases.end_run(ended)
+    rows = "FROM claims.batches, generate_series(1, 100000) AS number"
+    try:
+        run_sql(
+            path,
+            f"INSERT INTO claims.unfinished SELECT number, {runs[0]} + number % 3, batch, 0 {rows}",
+            f"INSERT INTO claims.saves SELECT number, {runs[0]} + number % 3, NULL, batch {rows}",
+            f"INSERT INTO claims.saves SELECT 100001, {ended}, NULL, batch FROM claims.batches",
+        )
+        session = PostgresBatch.parse(path).make_session()
+        await session.connect()
+        ((batch,),) = await session.fetch("SELECT batch FROM batches")
+        statement = postgres_leases._ENDED_HOLDERS
+        assert [(ended,)] == [tuple(row) for row in await session.fetch(statement, batch)]
+        ((plan,),) = await session.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", batch)
+        await session.aclose()
+        assert rows_read(json.loads(plan)[0]["Plan"]) < 100
+    finally:
+        run_sql(path, "DROP SCHEMA claims CASCADE")
+
+
+def rows_read(plan):
+    """The rows that a plan read from tables and indexes, with those that it filtered out."""
+    below = sum(map(rows_read, plan.get("Plans", ())))
+    if "Relation Name" not in plan:
+        return below
+    seen = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    return below + plan["Actual Loops"] * seen
 
 
 async def test_released_ticket_before_those_of_the_last_claim_is_claimed(address):
