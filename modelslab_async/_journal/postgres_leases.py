@@ -47,13 +47,23 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
     FOR UPDATE SKIP LOCKED
 ))
 """
-_ENDED_HOLDERS: Final = f"""
-WITH holders AS (
-    SELECT run FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0
-    UNION SELECT run FROM saves
-    WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run > 0
+_OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
+_PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
+# The runs that have some of the given rows. Each step of the recursion looks up the next higher run
+# in the index. So the query reads one row for each run, and not each row.
+_HOLDERS_OF: Final = """(
+WITH RECURSIVE holders AS (
+    (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
+    UNION ALL SELECT (SELECT run FROM {rows} AND run > holders.run ORDER BY run LIMIT 1)
+    FROM holders WHERE holders.run IS NOT NULL
 )
-SELECT run FROM holders WHERE NOT EXISTS (
+SELECT run FROM holders WHERE run IS NOT NULL
+)"""
+_ENDED_HOLDERS: Final = f"""
+SELECT run FROM (
+    {_HOLDERS_OF.format(rows=_OPEN)} UNION {_HOLDERS_OF.format(rows=_PENDING)}
+) AS holders
+WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
