@@ -1,7 +1,7 @@
 """Adds tickets to a database, and completes each ticket once. It never polls."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from .._models.ticket import NewTicket, Ticket
 from .._models.unresolved_outcomes import Outcome
@@ -11,6 +11,9 @@ from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
 from .tickets import OutcomeRow, PollUpdate
 
+# The maximum number of characters in the arguments of one statement that has several rows. The
+# timeout of a statement is 60 s, and a slow network needs most of that for so many.
+_MAX_STATEMENT_CHARS: Final = 8_000_000
 _ADD: Final = f"""
 WITH new AS (
     INSERT INTO tickets (batch, family, id, added_at)
@@ -113,13 +116,11 @@ async def add(db: PostgresContext, new_tickets: Sequence[NewTicket], *, now: flo
     families = [new.ticket.family for new in new_tickets]
     ids = [new.ticket.id for new in new_tickets]
     (added,) = await db.fetch_row(_ADD, families, ids, db.moment(now))
-    if with_columns := [new for new in new_tickets if new.columns]:
-        await db.fetch(
-            _ADD_COLUMNS,
-            [new.ticket.family for new in with_columns],
-            [new.ticket.id for new in with_columns],
-            [new.columns for new in with_columns],
-        )
+    with_columns = [
+        (new.ticket.family, new.ticket.id, new.columns) for new in new_tickets if new.columns
+    ]
+    for rows in _in_statements(with_columns):
+        await db.fetch(_ADD_COLUMNS, *_transposed(rows))
     return int(added)
 
 
@@ -145,20 +146,10 @@ async def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """See `tickets.complete`."""
-    replies = [encode(completion.outcome) for completion in completions]
-    written = await db.fetch(
-        _COMPLETE,
-        run_id,
-        [completion.row_id for completion in completions],
-        [state for state, _, _ in replies],
-        [completion.polls for completion in completions],
-        [completion.max_lag for completion in completions],
-        [body for _, body, _ in replies],
-        [other_fields for _, _, other_fields in replies],
-        db.moment(now),
-        save_files,
-    )
-    own = {row[0] for row in written}
+    own: set[int] = set()
+    for rows in _in_statements([_completion_row(each) for each in completions]):
+        written = await db.fetch(_COMPLETE, run_id, *_transposed(rows), db.moment(now), save_files)
+        own.update(ticket for (ticket,) in written)
     return [completion.row_id in own for completion in completions]
 
 
@@ -174,23 +165,39 @@ async def reopen_failed(db: PostgresContext) -> int:
 
 async def record_polls(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
     """See `tickets.record_polls`."""
-    if not updates:
-        return
-    replies = [
-        (None, None, None) if update.last is None else encode(update.last) for update in updates
-    ]
-    await db.fetch(
-        _RECORD_POLLS,
-        run_id,
-        [update.row_id for update in updates],
-        [update.polls for update in updates],
-        [state for state, _, _ in replies],
-        [body for _, body, _ in replies],
-        [other_fields for _, _, other_fields in replies],
-    )
+    for rows in _in_statements([_poll_row(each) for each in updates]):
+        await db.fetch(_RECORD_POLLS, run_id, *_transposed(rows))
 
 
 async def end_run(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
     """See `tickets.end_run`."""
     await record_polls(db, run_id, updates)
     await end(db, run_id)
+
+
+def _completion_row(each: OutcomeRow) -> tuple[Any, ...]:
+    state, body, other_fields = encode(each.outcome)
+    return each.row_id, state, each.polls, each.max_lag, body, other_fields
+
+
+def _poll_row(each: PollUpdate) -> tuple[Any, ...]:
+    state, body, other_fields = (None, None, None) if each.last is None else encode(each.last)
+    return each.row_id, each.polls, state, body, other_fields
+
+
+def _in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Divide rows among as many statements as their size demands."""
+    start, chars = 0, 0
+    for position, row in enumerate(rows):
+        row_chars = sum(len(value) for value in row if isinstance(value, str))
+        if position > start and chars + row_chars > _MAX_STATEMENT_CHARS:
+            yield rows[start:position]
+            start, chars = position, 0
+        chars += row_chars
+    if rows:
+        yield rows[start:]
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """Return the columns of some rows: the arrays that a statement takes."""
+    return map(list, zip(*rows, strict=True))

@@ -11,7 +11,15 @@ import asyncpg
 import pytest
 from journal_states import dump, run_script, run_sql, states
 
-from modelslab_async import Failed, JournalError, JournalReadOnly, Success, Ticket, WrongJournal
+from modelslab_async import (
+    Failed,
+    JournalError,
+    JournalReadOnly,
+    Processing,
+    Success,
+    Ticket,
+    WrongJournal,
+)
 from modelslab_async._journal import (
     exports,
     postgres_leases,
@@ -472,6 +480,40 @@ async def test_text_that_the_database_cannot_store_is_refused_alone(address):
         )
         assert (1, 1) == (results[0], results[2])
         assert isinstance(results[1], (ValueError, JournalError))
+
+
+async def test_large_outcomes_are_divided_among_statements(address, monkeypatch):
+    """No statement takes so many bytes that a slow network exceeds its timeout."""
+    sizes = []
+    fetch = PostgresSession.fetch
+
+    async def measuring(self, statement, *arguments, timeout=None):
+        columns = [each for each in arguments if isinstance(each, list)]
+        sizes.append(sum(len(each) for column in columns for each in column if str is type(each)))
+        return await fetch(self, statement, *arguments, timeout=timeout)
+
+    monkeypatch.setattr(PostgresSession, "fetch", measuring)
+    given = [Ticket("images", number) for number in range(20)]
+    text = "x" * 1_000_000
+    async with Journal.open(address) as journal:
+        assert 20 == await journal.add([(ticket, {"text": text}) for ticket in given])
+        run, numbers = await claimed_by(journal, limit=20)
+        running = Processing(ticket=A, raw={"status": "processing", "text": text})
+        await journal.leases.record_polls(
+            run, [tickets.PollUpdate(number, 2, running) for number in numbers.values()]
+        )
+        rows = [
+            OutcomeRow(numbers[ticket], 1, Success(ticket=ticket, output=(), raw={"text": text}))
+            for ticket in given
+        ]
+        other = OutcomeRow(max(numbers.values()) + 1, 1, rows[0].outcome)
+        expected = [*[True] * 10, False, *[True] * 10]
+        assert expected == await journal.leases.complete(run, [*rows[:10], other, *rows[10:]])
+        assert [False] == await journal.leases.complete(run, rows[:1])
+        report = await journal.report()
+    assert 9_000_000 > max(sizes) > 7_000_000
+    assert 60_000_000 < sum(sizes)
+    assert (20, 60) == (report.success, report.polls)
 
 
 async def test_no_statement_of_a_run_scans_a_table(address):
