@@ -6,12 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from .. import SQLiteAccount
+from .._postgres.postgres_address import (
+    check_address,
+    is_address,
+    split_options,
+    without_passwords,
+)
+from .command_error_types import MissingExtra
 from .options import F, NumberRange
 
 DEFAULT_QUEUE = 5
+
+
+class _AccountType(click.Path):
+    """The type of `--account`: the path of a file, or the address of a database."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a path into a `Path`. Check an address, and keep it as a string."""
+        if not is_address(value):
+            return super().convert(value, param, ctx)
+        try:
+            check_address(value)
+            _, options = split_options(value, ("batch", "schema"))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if "batch" in options:
+            self.fail("an account has no batch; leave batch=NAME out of its address", param, ctx)
+        return value
 
 
 @frozen(kw_only=True)
@@ -20,32 +44,47 @@ class AccountLimits:
     The limits that a command keeps to.
 
     Attributes:
-        path: The account file, through which this process shares the limits with other processes.
-            None if the command shares no limits.
+        account: The file, or the address of the database, through which this process shares the
+            limits with other processes. None if the command shares no limits. An address may
+            contain a password.
         rate: The maximum number of polls a second. None for no limit.
         queue: The maximum number of generations that may be queued at the service at once.
     """
 
-    path: Path | None = None
+    account: Path | str | None = field(default=None, repr=False)
     rate: float | None = None
     queue: int = DEFAULT_QUEUE
 
     def client_arguments(self) -> dict[str, Any]:
         """
-        Return the `Client` arguments that set these limits. Create the account file if needed.
+        Return the `Client` arguments that set these limits. Create the account if needed.
 
         Raises:
             ValueError: Other processes have opened the account with other limits.
-            AccountError: The file cannot be used.
+            AccountError: The file or the database cannot be used.
+            MissingExtra: asyncpg is not installed.
         """
-        if self.path is None:
-            return {"rate": self.rate, "queue": self.queue}
-        return {"account": SQLiteAccount(self.path, rate=self.rate, queue=self.queue)}
+        limits: dict[str, Any] = {"rate": self.rate, "queue": self.queue}
+        if self.account is None:
+            return limits
+        if isinstance(self.account, Path):
+            return {"account": SQLiteAccount(self.account, **limits)}
+        # Imported here, because few commands use a database.
+        from .. import PostgresAccount  # noqa: PLC0415
+
+        address, options = split_options(self.account, ("schema",))
+        try:
+            return {"account": PostgresAccount(address, **limits | options)}
+        except ModuleNotFoundError as error:
+            raise MissingExtra(str(error)) from None
 
     def flags(self) -> Iterator[str]:
-        """Yield the command-line options that give another command the same limits."""
-        if self.path is not None:
-            yield from ("--account", str(self.path))
+        """Yield the options that give another command the same limits, without a password."""
+        match self.account:
+            case Path() as path:
+                yield from ("--account", str(path))
+            case str() as address:
+                yield from ("--account", without_passwords(address))
         if self.rate is not None:
             yield from ("--rate", f"{self.rate:.15g}")
         if self.queue != DEFAULT_QUEUE:
@@ -74,11 +113,11 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
 
     @functools.wraps(command)
     def with_limits(
-        *arguments: Any, account: Path | None, rate: float | None, queue: int, **more: Any
+        *arguments: Any, account: Path | str | None, rate: float | None, queue: int, **more: Any
     ) -> object:
         if not is_submitting and account is None and queue != DEFAULT_QUEUE:
             raise click.UsageError("--queue needs --account here, because nothing is submitted")
-        limits = AccountLimits(path=account, rate=rate, queue=queue)
+        limits = AccountLimits(account=account, rate=rate, queue=queue)
         return command(*arguments, limits=limits, **more)
 
     decorated: Any = with_limits
@@ -99,11 +138,12 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
         ),
         click.option(
             "--account",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=_AccountType(dir_okay=False, path_type=Path),
             metavar="FILE",
             help=(
-                "Share --queue, --rate and pauses with all processes of this machine that name "
-                "this file. It is created if it does not exist. Give the same limits everywhere."
+                "Share --queue, --rate and pauses with all processes that name the same account: a "
+                "file for those of this machine, or 'postgresql://host/database' for those of many "
+                "hosts. It is created if it does not exist. Give the same limits everywhere."
             ),
         ),
     ):

@@ -63,9 +63,10 @@ def make_client(
     Make the client of a command, with the API keys from the environment.
 
     Raises:
-        click.UsageError: A base URL is malformed, or other processes use the account file with
-            other limits.
-        AccountError: The account file cannot be used.
+        click.UsageError: A base URL is malformed, or other processes use the account with other
+            limits.
+        AccountError: The account cannot be used.
+        MissingExtra: The account needs a package that is not installed.
     """
     try:
         return Client(

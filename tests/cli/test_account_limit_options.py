@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from journal_states import run_sql
 
-from modelslab_async import SQLiteAccount
+from modelslab_async import PostgresAccount, SQLiteAccount
 from modelslab_async._cli.account_limit_options import AccountLimits
 from modelslab_async._journal.process_identity import this_process
 from modelslab_async.emulator import Emulator, Jobs
@@ -91,12 +92,97 @@ def test_same_limits_are_taken(program, emulator, opened):
         assert 1 == db.execute("SELECT count(*) FROM poll_times").fetchone()[0]
 
 
-def test_address_of_a_database_is_told_and_not_repeated(program):
-    """The command line shares a file. An address may hold a password."""
-    run = program("wait", "images:1", "--account", "postgresql://app:a-secret@db.example/x")
-    assert 2 == run.returncode
-    assert "PostgresAccount" in run.stderr
+def limits_in(server, schema="modelslab_async"):
+    """The limits in the database of an account."""
+    return run_sql(f"{server.address}&batch=", f'SELECT rate, queue FROM "{schema}".account')
+
+
+def test_account_in_a_database_gets_the_limits(program, emulator, postgres):
+    """The command makes the account where a program finds it, also by the short scheme."""
+    ticket = emulator.add_job("images:770002")
+    limits = ("--rate", "90", "--queue", "7")
+    account = postgres.address.replace("postgresql://", "postgres://", 1)
+    run = program("wait", str(ticket), "--account", account, *limits)
+    assert 0 == run.returncode, run.stderr
+    assert [(90, 7)] == limits_in(postgres)
+
+
+def test_account_in_a_database_may_have_a_schema(program, emulator, postgres):
+    """The address of `--account` names the schema as that of `--journal` does."""
+    ticket = emulator.add_job("images:770003")
+    run = program(
+        *("wait", str(ticket), "--account", f"{postgres.address}&schema=second%20key"),
+        *("--queue", "11"),
+    )
+    assert 0 == run.returncode, run.stderr
+    assert [(None, 11)] == limits_in(postgres, "second key")
+    run_sql(f"{postgres.address}&batch=", 'DROP SCHEMA "second key" CASCADE')
+
+
+def test_other_limits_in_a_database_are_refused(program, emulator, postgres):
+    """A client has the account open with other limits. The message shows no password."""
+    address = f"{postgres.address}&schema=in_use"
+    PostgresAccount(postgres.address, rate=100, queue=10, schema="in_use")
+    seen_at, process = "date_part('epoch', now()) + 1e6", this_process()
+    run_sql(
+        f"{postgres.address}&batch=",
+        f"INSERT INTO in_use.clients VALUES (1, {seen_at}, '{process}', 0)",
+    )
+    before = emulator.polls.total()
+    run = program("wait", "images:1", "--account", address, "--rate", "50")
+    run_sql(f"{postgres.address}&batch=", "DROP SCHEMA in_use CASCADE")
+    assert 2 == run.returncode, run.stderr
+    assert "rate=100 and queue=10" in run.stderr
     assert "a-secret" not in run.stderr
+    assert before == emulator.polls.total()
+
+
+def test_resume_command_names_the_database_without_its_password(serving, tmp_path, postgres):
+    """The user has the password elsewhere, such as in PGPASSWORD."""
+    emulator = Emulator(jobs=Jobs(duration=(600.0, 600.0)))
+    account = ("--account", f"{postgres.address}&schema=resumed")
+    with serving(emulator) as url:
+        run = Program(url)(*GENERATE, "--timeout", "0", "--out", str(tmp_path), *account)
+    run_sql(f"{postgres.address}&batch=", "DROP SCHEMA resumed CASCADE")
+    words = resume_command(run.stderr)
+    expected = f"postgresql://tests@/postgres?host={postgres.folder}&schema=resumed"
+    assert expected == words[words.index("--account") + 1]
+    assert "a-secret" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("postgresql://app:a-secret@db.example/x?batch=cats", "leave batch=NAME out"),
+        ("postgresql://app:a-secret@db.example/x?schema=", "one schema=NAME"),
+        ("postgresql://app:a-secr@t@db.example/x#y", "percent-encoded"),
+    ],
+)
+def test_malformed_address_is_told_and_not_repeated(program, address, message):
+    """An address may hold a password."""
+    run = program("wait", "images:1", "--account", address)
+    assert 2 == run.returncode
+    assert message in " ".join(run.stderr.split())
+    assert "a-secr" not in run.stderr
+
+
+def test_unreachable_database_is_one_line_with_a_code(program, tmp_path):
+    """No server listens there, so nothing is polled."""
+    address = f"postgresql://app:a-secret@/x?host={tmp_path}"
+    run = program("wait", "images:1", "--account", address)
+    assert 8 == run.returncode, run.stderr
+    assert 1 == len(run.stderr.splitlines())
+    assert "a-secret" not in run.stderr
+
+
+def test_missing_driver_of_an_account_is_named(program, without):
+    """The message says what to install."""
+    run = program(
+        *("wait", "images:1", "--account", "postgresql://app:a-secret@db.example/x"),
+        PYTHONPATH=without("asyncpg"),
+    )
+    assert 2 == run.returncode, run.stderr
+    assert "modelslab-async[postgres]" in run.stderr
 
 
 def test_unusable_account_is_one_line_with_a_code(program, tmp_path):
