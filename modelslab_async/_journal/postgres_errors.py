@@ -49,6 +49,22 @@ _UNKNOWN_ERROR: Final = (
 )
 
 
+class LocalError(Exception):
+    """
+    Holds an exception that has nothing to do with the database.
+
+    An `OSError` of a local file can have the same type as that of a lost connection. Within this
+    class it is not taken for one.
+
+    Attributes:
+        error: The exception for the caller.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 def error_code(error: BaseException) -> str:
     """Return the server's code for an error; "" if the error has none."""
     code: Any = getattr(error, "sqlstate", None)
@@ -101,6 +117,8 @@ class ErrorTranslator:
         Errors of the server and of the driver become journal errors. If the caller gave a value
         that cannot be stored, the error is a ValueError. Other errors stay as they are.
         """
+        if isinstance(error, LocalError):
+            return error.error
         if isinstance(error, JournalError):
             error.path = self.path
             return error

@@ -10,6 +10,7 @@ from . import exports
 from .export_columns import InputColumn, input_columns
 from .exports import ExportFormat
 from .postgres_context import PostgresContext
+from .postgres_errors import LocalError
 from .postgres_queries import outcome_page
 from .queries import RecordedOutcome
 from .row_codec import decode_columns
@@ -48,6 +49,11 @@ async def export(
         snapshot.cancel()
         await asyncio.wait((task,))
         raise
+    except Exception as error:
+        if snapshot.read_error is None:
+            # The file could not be written. A new connection would not help.
+            raise LocalError(error) from error
+        raise
 
 
 class PostgresSnapshot:
@@ -56,10 +62,12 @@ class PostgresSnapshot:
 
     Attributes:
         count: The number of outcomes that have been read so far.
+        read_error: The error of a read that failed; None if all reads succeeded.
     """
 
     def __init__(self, db: PostgresContext, is_cancelled: Callable[[], bool]) -> None:
         self.count = 0
+        self.read_error: BaseException | None = None
         self._db = db
         self._is_cancelled = is_cancelled
         self._was_cancelled = False
@@ -95,7 +103,11 @@ class PostgresSnapshot:
         async def read() -> T:
             return await reading
 
-        result = asyncio.run_coroutine_threadsafe(read(), self._loop).result()
+        try:
+            result = asyncio.run_coroutine_threadsafe(read(), self._loop).result()
+        except BaseException as error:
+            self.read_error = error
+            raise
         if self._was_cancelled or self._is_cancelled():
             raise InterruptedError("the export was cancelled")
         return result

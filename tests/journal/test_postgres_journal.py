@@ -1,9 +1,12 @@
 """A journal in a database: whatever happens to it, nothing is lost, told twice or shown."""
 
 import asyncio
+import errno
 import inspect
 import json
 import logging
+import os
+import re
 import traceback
 from pathlib import Path
 
@@ -454,6 +457,55 @@ async def test_export_shows_one_moment(address, tmp_path, monkeypatch):
     text = (tmp_path / "out.csv").read_text()
     assert text.startswith("ticket,state")
     assert "n,m\n" in text
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.ETIMEDOUT, errno.ECONNRESET])
+async def test_export_that_cannot_write_its_file_is_not_tried_again(
+    address, tmp_path, monkeypatch, code
+):
+    """A file on a network drive may fail as a connection does, but the database is not away."""
+    opened = []
+
+    def fail(*_, **__):
+        opened.append(code)
+        raise OSError(code, os.strerror(code))
+
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+            patch.setattr(Path, "open", fail)
+            with pytest.raises(OSError, match=re.escape(os.strerror(code))) as caught:
+                await journal.export(tmp_path / "out.csv")
+        assert (code, 1) == (caught.value.errno, len(opened))
+        assert [] == [*tmp_path.iterdir()]
+        assert 0 == await journal.export(tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("step", ["BEGIN ISOLATION", "SELECT tickets.ticket"])
+async def test_export_that_loses_the_connection_is_tried_again(
+    address, tmp_path, monkeypatch, step
+):
+    """From the start, so that the file shows one moment."""
+    lost = []
+
+    def losing(method):
+        async def lose(self, statement, *arguments, **more):
+            if step in statement and not lost:
+                lost.append(statement)
+                raise ConnectionResetError("connection lost")
+            return await method(self, statement, *arguments, **more)
+
+        return lose
+
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))])
+        for name in ("fetch", "run_script"):
+            monkeypatch.setattr(PostgresSession, name, losing(getattr(PostgresSession, name)))
+        assert 1 == await journal.export(tmp_path / "out.csv")
+    assert 1 == len(lost)
 
 
 async def test_damaged_reply_is_an_error_that_names_the_ticket(address):
