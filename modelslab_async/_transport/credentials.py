@@ -184,8 +184,8 @@ class Credentials:
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # First search for the single byte `\`, and only if it is found, for `\u00`. Python searches
-        # for one byte much faster than for several.
+        # Search for the single byte `\` first, because Python finds a single byte much faster than
+        # a string of bytes.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data

@@ -6,9 +6,10 @@ timeout, so the oldest exchange is due first. One timer for the oldest exchange 
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
 then hold responses that no task has read yet. So each overdue exchange gets a grace period, which
-is as long as the timeout, but at most a second. It begins when the timer was due. If less than half
-of it is left when the timer fires, it is extended until half is left. Each exchange gets only one
-grace period. Without this limit, an event loop that is always late would never cancel an exchange.
+is as long as the timeout, but at most a second. The period begins when the timer was due. If the
+timer fires after the middle of the period, the period is prolonged so that half its normal length
+remains. Each exchange gets only one grace period. Without this limit, an event loop that is always
+late would never cancel an exchange.
 """
 
 import asyncio
@@ -122,10 +123,10 @@ class Deadlines:
         """
         Postpone each deadline that falls within the grace period to the end of that period.
 
-        An exchange that has had a grace period keeps its deadline.
+        An exchange gets no second grace period.
         """
-        # The grace period begins when the timer was due, but the timer fired late. If less than
-        # half of the grace period is left now, extend what is left to half.
+        # The grace period begins when the timer was due, but the timer fired late. Prolong the
+        # period if less than half its length remains.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -1,4 +1,4 @@
-"""Finds the proxy that the environment variables name for a server. It sends nothing."""
+"""Reads the environment variables to find the proxy for a server. It sends nothing."""
 
 from collections.abc import Mapping
 from urllib.request import getproxies_environment
@@ -9,9 +9,9 @@ from .proxy import InvalidProxy, Proxy
 
 def environment_proxy(scheme: str, host: str) -> str | None:
     """
-    Return the URL of the proxy that the environment names for a host; None or "" for no proxy.
+    Return the URL of the proxy for a host. Return None or "" if there is no proxy.
 
-    The environment variables are HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+    The URL comes from HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, unless NO_PROXY contains the host.
     """
     proxies: Mapping[str, str] = getproxies_environment()
     if any(
@@ -24,7 +24,7 @@ def environment_proxy(scheme: str, host: str) -> str | None:
 
 def usable_environment_proxy(scheme: str, host: str) -> Proxy | None:
     """
-    Return the proxy that the environment names for a host; None if it names no proxy.
+    Read the proxy for a host from the environment variables. Return None if there is no proxy.
 
     Raises:
         UnusableProxy: The proxy cannot be used. The message leaves out the URL of the proxy,

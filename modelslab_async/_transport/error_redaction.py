@@ -22,7 +22,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     """
     Return the error to raise in place of `error`. Neither its text nor its traceback shows a key.
 
-    A cancellation is returned unchanged, because the caller has already redacted its message.
+    A cancellation is returned unchanged, because the caller of this function has already removed
+    the keys from it.
 
     In an error of this package, the keys are replaced with "[key]". If the error or its cause still
     contains a key, the cause and the traceback are dropped.

@@ -24,8 +24,8 @@ class HTTPTransport:
             `SSL_CERT_FILE` or `SSL_CERT_DIR`, or those of certifi. The transport sets the context's
             ALPN protocols.
         proxy: The URL of the proxy for all requests, such as
-            `"http://user:password@proxy.example:3128"`. With None, environment variables name the
-            proxy.
+            `"http://user:password@proxy.example:3128"`. With None, the proxy comes from the
+            environment variables.
         connections: The maximum number of connections to one host. With fewer connections than
             `workers`, some workers of the client wait for a connection.
         local_address: The IP address of this machine to connect from; `"0.0.0.0"` for IPv4 only.

@@ -1,5 +1,5 @@
 """
-Watches httpcore's connections, so that it is safe to use them again. It sends nothing.
+Watches httpcore's connections, so that they can safely be used again. It sends nothing.
 
 httpcore keeps bytes that a server sends after a response, and reads them as the response to the
 next request. One ticket would then get the result of another. httpcore also skips interim (1xx)
@@ -30,16 +30,16 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# The name for which `get_extra_info` of a watched stream returns its `ConnectionWatch`.
+# With this name, a watched stream's `get_extra_info` returns the stream's `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# After this number of reads from a connection, its `ConnectionWatch` yields to the event loop.
+# The number of reads from a connection after which its `ConnectionWatch` yields to the event loop.
 _READS_PER_YIELD = 100
 # The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and bytes
 # that stay in its buffer would go unnoticed while the connection is idle.
 _MIN_READ_BYTES = 256 * 1024
-# A response may have this number of chunks, plus one chunk for each read from the connection. If a
-# response has more chunks, the connection is not used again. The limit exists because this module
-# parses each chunk a second time, which takes about 30 us.
+# The number of chunks that a response may have in addition to one chunk for each read from the
+# connection. After a response with more chunks, the connection is not used again. The limit exists
+# because this module parses each chunk a second time, which takes about 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -62,8 +62,9 @@ def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
     Make httpcore close a response's connection, unless the connection was watched from its start.
 
-    The caller's httpx client may have opened the connection for a request of its own, which nothing
-    watches. Bytes that followed the response to that request would go unnoticed.
+    The caller may use the same httpx client for other requests, and one of these may have opened
+    the connection. This module does not watch such requests, so it would miss bytes that followed
+    the response to such a request.
 
     Args:
         extensions: The extensions of the response.

@@ -1,4 +1,4 @@
-"""Sends through a client or transport of httpx or httpx2. Decodes nothing, follows no redirect."""
+"""Sends requests through a client or transport of httpx or httpx2. It follows no redirects."""
 
 import asyncio
 import math
@@ -17,13 +17,13 @@ from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is
 # Other packages that offer transports for httpx. Such a transport may raise errors of its own
 # package instead of httpx errors.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
-# After this number of chunks of a body, the adapter yields to the event loop.
+# The number of chunks of a body after which the adapter yields to the event loop.
 _CHUNKS_PER_YIELD = 100
 
 
 class HttpxTransportAdapter:
     """
-    Sends through an `httpx.AsyncBaseTransport`, without the hooks and settings of a client.
+    Sends requests through an `httpx.AsyncBaseTransport`, without the settings of a client.
 
     Args:
         transport: The transport to send through. `aclose` closes this transport too.
@@ -51,7 +51,7 @@ class HttpxTransportAdapter:
 
 class HttpxClientAdapter:
     """
-    Sends through a caller's `httpx.AsyncClient`, with the settings of that client.
+    Sends requests through a caller's `httpx.AsyncClient`, with the settings of that client.
 
     Args:
         client: The client to send through. It is never closed here, because the caller owns it.

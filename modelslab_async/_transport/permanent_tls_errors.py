@@ -5,9 +5,9 @@ from typing import TypeGuard
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# The types of transient TLS errors: a new connection may succeed.
+# The types of TLS errors after which a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# The names that OpenSSL gives to further transient TLS errors, which concern one connection only.
+# OpenSSL's names for other TLS errors after which a new connection may succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -20,8 +20,8 @@ def permanent_tls_error(
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            alerts of the server can be permanent. For example, a TLS 1.3 server says only then that
-            a client certificate is missing.
+            an alert of the server can be permanent. For example, a TLS 1.3 server reports a missing
+            client certificate only after the handshake.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):

@@ -134,8 +134,8 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # Release the connection even if closing the response was cancelled, because httpcore
-            # then leaves the connection open.
+            # If closing the response was cancelled, httpcore has left the connection open. So
+            # always release it.
             await self._transport.release(self._connection)
 
 

@@ -147,7 +147,7 @@ class Sender:
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._deadlines = Deadlines(timeout)
-        # Maps each timeout in seconds, other than that of the sender, to its `Deadlines`.
+        # The `Deadlines` of calls with their own timeout, keyed by that timeout in seconds.
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 

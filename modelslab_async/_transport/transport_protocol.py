@@ -1,4 +1,4 @@
-"""Defines the interface of a transport, with requests, responses and size limits. Sends nothing."""
+"""Defines the interface of a transport, its requests and responses, and its size limits."""
 
 import re
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from .._models.short_repr import short_repr
 # The maximum length of a response body. Parsing a body of this length takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# A body may come in at most `MAX_SMALL_CHUNKS` chunks, plus one chunk for each `SMALL_CHUNK_BYTES`
-# of its length. The limit exists because handling a chunk takes a few microseconds, however short
-# the chunk is. Most servers send a thousand bytes or more in a chunk.
+# The maximum number of chunks of a body is `MAX_SMALL_CHUNKS`, plus one for each
+# `SMALL_CHUNK_BYTES` of its length. The limit exists because even a short chunk takes a few
+# microseconds to handle. Most servers send a thousand bytes or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (

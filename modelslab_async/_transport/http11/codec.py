@@ -15,7 +15,11 @@ class UnsendableError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """The received bytes are too many, or not a valid response. The message says what is wrong."""
+    """
+    The received bytes exceed a limit, or are not a valid response.
+
+    The message says what is wrong.
+    """
 
 
 class Codec(Protocol):
@@ -51,7 +55,7 @@ class Codec(Protocol):
             The response if it is complete, else None.
 
         Raises:
-            UnreadableError: The bytes are too many, or not a valid response.
+            UnreadableError: The bytes exceed a limit, or are not a valid response.
         """
         ...
 

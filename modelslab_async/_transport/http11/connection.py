@@ -1,4 +1,4 @@
-"""Opens HTTP/1.1 connections, each with one exchange at a time. Never retries or redirects."""
+"""Opens HTTP/1.1 connections, each for one exchange at a time. It follows no redirects."""
 
 import asyncio
 import select

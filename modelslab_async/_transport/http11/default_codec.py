@@ -1,4 +1,4 @@
-"""Chooses the default codec: httptools if it is installed, else h11. It parses nothing."""
+"""Chooses the default codec: httptools if it is installed, else h11."""
 
 from .codec import CodecFactory
 

@@ -93,9 +93,9 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    It prefers a tunnel. The connection of a tunnel can be kept, and if the proxy cannot reach the
-    server, the request provably never left. But many proxies open tunnels to port 443 only. Such a
-    proxy receives the requests themselves, and forwards them.
+    It prefers a tunnel for two reasons: a tunnel can serve many requests, and if the proxy cannot
+    open it, the request provably never left. But many proxies open tunnels to port 443 only. Such a
+    proxy is sent the requests themselves, and forwards them.
 
     Args:
         proxy: The proxy.
@@ -130,9 +130,9 @@ def _says_keep_alive(response: Response) -> bool:
     """
     Return whether a proxy's response says that the proxy keeps the connection open.
 
-    An HTTP/1.1 proxy need not say so. But some proxies, such as tinyproxy, close the connection
-    without an announcement. The next request would then be sent on a connection that is being
-    closed.
+    By the HTTP/1.1 standard, a connection stays open unless a header says otherwise. But some
+    proxies, such as tinyproxy, close it without such a header. The next request would then be sent
+    on a connection that is being closed.
     """
     return any(
         name.lower() in (b"connection", b"proxy-connection") and b"keep-alive" in value.lower()

@@ -200,7 +200,7 @@ class OriginPool:
             self._expiry_timer.cancel()
         for connection in list(self._open_connections):
             connection.abort(_CLIENT_CLOSED)
-        # Limit this wait, because an event loop may never call `connection_lost`.
+        # Limit this wait, because some event loops do not always call `connection_lost`.
         with anyio.move_on_after(_CLOSE_TIMEOUT_S):
             while self._open_connections:
                 await self._all_closed.wait()
