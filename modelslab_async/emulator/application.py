@@ -1,4 +1,4 @@
-"""Emulator: an ASGI application that answers like the service. Imports no client code."""
+"""Emulator: an ASGI application that answers like the service. It imports no client code."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -134,7 +134,7 @@ class Emulator:
 
     def add_jobs(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
         """
-        Start `count` jobs now, taking the given families in turn. None means all families.
+        Start `count` jobs now, taking the given families in turn. By default, take all families.
 
         Raises:
             ValueError: A family is unknown.

@@ -1,4 +1,4 @@
-"""Starts background tasks, and cancels all of them together. Never reads a task's result."""
+"""Starts background tasks, and cancels all of them together. It never reads a task's result."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""The format of each family's replies, taken from recorded replies. Sends nothing."""
+"""The format of each family's replies, taken from recorded replies."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class BodyTemplate:
 
     A template is written as one word for each field. `id` means a field `id` with the value named
     `id`. `id:text` means a field `id` with the value named `text`. `id=null` means a field `id`
-    that is always `null`. `body` takes the named values.
+    that is always `null`. The method `body` receives the named values.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
@@ -25,7 +25,7 @@ class BodyTemplate:
         return cls(tuple(_field(word) for word in text.split()))
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Build a body from these named values. A field whose value is missing is left out."""
+        """Build a body from named values. Leave out each field whose value is missing."""
         return {
             name: values[source] if source else constant
             for name, source, constant in self.fields

@@ -1,4 +1,4 @@
-"""FileLinks: the delay, expiry and redirects of the emulator's links to files. Makes no files."""
+"""FileLinks: the delay, expiry and redirects of the emulator's links to files."""
 
 from urllib.parse import parse_qs
 

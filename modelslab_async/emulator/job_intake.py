@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and makes the replies to their submits. Never reads a clock."""
+"""JobIntake: starts jobs, and makes the replies to their submits. It never reads a clock."""
 
 from collections.abc import Mapping
 from random import Random

@@ -1,4 +1,4 @@
-"""Jobs: how long emulated jobs take and how they end. Never reads a clock."""
+"""Jobs: how long emulated jobs take and how they end. This module never reads a clock."""
 
 from collections.abc import Callable, Mapping
 from random import Random

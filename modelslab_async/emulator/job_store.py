@@ -1,4 +1,4 @@
-"""JobStore: holds all jobs, and the queue of each API key. Never reads a clock."""
+"""JobStore: holds all jobs, and the queue of each API key. It never reads a clock."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -39,8 +39,9 @@ class JobStore:
     """
     Holds all jobs, the replies that tests chose, and the queue of each API key.
 
-    Jobs are keyed by id and family group: the families that are polled at the same URL. The queue
-    of a key holds the jobs that were submitted with the key and have not ended.
+    Jobs are keyed by id and family group. A family group consists of the families that are polled
+    at one URL. The queue of a key holds the jobs that were submitted with the key and have not
+    ended.
 
     Args:
         random: Draws the ids that are not consecutive numbers.
@@ -65,7 +66,7 @@ class JobStore:
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Find a job as `find` does, or else in any family that reports the status the same way."""
+        """Find a job as `find` does, or else in any family with the same status rule."""
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 

@@ -1,4 +1,4 @@
-"""Plans the webhooks of a job: their bodies and due times. Sends nothing, reads no clock."""
+"""Plans the webhooks of a job: their bodies and due times. It sends nothing."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -135,7 +135,7 @@ def plan_webhooks(
 
 
 def plan_forged_webhook(job: Job) -> PlannedWebhook:
-    """Plan a webhook that reports a false success, halfway through the job."""
+    """Plan a webhook that reports a false success and is due halfway through the job."""
     body: dict[str, Any] = {
         "status": "success",
         "id": job.ticket.id,

@@ -1,4 +1,4 @@
-"""PollCounts: how often the emulator was polled for each ticket. Never polls."""
+"""PollCounts: how often the emulator was polled for each ticket."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers requests for a whole file or for one range of its bytes. Keeps no state."""
+"""Answers requests for a whole file or for one range of its bytes. It keeps no state."""
 
 import re
 
@@ -11,7 +11,7 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> Response:
-    """Answer a GET or HEAD for a file. Obeys `If-None-Match`, `Range` and `If-Range`."""
+    """Answer a GET or HEAD for a file. Obey `If-None-Match`, `Range` and `If-Range`."""
     common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
     if headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=common)

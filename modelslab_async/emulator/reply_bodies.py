@@ -1,4 +1,4 @@
-"""Builds the bodies of the emulator's replies about a job. Sends nothing, reads no clock."""
+"""Builds the bodies of the emulator's replies about a job. It sends nothing."""
 
 import re
 from collections.abc import Callable, Mapping

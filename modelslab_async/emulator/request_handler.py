@@ -1,4 +1,4 @@
-"""RequestHandler: answers one HTTP request from the stored jobs. Listens on no socket."""
+"""RequestHandler: answers one HTTP request from the stored jobs. It listens on no socket."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never

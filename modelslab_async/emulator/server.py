@@ -1,4 +1,4 @@
-"""Serves the emulator on a socket, in the running event loop. Installs no signal handlers."""
+"""Serves the emulator on a socket, in the running event loop. It installs no signal handlers."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The service's messages, and the reply bodies that all families share. Sends nothing."""
+"""The service's messages, and the reply bodies that all families share."""
 
 import json
 from typing import Any

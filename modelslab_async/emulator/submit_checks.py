@@ -1,4 +1,4 @@
-"""SubmitChecks: decides which submits are refused, and with which reply. Never reads a clock."""
+"""SubmitChecks: decides which submits are refused, and with which reply. It never reads a clock."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Makes the documented replies of endpoints that make no ticket. Sends nothing."""
+"""Makes the documented replies of endpoints that make no ticket. It sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""WebhookSender: posts the webhooks of jobs in background tasks. Builds no webhook bodies."""
+"""WebhookSender: posts the webhooks of jobs in background tasks. It builds no webhook bodies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -88,10 +88,10 @@ class WebhookSender:
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
         """
-        Start to deliver the webhooks of a job.
+        Start delivering the webhooks of a job.
 
-        Return when the emulator may answer the submit. For the share `before_reply` of the jobs,
-        first wait until the webhooks have been delivered.
+        The emulator answers the submit after this call. So for the share `before_reply` of the
+        jobs, wait here until the webhooks have been delivered.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

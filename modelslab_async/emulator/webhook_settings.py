@@ -1,4 +1,4 @@
-"""Webhooks: how an emulator's webhooks behave. Sends none."""
+"""Webhooks: how an emulator's webhooks behave."""
 
 from ipaddress import ip_address
 from typing import Literal

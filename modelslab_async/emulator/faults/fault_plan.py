@@ -1,4 +1,4 @@
-"""Faults: which faults a faulty server causes, how often and in which order. Causes none itself."""
+"""Faults: the settings that say which faults a server causes, how often and in which order."""
 
 from collections import deque
 from collections.abc import Mapping

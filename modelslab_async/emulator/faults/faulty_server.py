@@ -1,4 +1,4 @@
-"""Serves an emulator with faults. Writes raw bytes, since HTTP servers only send valid HTTP."""
+"""Serves an emulator with faults. It writes raw bytes, since HTTP servers send only valid HTTP."""
 
 import asyncio
 import socket

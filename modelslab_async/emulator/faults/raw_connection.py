@@ -1,4 +1,4 @@
-"""FaultyConnection: sends bytes on a connection, closes it or resets it. Never chooses a fault."""
+"""FaultyConnection: sends bytes on a connection, closes or resets it. It never chooses a fault."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Parses HTTP/1.1 requests from bytes, and encodes replies as bytes. Opens no sockets."""
+"""Parses HTTP/1.1 requests from bytes, and encodes replies as bytes. It opens no sockets."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Forwards a request to the emulator behind a faulty server. Never changes a reply's body."""
+"""Forwards a request to the emulator behind a faulty server. It never changes a reply's body."""
 
 from urllib.parse import urlsplit
 

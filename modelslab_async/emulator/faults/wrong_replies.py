@@ -1,4 +1,4 @@
-"""The wrong replies that a faulty server sends in place of the true one. Sends nothing itself."""
+"""Makes the wrong replies that a faulty server sends in place of the true one."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A bitmap font of capital letters, digits and punctuation. Draws nothing."""
+"""A bitmap font of capital letters, digits and punctuation."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Encodes pictures as PNG, GIF and JPEG without an image library. Reads no images."""
+"""Encodes pictures as PNG, GIF and JPEG without an image library."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Makes small 3D models in five file formats, without a 3D library. Reads no models."""
+"""Makes small 3D models in five file formats, without a 3D library."""
 
 import json
 import struct

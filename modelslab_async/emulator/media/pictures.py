@@ -1,4 +1,4 @@
-"""Draws grids of coloured cells: one plain colour, or a captioned landscape. Encodes nothing."""
+"""Draws grids of coloured cells: one plain colour, or a captioned landscape."""
 
 import colorsys
 import math

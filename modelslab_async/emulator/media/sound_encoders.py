@@ -1,4 +1,4 @@
-"""Makes short sounds as WAV, FLAC and MP3 without an audio library. Reads no sounds."""
+"""Makes short sounds as WAV, FLAC and MP3 without an audio library."""
 
 import math
 import struct

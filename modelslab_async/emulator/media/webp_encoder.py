@@ -1,4 +1,4 @@
-"""Encodes pictures as lossless WebP without an image library. Reads no images."""
+"""Encodes pictures as lossless WebP without an image library."""
 
 import struct
 from collections.abc import Iterable
