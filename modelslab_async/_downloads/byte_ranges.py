@@ -1,4 +1,4 @@
-"""Finds out which bytes of a file a response sends, from its headers. Reads no body."""
+"""Learns from a response's headers which bytes of a file the response sends. It reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _OK, _PARTIAL = 200, 206
-# A length in a header may have at most 18 digits, so that it fits a 64-bit integer. A file that
-# needs more digits does not exist.
+# A length in a header may have at most 18 digits, so that it fits a 64-bit integer. No real file is
+# longer.
 _CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 

@@ -9,7 +9,7 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# This many bytes from the start of a file are enough to recognise its type.
+# How many bytes from the start of a file are read to recognise its type.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 

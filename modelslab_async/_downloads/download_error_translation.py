@@ -41,7 +41,7 @@ def as_download_error() -> Generator[None, None, None]:
         if is_cancelled():
             raise
         # This task was not cancelled: the user's transport or client raised the `CancelledError`.
-        # So it counts like any other unexpected exception.
+        # So it is treated like any other unexpected exception.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

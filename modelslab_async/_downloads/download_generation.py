@@ -1,4 +1,4 @@
-"""The public function `download`: saves the outputs of one generation. Never submits."""
+"""The public function `download`: saves the outputs of one generation. It never submits."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ async def download(
     http: HTTPClient | None = None,
 ) -> tuple[SavedFile, ...]:
     """
-    Save the outputs of one generation. For several, use `Downloads`, which reuses connections.
+    Save the outputs of one generation.
+
+    To save many generations, use `Downloads`, which reuses connections.
 
     Args:
         success: The reply with the outputs.

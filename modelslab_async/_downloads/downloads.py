@@ -42,8 +42,8 @@ HTTPClient: TypeAlias = (
 )
 
 DEFAULT_MAX_BYTES = 4 << 30
-# How many generations may be in progress for each transfer that `concurrency` allows. With only
-# one, fewer transfers would run while a generation does something else, such as wait to retry.
+# The number of generations that may be in progress for each transfer that `concurrency` allows. If
+# it were 1, fewer transfers would run whenever a generation waits, for example to retry.
 _WINDOW_PER_TRANSFER = 8
 
 

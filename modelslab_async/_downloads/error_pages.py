@@ -1,4 +1,4 @@
-"""Recognises HTML, JSON and XML errors that a server sent in place of a file. Fetches nothing."""
+"""Recognises HTML, JSON and XML errors that a server sent in place of a file."""
 
 import codecs
 import json

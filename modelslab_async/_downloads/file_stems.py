@@ -1,4 +1,4 @@
-"""Turns tickets into file names that are safe on every system. Ignores a server's file names."""
+"""Turns tickets into file names that are safe on every system. It ignores a server's file names."""
 
 import re
 import unicodedata
@@ -6,8 +6,7 @@ from hashlib import sha256
 
 from .._models.ticket import Ticket
 
-# A safe id has only lower-case letters, because `A` and `a` are the same file name on Windows and
-# macOS.
+# A safe id has no capitals, because `A` and `a` are the same file name on Windows and macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
 # A dash makes a family's name unsafe, so it is replaced. The first dash in a file name thus marks
 # the end of the family's name.

@@ -1,4 +1,4 @@
-"""GenerationSave: saves all outputs of a generation concurrently. Never raises a download error."""
+"""GenerationSave: saves all outputs of a generation concurrently. It raises no download error."""
 
 import asyncio
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""LinkRenewal: polls a ticket for new links. Never polls twice for a generation."""
+"""LinkRenewal: polls a ticket for new links. It never polls twice for a generation."""
 
 import asyncio
 from typing import Protocol

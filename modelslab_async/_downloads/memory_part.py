@@ -1,4 +1,4 @@
-"""Keeps the bytes of outputs in memory, in place of files. Writes nothing to a disk."""
+"""Keeps the bytes of outputs in memory, in place of files. It writes nothing to a disk."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from .part_metadata import PartMetadata
 @define(eq=False)
 class MemoryPart:
     """
-    The bytes received so far for one output, in memory. Has the members of `PartFile`.
+    The bytes received so far for one output, in memory. The class has the members of `PartFile`.
 
     Args:
         folder: The folder in memory that gets the bytes once they are complete.

@@ -1,4 +1,4 @@
-"""PartFile: the `.part` file of an output that is not complete. Sends nothing. Blocking I/O."""
+"""PartFile: the `.part` file of an output that is not complete yet. Blocking I/O."""
 
 import hashlib
 import os
@@ -44,7 +44,7 @@ class PartFile:
         metadata: The version of the file that the bytes belong to. None if a download cannot resume
             after these bytes.
         published: A file that an earlier run published but did not record, or None. A run leaves
-            such a file only if it had to move the part, because there are no hard links.
+            such a file only if it had to move the part, because the file system has no hard links.
     """
 
     size: int

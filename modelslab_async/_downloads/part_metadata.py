@@ -1,4 +1,4 @@
-"""Reads and writes the metadata of a part file, as JSON. Never touches the part. Blocking I/O."""
+"""Reads and writes the metadata of a part file, as JSON. Blocking I/O."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    Describes a part, the file of an unfinished download: its link and its version.
+    Describes a part: the link to the file, and the version of the file that the part holds.
 
     A part never has bytes of two versions of the file.
 
@@ -36,7 +36,7 @@ class PartMetadata:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether a later run can continue the part: it has a validator or a checksum."""
+        """Whether the part has a validator or a checksum, so that a later run can continue it."""
         return bool(self.validator) or self.sha256 is not None
 
 

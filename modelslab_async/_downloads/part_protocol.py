@@ -1,5 +1,5 @@
 """
-Protocols of a part and of the folder that makes parts. Stores nothing.
+Protocols of a part and of the folder that makes parts.
 
 A part collects the bytes of one output, on disk or in memory.
 """

@@ -1,4 +1,4 @@
-"""Defines the results of saving a generation's outputs: `Saved` and `Unsaved`. Saves nothing."""
+"""Defines the results of saving a generation's outputs: `Saved` and `Unsaved`."""
 
 from typing import TypeAlias
 

@@ -53,5 +53,5 @@ async def is_unchanged(file: SavedFile, path: Path) -> bool:
     try:
         return await run_in_thread(has_checksum, path, file.size, file.sha256)
     except (OSError, ValueError):
-        # The file cannot be read. A ValueError means that its path has a NUL character.
+        # The file cannot be read. A ValueError means that its path contains a NUL character.
         return False

@@ -20,4 +20,4 @@ class AccountError(ModelsLabError):
 
 
 class WrongAccount(AccountError):
-    """The file or schema holds no account, or one of another version. It was not changed."""
+    """The file or schema holds no account, or an account of another version. It was not changed."""

@@ -10,7 +10,7 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class DownloadStarted:
     """
-    The transfer of a file starts at its first byte. If it starts over later, this event repeats.
+    The transfer of a file starts, or starts over, at the first byte of the file.
 
     Attributes:
         ticket: The ticket of the output.

@@ -30,11 +30,11 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     ├── ConnectionImpossible    the settings allow no connection: nothing is retried
     │   ├── UntrustedServer     the server's certificate is not valid: nothing was sent
     │   ├── HandshakeFailed     the server and this machine have no TLS setting in common
-    │   ├── UnusableProxy       the environment's proxy cannot be used: nothing was sent
+    │   ├── UnusableProxy       the configured proxy cannot be used: nothing was sent
     │   └── RequestBlocked      a test did not mean to send this request: nothing was sent
     ├── ClientClosed            the client was closed during the wait or before the call
-    ├── AccountError            the file of a shared account cannot be used
-    │   └── WrongAccount        the file is no account, or one of another version
+    ├── AccountError            a shared account cannot be used
+    │   └── WrongAccount        the file or schema holds no account of this version
     └── JournalError            the journal of a batch cannot be used; what it holds is not lost
         ├── JournalLocked       another process holds it for longer than the wait allows
         ├── JournalFull         there is no room to write: a full disk, a quota, a limit
@@ -262,7 +262,7 @@ class ConnectionImpossible(ModelsLabError):
 
 
 class UntrustedServer(ConnectionImpossible):
-    """The server's certificate is not valid for its name. Nothing was sent."""
+    """The server's certificate is not valid. Nothing was sent."""
 
 
 class HandshakeFailed(ConnectionImpossible):

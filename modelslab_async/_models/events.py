@@ -40,7 +40,7 @@ class PollFailed:
     Attributes:
         ticket: The ticket that was polled.
         error: The error of this poll.
-        failures: Failed polls of this ticket in a row, this one included.
+        failures: How many polls of this ticket in a row have failed, including this one.
     """
 
     ticket: Ticket

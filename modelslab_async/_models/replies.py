@@ -1,4 +1,4 @@
-"""The server's reply to one request: Processing, Success or Failed. It parses nothing."""
+"""The server's reply to one request: Processing, Success or Failed. This module parses nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -22,8 +22,8 @@ class Processing:
         status: The server's status word in lower case, such as `processing` or `queued`.
         eta: Seconds until the server expects the job to end; None if it gave no estimate.
         message: The server's text, if any.
-        future_links: The links at which the server says the files will appear.
-        fetch_result: The URL that the server names for later polls, if any. The client ignores it.
+        future_links: The links under which the files will appear, according to the server.
+        fetch_result: The URL that the server gave for later polls, if any. The client ignores it.
         raw: The whole body as it came.
     """
 

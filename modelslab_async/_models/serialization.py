@@ -1,4 +1,4 @@
-"""Turns replies and outcomes into JSON-safe dictionaries, and back. Writes no files."""
+"""Turns replies and outcomes into JSON-safe dictionaries, and back. It writes no files."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,4 +1,4 @@
-"""Submission: an endpoint with the parameters to submit to it. Holds no API key, sends nothing."""
+"""Submission: an endpoint with the parameters to submit to it. It holds no API key."""
 
 import reprlib
 from collections.abc import Mapping

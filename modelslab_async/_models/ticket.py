@@ -1,4 +1,4 @@
-"""Ticket: the family and the id of a queued generation. Never holds a key, never sends anything."""
+"""Ticket: the family and the id of a queued generation. It never holds a key."""
 
 import json
 import operator

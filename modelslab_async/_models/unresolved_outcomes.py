@@ -18,7 +18,8 @@ class Unresolved:
     Attributes:
         ticket: The ticket of the wait.
         cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
-            In a batch, also a `JournalDamaged` if the recorded outcome can no longer be read.
+            In a batch, the cause is a `JournalDamaged` if the recorded outcome can no longer be
+            read.
         last: The last reply that came, if any.
     """
 
