@@ -32,11 +32,12 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# If an answer takes longer than this many seconds, the slots that it grants are not used. After 30
-# seconds without a report, the account may give these slots to other clients.
+# The maximum number of seconds from a report to its answer. If the answer comes later, the client
+# uses none of the slots that it grants. The account may soon give them to other clients, because it
+# does so 30 seconds after a client's last report.
 _MAX_ANSWER_AGE_S = 15.0
-# A pause from the account is new only if it ends more than this many seconds after the known pause.
-# The account and the client read different clocks, so they see slightly different ends of a pause.
+# The maximum difference, in seconds, between two end times of the same pause. The account and the
+# client read different clocks, so the same pause can seem to end at slightly different times.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 
@@ -71,7 +72,7 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Start the task that sends reports. It calls `on_hint` for webhooks of other clients."""
+        """Start the task that sends reports. It calls `on_hint` for webhooks from other clients."""
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
@@ -149,7 +150,7 @@ class AccountLink:
         sent = asyncio.get_running_loop().time()
         allotments = await self._membership.exchange(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
-        # Compute the offset again: the answer may show that the account's clock was set.
+        # Compute the offset again: the answer may show that the account's clock was changed.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))

@@ -11,8 +11,8 @@ from .._parsing.webhook_ids import WebhookHint
 # The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
 # late clients could use many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
-# The share of the rate that is never granted. It leaves room for polls that the network delivers
-# late, together with later polls.
+# The share of the rate that is never granted. It leaves room for polls that the network delays, and
+# that therefore arrive at the same time as later polls.
 HELD_BACK_SHARE: Final = 0.03
 # Seconds between two reports of a client that waits for a slot, if the account does not tell it
 # when a slot is free.
@@ -122,7 +122,7 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 
 
 class Membership(Protocol):
-    """One client's membership in an account: it reports the client's use, and gets its share."""
+    """Sends the reports of one client to an account, and returns the account's answers."""
 
     @property
     def waiting_interval_s(self) -> float:
@@ -134,7 +134,11 @@ class Membership(Protocol):
         ...
 
     def call_on_news(self, on_news: Callable[[], object], /) -> None:
-        """Call `on_news` when a slot may be free or a webhook came. SQLite accounts never do."""
+        """
+        Call `on_news` when a slot may be free, and when a webhook has come.
+
+        An SQLite account never calls it.
+        """
         ...
 
     async def exchange(self, reports: Reports, /) -> Allotments:
@@ -142,7 +146,7 @@ class Membership(Protocol):
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Pass webhooks to the other clients. Return what they passed since the last call."""
+        """Pass webhooks to the other clients, and return the new ones that came from them."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:

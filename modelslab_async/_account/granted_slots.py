@@ -73,7 +73,7 @@ class GrantedSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # First free the slots of tickets that are too old. All free slots then go back to the
+        # Tickets that are too old lose their slots first. Then all free slots go back to the
         # account.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:

@@ -42,7 +42,7 @@ class PostgresAccount:
     Args:
         address: The address of the database, as libpq writes it, such as
             `"postgresql://user@host/database?sslmode=verify-full"`. A password may be in it, in
-            `PGPASSWORD` or in `~/.pgpass`. It is never shown.
+            `PGPASSWORD` or in `~/.pgpass`. The password is never shown.
         rate: The maximum number of polls a second with one key, of all clients together; None for
             no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10

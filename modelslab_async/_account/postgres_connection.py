@@ -46,7 +46,7 @@ class PostgresConnection:
         self._has_warned = False
 
     def listen(self, channel: str, on_notification: Callable[[], object]) -> None:
-        """Listen to a channel once the connection opens. Each message calls `on_notification`."""
+        """Call `on_notification` for each message on a channel, from the next connection on."""
         self._channel, self._on_notification = channel, on_notification
 
     def __repr__(self) -> str:
@@ -120,8 +120,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, which would lose
-        # notifications. Through a pooler, the process that runs statements has another id than the
-        # one that the server announced when the connection opened.
+        # notifications. A pooler can be recognized by a process id: the server process that runs a
+        # statement is not the one that was announced when the connection opened.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

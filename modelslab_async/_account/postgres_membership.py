@@ -63,7 +63,7 @@ class PostgresMembership:
         return _LISTENING_INTERVAL_S if self._connection.is_listening else ASKING_INTERVAL_S
 
     def call_on_news(self, on_news: Callable[[], object]) -> None:
-        """Call `on_news` when a slot may be free for this client, and when a webhook came."""
+        """Call `on_news` when a slot may be free for this client, and when a webhook has come."""
         self._connection.listen(channel_of(self._client), on_news)
 
     def clock(self) -> float:
@@ -81,7 +81,7 @@ class PostgresMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Pass webhooks to the other clients. Return those that they have passed since the last call.
+        Pass webhooks to the other clients, and return the new ones that came from them.
 
         Raises:
             AccountError: The server cannot be reached or used.

@@ -14,8 +14,8 @@ VERSION: Final = 2
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# If the database server's clock is set back by more than this many seconds, all recorded times are
-# moved back by the same amount.
+# The maximum number of seconds by which the database server's clock may go back without a
+# correction. If it goes back further, all recorded times are moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
 # The next three constants have the same values as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
@@ -256,9 +256,9 @@ _VALUES: Final = {
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
     "SHARE_S": _MAX_SHARE_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
-    # The interval between two granted poll times is this number divided by `rate`, so it is longer
-    # than `1 / rate`. At most `rate` polls then start within any second, even if clients use their
-    # poll times late or have slightly wrong clocks.
+    # This number divided by `rate` is the interval between two granted poll times. The interval is
+    # longer than `1 / rate`, so that at most `rate` polls start within any second, even if clients
+    # use their poll times late or have slightly wrong clocks.
     "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S + HELD_BACK_SHARE,
 }
 

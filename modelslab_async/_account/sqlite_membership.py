@@ -76,7 +76,7 @@ class SQLiteMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Pass webhooks to the other clients. Return those that they have passed since the last call.
+        Pass webhooks to the other clients, and return the new ones that came from them.
 
         Raises:
             AccountError: The file cannot be used.
@@ -169,8 +169,9 @@ class SQLiteMembership:
 def connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # With `synchronous = NORMAL`, a power cut may undo the latest commits. A power cut also
-        # ends all clients, so only the records of their latest submits are lost.
+        # With `synchronous = NORMAL`, a power cut may undo the latest commits. That loses little,
+        # because the power cut also ends all clients: only the records of their latest submits are
+        # missing.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:

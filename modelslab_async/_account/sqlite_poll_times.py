@@ -5,11 +5,12 @@ from typing import Final
 
 from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
 
-# All clients that ask for poll times have equal shares of the rate. One answer grants a client no
-# more polls than its share allows in this many seconds. With a larger number, the other clients
-# would wait longer.
+# The longest time, in seconds, for which one answer grants poll times to a client. With a longer
+# time, the other clients would wait longer for their poll times. All clients that ask for poll
+# times have equal shares of the rate.
 _MAX_SHARE_S: Final = 0.25
-# A client keeps its share of the poll rate for this many seconds after it last asked for times.
+# The time, in seconds, for which a client keeps its share of the poll rate after it last asked for
+# poll times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 

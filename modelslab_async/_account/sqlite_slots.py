@@ -12,7 +12,7 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_messages import HeldTicket, KeyAllotment, SlotUse
 
 # The number of seconds without a report after which a client that waits for a slot loses its turn.
-# Such a client reports many times a second, so only a stopped process loses its turn.
+# A waiting client reports many times a second, so only a stopped process loses its turn.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 

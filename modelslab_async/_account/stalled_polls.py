@@ -4,15 +4,15 @@ import math
 
 from attrs import Factory, define
 
-# Until a first poll is answered, polls are overdue after this many seconds.
+# The number of seconds after which an unanswered poll is overdue, as long as no poll has been
+# answered yet.
 _FIRST_PATIENCE_S = 0.25
 # The minimum number of seconds after which an unanswered poll is overdue. The actual number is
 # computed from the times that earlier answers have taken.
 _MIN_PATIENCE_S = 0.05
-# The constants of RFC 6298, which computes a timeout from the times of earlier answers. The first
-# two are the weights of the newest answer in the mean time and in the mean deviation. The third
-# multiplies the mean deviation. The timeout is the mean time plus that product:
-# https://www.rfc-editor.org/rfc/rfc6298
+# The constants of RFC 6298, which computes a timeout from the times of earlier answers. The timeout
+# is their average, plus four times their average deviation from it. The first two constants are the
+# weights of the newest answer in these two averages: https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
@@ -71,7 +71,8 @@ class StalledPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # A poll is overdue after at most twice the mean time of an answer. With a longer limit,
-        # more polls would start, and the network could deliver all of them at once.
+        # A poll is overdue after at most twice the average time of an answer. With a longer limit,
+        # a stall would be noticed later, and more polls would start before that. When the network
+        # recovers, it could deliver all of them at once.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)
