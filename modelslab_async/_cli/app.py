@@ -1,4 +1,4 @@
-"""The program `modelslab-async` with all its commands. Never lets an error end in a traceback."""
+"""Defines the program `modelslab-async` with all its commands. No error ends in a traceback."""
 
 import logging
 import os
@@ -152,8 +152,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # Turn characters that cannot be decoded or printed into escape sequences. By default,
-        # Python raises an error for them.
+        # Use escape sequences for characters that cannot be decoded or printed. By default, Python
+        # raises an error for them.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()

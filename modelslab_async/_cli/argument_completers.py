@@ -1,4 +1,4 @@
-"""Shell completion of arguments: families, tickets and endpoints. Sends nothing."""
+"""Completes arguments in the shell: families, tickets and endpoints. Sends nothing."""
 
 import click
 

@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 # The shortest pause between two retries of a submit during a long outage. The limit on failed
-# attempts allows one attempt per such pause, so that only `unsent_timeout` ends the retries.
+# attempts is `unsent_timeout` divided by this pause, so that the retries end at the timeout and not
+# at the limit.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -102,8 +102,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # Repeating the command does not help after `UNCERTAIN`. So this code ranks below those for
-    # which repeating helps.
+    # After `UNCERTAIN`, it does not help to repeat the command. So the codes after which a
+    # repetition helps rank above this code.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",
@@ -139,8 +139,8 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # The last attempt before the timeout failed. Return the exit code of its error, because a
-        # longer timeout does not help.
+        # The last attempt before the timeout ended with an error. Return the exit code of that
+        # error, because a longer timeout does not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
@@ -153,8 +153,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll before the timeout failed. Return the exit code of its error, because a
-            # longer timeout does not help.
+            # The last poll before the timeout ended with an error. Return the exit code of that
+            # error, because a longer timeout does not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

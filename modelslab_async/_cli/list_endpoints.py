@@ -73,7 +73,7 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
 
 
 def _file_parameters(endpoint: Endpoint) -> list[str]:
-    """Return the parameters that take a file: none for an endpoint that starts no work."""
+    """Return the parameters that take a file; none if the endpoint starts no work."""
     names = endpoint.parameters if endpoint.resolved_by else ()
     return [name for name in names if endpoint.takes_file(name)]
 

@@ -1,4 +1,4 @@
-"""Prints replies, outcomes and messages. No control character of a server reaches a terminal."""
+"""Prints replies, outcomes and messages. Control characters from a server reach no terminal."""
 
 import json
 import sys

@@ -12,8 +12,7 @@ def result_record(result: Outcome | SaveResult | Unsubmitted, endpoint: str = ""
 
     Args:
         result: The result.
-        endpoint: The endpoint of the request. The message about a submit that made no ticket names
-            this endpoint.
+        endpoint: The endpoint of the request. A message about wrong parameters names this endpoint.
     """
     if isinstance(result, Unsubmitted):
         cause = result.cause

@@ -54,7 +54,7 @@ class Cluster(Protocol):
 
 class ClusterFetch:
     """
-    Splits files of tickets into shards of equal size, and has the tickets of each shard polled.
+    Splits files of tickets into shards of equal size, and lets a cluster poll their tickets.
 
     Shards in the queue are polled before another file is split, so that the disk need not hold the
     shards of all files at once.

@@ -19,7 +19,7 @@ class FetchReport:
         failed: How many tickets of all parts have failed, as the server reports.
         unresolved: How many tickets of all parts have not ended. The next call polls them again.
         written: The number of parts that this call wrote.
-        kept: The number of parts that were complete before.
+        kept: The number of parts that were complete before this call.
         skipped: The number of rows without a ticket.
         problems: Why rows were skipped, for at most the first 20 skipped rows of each file.
     """
@@ -70,7 +70,7 @@ class ShardFailure:
 
 class ShardsFailed(ModelsLabError):
     """
-    Some output files could not be written. The next call of `fetch` tries them again.
+    Some output files could not be written. The next call of `fetch` tries to write them again.
 
     Attributes:
         failures: The output files that could not be written, and the input files that could not be

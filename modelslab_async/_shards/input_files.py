@@ -23,7 +23,8 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# Hidden files older than this many seconds are removed: a killed process has left them behind.
+# The age, in seconds, at which hidden files are removed. Files that old were left behind by a
+# killed process.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 

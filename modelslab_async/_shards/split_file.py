@@ -23,7 +23,8 @@ from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_output import PartCounts, read_counts
 
-# For this many skipped rows of a file, the reason is kept. Further skipped rows are only counted.
+# The maximum number of skipped rows of a file whose reasons are kept. Further skipped rows are only
+# counted.
 _MAX_PROBLEMS: Final = 20
 
 

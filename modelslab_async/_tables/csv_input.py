@@ -21,8 +21,8 @@ from .ticket_columns import (
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
 # The csv module's limit for the length of a cell. If a cell is longer, the module raises an error,
-# and then reads the rest of the cell as rows. So the limit is higher than the length of any cell,
-# and `_MAX_CELL_CHARS` is checked after a row is read.
+# and then reads the rest of the cell as rows. So this limit is too high to be reached, and
+# `_MAX_CELL_CHARS` is checked after a row is read.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -200,7 +200,7 @@ def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> In
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:
-    """Return the problem of a row with more cells than the table has columns, else ""."""
+    """Return the problem of a row that has more cells than the table has columns, or ""."""
     if not any(cells[width:]):
         return ""
     return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"

@@ -1,4 +1,4 @@
-"""Handles Ctrl-C during a batch: the first one lets downloads end, the second stops at once."""
+"""Handles Ctrl-C during a batch: the first lets downloads finish, the second stops at once."""
 
 import asyncio
 import signal

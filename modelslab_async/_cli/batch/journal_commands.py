@@ -117,7 +117,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
 
 
 def _missing_folder_message(folder: Path, found: Verified) -> str:
-    """Return the message that a folder does not exist, with one of the files expected in it."""
+    """Return a message that a folder does not exist. It names one of the files expected there."""
     message = f"there is no folder {folder}"
     if not found.missing:
         return message

@@ -1,4 +1,4 @@
-"""Turns what a journal holds after a run into exit codes and messages. It prints nothing."""
+"""Computes exit codes and messages from what a journal holds after a run. Prints nothing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -29,11 +29,11 @@ class JournalExitCodes:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        Count the journal's tickets and submits by the exit code that each stands for.
+        Return each exit code that applies, with the number of tickets or submits that lead to it.
 
         Args:
-            given_up: How many tickets this run itself gave up on. The run has already counted them
-                by their causes, so they are left out here.
+            given_up: How many tickets this run itself gave up on. They are left out here, because
+                the run has already counted them.
         """
         report = self.report
         counts = {

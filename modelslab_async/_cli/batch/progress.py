@@ -106,7 +106,8 @@ class RunProgress:
 
         Args:
             result: The result.
-            name: The name of the result in the list of recent failures. "" stands for its ticket.
+            name: What the list of recent failures calls the result. If it is "", the list names the
+                ticket.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)

@@ -51,10 +51,11 @@ class RowsInJournal:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # A row counts as rekeyed if an equal row is in the journal with a key of the other kind:
-        # from a column instead of computed, or the reverse. There are two exceptions. If both rows
-        # are in this table, the user wants to pay for both. And if the recorded submit has failed,
-        # the user may submit the row again under a new key.
+        # A new row counts as rekeyed if the journal holds an equal row with a key of the other
+        # kind: from a column instead of computed, or the reverse. In two cases, the new row does
+        # not count. If this table also contains the recorded key, the user wants to pay for two
+        # equal rows. If the recorded submit has failed, the user may submit the row again under a
+        # new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():

@@ -110,7 +110,7 @@ def run_batch(
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """Return the error for a ticket in the journal that this run cannot poll."""
+    """Return the error that this run ends with if it cannot poll one of the journal's tickets."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():

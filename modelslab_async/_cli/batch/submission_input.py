@@ -42,7 +42,8 @@ class SubmissionSpec:
     What the options of the command say about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of the rows that name no endpoint, or None.
+        endpoint: The endpoint of rows that name none themselves; None if the options name no
+            endpoint.
         defaults: Default values of parameters as text, keyed by parameter name. A row without a
             cell for a parameter gets its default.
         key_column: The column that holds the key of each row. None means the column `key`, if the
@@ -108,7 +109,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the names of the columns that at least one row does not send, to list in a message.
+    Return the names of the columns that at least one row does not send, for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
@@ -250,7 +251,7 @@ def _to_submission(
     for name, texts in spec.defaults.items():
         values = [parse_value(endpoint, name, text) for text in texts]
         parameters.setdefault(name, values if len(values) > 1 else values[0])
-    # The check includes the columns that are not sent, because one may be a misspelt parameter.
+    # Also check the columns that are not sent, because one of them may be a misspelt parameter.
     check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters)
     others = (_ENDPOINT_COLUMN, _parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if _parameter_name(name) not in others}

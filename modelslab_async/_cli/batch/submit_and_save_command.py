@@ -138,7 +138,7 @@ def _read_rows(
     Read the whole table, before anything is sent.
 
     Raises:
-        UnusableKey: The API key that the endpoint of a row needs is not set.
+        UnusableKey: An endpoint needs an API key that is not set.
     """
     try:
         return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]

@@ -14,7 +14,7 @@ from .journal_option import JournalLocation, shown
 
 
 def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
-    """Copy the error, with advice that names a command instead of a Python method."""
+    """Return a copy of the error whose advice names a command instead of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = f"then say what you found: {settling_commands(error.track_id, journal)}"

@@ -60,7 +60,7 @@ class ParentMessages:
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
         # The event loop now ends this process. If that takes too long, this thread ends the
-        # process. A demo that was killed could not end it.
+        # process, because a demo that was killed cannot end it.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
