@@ -34,22 +34,22 @@ class Client:
     Use it with `async with`, or call `aclose` at the end. All tasks of one event loop may share it.
 
     Args:
-        api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
-        enterprise_key: The enterprise key; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
-        base_url: The URL of the service; else `MODELSLAB_BASE_URL`.
-        legacy_base_url: The URL of the service's older host; else `MODELSLAB_LEGACY_BASE_URL`.
-        families: The families; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
-        endpoints: The endpoints; else `ENDPOINTS`. Add one in the same way.
-        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (it stays open), an
-            `httpx.AsyncBaseTransport`, one of these two from httpx2, or an object with
+        api_key: Your key; by default, `MODELSLAB_API_KEY` from the environment.
+        enterprise_key: By default, `MODELSLAB_ENTERPRISE_API_KEY` or, if that is unset, `api_key`.
+        base_url: Replaces `MODELSLAB_BASE_URL` and the usual URL of the service.
+        legacy_base_url: Replaces `MODELSLAB_LEGACY_BASE_URL` and the usual URL of the older host.
+        families: By default, `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
+        endpoints: By default, `ENDPOINTS`. Add one in the same way.
+        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (which stays open), an
+            `httpx.AsyncBaseTransport`, either of these from httpx2, or an object with
             `async def exchange(request)`.
-        pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
+        pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object with the methods of `Pace`.
         rate: The maximum number of polls a second for each key; None for no limit. Calls of `fetch`
             do not count.
         workers: The maximum number of polls in flight at once.
         timeout: The maximum number of seconds that one poll may take.
-        queue: The maximum number of queued generations for each key: 5, 10 or 15, as the plan says;
-            None for no limit. A submit waits for a free slot.
+        queue: The maximum number of queued generations for each key: 5, 10 or 15, depending on the
+            plan; None for no limit. A submit waits for a free slot.
         account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. The account
             sets their rate and queue.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
@@ -104,7 +104,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every wait and close the connections. The tickets can be waited for again."""
+        """End every wait and close the connections. A new client can wait for the tickets again."""
         await self.engine.aclose()
 
     async def fetch(self, ticket: TicketLike) -> Reply:
@@ -142,7 +142,7 @@ class Client:
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
     ) -> list[Outcome]:
         """
-        Wait for many tickets, and return all outcomes, failures too, in the order of the tickets.
+        Wait for many tickets. Return all outcomes, even failures, in the order of the tickets.
 
         Args:
             tickets: Tickets in any form. A ticket may occur twice.
@@ -240,7 +240,7 @@ class Client:
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
-            SubmitUncertain: The time was up while the request was in flight; or see `submit`.
+            SubmitUncertain: The time was up while the request was in flight, or as for `submit`.
             WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
             ModelsLabError: Any other error of `submit` or `wait`.
         """
@@ -255,7 +255,7 @@ class Client:
         window: int = 100,
     ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """
-        Start many pieces of work, and yield each request with its outcome as soon as it ends.
+        Start many pieces of work, and yield each request with its outcome once that is known.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
         the others. The client sends no more requests once the key is refused or the loop is left.

@@ -164,11 +164,11 @@ class Batch:
         self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[SaveResult, None]:
         """
-        Do what `run` does, and save the outputs of the successes, also those of earlier runs.
+        Do what `run` does, and save the outputs of the successes, including those of earlier runs.
 
-        It yields a `Saved` or an `Unsaved` for each success, once its files are recorded in the
-        journal, and other outcomes as they are. A recorded file is not downloaded again. The next
-        `save` tries `Unsaved` outputs again.
+        For each success, it yields a `Saved` or an `Unsaved` once the files are recorded in the
+        journal. It yields other outcomes as they are. A recorded file is not downloaded again. The
+        next `save` tries `Unsaved` outputs again.
 
         Args:
             downloads: Saves the outputs. Polls do not wait for transfers.
@@ -204,7 +204,7 @@ class Batch:
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
-            downloads: Saves the outputs. A success then is a `Saved` or an `Unsaved`.
+            downloads: Saves the outputs. A success is then a `Saved` or an `Unsaved`.
             timeout: See `run`.
             window: The maximum number of submissions that are in progress or whose result the
                 caller has not yet received.

@@ -66,7 +66,7 @@ async def fetch(
         concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
         family: The family of the ids for which a table names no family.
-        column: The name or the number of the column of tickets or ids.
+        column: The name or the number of the column that holds the tickets or ids.
 
     Raises:
         ShardsFailed: Some shards could not be finished. All others were finished.

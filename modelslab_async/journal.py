@@ -87,7 +87,7 @@ class Journal:
         """
         Add tickets: all of them or, if one is ill-formed, none. Known tickets stay unchanged.
 
-        A pair of a ticket and a dictionary also stores the dictionary, as `Batch.add` says.
+        A ticket may be paired with a dictionary, which is stored too; see `Batch.add`.
 
         Returns:
             The number of new tickets.
@@ -258,7 +258,7 @@ class Journal:
         Args:
             track_id: The `track_id` of the request.
             ticket: The ticket of the work that the submit started.
-            result: The result of the work, if the reply to the submit brought one.
+            result: The result of the work, if the reply to the submit contained one.
 
         Raises:
             ValueError: No such submit was recorded, or the service gave no id for the ticket and

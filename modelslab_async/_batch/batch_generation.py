@@ -1,4 +1,4 @@
-"""BatchGeneration: one call of `Batch.generate_many`. It submits each key only once."""
+"""BatchGeneration: one call of `Batch.generate_many`. It sends one submission for each key."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -42,7 +42,7 @@ class BatchGeneration:
 
     Args:
         engine: Sends the submits.
-        journal: Knows which keys were submitted.
+        journal: Knows which keys have been submitted.
         submit_recorder: Records each submit with its key.
         lease: The lease of the batch in seconds. It determines how often to look for results that
             other processes have recorded.
@@ -116,7 +116,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold a slot for each open ticket of an ended run: the server may still work on it."""
+        """Hold a slot for each open ticket of ended runs: the server may still be working on it."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:

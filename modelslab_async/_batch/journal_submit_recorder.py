@@ -58,7 +58,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the result of a submit. If it certainly started no work, delete its record."""
+        """Record the result of a submit, or delete the submit if it certainly started no work."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)

@@ -45,7 +45,7 @@ class Lease:
     Args:
         journal: The journal of the run.
         run_id: The run's number.
-        duration: The seconds that the lease lasts after each renewal.
+        duration: How many seconds the lease lasts after each renewal.
     """
 
     def __init__(self, journal: Journal, run_id: int, duration: float) -> None:
@@ -278,5 +278,5 @@ def renewal_interval(lease: float) -> float:
 
 
 def recheck_interval(lease: float) -> float:
-    """Return how many seconds to wait before checking again for work of other runs."""
+    """Return how many seconds to wait before checking again what other runs have done."""
     return min(_MAX_RECHECK_S, renewal_interval(lease))

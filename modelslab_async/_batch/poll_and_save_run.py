@@ -1,4 +1,4 @@
-"""SaveRun: polls tickets and saves their files. It returns a result after recording the files."""
+"""SaveRun: polls tickets, and saves and records their files before it returns a result."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -37,7 +37,7 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: Saves that failed in a run with a lower number are tried again.
+        before_run: Saves that failed in runs with a lower number are tried again.
         feed: Announces tickets that are added during the run; None if none are added.
     """
 
@@ -127,7 +127,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Queue outcomes except successes for the caller. Wake the task that saves successes."""
+        """Queue all outcomes but successes for the caller. Wake the task that saves successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -273,7 +273,7 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 
 def _find_journal_error(error: Exception) -> JournalError | None:
-    """Return a `JournalError` itself, or the first one in an exception group; else None."""
+    """Return an error that is a `JournalError`, or the first one in a group; else None."""
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None

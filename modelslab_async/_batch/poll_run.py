@@ -1,4 +1,4 @@
-"""PollRun: polls tickets under a lease. It commits each outcome before it returns the outcome."""
+"""PollRun: polls tickets under a lease. It commits each outcome before returning it."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: Tickets that a run with a lower number left unresolved are polled again.
+        before_run: Tickets that runs with a lower number left unresolved are polled again.
         lease: How many seconds claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue successes, so that a `SaveRun` saves their files.
         feed: Announces tickets that are added during the run; None if none are added.
@@ -196,8 +196,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, wait no longer than the recheck interval. Another process may have died
-        meanwhile, so that this run can claim its tickets.
+        With `recheck`, wait no longer than the recheck interval: by then, another process may have
+        died, so that this run can claim that process's tickets.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):
@@ -238,7 +238,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether to poll a ticket. This run's tickets are not polled after its lease runs out."""
+        """Whether to poll a ticket. A ticket of this run is polled only while the lease lasts."""
         return ticket not in self._tickets or not self.lease.is_over
 
 

@@ -1,4 +1,4 @@
-"""RunSupervisor: begins the runs of one batch in this process and closes them. It polls nothing."""
+"""RunSupervisor: begins and closes the runs of one batch in this process."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -26,7 +26,7 @@ class RunSupervisor:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
-        # Numbers of runs that have ended, but whose end could not be recorded in the journal.
+        # The ids of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: list[int] = []
         self._is_draining = False
 

@@ -1,4 +1,4 @@
-"""Gives a key to each submission that has none. It reads no journal."""
+"""Gives a key to each submission that has none, without reading the journal."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def _digest(submission: Submission) -> str:
 
 
 def _describe(value: Any) -> str:
-    """Return a string in place of a value that JSON cannot hold: the digest of bytes, or a path."""
+    """Return a string for a value that JSON cannot hold: the digest of bytes, or a file's path."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"sha256:{hashlib.sha256(value).hexdigest()}"
     if hasattr(value, "__fspath__"):

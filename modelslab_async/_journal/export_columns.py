@@ -17,11 +17,10 @@ OWN_COLUMNS: Final = (
 )
 # Added to the name of an input column if the export already has a column with that name.
 _PREFIX: Final = "input_"
-# A float represents every integer up to this one exactly.
+# Floats represent integers exactly up to this one.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The type of a column that has values of two types. A column with any other pair of types becomes
-# text.
+# Maps two types of values in one column to the column's type. Any other mix of types becomes text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -73,7 +72,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a unique export name for each column. Names that differ only in case are equal."""
+    """Return a unique export name for each column. Upper and lower case count as equal."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:
@@ -86,7 +85,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type of a column of type `before` after `value` has been added to it."""
+    """Return the type that a column of type `before` needs in order to hold `value` too."""
     type_: ColumnType
     match value:
         case None:

@@ -1,4 +1,4 @@
-"""Writes the outcomes of a journal as JSON lines, CSV or Parquet. It never changes the journal."""
+"""Writes the outcomes of a journal as JSON lines, CSV or Parquet, without changing the journal."""
 
 import csv
 import json

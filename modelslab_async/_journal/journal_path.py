@@ -1,4 +1,4 @@
-"""Checks the path of a journal before a thread or SQLite uses it. It touches no file."""
+"""Checks the path of a journal before SQLite uses it, without touching any file."""
 
 import os
 from typing import Final
@@ -7,8 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# In a `pathlib.Path`, the `//` of a database's address becomes `/`. Such a path may contain a
-# password, so no error shows it.
+# A `pathlib.Path` turns the `//` of a database's address into `/`. Such a path may contain a
+# password, so no error message shows it.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

@@ -13,7 +13,7 @@ class JournalStore(Protocol):
     Carries out the operations of a journal.
 
     An operation is given as the function that carries it out in an SQLite file, such as
-    `tickets.add`. A store in a database calls the counterpart of that function.
+    `tickets.add`. A store that uses a database calls the counterpart of that function.
     """
 
     @property
@@ -27,7 +27,7 @@ class JournalStore(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Awaitable[T]:
-        """Carry out an operation in a transaction. The result comes after the commit."""
+        """Carry out an operation in a transaction, and return its result after the commit."""
         ...
 
     async def read(

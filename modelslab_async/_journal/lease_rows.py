@@ -1,4 +1,4 @@
-"""Stores which run has claimed which tickets, and for how long. Two runs never share a ticket."""
+"""Stores which run has claimed which tickets, and until when. Two runs never share a ticket."""
 
 import sqlite3
 from typing import Final, NamedTuple

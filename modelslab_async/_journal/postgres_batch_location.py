@@ -33,7 +33,7 @@ class PostgresBatch:
 
     Attributes:
         name: The name of the batch.
-        schema: The schema with the tables.
+        schema: The schema that contains the tables.
         store_clock: Estimates the time on the server's clock.
     """
 

@@ -1,4 +1,4 @@
-"""Turns errors of PostgreSQL into journal errors that say what to do. It repairs nothing."""
+"""Turns errors of PostgreSQL into journal errors that say what to do."""
 
 from typing import Any, Final
 
@@ -13,15 +13,14 @@ from .._models.journal_errors import (
 )
 from .._postgres.postgres_driver import describe_error
 
-# Codes of errors that mean that the connection is lost, or that the server accepts no connections
-# now. "08" stands for all codes that begin with it:
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Error codes that mean a lost connection, or a server that accepts no connections now. "08" stands
+# for all codes that begin with it: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
-# Names of the driver's errors that mean that the connection is lost. The last one means that no
-# server in the address accepts writes now, for example during a failover.
+# Names of the driver's errors that mean a lost connection. The last one means that no server in the
+# address accepts writes now, for example during a failover.
 _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerAttributeNotMatched")
-# Codes of errors after which a transaction is repeated. The server has rolled it back because of a
-# conflict with another transaction.
+# Error codes after which a transaction is repeated. They mean that the server has rolled the
+# transaction back because of a conflict with another one.
 _CONFLICTS: Final = ("40001", "40P01")
 # The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
@@ -123,7 +122,7 @@ class ErrorTranslator:
             error.path = self.path
             return error
         # If the caller gave a value that cannot be stored, such as a string with a NUL character,
-        # the code begins with 22 or the driver raises a ValueError.
+        # the error code begins with 22 or the driver raises a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

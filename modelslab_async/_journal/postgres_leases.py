@@ -21,7 +21,7 @@ SELECT run, process, lease_until <= {now_sql(3)} FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
 """
 # Ends a run whose lease has run out or whose process has died. If the row of the run is locked, the
-# run is renewing its lease now, so it is not ended.
+# run is renewing its lease now, so this statement skips it.
 _EXPIRE: Final = f"""
 UPDATE runs SET lease_until = NULL
 WHERE batch = $1 AND run IN (
@@ -99,8 +99,9 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. A claim skips rows that another run has locked. So after a
-# claim that got no ticket, free tickets count as well: another run is claiming them now.
+# Whether other runs have open tickets. A claim skips rows that another run has locked. So if a
+# claim got no ticket, free tickets count as tickets of other runs: another run is claiming them
+# now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2

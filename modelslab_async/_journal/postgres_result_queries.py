@@ -1,4 +1,4 @@
-"""Reads the outcomes of tickets together with their saved files from a database. Never writes."""
+"""Reads from a database the outcomes of tickets with their saved files. See `result_queries`."""
 
 from collections.abc import Iterable
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Keeps in a database the queue of tickets whose files are to be saved. It saves no file itself."""
+"""Keeps in a database the queue of tickets whose files are to be saved. See `save_queue`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -70,9 +70,9 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. A claim skips rows that another run has locked. So after a
-# claim that got no save, free saves and failed saves of earlier runs count as well: another run is
-# claiming them now.
+# Whether other runs have pending saves. A claim skips rows that another run has locked. So if a
+# claim got no save, free saves and failed saves of earlier runs count as saves of other runs:
+# another run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)

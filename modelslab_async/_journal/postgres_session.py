@@ -56,7 +56,7 @@ class PostgresSession:
 
     Args:
         address: The address of the database. It may contain a password.
-        schema: The schema with the tables.
+        schema: The schema that contains the tables.
         store_clock: Estimates the time on the server's clock. Each new connection updates it.
     """
 
@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # Connecting failed, for example because a host name cannot be resolved. Raise a
-            # ConnectionError, which callers can tell from an OSError of an operation on a file.
+            # For example, the driver cannot resolve a host name. Raise a ConnectionError instead,
+            # because callers take any other OSError for a file error.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 
@@ -116,7 +116,7 @@ class PostgresSession:
         return [*rows]
 
     async def run_script(self, statements: str) -> None:
-        """Run several statements without arguments."""
+        """Run several statements that have no parameters."""
         await self._connection.execute(statements, timeout=_STATEMENT_TIMEOUT_S)
 
     def drop(self) -> None:

@@ -1,4 +1,4 @@
-"""Adds tickets to a database, and completes each ticket once. It never polls."""
+"""Adds tickets to a database, and completes each ticket once. See `tickets`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

@@ -28,8 +28,8 @@ _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
 """
-# Deletes the row of this writer, and rows that killed processes left at least a day ago. A process
-# needs its row only for a short time after a lost connection.
+# Deletes the row of this writer, and rows that killed processes left behind at least a day ago. A
+# process needs its row only for a short time after a lost connection.
 _FORGET: Final = (
     "DELETE FROM writers WHERE writer = $1 OR seen_at < now() - interval '1 day' RETURNING 1"
 )

@@ -1,4 +1,4 @@
-"""Identifies processes, and finds out whether a process has died. It stops no process."""
+"""Identifies processes, and finds out whether a process has died."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def this_process() -> str | None:
 
 
 def has_died(identity: object) -> bool:
-    """Return whether a process has certainly died; False for any process of another machine."""
+    """Return whether a process has certainly died; False for any process on another machine."""
     if not isinstance(identity, str):
         return False  # No identity was recorded, or the recorded one is damaged.
     machine_id, _, process = identity.partition(" ")

@@ -1,4 +1,4 @@
-"""Counts and lists what a journal holds. It never writes."""
+"""Counts and lists what a journal holds, and never writes to it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -120,8 +120,8 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The work ended at most this many seconds before a poll noticed it. None if no
-            earlier poll of the same run had found the work still going on.
+        max_lag: The longest possible time, in seconds, from the end of the work to the poll that
+            noticed it. None if no earlier poll of the same run found the work in progress.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.

@@ -1,4 +1,4 @@
-"""Reads a journal over a separate connection. It needs no write access, and changes no journal."""
+"""Reads a journal over a separate connection, which needs no write access and changes nothing."""
 
 import sqlite3
 from collections.abc import Callable

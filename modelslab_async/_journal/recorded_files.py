@@ -1,4 +1,4 @@
-"""Records downloaded files in the journal. It never touches the files themselves."""
+"""Records downloaded files in the journal, and never touches the files themselves."""
 
 import sqlite3
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Reads the outcomes of tickets together with their saved files. It never writes."""
+"""Reads the outcomes of tickets together with their saved files, and never writes."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -106,7 +106,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
+    """Return the results of those tickets that have an outcome; `Unresolved` for a damaged row."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

@@ -1,4 +1,4 @@
-"""Encodes replies and outcomes as the columns of a row, and decodes them. It runs no query."""
+"""Encodes replies and outcomes as the columns of a row, and decodes them, but runs no query."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""RunOperations: lets runs claim and complete tickets of a journal under leases. It never polls."""
+"""RunOperations: lets a run claim and complete tickets of a journal while the run's lease lasts."""
 
 from collections.abc import Callable, Sequence
 
@@ -49,9 +49,9 @@ class RunOperations:
 
         Args:
             run_id: The run that claims.
-            before_run: Tickets that a run with a lower number left unresolved are claimed too.
+            before_run: Tickets that runs with a lower number left unresolved are claimed as well.
             limit: The maximum number of tickets to claim.
-            lease: The seconds that the lease lasts from now.
+            lease: How many seconds the lease lasts from now.
 
         Returns:
             The claimed tickets; None if the run has lost its lease.

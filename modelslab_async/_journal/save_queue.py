@@ -1,4 +1,4 @@
-"""Keeps the queue of tickets whose files are to be saved. It saves no file itself."""
+"""Keeps the queue of tickets whose files are to be saved. Other modules save the files."""
 
 import sqlite3
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Creates and migrates the tables of a journal. It never changes the file of another program."""
+"""Creates and migrates the tables of a journal, and never changes the file of another program."""
 
 import sqlite3
 from collections.abc import Sequence

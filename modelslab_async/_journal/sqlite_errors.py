@@ -1,4 +1,4 @@
-"""Turns SQLite's errors into journal errors that say what to do. It repairs nothing."""
+"""Turns SQLite's errors into journal errors that say what to do."""
 
 import sqlite3
 import stat
@@ -143,7 +143,7 @@ def check_file(path: str) -> None:
     """
     Raise an error if SQLite must not open the path of a journal.
 
-    SQLite would overwrite a file that is too short to be a database, and wait for ever for a FIFO.
+    SQLite would overwrite a file that is too short to be a database, and wait forever for a FIFO.
     This function does not open the file, because closing it would release all locks that this
     process has on the file.
 

@@ -1,4 +1,4 @@
-"""Adds tickets, records their polls, and completes each ticket once. It never polls."""
+"""Adds tickets, records polls, and completes each ticket once. Other modules do the polling."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -42,7 +42,8 @@ class OutcomeRow:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: The work ended at most this many seconds before a poll noticed it; None if unknown.
+        max_lag: The longest possible time, in seconds, from the end of the work to the poll that
+            noticed it; None if unknown.
     """
 
     row_id: int

@@ -25,8 +25,8 @@ _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 # The size of the page cache. It is large, because new tickets touch pages all over the index of
 # ids.
 _CACHE_KIB: Final = 64 * 1024
-# A checkpoint starts when the write-ahead log has this many pages. With SQLite's default, 1000,
-# checkpoints would be more frequent.
+# The number of pages in the write-ahead log at which a checkpoint starts. With SQLite's default,
+# 1000, checkpoints would be more frequent.
 _CHECKPOINT_PAGES: Final = 4000
 
 

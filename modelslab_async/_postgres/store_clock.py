@@ -18,8 +18,8 @@ class StoreClock:
     clock by at least `theirs - received` and at most `theirs - sent`. Further replies narrow this
     interval. If a reply contradicts it, one of the clocks was set, and the estimate starts again.
 
-    `at` returns the earliest possible time, so that a poll time that the server granted is never
-    used too early.
+    `at` returns the earliest time that the server's clock may show. So a client never polls before
+    a time that the server has granted.
     """
 
     _least: float = -math.inf
@@ -28,7 +28,7 @@ class StoreClock:
 
     def observe(self, *, sent: float, received: float, theirs: float) -> None:
         """
-        Update the estimate after a reply, which contained the server's time `theirs`.
+        Update the estimate after a reply that contained the server's time `theirs`.
 
         `sent` and `received` are the times of the request and of the reply on the client's clock.
         """

@@ -1,4 +1,4 @@
-"""Endpoint: a named way to start work. Turns parameters into a request, but sends nothing."""
+"""Endpoint: a named way to start work. It turns parameters into a request, but sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,9 @@ from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
-# In the documentation, parameters with one of these words in their names take files. The exceptions
-# are in `_NOT_FILE_PARAMETERS`. `Endpoint.files` names all other parameters that take files.
+# According to the service's documentation, parameters with one of these words in their names take
+# files. The exceptions are in `_NOT_FILE_PARAMETERS`. `Endpoint.files` names all other parameters
+# that take files.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
@@ -50,8 +51,8 @@ class Endpoint:
         key_in: The location of the key: `body`, `header` or `query`.
         tier: The tier of the key: `standard` or `enterprise`.
         output: The media of the results. Empty if the endpoint makes no files.
-        repeatable: Whether a request may be sent twice, because it starts, stores and costs
-            nothing.
+        repeatable: Whether a request may be sent twice. True only if the request starts, stores and
+            costs nothing.
         allows_extra: Whether the endpoint accepts any other parameter. A workflow does, because it
             defines its own inputs.
         known_elsewhere: Parameters of other endpoints. Their names never count as misspelled.
@@ -107,7 +108,7 @@ class Endpoint:
         return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
-        """Return a copy of this endpoint whose URL is on other hosts."""
+        """Return a copy whose URL has `base` and `legacy` in place of `{base}` and `{legacy}`."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def takes_file(self, name: str) -> bool:

@@ -1,5 +1,5 @@
 """
-ENDPOINTS: every known way to start queued work, and some utilities. Sends nothing.
+ENDPOINTS: every known way to start queued work, and some utilities.
 
 If the documents of the service disagree on whether a parameter is required, this table makes it
 optional. A parameter required by mistake would block a request that the service accepts.
@@ -42,8 +42,8 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# The parameter names of all endpoints. None of them counts as a misspelling, even if the endpoint
-# of a submit lacks the parameter.
+# The parameter names of all endpoints. None of them counts as a misspelling, even at an endpoint
+# that lacks the parameter.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Family: one API family. Turns a ticket into the request of a poll, but sends nothing."""
+"""Family: one API family. It turns a ticket into the request that polls it, but sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
@@ -88,8 +88,8 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The URL template, split once where the parts of an id go. Each poll joins the pieces with the
-    # parts of its id.
+    # The pieces of the URL template between the places for the parts of an id. Each poll joins them
+    # with the parts of its id.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
@@ -109,7 +109,7 @@ class Family:
         return placeholders(self.url)
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
-        """Return a copy of this family whose URL is on other hosts."""
+        """Return a copy whose URL has `base` and `legacy` in place of `{base}` and `{legacy}`."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def check(self, ticket: Ticket) -> None:

@@ -1,4 +1,4 @@
-"""The base URLs of the service's two hosts. Reads no environment variable."""
+"""The base URLs of the service's two hosts, which a client uses by default."""
 
 BASE_URL = "https://modelslab.com/api"
 LEGACY_BASE_URL = "https://stablediffusionapi.com/api"

@@ -1,4 +1,4 @@
-"""Suggests known names that are similar to an unknown one. Never corrects the unknown name."""
+"""Suggests known names that are similar to an unknown one, but never replaces it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Fills and splits URL templates such as `{base}/v6/voice/fetch/{id}`. Sends nothing."""
+"""Fills and splits URL templates such as `{base}/v6/voice/fetch/{id}`."""
 
 import re
 from urllib.parse import urlsplit

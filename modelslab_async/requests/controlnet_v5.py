@@ -89,7 +89,8 @@ def controlnet(
         safety_checker: Whether unsafe results are filtered. Give `yes` or `no` as a string.
         enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         strength: How much the input is changed.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`

@@ -48,7 +48,8 @@ def make_gen(
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         s_scale: How closely the result follows the face or the style.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         samples: Number of results.
         base64: Whether input and output files are base64 text instead of links.
         negative_prompt: Description of what the result must not show.

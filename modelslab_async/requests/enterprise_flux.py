@@ -46,10 +46,11 @@ def img2img(
         height: Height of the result in pixels.
         samples: Number of results.
         safety_checker: Whether unsafe results are filtered.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
-        init_image: The input image. Documents disagree on its type.
+        init_image: The input image. The service's documents disagree on its type.
         strength: How much the input is changed.
         temp: Whether the result is stored for only a day.
         webhook: The URL to which the service posts when the work has ended.
@@ -88,7 +89,8 @@ def text2img(
         height: Height of the result in pixels.
         samples: Number of results.
         safety_checker: Whether unsafe results are filtered.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
         webhook: The URL to which the service posts when the work has ended.

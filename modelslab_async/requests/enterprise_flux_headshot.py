@@ -41,7 +41,8 @@ def make_gen(
         guidance_scale: How closely the result follows the prompt.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         base64: Whether input and output files are base64 text instead of links.
         negative_prompt: Description of what the result must not show.
         webhook: The URL to which the service posts when the work has ended.

@@ -78,7 +78,8 @@ def face_gen(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -113,7 +114,8 @@ def fashion(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -160,7 +162,8 @@ def flux_headshot(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -191,7 +194,8 @@ def head_shot(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -237,9 +241,10 @@ def inpaint(
         safety_checker: Whether unsafe results are filtered.
         strength: How much the input is changed.
         instant_response: Whether the service replies before the work is done.
-        base64: Whether input and output files are base64 text instead of links. Documents disagree
-            on its type.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        base64: Whether input and output files are base64 text instead of links. The service's
+            documents disagree on its type.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -280,7 +285,8 @@ def magic_mix(
         mix_factor: Mixing weight.
         steps: Number of inference steps.
         samples: Number of results.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -367,7 +373,8 @@ def outpaint(
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         overlap_width: Width of the blended overlap in pixels.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         temp: Whether the result is stored for only a day.
         base64: Whether input and output files are base64 text instead of links.
         webhook: The URL to which the service posts when the work has ended.
@@ -429,7 +436,8 @@ def removebg_mask(
         alpha_matting_foreground_threshold: Foreground threshold for alpha matting.
         alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

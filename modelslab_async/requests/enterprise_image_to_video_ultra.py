@@ -41,14 +41,15 @@ def img2video(
         prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         resolution: Resolution of the result.
         num_frames: Number of frames.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
-        sample_shift: Shift of the sampling schedule. Documents disagree on its type.
+        sample_shift: Shift of the sampling schedule. The service's documents disagree on its type.
         temp: Whether the result is stored for only a day.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

@@ -43,7 +43,8 @@ def exterior_restorer(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
@@ -82,7 +83,8 @@ def floor_planning(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
@@ -156,7 +158,8 @@ def make(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         scale_down: Factor by which the image is downscaled first.
         webhook: The URL to which the service posts when the work has ended.
@@ -220,7 +223,8 @@ def room_decorator(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
@@ -256,7 +260,8 @@ def scenario(
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         scenario: Scene or mood of the result.
@@ -295,7 +300,8 @@ def scenario_changer(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         scenario: Scene or mood of the result.
         specific_object: Object that the result must show.
@@ -335,7 +341,8 @@ def sketch_rendering(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         init_image: The input image.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.

@@ -85,7 +85,8 @@ def controlnet(
         enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
         strength: How much the input is changed.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         upscale: Whether to double the resolution. Give `yes` or `no` as a string.
         clip_skip: Number of final CLIP layers to skip.
         base64: Whether input and output files are base64 text instead of links. Give `yes` or `no`
@@ -147,7 +148,8 @@ def img2img(
         init_image: The input image.
         strength: How much the input is changed.
         clip_skip: Number of final CLIP layers to skip.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
         scheduler: The scheduler of the inference steps.
         tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
@@ -215,7 +217,8 @@ def inpaint(
         init_image: The input image.
         mask_image: The mask. White areas are changed.
         strength: How much the input is changed.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         tomesd: Whether to merge tokens, which is faster. Give `yes` or `no` as a string.
         enhance_prompt: Whether the service extends the prompt.
         clip_skip: Number of final CLIP layers to skip.
@@ -356,7 +359,8 @@ def text2img(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         negative_prompt: Description of what the result must not show.
         enhance_prompt: Whether the service extends the prompt. Give `yes` or `no` as a string.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
         self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
             string.

@@ -40,7 +40,8 @@ def text2video(
     Args:
         prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         resolution: Resolution of the result.
         num_frames: Number of frames.
         num_inference_steps: Number of inference steps.

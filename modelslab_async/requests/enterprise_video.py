@@ -114,7 +114,8 @@ def text2video(
         use_improved_sampling: Whether to make the frames more consistent.
         improved_sampling_seed: Seed of the sampling for `use_improved_sampling`.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         clip_skip: Number of final CLIP layers to skip.
@@ -155,7 +156,8 @@ def text2video_ultra(
     Args:
         prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         resolution: Resolution of the result.
         num_frames: Number of frames.
         num_inference_steps: Number of inference steps.

@@ -43,7 +43,8 @@ def create_dubbing(
         voice_model: The voice model to use.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -287,8 +288,9 @@ def text_to_speech(
         voice_id: The voice to use.
         language: Language of the text.
         speed: Speaking speed.
-        emotion: Emotion of the voice. Documents disagree on its type.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        emotion: Emotion of the voice. The service's documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         output_format: File format of the result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -336,7 +338,8 @@ def voice_cover(
         pitch: How the pitch is shifted.
         algorithm: The algorithm that detects the pitch.
         rate: How much of the original voice is kept.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         language: Language of the input audio.
         emotion: Emotion of the voice.
         speed: Speaking speed.

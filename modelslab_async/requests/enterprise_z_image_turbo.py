@@ -45,7 +45,8 @@ def img2img(
         height: Height of the result in pixels.
         samples: Number of results.
         safety_checker: Whether unsafe results are filtered.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
         lora_model: One or more LoRA models, separated by commas.
@@ -86,7 +87,8 @@ def text2img(
         height: Height of the result in pixels.
         samples: Number of results.
         safety_checker: Whether unsafe results are filtered.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
         lora_model: One or more LoRA models, separated by commas.

@@ -97,7 +97,8 @@ def face_gen(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -136,7 +137,8 @@ def fashion(
         prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         webhook: The URL to which the service posts when the work has ended.
@@ -185,7 +187,8 @@ def flux_headshot(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -232,7 +235,8 @@ def head_shot(
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         base64: Whether input and output files are base64 text instead of links.
         style: Style of the result.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -268,7 +272,8 @@ def img_mixer(
         height: Height of the result in pixels.
         steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         samples: Number of results.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -316,9 +321,10 @@ def inpaint(
         strength: How much the input is changed.
         instant_response: Whether the service replies before the work is done. Give `true` or
             `false` as a string.
-        base64: Whether input and output files are base64 text instead of links. Documents disagree
-            on its type.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        base64: Whether input and output files are base64 text instead of links. The service's
+            documents disagree on its type.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -405,7 +411,8 @@ def outpaint(
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         overlap_width: Width of the blended overlap in pixels.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         temp: Whether the result is stored for only a day.
         base64: Whether input and output files are base64 text instead of links.
         webhook: The URL to which the service posts when the work has ended.
@@ -474,7 +481,8 @@ def removebg_mask(
         alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
         inverse_mask: Whether the mask is inverted.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         base64: Whether input and output files are base64 text instead of links.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

@@ -44,7 +44,8 @@ def exterior_restorer(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -83,7 +84,8 @@ def floor_planning(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -158,7 +160,8 @@ def make(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         scale_down: Factor by which the image is downscaled first.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
@@ -223,7 +226,8 @@ def room_decorator(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -258,7 +262,8 @@ def scenario(
         negative_prompt: Description of what the result must not show.
         strength: How much the input is changed.
         base64: Whether input and output files are base64 text instead of links.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.
         scenario: Scene or mood of the result.
@@ -301,7 +306,8 @@ def scenario_changer(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -340,7 +346,8 @@ def sketch_rendering(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         specific_object: Object that the result must show.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

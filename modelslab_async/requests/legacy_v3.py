@@ -60,7 +60,8 @@ def img_to_3d(
         steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         frame_size: Frame size in pixels.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         seconds: Length of the result in seconds.
         image: The input image.
         batch_size: Number of results that are made at once.
@@ -179,7 +180,8 @@ def removebg_mask(
         alpha_matting: Whether alpha matting refines the edges.
         post_process_mask: Whether to clean up the mask.
         only_mask: Whether to return only the mask.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         alpha_matting_foreground_threshold: Foreground threshold for alpha matting.
         alpha_matting_background_threshold: Background threshold for alpha matting.
         alpha_matting_erode_size: How far alpha matting erodes the edges.
@@ -291,7 +293,8 @@ def txt_to_3d(
         steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         frame_size: Frame size in pixels.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         seconds: Length of the result in seconds.
         prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.

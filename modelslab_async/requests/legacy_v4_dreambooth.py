@@ -57,7 +57,8 @@ def dreambooth(
         num_inference_steps: Number of inference steps.
         safety_checker: Whether unsafe results are filtered.
         enhance_prompt: Whether the service extends the prompt.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         guidance_scale: How closely the result follows the prompt.
         multi_lingual: Whether the prompt may be in any language.
         panorama: Whether the result is a panorama. Give `yes` or `no` as a string.

@@ -113,7 +113,8 @@ def image_to_3d(
         slat_sampling_steps: Number of steps in the stage that generates the surface.
         mesh_simplify: Fraction of the mesh's faces to remove.
         chunk_size: Size of the chunks that are computed at once.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
         resolution: Resolution of the result.
         multi_image: Whether the input images show several views of the object.
@@ -162,9 +163,10 @@ def text_to_3d(
         slat_sampling_steps: Number of steps in the stage that generates the surface.
         mesh_simplify: Fraction of the mesh's faces to remove.
         chunk_size: Size of the chunks that are computed at once.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
-        resolution: Resolution of the result. Documents disagree on its type.
+        resolution: Resolution of the result. The service's documents disagree on its type.
         negative_prompt: Description of what the result must not show.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.

@@ -38,7 +38,8 @@ def fine_tune(
         class_prompt: Prompt that names the class of the subject.
         base_model_id: The model to fine-tune.
         images: Links to the training images.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         training_type: Type of the subject.
         max_train_steps: Maximum number of training steps.
         webhook: The URL to which the service posts when the work has ended.
@@ -77,7 +78,8 @@ def lora_fine_tune(
         training_type: Type of the subject.
         lora_type: Type of the LoRA model.
         max_train_steps: Maximum number of training steps.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         extra: Other parameters of the endpoint, keyed by name.
     """

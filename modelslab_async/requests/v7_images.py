@@ -37,7 +37,7 @@ def image_to_image(
 
     Args:
         model_id: The model to use.
-        init_image: The input image. Documents disagree on its type.
+        init_image: The input image. The service's documents disagree on its type.
         prompt: Text that says what to generate or change.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -116,7 +116,8 @@ def text_to_image(
         guidance_scale: How closely the result follows the prompt.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         scheduler: The scheduler of the inference steps.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

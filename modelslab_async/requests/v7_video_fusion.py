@@ -36,10 +36,10 @@ def image_to_video(
 
     Args:
         model_id: The model to use.
-        init_image: The input image. Documents disagree on its type.
+        init_image: The input image. The service's documents disagree on its type.
         init_audio: The input audio.
         prompt: Text that says what to generate or change.
-        duration: Length of the result in seconds. Documents disagree on its type.
+        duration: Length of the result in seconds. The service's documents disagree on its type.
         negative_prompt: Description of what the result must not show.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
@@ -144,7 +144,7 @@ def text_to_video(
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
         camera_fixed: Whether the camera stays still.
-        duration: Length of the result in seconds. Documents disagree on its type.
+        duration: Length of the result in seconds. The service's documents disagree on its type.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -186,7 +186,8 @@ def video_to_video(
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
         duration: Length of the result in seconds.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

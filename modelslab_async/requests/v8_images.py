@@ -36,7 +36,8 @@ def background_removal(
         image_url: The input image. The documentation gives no type.
         only_mask: Whether to return only the mask.
         inverse_mask: Whether the mask is inverted.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         alpha_matting: Whether alpha matting refines the edges.
         post_process_mask: Whether to clean up the mask.
         base64: Whether input and output files are base64 text instead of links.

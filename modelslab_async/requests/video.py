@@ -77,7 +77,8 @@ def img2video(
         fps: Frames per second.
         output_type: File format of the result.
         temp: Whether the result is stored for only a day.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         guidance_scale: How closely the result follows the prompt.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -115,7 +116,8 @@ def img2video_ultra(
         prompt: Text that says what to generate or change.
         init_image: The input image.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         resolution: Resolution of the result.
         num_frames: Number of frames.
         num_inference_steps: Number of inference steps.
@@ -249,7 +251,8 @@ def scene_maker(
         width: Width of the result in pixels.
         num_frames: Number of frames.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         stg_scale: Weight of the spatio-temporal guidance.
@@ -307,7 +310,8 @@ def text2video(
         use_improved_sampling: Whether to make the frames more consistent.
         improved_sampling_seed: Seed of the sampling for `use_improved_sampling`.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         clip_skip: Number of final CLIP layers to skip.
@@ -349,7 +353,8 @@ def text2video_ultra(
     Args:
         prompt: Text that says what to generate.
         negative_prompt: Description of what the result must not show.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         resolution: Resolution of the result.
         num_frames: Number of frames.
         num_inference_steps: Number of inference steps.
@@ -391,7 +396,8 @@ def video2video(
         to_animate: Whether the result is animated.
         resolution: Resolution of the result.
         num_inference_steps: Number of inference steps.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         base64: Whether input and output files are base64 text instead of links.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

@@ -62,7 +62,8 @@ def create_dubbing(
         voice_model: The voice model to use.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -119,9 +120,10 @@ def music_gen(
         bitrate: Bit rate of the audio.
         init_audio: The input audio.
         duration: Length of the result in seconds.
-        base64: Whether input and output files are base64 text instead of links. Documents disagree
-            on its type.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        base64: Whether input and output files are base64 text instead of links. The service's
+            documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         max_new_token: Maximum number of audio tokens.
         sampling_rate: Sampling rate of the audio.
         webhook: The URL to which the service posts when the work has ended.
@@ -310,9 +312,10 @@ def text_to_audio(
         voice_id: The voice to use.
         language: Language of the text.
         speed: Speaking speed.
-        base64: Whether input and output files are base64 text instead of links. Documents disagree
-            on its type.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        base64: Whether input and output files are base64 text instead of links. The service's
+            documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         stream: Whether the result is streamed.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -344,8 +347,9 @@ def text_to_speech(
         voice_id: The voice to use.
         language: Language of the text.
         speed: Speaking speed.
-        emotion: Emotion of the voice. Documents disagree on its type.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        emotion: Emotion of the voice. The service's documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         output_format: File format of the result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -397,7 +401,8 @@ def vocal_isolator(
         init_video: The input video.
         init_audio: The input audio.
         base64: Whether input and output files are base64 text instead of links.
-        seed: Seed of the random numbers. Without a seed, each result differs.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -443,9 +448,9 @@ def voice_cover(
         model_id: The model to use.
         pitch: How the pitch is shifted.
         algorithm: The algorithm that detects the pitch.
-        rate: How much of the original voice is kept. Documents disagree on its type.
-        seed: Seed of the random numbers. Without a seed, each result differs. Documents disagree on
-            its type.
+        rate: How much of the original voice is kept. The service's documents disagree on its type.
+        seed: Seed of the random number generator. Without it, every request gives a different
+            result. The service's documents disagree on its type.
         language: Language of the input audio.
         emotion: Emotion of the voice.
         speed: Speaking speed.
@@ -453,16 +458,19 @@ def voice_cover(
         mix: How closely the volume of the result follows the volume of the voice.
         hop_length: Interval between two estimates of the pitch.
         originality: How much of the voice's accent is kept.
-        lead_voice_volume_delta: Volume change of the lead voice. Documents disagree on its type.
-        backup_voice_volume_delta: Volume change of the backing voices. Documents disagree on its
-            type.
-        instrument_volume_delta: Volume change of the instruments. Documents disagree on its type.
+        lead_voice_volume_delta: Volume change of the lead voice. The service's documents disagree
+            on its type.
+        backup_voice_volume_delta: Volume change of the backing voices. The service's documents
+            disagree on its type.
+        instrument_volume_delta: Volume change of the instruments. The service's documents disagree
+            on its type.
         reverb_size: Room size of the reverb.
         wetness: Level of the reverb.
         dryness: Level of the sound without reverb.
         damping: Damping of the reverb.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -533,7 +541,8 @@ def voice_to_voice(
         target_audio: The voice to imitate.
         stream: Whether the result is streamed.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is stored for only a day. Documents disagree on its type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on its
+            type.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

@@ -1,4 +1,4 @@
-"""EndpointGroup: builds the endpoints of one family from what they share. Sends nothing."""
+"""EndpointGroup: builds the endpoints of one family from what they share."""
 
 from typing import Any
 
