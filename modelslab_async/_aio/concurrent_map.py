@@ -14,7 +14,7 @@ ResultT = TypeVar("ResultT")
 
 class ConcurrentMap(Generic[ItemT, ResultT]):
     """
-    Calls a function for each item of a source, and yields the results in the order they finish.
+    Calls a function for each item of a source. Yields the results in the order in which calls end.
 
     The source is read lazily. Call `run` only once.
 

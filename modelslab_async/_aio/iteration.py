@@ -64,7 +64,7 @@ async def read_source(
     contents: str = "items",
 ) -> BaseException | None:
     """
-    Pass each item of a source to `accept`, until the source or `accept` raises.
+    Pass each item of a source to `accept`. Stop if the source or `accept` raises.
 
     Args:
         source: The items, in a plain or async iterable.

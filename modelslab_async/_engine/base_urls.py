@@ -21,7 +21,7 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    Return families or endpoints whose URLs begin with the base URLs in use.
+    Return copies of families or endpoints, with URLs that begin with the base URLs in use.
 
     A base URL comes from its argument, else from its environment variable, else it is the default.
 
@@ -46,7 +46,7 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
 
 
 def _split_plain_url(url: str) -> SplitResult | None:
-    """Split an http or https URL. Return None for a URL with a query or for any other string."""
+    """Split an http or https URL that has no query. Return None for any other string."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:

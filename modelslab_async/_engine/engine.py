@@ -139,7 +139,7 @@ class Engine:
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
-            # The process is the same as well: asyncio does not keep the loop in a forked child.
+            # The process need not be checked: asyncio does not keep the loop in a forked child.
             return
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(

@@ -13,8 +13,8 @@ _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# Only this many characters of a message are searched for phrases that mean a refusal. Such a phrase
-# is at the start of a message, and searching megabytes with regular expressions is slow.
+# How many characters of a message are searched for phrases that mean a refusal. Such phrases are at
+# the start of a message, and searching megabytes with regular expressions is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)

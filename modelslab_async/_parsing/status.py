@@ -113,7 +113,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return the meaning of an unknown stage of a training, which is never taken for done."""
+    """Return what an unknown stage of a training means. The stage never counts as done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 
@@ -137,7 +137,7 @@ def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word is known in replies that report the state by this rule."""
+    """Whether this is a known status word of replies that report the state by this rule."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

@@ -23,8 +23,8 @@ from .._transport.transport_protocol import Response
 
 _logger = logging.getLogger("modelslab_async")
 
-# Limits on the unknown status words in the log, because a server may send a new one with each
-# reply.
+# The maximum length of an unknown status word in the log, and the maximum number of such words,
+# because a server may send a new one with each reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
@@ -110,8 +110,8 @@ class StatusClient:
         If the row contains an API key of the client, the key is removed.
 
         Raises:
-            ValueError: The ticket is ill-formed or of an unknown family, or JSON cannot hold its
-                columns.
+            ValueError: The ticket is ill-formed or of an unknown family, or its columns cannot be
+                written as JSON.
         """
         new = NewTicket.of(given)
         # Raise the error for an unknown family now. Otherwise it would be raised only when the
@@ -125,7 +125,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key that a poll of the ticket needs, and the host that it asks.
+        Return the tier of the key for polls of the ticket, and the host that is polled.
 
         Raises:
             ValueError: The family is unknown, its key is missing, or the id does not fit.

@@ -25,17 +25,18 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# A queue of at least this length rounds due times up, so that many entries share a due time and a
+# The length from which a queue rounds due times up, so that many entries share a due time and a
 # bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The maximum gap between two polls of a backlog. Ten polls a second are no burst.
+# The maximum gap between two polls of a backlog. A longer one is not needed, because ten polls a
+# second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog follow faster. They make up for at most this
-# many seconds of the delay.
+# The longest delay of a timer, in seconds, that is made up for in full. After a delay, the polls of
+# a backlog follow faster until they are on time again.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The time between two failed polls counts as silence of the host, up to this many seconds. If more
-# time passed, the machine was probably suspended.
+# The maximum time between two failed polls that counts as silence of the host. If more time passed,
+# the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -70,7 +70,8 @@ class HostHealth:
         """
         Count a failed poll.
 
-        Return the number of pauses in a row if this failure causes one; otherwise 0.
+        If this failure causes a pause, return the number of pauses in a row, including this one.
+        If not, return 0.
         """
         self.is_answering = False
         self.last_error = error

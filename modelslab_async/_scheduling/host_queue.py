@@ -106,7 +106,8 @@ class PendingRefusal:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
         was_in_flight: Whether polls of the entries were in flight when the refusal came. If True,
-            an entry may be in the queue again by now. If False, none of them is in the queue.
+            an entry may be in the queue again by now. If False, the refusal has removed the entries
+            from the queue.
     """
 
     error: ModelsLabError

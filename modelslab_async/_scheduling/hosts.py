@@ -1,8 +1,8 @@
 """
 Hosts: the queues of all hosts that one client polls.
 
-It decides which host is polled next. The rate limit of a key, and a pause after it, apply at all
-hosts. It never polls.
+It decides which host is polled next, and never polls. The rate limit of a key applies to its polls
+at all hosts together. If the server reports too many requests, the key pauses at all hosts.
 """
 
 import math

@@ -37,7 +37,7 @@ class Pace:
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The longest step, in seconds.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is longer, the age is
-            the limit. 0 ignores every eta.
+            the limit. With 0, all etas are ignored.
         jitter: The fraction of each step that is random. The random part shortens a step, but
             makes a step to an eta a little longer.
         max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.

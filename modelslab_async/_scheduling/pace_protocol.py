@@ -1,8 +1,7 @@
 """
 Protocols of a pace, which `Pace`, `AdaptivePace` and a caller's own pace fulfil.
 
-A pace decides when to poll. It never polls itself. It gets the time and a random number as
-arguments.
+A pace decides when to poll, and never polls. It gets the time and a random number as arguments.
 """
 
 from typing import Protocol
@@ -57,7 +56,7 @@ class RetryLimits(Protocol):
         """
         The shortest pause after a rate limit, in seconds.
 
-        It is also the shortest time between two polls that webhooks cause.
+        It is also the shortest time between two polls of a ticket if webhooks ask for both.
         """
         ...
 
@@ -73,12 +72,12 @@ class RetryLimits(Protocol):
 
     @property
     def outage(self) -> float:
-        """The seconds of silence of a host after which the waits for its tickets end."""
+        """For how many seconds a host may be silent before the waits for its tickets end."""
         ...
 
     @property
     def grace(self) -> float:
-        """The age of a ticket in seconds from which "not found" ends the ticket."""
+        """Below this age in seconds, "not found" means that the server does not know the id yet."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# If a timer fires late, the next polls follow faster. They make up for at most this many seconds of
-# the delay.
+# The longest delay of a timer, in seconds, that is made up for in full. After a delay, polls follow
+# faster until they are on time again.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -18,7 +18,8 @@ from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# While a webhook is expected to report the end of a ticket, its polls are this many times rarer.
+# The factor by which the time between polls of a ticket is longer while a webhook is expected to
+# report the ticket's end.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 

@@ -41,8 +41,8 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# If no poll started or ended for longer than this although one was due, the process was probably
-# suspended. In a running process, no timer is that late.
+# How late a due poll must be, in seconds, to show that the process was probably suspended. In a
+# running process, no timer is that late.
 _MIN_STALL_S = 5.0
 # The maximum number of entries that one call of `close` goes through, including entries without
 # watchers.
@@ -136,7 +136,7 @@ class Schedule:
         Args:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
-            gap: The minimum number of seconds between two polls that nudges cause.
+            gap: The minimum number of seconds between two due times that nudges set.
             is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. The
                 reply to a poll in flight may be older than the sign, so another poll follows soon.
 
@@ -185,7 +185,7 @@ class Schedule:
         return self.hosts.take(now)
 
     def return_unpolled(self, entry: Entry, now: float) -> None:
-        """Queue an entry again that was taken but not polled. It is due a little later."""
+        """Queue an entry that was taken but not polled. It is due a little later."""
         self.hosts.finish_poll(entry, now, is_answered=False)
         entry.host_queue.return_unpolled(entry)
         if self._is_open(entry):

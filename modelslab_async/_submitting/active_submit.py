@@ -21,7 +21,7 @@ class ActiveSubmit:
 
     Attributes:
         request: The request to send.
-        number: Of the submits that wait, the one with the lowest number goes first.
+        number: The submit's number. Waiting submits with lower numbers go first.
         slots: The slots of the API key that the submit uses.
         notifier: Records the submit and reports its events.
         progress: How far the submit has come.
@@ -89,7 +89,7 @@ class ActiveSubmit:
             self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
-        """End this submit's turn among those of the same payload, so that the next may follow."""
+        """End this submit's turn, so that the next submit of the same payload may follow."""
         self.slots.duplicates.release(self.request.payload_hash, self.number)
 
     def release_unsent(self) -> None:

@@ -65,7 +65,7 @@ class EndpointRequests:
         """
         Refuse a parameter whose name looks like a misspelling of `keyword`.
 
-        The method named `method` has `keyword` as an argument.
+        `keyword` is an argument of the client's method `method`.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a

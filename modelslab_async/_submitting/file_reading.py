@@ -66,7 +66,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield each path, bytes object and open file, after the name of its parameter."""
+    """Yield each file among the parameters, with the name of its parameter."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):

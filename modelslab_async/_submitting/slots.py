@@ -28,8 +28,8 @@ from .spam_filter_spacing import DuplicatePayloads
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 
-# A ticket older than this loses its slot. Without a limit, a ticket that is never polled would hold
-# its slot forever.
+# The longest time, in seconds, for which a ticket holds a slot. Without a limit, a ticket that is
+# never polled would hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
 # A scan goes through all tickets with slots, and polls those that are due. The gap before the next
 # scan is at most `_MAX_SCAN_GAP_S`. But a scan of many tickets takes long, so the gap is never less
@@ -153,7 +153,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the slot-holding ticket submitted with this track_id; None for no ticket."""
+        """Return the ticket that has this track_id and holds a slot; None if there is none."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -165,11 +165,11 @@ class Slots:
         """
         Delay submits after the server has limited the rate.
 
-        The server's message decides which submits are delayed:
+        The server's message decides which submits are delayed, and for how long:
 
-            spam filter       those of the same payload, one after another
-            full queue        all, until a slot is freed or some time has passed
-            any other limit   all, for some time
+            spam filter       submits of this payload, each until some time after the previous one
+            full queue        all submits, until a slot is freed or some time has passed
+            any other limit   all submits, for some time
         """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()

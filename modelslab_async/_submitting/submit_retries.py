@@ -15,8 +15,8 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The last attempt gets at least this many seconds, even if `unsent_timeout` passed while the submit
-# waited for a slot.
+# The minimum number of seconds for the last attempt. It gets them even if `unsent_timeout` passed
+# while the submit waited for a slot.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 
@@ -28,7 +28,7 @@ class SubmitRetries:
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: The seconds to keep trying while no attempt leaves this machine.
+        unsent_timeout: For how many seconds a submit that cannot leave this machine is tried again.
         endpoint: The name of the endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """

@@ -30,15 +30,15 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter shifts each poll. So a planned poll and a sent one count as the same if they differ by at
-# most the first fraction of a plain step, or the second of the job's age, whichever is longer.
+# Jitter shifts each poll. So a planned poll counts as a sent one if the time between them is at
+# most `_STEP_TOLERANCE` plain steps, or at most `_AGE_TOLERANCE` times the job's age.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Plans for jobs with an eta multiply the cost of a poll by this factor, and so have fewer polls,
-# until learned steps have proven cheaper than plain steps.
+# When a job has an eta, polls count as this many times more expensive, so that its plan has fewer
+# polls. This ends once learned steps have proven cheaper than plain steps.
 _TRIAL_COST_FACTOR = 2.0
-# A job with a shorter eta counts as a job without an eta: the ratio of its age to so short an eta
-# says nothing.
+# The shortest eta, in seconds, that is used. A job with a shorter one counts as a job without an
+# eta, because the ratio of its age to the eta says nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
@@ -124,8 +124,8 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # No step is shorter than the shortest plain step divided by `MAX_STEP_RATIO`. So for a job
-        # younger than that, this step is the first.
+        # The shortest possible step is the shortest plain step divided by `MAX_STEP_RATIO`. A job
+        # younger than that has had no step yet, so this is its first.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -137,7 +137,7 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compare the cost of polling a finished job with plain steps and with learned steps.
+        Compare what polling a finished job would have cost with plain and with learned steps.
 
         Record the cost with plain steps, and the difference, in the `TrialBudget`.
         """
@@ -169,10 +169,10 @@ class AdaptivePace:
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
     At first it polls like the plain pace. Once it knows 20 jobs of a family (50 for jobs with an
-    eta), it polls when it would have cost least for recent jobs. Each poll costs, and so does the
-    delay from a job's end to the poll that finds it done. If the plain pace would cost less, this
-    pace polls like the plain pace again. Any time between two polls is at most 20 times as long as
-    with the plain pace, and at least a twentieth as long.
+    eta), it polls at the ages that would have cost least for recent jobs. Two things count as
+    costs: each poll, and the delay from a job's end to the poll that finds it done. If the plain
+    pace would cost less, this pace polls like the plain pace again. Any time between two polls is
+    at most 20 times as long as with the plain pace, and at least a twentieth as long.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 

@@ -20,16 +20,16 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The maximum weight of one interval. A job weighs 1 when it is new, and less after each newer job.
-# So all jobs together weigh at most `_MEMORY_JOBS` + 1.
+# The maximum weight of an interval in saved data. A job weighs 1 when it is new, and less after
+# each newer job. So all jobs together weigh at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads the probability of each bin over the nearest bins that together hold this many
-# jobs.
+# Smoothing spreads the probability of each bin over the bins around it: over as many as it
+# takes to hold at least this many jobs.
 _SMOOTHING_JOBS = 10.0
-# The total weight, in jobs, of all durations longer than every job so far. They are assumed to be
-# at most 20 times as long as the longest job.
+# The next job may take longer than all known jobs. To allow for that, this many jobs are added to
+# the known ones. Their durations are from 1 to 20 times that of the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 # The number of bins between any age and twice that age. A job that was never seen done is assumed
@@ -78,7 +78,7 @@ class IntervalHistogram:
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return for each bin the probability that a job ends in it, without empty bins at the end.
+        Return for each bin the probability that a job ends in it. Leave out empty bins at the end.
 
         Args:
             eta_prior: The prior probability that a job ends just before its eta.

@@ -57,7 +57,8 @@ class ObservedJob:
         """
         Whether it is certain what polls at these ages would have seen.
 
-        Between `last_running` and `first_done`, the job may have been running or done.
+        It is uncertain what a poll between `last_running` and `first_done` would have seen,
+        because the job ended at an unknown age between these two.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 

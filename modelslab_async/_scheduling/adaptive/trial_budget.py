@@ -9,11 +9,11 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Learned steps may save the cost of this many polls by chance. So small a saving does not prove
-# that they are better than plain steps.
+# A saving of less than the cost of this many polls may be due to chance. So it does not prove that
+# learned steps are better than plain steps.
 _LUCKY_POLLS = 5.0
-# The saving that is counted is at most this many times what `has_paid_off` requires. Without a
-# limit, one large saving would allow high extra costs for a long time.
+# The largest saving that is counted, as a multiple of the saving that `has_paid_off` requires.
+# Without a limit, one large saving would allow high extra costs for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
