@@ -17,7 +17,7 @@ _MAX_CLOCK_ERROR_S: Final = 0.01
 # The maximum number of seconds by which the database server's clock may go back without a
 # correction. If it goes back further, all recorded times are moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
-# The next three constants have the same values as in `sqlite_slots` and `sqlite_poll_times`.
+# These three constants are the same as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0

@@ -1,4 +1,4 @@
-"""Creates the tables of an `SQLiteAccount`. It never changes the file of another program."""
+"""Creates the tables of an `SQLiteAccount`. Never changes the file of another program."""
 
 import sqlite3
 from typing import Final

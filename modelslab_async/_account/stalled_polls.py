@@ -73,6 +73,6 @@ class StalledPolls:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
         # A poll is overdue after at most twice the average time of an answer. With a longer limit,
         # a stall would be noticed later, and more polls would start before that. When the network
-        # recovers, it could deliver all of them at once.
+        # recovers, it could deliver all these polls at once.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

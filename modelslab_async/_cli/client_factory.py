@@ -1,4 +1,4 @@
-"""Makes a command's client, with API keys from environment variables. It never prints a key."""
+"""Makes a command's client, with API keys from environment variables. Never prints a key."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""A table with the exit code and the advice for every error. It prints nothing."""
+"""Maps every error to its exit code and its advice. Prints nothing."""
 
 from collections.abc import Collection, Iterable
 from copy import copy

@@ -1,4 +1,4 @@
-"""Reads tickets from arguments and standard input, and checks them. It never prints a key."""
+"""Reads tickets from arguments and standard input, and checks them. Never prints a key."""
 
 import asyncio
 import codecs

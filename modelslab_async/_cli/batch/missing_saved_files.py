@@ -1,4 +1,4 @@
-"""Checks by name and size whether saved files are still there. It opens no file."""
+"""Checks by name and size whether saved files are still there. Opens no file."""
 
 import asyncio
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Counts the results of a batch run, and estimates its speed and time left. It reads no clock."""
+"""Counts the results of a batch run, and estimates its speed and time left. Reads no clock."""
 
 from collections import Counter, deque
 

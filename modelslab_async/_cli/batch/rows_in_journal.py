@@ -1,4 +1,4 @@
-"""Finds the rows of a table that the journal already holds. It sends nothing."""
+"""Finds which rows of a table are already in the journal. Sends nothing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

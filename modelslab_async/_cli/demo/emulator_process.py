@@ -1,4 +1,4 @@
-"""Runs the process of the demo's emulator, and reads its output. It serves nothing itself."""
+"""Runs the process of the demo's emulator, and reads its output. Serves nothing itself."""
 
 import json
 import os

@@ -46,7 +46,7 @@ class ParentMessages:
 
     Attributes:
         start_received: Set when the demo has written `go`, or when standard input has ended.
-        parent_exited: Set when standard input has ended, because the demo is over.
+        parent_exited: Set when standard input has ended, which means that the demo is over.
     """
 
     start_received: asyncio.Event = field(factory=asyncio.Event)

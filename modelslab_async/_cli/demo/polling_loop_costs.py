@@ -1,5 +1,5 @@
 """
-Computes what the polling loops of other clients would cost for the demo's jobs. It polls nothing.
+Computes what the polling loops of other clients would cost for the demo's jobs. Polls nothing.
 
 Each loop follows its client's published code of November 2026. The computation favours the other
 clients: all jobs start at the same moment, replies take no time, and no poll fails.

@@ -1,4 +1,4 @@
-"""Makes two pictures for the demo, from the submit to the saved files. It polls no other ticket."""
+"""Makes two pictures for the demo, from the submit to the saved files. Polls no other ticket."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Counts the outcomes of the demo, and how late the client noticed each. It reads no clock."""
+"""Counts the outcomes of the demo, and how late the client noticed each. Reads no clock."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median

@@ -1,4 +1,4 @@
-"""Collects the numbers for the report about a batch from its journal. It reads no clock."""
+"""Collects the numbers for the report about a batch from its journal. Reads no clock."""
 
 from array import array
 from collections import Counter
