@@ -177,7 +177,7 @@ class Client:
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing`, then the outcome. A slow caller misses some replies."""
+        """Yield each new `Processing`, then the outcome. A slow caller may miss replies."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:

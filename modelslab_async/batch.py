@@ -245,7 +245,7 @@ class Batch:
         self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
-        Compare all recorded files with the disk, in `folder` or where each file was saved.
+        Compare all recorded files with those on disk, in `folder` or where each file was saved.
 
         With `repair`, the next `save` downloads changed and missing files again.
         """

@@ -50,9 +50,9 @@ async def fetch(
     """
     Wait for all tickets of some tables, and write their outcomes to a folder.
 
-    The tickets are divided into shards. The outcomes of a shard become one Parquet file, which is
-    called a part, and which appears only when it is whole. After a failure, call again: a part
-    without unresolved tickets is kept, and the unresolved tickets of other parts are polled again.
+    The tickets are divided into shards. The outcomes of a shard become one Parquet file, called a
+    part, which appears only when it is complete. After a failure, call again: a part without
+    unresolved tickets is kept, and the unresolved tickets of other parts are polled again.
 
     Args:
         dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their

@@ -207,7 +207,7 @@ class Journal:
         return await self._store.write(save_queue.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
-        """Queue some successes for saving again. Unchanged files are not downloaded again."""
+        """Queue successes to be saved again. Unchanged files are not downloaded again."""
         await self._store.write(save_queue.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:

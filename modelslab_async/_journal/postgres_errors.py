@@ -52,8 +52,8 @@ class LocalError(Exception):
     """
     Holds an exception that has nothing to do with the database.
 
-    An `OSError` of a local file can have the same type as that of a lost connection. Within this
-    class it is not taken for one.
+    A local file can raise the same types of `OSError` as a lost connection. An exception in this
+    class is not taken for a lost connection.
 
     Attributes:
         error: The exception for the caller.

@@ -49,8 +49,8 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
 """
 _OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
 _PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
-# The runs that have some of the given rows. Each step of the recursion looks up the next higher run
-# in the index. So the query reads one row for each run, and not each row.
+# The runs that hold some of the given rows. Each step of the recursion looks up the next higher run
+# number in the index. So the query reads one row for each run instead of all rows.
 _HOLDERS_OF: Final = """(
 WITH RECURSIVE holders AS (
     (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
@@ -100,8 +100,8 @@ WITH free AS MATERIALIZED (
 {_CLAIMED}
 """
 # Whether other runs have open tickets. A claim skips rows that another run has locked. So if a
-# claim got no ticket, free tickets count as tickets of other runs: another run is claiming them
-# now.
+# claim got no ticket, tickets that it could have claimed count as tickets of other runs: another
+# run is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2

@@ -11,8 +11,8 @@ from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
 from .tickets import OutcomeRow, PollUpdate
 
-# The maximum number of characters in the arguments of one statement that has several rows. The
-# timeout of a statement is 60 s, and a slow network needs most of that for so many.
+# The maximum number of characters in the arguments of one statement that writes several rows. A
+# slow network needs most of a statement's timeout, 60 s, to send this many.
 _MAX_STATEMENT_CHARS: Final = 8_000_000
 _ADD: Final = f"""
 WITH new AS (
@@ -199,5 +199,5 @@ def _in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[A
 
 
 def _transposed(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    """Return the columns of some rows: the arrays that a statement takes."""
+    """Return rows as columns, because a statement takes one array for each column."""
     return map(list, zip(*rows, strict=True))
