@@ -20,7 +20,7 @@ class JoinedAccount(Protocol):
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Begin to report to the account, and to receive the webhook ids that other clients share.
+        Begin to ask the account for slots and polls, and to receive webhook ids of other clients.
 
         Args:
             schedule: The client's open tickets.

@@ -151,7 +151,7 @@ class StreamBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether `window` tickets are open or have an unread outcome, so none may be added."""
+        """Whether the stream is full: `window` tickets are open or have an unread outcome."""
         return self._used_window >= self.window
 
     async def wait_for_room(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads only the ids in a webhook. The rest cannot be trusted, since the service signs nothing."""
+"""Reads only the ids in a webhook, because the service does not sign webhooks."""
 
 from collections.abc import Mapping
 from typing import Any

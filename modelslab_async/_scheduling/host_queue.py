@@ -81,7 +81,7 @@ class Entry:
 
     @property
     def is_queued(self) -> bool:
-        """Whether the ticket is in the queue, and so no poll of it is in flight."""
+        """Whether the ticket is in the queue. If so, no poll of it is in flight."""
         return self.poll_started == _NEVER
 
     @property

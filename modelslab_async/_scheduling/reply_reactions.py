@@ -18,8 +18,8 @@ from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# The factor by which the time between polls of a ticket is longer while a webhook is expected to
-# report the ticket's end.
+# The factor by which polls of a ticket are further apart while a webhook is expected to report the
+# ticket's end.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 

@@ -64,7 +64,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is in flight. Its result counts even if its caller is cancelled."""
+        """Record that a request is in flight. The result counts even if the caller is cancelled."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

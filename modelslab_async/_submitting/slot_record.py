@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
 
-# A ticket that is younger than this counts as just submitted, so it is not polled at once.
+# The age, in seconds, below which a ticket counts as just submitted and is not polled at once.
 _JUST_SUBMITTED_S = 1.0
 
 

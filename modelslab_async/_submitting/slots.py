@@ -153,7 +153,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the ticket that has this track_id and holds a slot; None if there is none."""
+        """Return the ticket that holds a slot and was submitted with this track_id, or None."""
         matching = (
             ticket
             for ticket, record in self._records.items()

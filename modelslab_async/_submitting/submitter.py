@@ -69,7 +69,7 @@ class Submitter:
         jitter: Returns a random number between 0 and 1.
 
     Attributes:
-        slots: The slots of each key used so far, keyed by the key's tier.
+        slots: The slots of each key that has been used, keyed by the key's tier.
         telemetry: Makes a span for each submit; None for no spans.
     """
 
