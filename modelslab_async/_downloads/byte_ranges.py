@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _OK, _PARTIAL = 200, 206
-# A length in a header may have at most 18 digits, so that it fits a 64-bit integer. No real file is
-# longer.
+# A length in a header may have at most 18 digits, so that it fits a 64-bit integer. Real files are
+# far shorter.
 _CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
@@ -50,9 +50,10 @@ def body_range(
     """
     Return which bytes of the file the body holds, or None if the body is unusable.
 
-    The body of a 206 response is usable only if it starts where the kept bytes end, belongs to the
-    same version of the file, and has consistent lengths. If the body ends before the file ends, the
-    caller requests the rest. If the body is unusable, the caller fetches the whole file again.
+    The body of a 206 response must meet three conditions. It starts where the kept bytes end,
+    belongs to the same version of the file, and has consistent lengths. If the body ends before the
+    file ends, the caller requests the rest. If the body is unusable, the caller fetches the whole
+    file again.
 
     Args:
         status_code: The status of the response.

@@ -7,8 +7,8 @@ import sys
 from io import FileIO
 from pathlib import Path
 
-# On Windows, the lock covers the byte at this offset. It is beyond the end of any file, because
-# other processes cannot read a locked byte.
+# On Windows, the lock covers the byte at this offset. This offset is beyond the end of any file,
+# because other processes cannot read a locked byte.
 _LOCK_OFFSET = 1 << 60
 # Another program may have put a symbolic link or a FIFO at the path. With these flags, opening
 # neither follows the link nor waits for the FIFO.

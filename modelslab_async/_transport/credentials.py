@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
 
-# Keys shorter than this are not redacted. Only tests use such keys, and redacting them would damage
-# unrelated text.
+# The minimum length of a key that is redacted. Only tests use shorter keys, and redacting them
+# would damage unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",

@@ -105,8 +105,8 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # Exchanges that have had a grace period are cancelled after only one more iteration of the
-        # event loop, because each iteration of a slow loop may take long.
+        # Each iteration of a slow event loop may take long. So exchanges that have had a grace
+        # period are cancelled after only one more iteration.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 

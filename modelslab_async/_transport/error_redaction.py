@@ -29,7 +29,7 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     contains a key, the cause and the traceback are dropped.
 
     Any other error that contains a key is replaced by a `RuntimeError` with a redacted text,
-    because any attribute of the error may hold the key.
+    because any of its attributes may hold the key.
 
     If only local variables show a key, the tracebacks are dropped. An error of another package then
     gets a note that says where it was raised. `origin_of` reads this note.

@@ -168,9 +168,9 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
-    Over HTTP/2, httpcore lets some errors pass that are not its own, such as a `ValueError` for an
-    invalid status or an error of h2 for an invalid frame. An `OSError` does not count here, because
-    the sender translates it.
+    Over HTTP/2, httpcore lets some errors of other packages pass. Examples are a `ValueError` for
+    an invalid status, and an error of h2 for an invalid frame. An `OSError` does not count here,
+    because the sender translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (

@@ -45,7 +45,11 @@ _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 @frozen(repr=False)
 class _RequestTemplate:
-    """A poll request without a ticket's id. It holds the key, so its repr shows no attribute."""
+    """
+    A poll request that still lacks the ticket's id.
+
+    It holds the key, so its repr shows no attribute.
+    """
 
     method: str
     url: tuple[str, ...]

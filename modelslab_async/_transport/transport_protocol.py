@@ -178,7 +178,7 @@ class Transport(Protocol):
         Raises:
             TransportError: There is no response. `may_have_been_sent` is False only if the request
                 provably never left.
-            ConnectionImpossible: No later attempt can succeed, because the certificate is invalid,
+            ConnectionImpossible: No later attempt can succeed. Either the certificate is invalid,
                 client and server have no TLS version or cipher in common, or the proxy is unusable.
                 `may_have_been_sent` is False unless the request may have left.
         """

@@ -42,9 +42,9 @@ class Emulator:
         keys_without_credits: Keys that may poll, but whose submits are refused.
         queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
             limit. The service allows 5, 10 or 15, depending on the plan.
-        spam_window: How long repeats are refused after an accepted submit, in seconds. A repeat has
-            the same key, endpoint and parameters, apart from `track_id` and `webhook`. With None,
-            no repeat is refused. The service uses 30 seconds.
+        spam_window: How many seconds must pass before an accepted submit can be repeated. A repeat
+            has the same key, endpoint and parameters, apart from `track_id` and `webhook`. With
+            None, no repeat is refused. The service uses 30 seconds.
         webhooks: How webhooks behave while they are delivered (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.

@@ -22,8 +22,8 @@ class FileLinks:
     How the emulator's links to files behave.
 
     Args:
-        delay: How many seconds after the end of its job a file appears. Until then, a request for
-            the file gets a 404.
+        delay: How many seconds after the end of a job its files appear. Until then, a request for a
+            file gets a 404.
         lifetime: How many seconds a link is valid after the reply that contains it. A request for
             an expired link gets a 403. Each reply contains new links. With None, links never
             expire.

@@ -27,8 +27,8 @@ class SubmitChecks:
         keys_without_credits: Keys whose submits are refused.
         queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
             limit.
-        spam_window: How long repeats are refused after an accepted submit, in seconds. With None,
-            no repeat is refused.
+        spam_window: How many seconds must pass before an accepted submit can be repeated. With
+            None, no repeat is refused.
     """
 
     def __init__(

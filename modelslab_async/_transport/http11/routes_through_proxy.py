@@ -95,7 +95,7 @@ class PlainProxyRoute:
 
     It prefers a tunnel for two reasons: a tunnel can serve many requests, and if the proxy cannot
     open it, the request provably never left. But many proxies open tunnels to port 443 only. Such a
-    proxy is sent the requests themselves, and forwards them.
+    proxy forwards the requests instead.
 
     Args:
         proxy: The proxy.

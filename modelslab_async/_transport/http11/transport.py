@@ -26,7 +26,7 @@ KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
 # The connect timeout is shorter than the usual timeout of a call. So a host that cannot be reached
-# causes another error than a host that does not respond.
+# causes a different error from a host that does not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
