@@ -282,7 +282,7 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """The limit on generations that are in progress or whose results are not taken yet."""
+        """The maximum number of generations in progress or with results that were not taken yet."""
         return self._window
 
     @property

@@ -17,8 +17,8 @@ def as_transport(given: HTTPArgument | None, connections: int) -> Transport:
         connections: The maximum number of connections to one host that the default transport opens.
 
     Raises:
-        TypeError: The argument is neither a client or transport of httpx or httpx2 nor a
-            `Transport`.
+        TypeError: The argument is not a `Transport`, and not a client or transport of httpx or
+            httpx2.
     """
     if given is None:
         return HTTP11Transport(connections=connections)

@@ -104,7 +104,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(picture: Picture) -> bytes:
-    """Encode the blocks. Each stores how its colour components differ from the block before."""
+    """Encode the blocks. Each stores how its colour differs from that of the previous block."""
     means = [_luma_and_chroma(colour) for colour in picture.palette]
     codes: list[str] = []
     before = (128, 128, 128)
