@@ -15,7 +15,8 @@ class IdleWorkers:
     A pool of up to `size` workers, which are started one by one when they are needed.
 
     One timer serves all tickets. While all workers are busy, the timer is not set. The worker that
-    becomes free first takes the ticket that is due, and sets the timer again.
+    becomes free first takes the ticket that is due, and sets the timer again. So does a worker that
+    was woken or requested: until it runs, `arm` has nothing to do.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
@@ -37,12 +38,15 @@ class IdleWorkers:
         self._loop = asyncio.get_running_loop()
         self._started = 0
         self._idle: list[asyncio.Future[None]] = []
+        self._is_worker_coming = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
         """Count one more worker and return True, unless a worker is idle or the pool is full."""
+        self._is_worker_coming = False
         if self._idle or self._started == self._size:
+            self.arm()
             return False
         self._started += 1
         return True
@@ -54,7 +58,7 @@ class IdleWorkers:
         Args:
             now: The current time; None to read the clock.
         """
-        if not self._idle and self._started == self._size:
+        if self._is_worker_coming or (not self._idle and self._started == self._size):
             return
         when = self._next_poll_at()
         if when is None or when == math.inf:
@@ -73,6 +77,7 @@ class IdleWorkers:
         self._idle.append(woken)
         self.arm()
         await woken
+        self._is_worker_coming = False
 
     def cancel_timer(self) -> None:
         """Cancel the timer, if it is set."""
@@ -89,6 +94,8 @@ class IdleWorkers:
             woken = self._idle.pop()
             if not woken.done():
                 woken.set_result(None)
+                self._is_worker_coming = True
                 return
         if self._started < self._size:
+            self._is_worker_coming = True
             self._request_worker()
