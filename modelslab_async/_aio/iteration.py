@@ -59,7 +59,7 @@ async def pass_in_chunks(
 
 async def read_source(
     source: Iterable[T] | AsyncIterable[T],
-    accept: Callable[[T], Awaitable[object]],
+    accept: Callable[[T], Awaitable[object] | None],
     *,
     contents: str = "items",
 ) -> BaseException | None:
@@ -68,7 +68,8 @@ async def read_source(
 
     Args:
         source: The items, in a plain or async iterable.
-        accept: Awaited with each item.
+        accept: Called with each item. If it returns an awaitable, that is awaited before the next
+            item is read.
         contents: What the items are, in the plural, for error messages.
 
     Returns:
@@ -80,10 +81,12 @@ async def read_source(
         if isinstance(source, AsyncIterable):
             async with aclosing(iterate(source)) as items:
                 async for item in items:
-                    await accept(item)
+                    if (accepting := accept(item)) is not None:
+                        await accepting
         else:
             for item in source:
-                await accept(item)
+                if (accepting := accept(item)) is not None:
+                    await accepting
     except asyncio.CancelledError:
         if is_cancelled():
             raise

@@ -132,15 +132,14 @@ class Engine:
             ClientClosed: The client was closed.
             RuntimeError: The caller runs in another event loop or process than the engine.
         """
-        self._check_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # The same loop means the same process: asyncio does not keep it in a forked child.
+            self._join_loop(loop)
         if self._is_closed:
             raise ClientClosed("this client is closed; make a new one")
 
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop is self._loop:
-            # The process need not be checked: asyncio does not keep the loop in a forked child.
-            return
+    def _join_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
                 "this client belongs to another event loop or process; make one client for each "
@@ -156,7 +155,9 @@ class Engine:
 
         If the caller is cancelled, closing goes on. A later call waits until the client is closed.
         """
-        self._check_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._join_loop(loop)
         self._is_closed = True
         if self._close_task is None:
             self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")

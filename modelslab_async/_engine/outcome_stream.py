@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import NamedTuple
 
@@ -129,7 +129,11 @@ class StreamBuffer:
         if isinstance(update, Processing):
             return
         ticket = update.ticket
-        self._unread.extend((update,) * self._open.pop(ticket, _NOT_OPEN).times)
+        times = self._open.pop(ticket, _NOT_OPEN).times
+        if times == 1:
+            self._unread.append(update)
+        else:
+            self._unread.extend((update,) * times)
         self._wakeup.wake()
         if isinstance(update, Unresolved):
             self._remember_refusal(ticket, update.cause)
@@ -268,13 +272,17 @@ async def fill_buffer(
     """Read tickets from a source. Call `watch` for each new one. Wait while the stream is full."""
     yielder = Yielder()
 
-    async def register(given: TicketLike) -> None:
+    def register(given: TicketLike) -> Awaitable[object] | None:
         ticket = Ticket.of(given)
         if buffer.is_full:
-            await buffer.wait_for_room()
+            return register_later(ticket)
         if buffer.register(ticket):
             buffer.start_watching(ticket, watch)
-        if yielder.is_due():
-            await yielder.yield_now()
+        return yielder.yield_now() if yielder.is_due() else None
+
+    async def register_later(ticket: Ticket) -> None:
+        await buffer.wait_for_room()
+        if buffer.register(ticket):
+            buffer.start_watching(ticket, watch)
 
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))

@@ -189,7 +189,14 @@ class FamilyQueue(Generic[E]):
             step: Returns the seconds between two polls of an entry. The polls of a backlog are
                 spread over this time.
         """
-        heap = self._heaps[0] if len(self._heaps) == 1 else self._most_overdue_heap(now)
+        if len(self._heaps) == 1:
+            [heap] = self._heaps
+            entry = heap.pop()
+            # Unless there are stale entries, the new head of the heap is the next entry.
+            self._next_due = heap.next_due()
+            self._is_next_due_known = not self._stale
+            return entry
+        heap = self._most_overdue_heap(now)
         entry = heap.pop()
         self._is_next_due_known = False
         if heap is not self._heaps[-1]:

@@ -181,7 +181,12 @@ class HostQueue:
 
         Call this only if the time that `next_poll_at` returns has come.
         """
-        entry = self._pop(now)
+        if len(self._queues) == 1:
+            [queue] = self._queues.values()
+            entry = queue.pop(now, self._step)
+            self._next_due = queue.next_due()
+        else:
+            entry = self._pop_in_turn(now)
         entry.poll_started = self._probed_at = now
         entry.polls += 1
         self._in_flight.add(entry)
@@ -263,13 +268,10 @@ class HostQueue:
             self._is_next_due_known = True
         return self._next_due
 
-    def _pop(self, now: float) -> Entry:
+    def _pop_in_turn(self, now: float) -> Entry:
         """Remove and return the most overdue entry of the family that has waited longest."""
-        if len(self._queues) == 1:
-            [queue] = self._queues.values()
-        else:
-            family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
-            queue = self._queues[family] = self._queues.pop(family)
+        family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
+        queue = self._queues[family] = self._queues.pop(family)
         self._is_next_due_known = False
         return queue.pop(now, self._step)
 
