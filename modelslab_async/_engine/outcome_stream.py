@@ -167,8 +167,9 @@ class StreamBuffer:
         """Return the next outcome without waiting; None if none is ready."""
         if not self._unread:
             return None
+        if self.is_full:
+            self._room_wakeup.wake()
         self._used_window -= 1
-        self._room_wakeup.wake()
         return self._unread.popleft()
 
     async def take(self) -> Outcome | None:

@@ -1,13 +1,11 @@
 """
 Turns a response into a reply or a typed error. Raises no other error, whatever the bytes are.
 
-The HTTP status tells what became of the request (401, 429, 5xx). The body tells the state of the
-job.
+The HTTP status tells what became of the request (401, 429, 5xx), the body the state of the job.
 
 Most polls get a "still processing" reply that differs from earlier ones only in the ticket's id.
-`ReplyCache` cuts the id out of such a body, and stores the rest as a template. A later body with
-the same template needs no parsing. So a million open tickets share a few templates, and need no
-parsed body each.
+`ReplyCache` cuts the id out of such a body, and stores the rest as a template. Later bodies with
+the same template are not parsed. So a million open tickets share a few templates.
 """
 
 import re
@@ -203,7 +201,7 @@ class CachedProcessing:
             ticket=ticket, status=self.status, eta=self.eta
         )
 
-    def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
+    def matches(self, ticket: Ticket) -> bool:
         """
         Whether the cached status and eta also hold for another ticket's reply.
 
@@ -213,7 +211,7 @@ class CachedProcessing:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)
             self._is_id_independent = (self.status, self.eta) == probed
-        return self._is_id_independent and rule == self._rule
+        return self._is_id_independent and self._rule == self._families[ticket.family].status
 
     def _read(self, ticket: Ticket, id_: bytes) -> Processing | None:
         body = self._template.replace(_ID_PLACEHOLDER, id_)
@@ -237,6 +235,8 @@ class ReplyCache:
     _families: Mapping[str, Family]
     _on_processing: Callable[[Processing], object] = lambda _: None
     _replies: dict[bytes, CachedProcessing] = Factory(dict)
+    # Lengths of bodies that were stored. A body of another length is parsed without a look-up.
+    _lengths: set[int] = Factory(set)
 
     def read(
         self,
@@ -250,15 +250,12 @@ class ReplyCache:
         """
         Read the response to one poll. Skip parsing if only the id differs from a cached response.
 
-        Raises:
-            TransientError: The reply says nothing about the job.
-            Refused: The server refuses the key, the plan or the request.
+        Raises what `read_reply` raises.
         """
-        rule = self._families[ticket.family].status
-        template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
-        if template is not None:
-            cached = self._replies.get(template)
-            if cached is not None and cached.matches(ticket, rule):
+        if len(body) in self._lengths and status_code == _HTTP_OK:
+            template = _make_template(body, ticket.id)
+            cached = self._replies.get(template) if template else None
+            if cached is not None and cached.matches(ticket):
                 return cached
         reply = read_reply(
             ticket,
@@ -271,18 +268,23 @@ class ReplyCache:
         if not isinstance(reply, Processing):
             return reply
         self._on_processing(reply)
+        template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
         if template is None:
             return reply
-        return self._store(
-            template, CachedProcessing(reply.status, reply.eta, self._families, rule, template)
-        )
+        self._lengths.add(len(body))
+        return self._store(template, reply)
 
-    def _store(self, template: bytes, reply: CachedProcessing) -> CachedProcessing:
-        if template not in self._replies:
+    def _store(self, template: bytes, reply: Processing) -> CachedProcessing:
+        cached = self._replies.get(template)
+        if cached is not None and cached.matches(reply.ticket):
+            return cached
+        rule = self._families[reply.ticket.family].status
+        stored = CachedProcessing(reply.status, reply.eta, self._families, rule, template)
+        if cached is None:
             if len(self._replies) >= _MAX_TEMPLATES:
                 del self._replies[next(iter(self._replies))]
-            self._replies[template] = reply
-        return reply
+            self._replies[template] = stored
+        return stored
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
