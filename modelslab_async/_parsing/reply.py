@@ -250,7 +250,7 @@ class ReplyCache:
         """
         Read the response to one poll. Skip parsing if only the id differs from a cached response.
 
-        Raises what `read_reply` raises.
+        The errors are those of `read_reply`.
         """
         if len(body) in self._lengths and status_code == _HTTP_OK:
             template = _make_template(body, ticket.id)
@@ -269,12 +269,10 @@ class ReplyCache:
             return reply
         self._on_processing(reply)
         template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
-        if template is None:
-            return reply
-        self._lengths.add(len(body))
-        return self._store(template, reply)
+        return self._store(template, len(body), reply) if template else reply
 
-    def _store(self, template: bytes, reply: Processing) -> CachedProcessing:
+    def _store(self, template: bytes, length: int, reply: Processing) -> CachedProcessing:
+        self._lengths.add(length)
         cached = self._replies.get(template)
         if cached is not None and cached.matches(reply.ticket):
             return cached
