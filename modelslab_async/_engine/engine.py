@@ -132,20 +132,19 @@ class Engine:
             ClientClosed: The client was closed.
             RuntimeError: The caller runs in another event loop or process than the engine.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            # The same loop means the same process: asyncio does not keep it in a forked child.
-            self._join_loop(loop)
+        # The same loop means the same process too: asyncio does not keep the loop in a forked child.
+        if asyncio.get_running_loop() is not self._loop:
+            self._join_loop()
         if self._is_closed:
             raise ClientClosed("this client is closed; make a new one")
 
-    def _join_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _join_loop(self) -> None:
         if self._loop is not None or self._process != os.getpid():
             raise RuntimeError(
                 "this client belongs to another event loop or process; make one client for each "
                 "(each asyncio.run, each thread, each fork)"
             )
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         if self._joined_account is not None:
             self._joined_account.start(self._schedule, self.poller, self._nudge_hinted)
 
@@ -155,9 +154,8 @@ class Engine:
 
         If the caller is cancelled, closing goes on. A later call waits until the client is closed.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._join_loop(loop)
+        if asyncio.get_running_loop() is not self._loop:
+            self._join_loop()
         self._is_closed = True
         if self._close_task is None:
             self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")
