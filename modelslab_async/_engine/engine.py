@@ -132,7 +132,7 @@ class Engine:
             ClientClosed: The client was closed.
             RuntimeError: The caller runs in another event loop or process than the engine.
         """
-        # The same loop means the same process too: asyncio does not keep the loop in a forked child.
+        # The process need not be checked: asyncio does not keep the loop in a forked child.
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
         if self._is_closed:
