@@ -19,7 +19,7 @@ from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
-from .account_messages import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
+from .account_messages import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
 
@@ -149,6 +149,7 @@ class AccountLink:
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
         allotments = await self._membership.exchange(reports)
+        self._forget_results(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
         # Compute the offset again: the answer may show that the account's clock was changed.
         offset = self._offset()
@@ -181,9 +182,16 @@ class AccountLink:
             reports[self._digest_of(tier)] = KeyReport(
                 slots=SlotUse() if slots is None else slots.use(offset),
                 polls_wanted=0 if poll_times is None else poll_times.wanted,
+                poll_results=() if poll_times is None else poll_times.results,
                 pauses=pauses,
             )
         return reports
+
+    def _forget_results(self, reports: Reports) -> None:
+        """Forget the results of polls that the account has been told."""
+        for tier, poll_times in self._poll_times.items():
+            if (report := reports.get(self._digest_of(tier))) is not None:
+                poll_times.forget_results(len(report.poll_results))
 
     def _apply(self, tier: Tier, allotment: KeyAllotment, offset: float) -> None:
         polls_paused_until = allotment.pauses.polls - offset
@@ -199,7 +207,7 @@ class AccountLink:
             may_poll_sooner = poll_times.is_limited and allotment.poll_times != ()
             poll_times.is_limited = allotment.poll_times is not None
             if allotment.poll_times:
-                poll_times.grant(when - offset for when in allotment.poll_times)
+                poll_times.grant(allotment.poll_times, offset)
             if may_poll_sooner:
                 self._poller.rearm()
 

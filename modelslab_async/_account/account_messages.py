@@ -8,15 +8,13 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 
-# The number of seconds for which a granted poll time stays valid. If it stayed valid for longer,
-# late clients could use many past times at once, and together exceed the rate limit.
-MAX_LATENESS_S: Final = 0.02
-# The share of the rate that is never granted. It leaves room for polls that the network delays, and
-# that therefore arrive at the same time as later polls.
-HELD_BACK_SHARE: Final = 0.03
 # Seconds between two reports of a client that waits for a slot, if the account does not tell it
 # when a slot is free.
 ASKING_INTERVAL_S: Final = 0.02
+# A client that has not reported for this many seconds may have died with its process, so the other
+# clients check that. A check reads three files, so 32 busy clients that checked each other at each
+# report would spend half a core on it, and hold the lock of a SQLite account meanwhile.
+LIVENESS_CHECK_S: Final = 0.5
 
 
 @frozen
@@ -77,6 +75,20 @@ class Pauses:
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 
+@frozen
+class PollResult:
+    """
+    What became of a granted poll time.
+
+    Attributes:
+        granted: The granted time, on the account's clock.
+        started: When the poll started, on the account's clock; None if the time expired unused.
+    """
+
+    granted: float
+    started: float | None
+
+
 @frozen(kw_only=True)
 class KeyReport:
     """
@@ -85,11 +97,13 @@ class KeyReport:
     Attributes:
         slots: The slots that the client uses.
         polls_wanted: The number of poll times that the client asks for.
+        poll_results: What became of granted poll times since the last report that was answered.
         pauses: The pauses that the server has demanded from this client.
     """
 
     slots: SlotUse = SlotUse()
     polls_wanted: int = 0
+    poll_results: tuple[PollResult, ...] = ()
     pauses: Pauses = Pauses()
 
 

@@ -4,10 +4,19 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 
-from .account_messages import MAX_LATENESS_S
+from .account_messages import PollResult
+from .poll_permits import MAX_LATENESS_S
 from .stalled_polls import StalledPolls
+
+
+@frozen
+class _GrantedTime:
+    """A granted poll time, on the event loop's clock and on the account's clock."""
+
+    when: float
+    granted: float
 
 
 @define(eq=False)
@@ -15,7 +24,8 @@ class GrantedPollTimes:
     """
     Lets polls start only at granted times. A client with an account uses it as its rate limiter.
 
-    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
+    A granted time expires if no poll uses it within `MAX_LATENESS_S`. The account must be told the
+    results: when polls started, and which times expired. When no times are left, the
     client asks for twice as many as before, so that a busy client asks less often. If some of the
     times expired unused, the client asks for the same number again.
 
@@ -32,7 +42,8 @@ class GrantedPollTimes:
     on_empty: Callable[[], object]
     wanted: int = 0
     is_limited: bool = True
-    _times: deque[float] = Factory(deque)
+    _times: deque[_GrantedTime] = Factory(deque)
+    _results: deque[PollResult] = Factory(deque)
     _granted: int = 0
     _used: int = 0
     _unanswered: StalledPolls = Factory(StalledPolls)
@@ -46,10 +57,10 @@ class GrantedPollTimes:
         if (probe_at := self._unanswered.allowed_at(now)) > now:
             return probe_at
         lost_before = now - MAX_LATENESS_S
-        while self._times and self._times[0] < lost_before:
-            self._times.popleft()
+        while self._times and self._times[0].when < lost_before:
+            self._results.append(PollResult(self._times.popleft().granted, started=None))
         if self._times:
-            return self._times[0]
+            return self._times[0].when
         if not self.wanted:
             # If all times expired unused, the account answered too late. Ask for more times then,
             # because some of them may still be in the future when the next answer comes.
@@ -61,7 +72,9 @@ class GrantedPollTimes:
     def record(self, now: float) -> None:
         """Use up the next granted time, because a poll starts now."""
         if self.is_limited:
-            self._times.popleft()
+            time = self._times.popleft()
+            started = time.granted + max(0.0, now - time.when)
+            self._results.append(PollResult(time.granted, started))
             self._used += 1
             self._unanswered.add(now)
 
@@ -69,7 +82,23 @@ class GrantedPollTimes:
         """Record that a poll has ended. It started at the time `started`."""
         self._unanswered.remove(started, now, is_answered=is_answered)
 
-    def grant(self, times: Iterable[float]) -> None:
-        """Add poll times that the account granted. They are on the event loop's clock."""
-        self._times.extend(times)
+    @property
+    def results(self) -> tuple[PollResult, ...]:
+        """What became of granted times, as far as the account has not been told."""
+        return tuple(self._results)
+
+    def forget_results(self, count: int) -> None:
+        """Forget the oldest results, because the account has been told."""
+        for _ in range(count):
+            self._results.popleft()
+
+    def grant(self, times: Iterable[float], account_offset: float) -> None:
+        """
+        Add poll times that the account granted.
+
+        Args:
+            times: The times on the account's clock.
+            account_offset: The account's clock minus the clock of the event loop.
+        """
+        self._times.extend(_GrantedTime(granted - account_offset, granted) for granted in times)
         self._granted, self._used, self.wanted = len(self._times), 0, 0

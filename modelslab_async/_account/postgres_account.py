@@ -15,7 +15,7 @@ from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
 from .postgres_connection import PostgresConnection
 from .postgres_membership import PostgresMembership
-from .postgres_schema_sql import VERSION, create_statements, replace_functions
+from .postgres_schema_sql import VERSION, create_statements, migrate_statements
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK = 0x4D4C6163
@@ -146,16 +146,15 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Replace the SQL functions of an older account. Its tables need no change."""
+        """Add the newest table to an older account, and replace its SQL functions."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
-        if versions == [1]:
+        if versions in ([1], [2]):
             await self._connection.run_script(
                 f"""
                 BEGIN;
                 SELECT pg_advisory_xact_lock({_CREATION_LOCK});
-                {replace_functions(schema)}
-                UPDATE {schema}.account SET version = {VERSION};
+                {migrate_statements(schema)}
                 COMMIT;
                 """
             )

@@ -4,12 +4,13 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
+from .account_messages import LIVENESS_CHECK_S
+from .poll_permits import MAX_LATENESS_S, rest_seconds, step_seconds
 from .postgres_notify_sql import NEWS_FUNCTIONS
-from .postgres_poll_times_sql import POLL_FUNCTIONS
+from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_GRANTS, POLL_PERMITS_TABLE
 from .postgres_webhook_hints_sql import HINT_FUNCTION
 
-VERSION: Final = 2
+VERSION: Final = 3
 # The number of seconds without a report after which a client counts as dead.
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
@@ -17,9 +18,10 @@ _MAX_CLOCK_ERROR_S: Final = 0.01
 # The maximum number of seconds by which the database server's clock may go back without a
 # correction. If it goes back further, all recorded times are moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
-# These three constants are the same as in `sqlite_slots` and `sqlite_poll_times`.
+# These four constants are the same as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
-_MAX_SHARE_S: Final = 0.25
+_MAX_SHARE_S: Final = 0.4
+_MAX_ANSWER_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
 # The tables of an account. The table `account` has one row. It is locked while the server handles a
@@ -93,6 +95,8 @@ CREATE FUNCTION SCHEMA.shift_times(delta float8) RETURNS void LANGUAGE sql AS $$
     UPDATE SCHEMA.submitting SET reported_at = reported_at + delta, granted_at = granted_at + delta;
     UPDATE SCHEMA.uncertain SET until = until + delta;
     UPDATE SCHEMA.poll_times SET next_at = next_at + delta;
+    UPDATE SCHEMA.poll_permits SET granted = granted + delta,
+        last_start = last_start + delta, latest_start = latest_start + delta;
     UPDATE SCHEMA.pollers SET asked_at = asked_at + delta;
     UPDATE SCHEMA.pauses SET submits = submits + delta, polls = polls + delta;
     UPDATE SCHEMA.webhook_hints SET added_at = added_at + delta;
@@ -229,6 +233,8 @@ BEGIN
                 || SCHEMA.exchange_slots(k, me, t, limits.queue, r, number, heard);
         END IF;
         IF limits.rate IS NOT NULL THEN
+            -- Clients of older versions report no results.
+            PERFORM SCHEMA.record_poll_results(k, me, coalesce(r->'poll_results', '[]'));
             allotment := allotment || jsonb_build_object('poll_times', SCHEMA.take_poll_times(
                 k, me, t, limits.rate, (r->>'polls_wanted')::integer));
         END IF;
@@ -240,7 +246,8 @@ BEGIN
     END IF;
     SELECT coalesce(jsonb_agg(jsonb_build_array(client, process)), '[]') INTO neighbours
         FROM SCHEMA.clients
-        WHERE client <> me AND split_part(process, ' ', 1) = split_part(my_process, ' ', 1);
+        WHERE client <> me AND seen_at <= t - LIVENESS_CHECK_S
+            AND split_part(process, ' ', 1) = split_part(my_process, ' ', 1);
     RETURN jsonb_build_object(
         'now', SCHEMA.store_time(), 'neighbours', neighbours, 'allotments', allotments);
 END $$;
@@ -253,23 +260,31 @@ _VALUES: Final = {
     "STEP_BACK_S": _MAX_STEP_BACK_S,
     "UNCERTAIN_S": DEFAULT_DURATION_S,
     "SLOT_AGE_S": MAX_SLOT_AGE_S,
+    "LIVENESS_CHECK_S": LIVENESS_CHECK_S,
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
     "SHARE_S": _MAX_SHARE_S,
+    "ANSWER_S": _MAX_ANSWER_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
-    # This number divided by `rate` is the interval between two granted poll times. The interval is
-    # longer than `1 / rate`, so that at most `rate` polls start within any second, even if clients
-    # use their poll times late or have slightly wrong clocks.
-    "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S + HELD_BACK_SHARE,
+    "LATENESS_S": MAX_LATENESS_S,
+    # At a rate of one poll a second. The functions divide them by the rate.
+    "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
+    "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
 }
 
 
 def create_statements(schema: str) -> str:
     """Return the statements that create an account. `schema` is a quoted name."""
-    return _fill_in(_TABLES, schema) + replace_functions(schema)
+    return _fill_in(_TABLES + POLL_PERMITS_TABLE, schema) + _replace_functions(schema)
 
 
-def replace_functions(schema: str) -> str:
-    """Return the statements that create the functions of an account, or replace older ones."""
+def migrate_statements(schema: str) -> str:
+    """Return the statements that bring an account of an older version up to date."""
+    tables = _fill_in(POLL_PERMITS_TABLE + POLL_PERMITS_GRANTS, schema)
+    set_version = _fill_in("UPDATE SCHEMA.account SET version = VERSION;", schema)
+    return tables + _replace_functions(schema) + set_version
+
+
+def _replace_functions(schema: str) -> str:
     functions = NEWS_FUNCTIONS + _DEAD_CLIENTS + _SLOTS + POLL_FUNCTIONS + _EXCHANGE + HINT_FUNCTION
     return _fill_in(functions, schema).replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
 

@@ -16,13 +16,14 @@ from .._models.account_errors import AccountError, WrongAccount
 from .._parsing.webhook_ids import WebhookHint
 from .account_messages import (
     ASKING_INTERVAL_S,
+    LIVENESS_CHECK_S,
     Allotments,
     KeyAllotment,
     KeyReport,
     Pauses,
     Reports,
 )
-from .sqlite_poll_times import take_poll_times
+from .sqlite_poll_times import PollTimesOfKey
 from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
 from .sqlite_webhook_hints import SharedHints
 
@@ -122,7 +123,7 @@ class SQLiteMembership:
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
-        remove_dead_clients(db, now)
+        remove_dead_clients(db, now, unseen_s=LIVENESS_CHECK_S)
         db.execute(
             "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
             (self._client, now, self._process),
@@ -138,14 +139,11 @@ class SQLiteMembership:
         poll_times: tuple[float, ...] | None = ()
         if limits.rate is None:
             poll_times = None
-        elif report.polls_wanted:
-            poll_times = take_poll_times(
-                *(db, key),
-                client=self._client,
-                rate=limits.rate,
-                wanted=report.polls_wanted,
-                now=limits.now,
-            )
+        else:
+            times = PollTimesOfKey(db, key, self._client, limits.rate, limits.now)
+            times.record(report.poll_results)
+            if report.polls_wanted:
+                poll_times = times.take(report.polls_wanted)
         return evolve(
             slots.exchange(report.slots),
             poll_times=poll_times,
@@ -180,10 +178,18 @@ def connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
-    """Remove clients that have died or stopped reporting. Other clients can adopt their tickets."""
+def remove_dead_clients(db: sqlite3.Connection, now: float, *, unseen_s: float = 0.0) -> None:
+    """
+    Remove clients that have died or stopped reporting. Other clients can adopt their tickets.
+
+    Args:
+        db: A connection to the account, in a transaction that may write.
+        now: The time on the account's clock.
+        unseen_s: Skip clients that have reported within this many seconds.
+    """
     removed = db.execute(
-        "DELETE FROM clients WHERE has_died(process) OR seen_at < ?", (now - _LEASE_S,)
+        "DELETE FROM clients WHERE seen_at < ? OR (seen_at <= ? AND has_died(process))",
+        (now - _LEASE_S, now - unseen_s),
     ).rowcount
     if removed:
         orphan_slots(db, now)

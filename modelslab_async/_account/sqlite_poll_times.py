@@ -1,41 +1,117 @@
 """Divides the poll rate of one key among the clients of an `SQLiteAccount`."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
-from .account_messages import HELD_BACK_SHARE, MAX_LATENESS_S
+from attrs import frozen
 
-# The longest time, in seconds, for which one answer grants poll times to a client. With a longer
-# time, the other clients would wait longer for their poll times. All clients that ask for poll
-# times have equal shares of the rate.
-_MAX_SHARE_S: Final = 0.25
+from .account_messages import PollResult
+from .poll_permits import MAX_LATENESS_S, count_permits, rest_seconds, step_seconds
+
+# All clients that ask for poll times have equal shares of the rate. One answer grants a client no
+# more polls than its share allows in this many seconds. A client that begins to poll waits for
+# about as long. With a smaller number, answers that take long would leave poll times unused.
+_MAX_SHARE_S: Final = 0.4
+# One answer grants no more polls than the whole rate allows in this many seconds. If the client
+# cannot use them, they are lost.
+_MAX_ANSWER_S: Final = 0.25
 # The time, in seconds, for which a client keeps its share of the poll rate after it last asked for
 # poll times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 
-def take_poll_times(
-    db: sqlite3.Connection, key: str, *, client: int, rate: float, wanted: int, now: float
-) -> tuple[float, ...]:
+@frozen
+class PollTimesOfKey:
     """
-    Grant the next free poll times to one client.
+    The poll times of one key in an account, for one of its clients. See `poll_permits`.
 
     Args:
         db: A connection to the account, in a transaction that may write.
         key: The digest of the key.
         client: The number of the client.
         rate: The maximum number of polls a second, of all clients together.
-        wanted: The number of times that the client asks for.
         now: The time on the account's clock.
     """
-    db.execute("DELETE FROM pollers WHERE asked_at <= ?", (now - _MAX_ASK_GAP_S,))
-    db.execute("INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (key, client, now))
-    asking = db.execute("SELECT count(*) FROM pollers WHERE key = ?", (key,)).fetchone()[0]
-    count = min(wanted, max(1, int(rate * _MAX_SHARE_S / asking)))
-    # The interval between two granted poll times is longer than `1 / rate`, because a poll may
-    # start up to `MAX_LATENESS_S` late. Even then, at most `rate` polls start within any second.
-    step = (1.0 + MAX_LATENESS_S + HELD_BACK_SHARE) / rate
-    row = db.execute("SELECT next_at FROM poll_times WHERE key = ?", (key,)).fetchone()
-    first = max(row[0], now) if row is not None else now
-    db.execute("INSERT OR REPLACE INTO poll_times VALUES (?, ?)", (key, first + count * step))
-    return tuple(first + number * step for number in range(count))
+
+    db: sqlite3.Connection
+    key: str
+    client: int
+    rate: float
+    now: float
+
+    def record(self, results: Sequence[PollResult]) -> None:
+        """Let permits rest from when their polls started. Unused permits need no more rest."""
+        self.db.executemany(
+            """
+            UPDATE poll_permits SET latest_start = coalesce(:started, last_start),
+                last_start = coalesce(:started, last_start)
+            WHERE key = :key AND client = :client AND granted = :granted
+            """,
+            [
+                {
+                    "key": self.key,
+                    "client": self.client,
+                    "granted": result.granted,
+                    "started": result.started,
+                }
+                for result in results
+            ],
+        )
+
+    def take(self, wanted: int) -> tuple[float, ...]:
+        """Grant the next free poll times to the client: at most as many as it wants."""
+        self._add_missing_permits()
+        rest, step = rest_seconds(self.rate), step_seconds(self.rate)
+        permits = self.db.execute(
+            """
+            SELECT permit, latest_start + ? FROM poll_permits WHERE key = ? AND permit < ?
+            ORDER BY latest_start LIMIT ?
+            """,
+            (rest, self.key, count_permits(self.rate), min(wanted, self._fair_share())),
+        ).fetchall()
+        row = self.db.execute(
+            "SELECT next_at FROM poll_times WHERE key = ?", (self.key,)
+        ).fetchone()
+        first = max(permits[0][1], self.now, *(row or ()))
+        times: list[float] = []
+        for permit, free_at in permits:
+            when = first + len(times) * step
+            # Do not wait for a permit that still rests. The next answer may grant it, or another.
+            if free_at > when:
+                break
+            self.db.execute(
+                """
+                UPDATE poll_permits SET client = ?, granted = ?, latest_start = ?
+                WHERE key = ? AND permit = ?
+                """,
+                (self.client, when, when + MAX_LATENESS_S, self.key, permit),
+            )
+            times.append(when)
+        self.db.execute(
+            "INSERT OR REPLACE INTO poll_times VALUES (?, ?)",
+            (self.key, first + len(times) * step),
+        )
+        return tuple(times)
+
+    def _add_missing_permits(self) -> None:
+        count = count_permits(self.rate)
+        (known,) = self.db.execute(
+            "SELECT count(*) FROM poll_permits WHERE key = ?", (self.key,)
+        ).fetchone()
+        rested_since = self.now - rest_seconds(self.rate)
+        self.db.executemany(
+            "INSERT INTO poll_permits VALUES (?, ?, 0, 0, ?, ?)",
+            [(self.key, permit, rested_since, rested_since) for permit in range(known, count)],
+        )
+
+    def _fair_share(self) -> int:
+        """Return the most poll times that one answer may grant to the client."""
+        self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - _MAX_ASK_GAP_S,))
+        self.db.execute(
+            "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)
+        )
+        (asking,) = self.db.execute(
+            "SELECT count(*) FROM pollers WHERE key = ?", (self.key,)
+        ).fetchone()
+        return max(1, int(self.rate * min(_MAX_ANSWER_S, _MAX_SHARE_S / asking)))

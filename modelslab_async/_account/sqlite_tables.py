@@ -9,7 +9,9 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 
 # The letters "MLac", which mark an SQLite database as an account.
 _APPLICATION_ID: Final = 0x4D4C6163
-_VERSION: Final = 1
+_VERSION: Final = 2
+# The version of accounts that limited polls without `poll_permits`. They only need that table.
+_VERSION_WITHOUT_PERMITS: Final = 1
 
 # The tables of an account. All times are on the machine's monotonic clock, which restarts at each
 # boot.
@@ -82,6 +84,21 @@ _WEBHOOK_HINTS: Final = """
     """
 
 
+# The permits to poll. `granted` is the poll time that `client` was granted last. A poll with the
+# permit started at `last_start`, and one may start until `latest_start`.
+_POLL_PERMITS: Final = """
+    CREATE TABLE IF NOT EXISTS poll_permits (
+        key TEXT NOT NULL,
+        permit INTEGER NOT NULL,
+        client INTEGER NOT NULL,
+        granted REAL NOT NULL,
+        last_start REAL NOT NULL,
+        latest_start REAL NOT NULL,
+        PRIMARY KEY (key, permit)
+    ) WITHOUT ROWID
+    """
+
+
 def prepare_tables(db: sqlite3.Connection, path: str) -> None:
     """
     Create the tables in an empty file, or check that the file is an account.
@@ -105,6 +122,8 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
                 "account, or of a file that does not exist yet",
                 path=path,
             )
+        elif version == _VERSION_WITHOUT_PERMITS:
+            db.execute(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
             raise WrongAccount(
                 f"this account has version {version}, and this library knows version {_VERSION}; "
@@ -112,11 +131,12 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
                 path=path,
             )
         db.execute(_WEBHOOK_HINTS)
+        db.execute(_POLL_PERMITS)
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
     """After a reboot, discard all recorded times, because the machine's clock has restarted."""
-    for table in ("clients", "poll_times", "pollers", "pauses", "webhook_hints"):
+    for table in ("clients", "poll_times", "poll_permits", "pollers", "pauses", "webhook_hints"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
     # Tickets and uncertain submits keep their slots, because the server may still work on them.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))

@@ -1,6 +1,8 @@
 """An answer of the account that comes late, because the client stood still meanwhile."""
 
-from modelslab_async import Client
+import asyncio
+
+from modelslab_async import AccountError, Client, Pace
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._account.account_messages import KeyAllotment
 from modelslab_async.emulator import Emulator, run_server
@@ -56,3 +58,51 @@ async def test_late_answer_grants_no_slot(leap):
         await client.submit("realtime/text2img", prompt="a fox")
     assert {0} == set(account.seen)
     assert 2 <= len(account.seen)
+
+
+class LosingMembership(StoppedMembership):
+    """A membership that grants poll times, and whose second answer gets lost."""
+
+    rate = 100
+    queue = None
+
+    def __init__(self):
+        self.reported = []
+        self._clock = asyncio.get_running_loop().time
+
+    def join(self, digest_of):
+        return AccountLink(self, digest_of, has_rate=True)
+
+    def clock(self):
+        return self._clock()
+
+    async def exchange(self, reports):
+        now, allotments = self.clock(), {}
+        for key, report in reports.items():
+            self.reported.append(report.poll_results)
+            allotments[key] = KeyAllotment(poll_times=(now,) * report.polls_wanted)
+        if report.poll_results and len([each for each in self.reported if each]) == 1:
+            raise AccountError("the answer got lost", path="account")
+        return allotments
+
+    async def leave(self, reports):
+        self.reported.extend(report.poll_results for report in reports.values())
+
+
+async def test_results_of_polls_are_reported_until_an_answer_comes():
+    """The account learns of each poll, and of none that it knows already."""
+    emulator = Emulator()
+    ticket = emulator.add_job("images:1", duration=1.0)
+    account = LosingMembership()
+    pace = Pace(floor=0.1, ceiling=0.1)
+    async with (
+        run_server(emulator) as url,
+        Client("a-key", base_url=url, account=account, pace=pace) as client,
+    ):
+        await client.wait(ticket)
+    first, second, *others = [each for each in account.reported if each]
+    assert first == second[: len(first)]
+    later = [result for results in (second, *others) for result in results]
+    assert len(later) == len(set(later))
+    started = [result for result in later if result.started is not None]
+    assert emulator.polls[ticket] == len(started)

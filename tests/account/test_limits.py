@@ -3,6 +3,7 @@
 import pytest
 
 from modelslab_async import Client
+from modelslab_async._account import postgres_membership, sqlite_membership
 
 KEY = "a-secret-key-0123456789"
 
@@ -48,3 +49,23 @@ async def test_store_holds_no_key(store):
     async with Client(KEY, account=store.account(rate=10), base_url="http://127.0.0.1:9"):
         pass
     assert KEY.encode() not in store.dump()
+
+
+async def test_busy_clients_do_not_check_whether_the_others_live(members, clock, monkeypatch):
+    """A check reads files of the system, so only clients that have not reported are checked."""
+    checks = []
+    for module in (sqlite_membership, postgres_membership):
+        monkeypatch.setattr(module, "has_died", lambda process: bool(checks.append(process)))
+    *busy, idle = members(4, rate=100)
+    await idle.report()
+    clock.now += 0.4
+    for _ in range(5):
+        for member in busy:
+            await member.report()
+    assert [] == checks
+    clock.now += 0.2
+    for _ in range(2):
+        for member in busy:
+            await member.report()
+    assert checks
+    assert 1 == len(set(checks))

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from everyday import pairs
 
+from modelslab_async._account.account_messages import PollResult
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
 from modelslab_async._account.stalled_polls import StalledPolls
 
@@ -24,8 +25,16 @@ async def poll_when_allowed(member, times, clock):
     if is_allowed:
         poll_at_once(times, clock.now)
     if times.wanted:
-        times.grant((await member.report(polls_wanted=times.wanted)).poll_times)
+        await ask_for_times(member, times)
     return is_allowed
+
+
+async def ask_for_times(member, times):
+    """Report what became of the granted times, and ask for more."""
+    results = times.results
+    allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
+    times.forget_results(len(results))
+    times.grant(allotment.poll_times, 0.0)
 
 
 async def test_times_are_evenly_spaced(members, store):
@@ -88,9 +97,10 @@ def test_late_times_are_lost():
     now = [0.0]
     times = GrantedPollTimes(lambda: now[0], lambda: None)
     assert float("inf") == times.next_allowed
-    times.grant([0.0, 0.01, 0.02, 0.03])
-    now[0] = 0.035
-    assert 0.02 == times.next_allowed
+    times.grant([0.0, 0.1, 0.2, 0.3], 0.0)
+    now[0] = 0.35
+    assert 0.1 == times.next_allowed
+    assert (PollResult(0.0, None),) == times.results
 
 
 def test_cut_network_holds_back_few_polls():
@@ -105,7 +115,7 @@ def test_cut_network_holds_back_few_polls():
                 times.record(now[0])
                 started.append(now[0])
             if times.wanted:
-                times.grant([now[0] + number / 100 for number in range(times.wanted)])
+                times.grant([now[0] + number / 100 for number in range(times.wanted)], 0.0)
             now[0] += 0.005
 
     poll_until(0.02)
@@ -166,12 +176,12 @@ def test_busy_client_asks_for_more_each_time():
     times = GrantedPollTimes(lambda: now[0], lambda: asked.append(times.wanted))
     for _ in range(4):
         assert float("inf") == times.next_allowed
-        times.grant([now[0]] * times.wanted)
+        times.grant([now[0]] * times.wanted, 0.0)
         while times._times:
             poll_at_once(times, now[0])
     assert [1, 2, 4, 8] == asked
     assert float("inf") == times.next_allowed
-    times.grant([now[0]] * times.wanted)
+    times.grant([now[0]] * times.wanted, 0.0)
     assert now[0] == times.next_allowed
     poll_at_once(times, now[0])
     now[0] = 5.0
@@ -180,7 +190,7 @@ def test_busy_client_asks_for_more_each_time():
 
 
 async def test_client_that_hears_late_polls_all_the_same(members, clock):
-    """Each answer comes 30 ms late, so single times would be lost for ever."""
+    """Each answer comes 300 ms late, so single times would be lost for ever."""
     (member,) = members(1, rate=100)
     times = GrantedPollTimes(clock, lambda: None)
     polls = 0
@@ -189,9 +199,11 @@ async def test_client_that_hears_late_polls_all_the_same(members, clock):
             poll_at_once(times, clock.now)
             polls += 1
         if times.wanted:
-            granted = (await member.report(polls_wanted=times.wanted)).poll_times
-            clock.now += 0.03
-            times.grant(granted)
+            results = times.results
+            allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
+            clock.now += 0.3
+            times.forget_results(len(results))
+            times.grant(allotment.poll_times, 0.0)
         else:
             clock.now += 0.005
     assert polls

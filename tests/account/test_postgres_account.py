@@ -275,13 +275,22 @@ def test_schema_of_another_program_is_left_as_it_is(store):
     assert [(99,)] == store.run("SELECT version FROM account")
 
 
-def test_account_of_an_older_version_gets_the_functions_of_this_one(store):
-    """Its tables are the same, and its clients go on."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_account_of_an_older_version_is_brought_up_to_date(store, version):
+    """It gets the functions of this version and one more table, for the same roles."""
     store.account()
-    store.run("UPDATE account SET version = 1")
+    store.run(f"UPDATE account SET version = {version}")
     store.run("DROP FUNCTION tell_of_slots")
+    store.run("DROP TABLE poll_permits")
+    store.run("GRANT SELECT, UPDATE ON poll_times TO PUBLIC")
     store.account()
-    assert [(2,)] == store.run("SELECT version FROM account")
+    assert [(3,)] == store.run("SELECT version FROM account")
+    rights = (
+        "SELECT grantee, privilege_type FROM information_schema.table_privileges "
+        f"WHERE table_schema = '{store.schema}' AND table_name = "
+    )
+    assert set(store.run(f"{rights} 'poll_times'")) == set(store.run(f"{rights} 'poll_permits'"))
+    assert ("PUBLIC", "UPDATE") in store.run(f"{rights} 'poll_permits'")
     names = f"SELECT 1 FROM pg_proc WHERE pronamespace = '\"{store.schema}\"'::regnamespace"
     assert [(1,)] == store.run(f"{names} AND proname = 'tell_of_slots'")
 

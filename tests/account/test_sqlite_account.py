@@ -89,3 +89,16 @@ async def test_restart_of_the_machine_frees_slots_of_submits_in_flight(sqlite_me
         assert expected == fresh.in_flight
         clock.now += 25.0
     member.in_flight = 0
+
+
+async def test_file_of_the_version_before_permits_is_brought_up_to_date(sqlite_members, path):
+    """It gets the table that its version lacks, and its clients go on."""
+    (member,) = sqlite_members(1, rate=10)
+    await member.report(polls_wanted=1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE poll_permits")
+        db.execute("PRAGMA user_version = 1")
+    (other,) = sqlite_members(1, rate=10)
+    assert 1 == len((await other.report(polls_wanted=1)).poll_times)
+    with closing(sqlite3.connect(path)) as db:
+        assert 2 == db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,0 +1,184 @@
+"""Late polls, late answers and lost messages: at most `rate` polls start within any second."""
+
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import Factory, define
+from everyday import cases
+
+from modelslab_async._account.account_messages import PollResult
+from modelslab_async._account.granted_poll_times import GrantedPollTimes
+from modelslab_async._account.poll_permits import (
+    MAX_LATENESS_S,
+    count_permits,
+    rest_seconds,
+    step_seconds,
+)
+
+RETRY_S = 0.3
+
+
+@define
+class Weather:
+    """How late things are, and what is lost."""
+
+    dice: random.Random
+    answer_s: float = 0.0
+    late_s: float = 0.0
+    lost: float = 0.0
+    killed: float = 0.0
+
+    def lateness(self) -> float:
+        """How late a process wakes up: mostly a little, and now and then very much."""
+        return self.dice.choice((0.01, 0.1, 1.0, 2.0)) * self.dice.random() * self.late_s
+
+
+@define
+class Team:
+    """Clients that poll as often as they may, on a virtual clock, and when they polled."""
+
+    make_members: Callable[..., Any]
+    clock: Any
+    rate: float
+    weather: Weather
+    polls: list[float] = Factory(list)
+    _events: list[Any] = Factory(list)
+    _order: Any = Factory(itertools.count)
+
+    async def run(self, count: int, seconds: float) -> None:
+        """Let some clients poll for some time."""
+        for _ in range(count):
+            self._begin()
+        end = self.clock.now + seconds
+        while self._events[0][0] < end:
+            self.clock.now, _, work = heapq.heappop(self._events)
+            await work()
+
+    def check(self) -> None:
+        """Each poll and the one as many polls later as there are permits are far enough apart."""
+        permits = count_permits(self.rate)
+        apart = [
+            later - first for first, later in zip(self.polls, self.polls[permits:], strict=False)
+        ]
+        assert permits / self.rate <= min(apart, default=math.inf) + 1e-6
+
+    def _begin(self) -> None:
+        (member,) = self.make_members(1, rate=self.rate)
+        times = GrantedPollTimes(self.clock, lambda: None)
+        self._after(0.0, lambda: self._step(member, times))
+
+    def _after(self, seconds: float, work: Any) -> None:
+        heapq.heappush(self._events, (self.clock.now + seconds, next(self._order), work))
+
+    async def _step(self, member: Any, times: GrantedPollTimes) -> None:
+        """Poll if that is allowed now, and do the next thing a little later."""
+        weather, now = self.weather, self.clock.now
+        if weather.dice.random() < weather.killed:
+            self._begin()
+            return
+        allowed = times.next_allowed
+        if times.wanted:
+            await self._ask(member, times)
+            return
+        if allowed <= now:
+            times.record(now)
+            times.finish(now, now, is_answered=True)
+            self.polls.append(now)
+            # Times that have come already are used at once.
+            delay = 0.0
+        else:
+            delay = allowed - now + weather.lateness()
+        self._after(delay, lambda: self._step(member, times))
+
+    async def _ask(self, member: Any, times: GrantedPollTimes) -> None:
+        """Ask for times. The question or its answer may be lost, and then the client asks again."""
+        weather, results = self.weather, times.results
+        is_lost = weather.dice.random() < weather.lost
+        if not is_lost or weather.dice.random() < 0.5:
+            allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
+
+        async def hear() -> None:
+            if not is_lost:
+                times.forget_results(len(results))
+                times.grant(allotment.poll_times, 0.0)
+            await self._step(member, times)
+
+        self._after(RETRY_S if is_lost else weather.dice.random() * weather.answer_s, hear)
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "seed"),
+    cases(
+        [(40, 8, 1), (2.5, 3, 2)],
+        [(rate, count, 3) for rate in (1, 10, 100) for count in (1, 4, 32)],
+    ),
+)
+async def test_rate_holds_however_late_polls_and_answers_are(members, clock, rate, count, seed):
+    """Messages get lost, clients are killed, and processes stand still for up to half a second."""
+    weather = Weather(
+        random.Random(seed), answer_s=0.4, late_s=2 * MAX_LATENESS_S, lost=0.1, killed=0.002
+    )
+    team = Team(members, clock, rate, weather)
+    await team.run(count, 10.0 if rate > 5 else 60.0)
+    team.check()
+
+
+@pytest.mark.parametrize(
+    ("count", "answer_s", "late_s"), [(2, 0.003, 0.003), (8, 0.1, 0.03), (32, 0.15, 0.1)]
+)
+async def test_late_clients_use_the_rate(members, clock, count, answer_s, late_s):
+    """A busy machine with 32 processes uses at least nine tenths of it, as an idle one does."""
+    rate = 200
+    team = Team(members, clock, rate, Weather(random.Random(1), answer_s=answer_s, late_s=late_s))
+    await team.run(count, 4.0)
+    team.check()
+    last = [when for when in team.polls if when > clock.now - 2.0]
+    assert 0.9 * rate * 2.0 <= len(last)
+
+
+async def test_late_poll_delays_only_its_own_permit(members, clock):
+    """A poll starts 200 ms late. Its permit rests from then on, and no other is affected."""
+    (member,) = members(1, rate=1)
+    ((first),) = (await member.report(polls_wanted=1)).poll_times
+    clock.now = first + 0.2
+    done = (PollResult(first, first + 0.2),)
+    ((second),) = (await member.report(polls_wanted=1, poll_results=done)).poll_times
+    assert first + 0.2 + 1.03 <= second <= first + 0.2 + 1.06
+
+
+async def test_unused_time_is_free_again_once_it_is_reported(members, clock):
+    """Until then it counts as used at the last moment."""
+    (member,) = members(1, rate=1)
+    (first,) = (await member.report(polls_wanted=1)).poll_times
+    clock.now = first + 10.0
+    (second,) = (await member.report(polls_wanted=1)).poll_times
+    assert second == clock.now
+    clock.now = second + MAX_LATENESS_S + 0.9
+    unused = (PollResult(second, None),)
+    (third,) = (await member.report(polls_wanted=1, poll_results=unused)).poll_times
+    assert third == clock.now
+
+
+async def test_repeated_or_foreign_result_changes_nothing(members, clock):
+    """The answer to a report was lost, so the client repeats it after the permit is given again."""
+    one, other = members(2, rate=1)
+    (first,) = (await one.report(polls_wanted=1)).poll_times
+    unused = (PollResult(first, None),)
+    clock.now = first + 2.0
+    (second,) = (await one.report(polls_wanted=1, poll_results=unused)).poll_times
+    foreign = (PollResult(second, None),)
+    await other.report(poll_results=foreign)
+    clock.now = second + 1.0
+    (third,) = (await one.report(polls_wanted=1, poll_results=unused)).poll_times
+    assert second + MAX_LATENESS_S + 1.03 <= third
+
+
+@pytest.mark.parametrize("rate", [0.1, 1, 2.5, 10, 99.5, 200, 5000])
+def test_spaced_times_leave_each_permit_its_rest(rate):
+    """So permits never run out while polls start in time."""
+    assert count_permits(rate) * step_seconds(rate) >= rest_seconds(rate)
