@@ -66,3 +66,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
 )
+# Maps an operation to the function that undoes it, and that takes the result of its counterpart. An
+# operation is undone if its caller got an error although it may have been committed.
+UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
+    {submits.record_submit: postgres_submits.undo_record_submit}
+)

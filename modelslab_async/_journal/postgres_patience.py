@@ -46,16 +46,26 @@ class Patience:
         self._translate = translate
         self._has_run_out = False
 
-    async def repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def repeat(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        is_unconfirmed: Callable[[], bool] = lambda: False,
+    ) -> T:
         """
         Call `attempt`, and repeat it after each lost connection. Return its result.
+
+        Args:
+            attempt: Carries out the operation once.
+            is_unconfirmed: Whether the last attempt may have succeeded. It is then repeated for
+                `PATIENCE_S` seconds even if an earlier operation was given up.
 
         Raises:
             DatabaseAway: `attempt` still lost the connection after `PATIENCE_S` seconds.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + (0.0 if self._has_run_out else PATIENCE_S)
+        began_at, had_run_out = loop.time(), self._has_run_out
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -69,7 +79,8 @@ class Patience:
                 return result
             # Raise outside the `except` block. Otherwise `__context__` would hold the original
             # error, whose message could contain the password.
-            if loop.time() >= deadline:
+            patience = 0.0 if had_run_out and not is_unconfirmed() else PATIENCE_S
+            if loop.time() >= began_at + patience:
                 self._has_run_out = True
                 raise DatabaseAway(failure)
             if pause == _FIRST_PAUSE_S:

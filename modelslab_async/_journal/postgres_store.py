@@ -11,7 +11,7 @@ from .._models.journal_errors import JournalError
 from .postgres_batch_location import PostgresBatch
 from .postgres_context import PostgresContext
 from .postgres_errors import is_lost
-from .postgres_operation_map import COUNTERPARTS, SNAPSHOTS
+from .postgres_operation_map import COUNTERPARTS, SNAPSHOTS, UNDO
 from .postgres_patience import DatabaseAway, Patience
 from .postgres_session import PostgresSession, machine_clock
 from .postgres_writer import PostgresWriter
@@ -84,7 +84,9 @@ class PostgresStore:
             self._writer = PostgresWriter(
                 session, self._scope(session), patience=self._patience, translate=self._translate
             )
-        return self._writer.put(lambda scope: counterpart(scope, *args, **kwargs))
+        return self._writer.put(
+            lambda scope: counterpart(scope, *args, **kwargs), undo=UNDO.get(operation)
+        )
 
     async def read(
         self,

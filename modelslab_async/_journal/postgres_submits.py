@@ -16,6 +16,7 @@ _RECORD: Final = """
 INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, columns, run, key)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING submit
 """
+_DELETE: Final = "DELETE FROM submits WHERE batch = $1 AND submit = $2 AND ticket IS NULL"
 _FIND_COLUMNS: Final = "SELECT columns FROM submits WHERE batch = $1 AND track_id = $2"
 _CONFIRM: Final = """
 UPDATE submits SET ticket = $3 WHERE batch = $1 AND track_id = $2 RETURNING submit
@@ -58,8 +59,8 @@ WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER B
 """
 
 
-async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> None:
-    """See `submits.record_submit`."""
+async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> int:
+    """See `submits.record_submit`. Return the number of the submit's row."""
     written = await db.fetch(
         _RECORD,
         *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
@@ -67,6 +68,16 @@ async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int 
     )
     if not written:
         raise DuplicateSubmit.of(submit)
+    return int(written[0][0])
+
+
+async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
+    """
+    Delete the row of a submit that was not sent, because its caller got an error.
+
+    The number of the row is that of no other submit, even of one with the same track_id.
+    """
+    await db.fetch(_DELETE, row_id)
 
 
 async def confirm(

@@ -10,11 +10,14 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from journal_states import states
 from postgres_server import PostgresServer
 
-from modelslab_async import Batch, Client, Pace
+from modelslab_async import Batch, Client, JournalError, Pace, Submission
+from modelslab_async._journal import postgres_patience
+from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 WORKER = Path(__file__).with_name("postgres_worker.py")
@@ -150,3 +153,32 @@ async def test_run_outlasts_a_killed_database(own_server):
                 await asyncio.to_thread(own_server.start)
         assert COUNT == (await batch.report()).success
     assert (COUNT, {1}) == (len(told), {*told.values()})
+
+
+async def test_key_of_a_submit_that_was_given_up_is_free_again(address, monkeypatch):
+    """Its record was committed, but its caller got an error, and it was not sent."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1))
+    submission = Submission("realtime/text2img", {"prompt": "a cat"}, key="row 1")
+    run_script = PostgresSession.run_script
+
+    async def losing(self, statements):
+        await run_script(self, statements)
+        if statements == "COMMIT":
+            self.drop()
+            raise ConnectionError("connection lost")
+
+    async with (
+        Client("a-key-for-tests", http=httpx.ASGITransport(app=emulator)) as client,
+        Batch.open(address, client=client, lease=1) as batch,
+    ):
+        await batch.submit("realtime/text2img", prompt="a dog")
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresSession, "run_script", losing)
+            patch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+            with pytest.raises(JournalError):
+                await batch.submit(submission)
+            assert await batch.journal.find_submit_by_key("row 1") is not None
+        async with asyncio.timeout(300):
+            reply = await batch.submit(submission)
+        assert reply.ticket == (await batch.submit(submission)).ticket
+    assert 2 == len(emulator.submits)

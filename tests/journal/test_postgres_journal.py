@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import traceback
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -28,7 +29,7 @@ from modelslab_async._journal import (
     postgres_leases,
     postgres_patience,
     postgres_tables,
-    postgres_writer,
+    postgres_transaction,
     queries,
     tickets,
 )
@@ -276,7 +277,7 @@ async def test_commit_that_cannot_be_asked_about_is_not_repeated(
         run, _ = await claimed_by(journal)
         lose_commits(carried_out=True)
         with monkeypatch.context() as patch:
-            patch.setattr(postgres_writer, "_LAST_COMMIT", "SELECT no_such_column")
+            patch.setattr(postgres_transaction, "_LAST_COMMIT", "SELECT no_such_column")
             results = await asyncio.gather(
                 journal.add([A]), journal.add([B]), return_exceptions=True
             )
@@ -295,6 +296,65 @@ async def test_database_that_stays_away_is_an_error(address, lose_commits, monke
             with pytest.raises(JournalError, match="server runs"):
                 await journal.add([B])
         assert 1 == await journal.add([B])
+
+
+async def test_lost_commit_is_asked_about_though_an_earlier_call_was_given_up(
+    address, lose_commits, monkeypatch
+):
+    """Otherwise its caller would get an error for what may have been committed."""
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        lost = lose_commits(carried_out=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+            with pytest.raises(JournalError, match="server runs"):
+                await journal.add([B])
+        lost.clear()
+        lose_commits(carried_out=True)
+        assert 1 == await journal.add([B])
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_submit_that_was_given_up_is_not_recorded(
+    address, lose_commits, monkeypatch, times, is_known
+):
+    """Its commit took place, but its caller got an error, and did not send it."""
+    monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        record = partial(journal.record_submit, endpoint="e", payload_hash="ab")
+        await record("sent", key="key 1")
+        lose_commits(carried_out=True, times=times)
+        with monkeypatch.context() as patch:
+            if not is_known:
+                patch.setattr(postgres_patience, "PATIENCE_S", 300.0)
+                patch.setattr(postgres_transaction, "_LAST_COMMIT", "SELECT no_such_column")
+            results = await asyncio.gather(
+                *(record(f"unsent {number}", key=f"key {number}") for number in (2, 3)),
+                return_exceptions=True,
+            )
+            assert {JournalError} == {type(each) for each in results}
+            for _ in range(times - 1):
+                with pytest.raises(JournalError):
+                    await journal.add([B])
+        # A second attempt with the same track_id and key is another row, which stays.
+        await record("unsent 2", key="key 2")
+        assert 1 == await journal.add([Ticket("images", 3)])
+        assert {"sent", "unsent 2"} == {each.track_id for each in await journal.uncertain()}
+
+
+async def test_submit_that_was_given_up_is_deleted_at_the_end(address, lose_commits, monkeypatch):
+    """If no other write follows."""
+    monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.0)
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        lose_commits(carried_out=True)
+        with pytest.raises(JournalError):
+            await journal.record_submit("unsent", endpoint="e", payload_hash="ab")
+        assert 1 == (await journal.report()).uncertain
+    async with Journal.open(address) as journal:
+        assert 0 == (await journal.report()).uncertain
 
 
 async def test_conflict_of_transactions_is_repeated(address, monkeypatch):

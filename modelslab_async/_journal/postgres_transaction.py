@@ -1,0 +1,138 @@
+"""Transaction: carries out a group of writes, and finds out whether a lost commit took place."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from .postgres_context import PostgresContext
+from .postgres_errors import READ_ONLY, error_code, is_conflict, is_lost
+from .postgres_session import PostgresSession
+
+_MAX_CONFLICTS: Final = 100
+
+# Begins a transaction, and records its number. It is safe to insert the number and the writer's
+# name with `format`, because this process has made both of them.
+_BEGIN: Final = """
+BEGIN;
+INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
+    ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
+"""
+# Reads the number of the writer's last commit. It uses INSERT instead of SELECT, because INSERT
+# waits until the server has committed or rolled back the writer's earlier transaction.
+_LAST_COMMIT: Final = """
+INSERT INTO writers (writer, commits) VALUES ($1, 0)
+    ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
+"""
+
+Undo: TypeAlias = Callable[[PostgresContext, Any], Awaitable[Any]]
+
+
+@frozen(eq=False)
+class QueuedWrite:
+    """
+    An operation to carry out in a transaction.
+
+    Attributes:
+        operation: Carries out the operation.
+        future: Gets the result of the operation, or its error.
+        undo: Undoes the operation, given its result; None if it is not to be undone.
+        is_undo: Whether the operation itself undoes an earlier one.
+    """
+
+    operation: Callable[[PostgresContext], Awaitable[Any]]
+    future: asyncio.Future[Any]
+    undo: Undo | None = None
+    is_undo: bool = False
+
+
+class UnknownCommit(Exception):
+    """The server cannot say whether a commit took place, so the transaction is not repeated."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Transaction:
+    """
+    One transaction, which may take several attempts.
+
+    Args:
+        session: The connection.
+        scope: Passed to each operation: the batch and the connection.
+        writer: The name of the writer in the table `writers`.
+        number: The number of the commit.
+        group: The operations.
+
+    Attributes:
+        unconfirmed: The operations' results, while it is unknown whether they were committed; else
+            None.
+    """
+
+    def __init__(
+        self,
+        session: PostgresSession,
+        scope: PostgresContext,
+        writer: str,
+        number: int,
+        group: Sequence[QueuedWrite],
+    ) -> None:
+        self._session = session
+        self._scope = scope
+        self._writer = writer
+        self._number = number
+        self._group = group
+        self.unconfirmed: list[Any] | None = None
+
+    async def attempt(self) -> list[Any]:
+        """Carry out all operations, and commit. After a lost connection, call this method again."""
+        conflicts = 0
+        while True:
+            if self.unconfirmed is not None and await self._was_committed():
+                return self.unconfirmed
+            self.unconfirmed = None
+            try:
+                return await self._run()
+            except Exception as error:
+                if is_lost(error):
+                    self._session.drop()
+                    raise
+                await self._roll_back()
+                conflicts += 1
+                if not is_conflict(error) or conflicts == _MAX_CONFLICTS:
+                    raise
+
+    async def _was_committed(self) -> bool:
+        try:
+            await self._session.connect()
+            (row,) = await self._session.fetch(_LAST_COMMIT, self._writer)
+        except Exception as error:
+            self._session.drop()
+            if is_lost(error):
+                raise
+            if error_code(error) == READ_ONLY:
+                # The server has become a standby. The new primary can tell whether the commit took
+                # place.
+                raise ConnectionError("the database has become a standby") from None
+            unknown = UnknownCommit(error)
+        else:
+            return bool(row[0] == self._number)
+        raise unknown
+
+    async def _run(self) -> list[Any]:
+        await self._session.connect()
+        await self._session.run_script(_BEGIN.format(writer=self._writer, number=self._number))
+        results = [await queued.operation(self._scope) for queued in self._group]
+        self.unconfirmed = results
+        await self._session.run_script("COMMIT")
+        return results
+
+    async def _roll_back(self) -> None:
+        # The connection still works, so the transaction was certainly not committed.
+        self.unconfirmed = None
+        try:
+            await self._session.run_script("ROLLBACK")
+        except Exception:  # noqa: BLE001 -- the next attempt opens another connection.
+            self._session.drop()
