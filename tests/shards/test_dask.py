@@ -90,7 +90,9 @@ async def test_killed_worker_loses_no_ticket(dask_client, service, write, tmp_pa
     fetching = asyncio.create_task(
         fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out", shard=3, concurrency=1)
     )
-    await service.asked()
+    asked = asyncio.create_task(service.asked())
+    await asyncio.wait((asked, fetching), return_when=asyncio.FIRST_COMPLETED)
+    assert asked.done(), "the fetch ended before its first poll"
     (address,) = [each for each, keys in (await dask_client.processing()).items() if keys]
     pids = await dask_client.run(os.getpid)
     os.kill(pids[address], signal.SIGKILL)
@@ -106,9 +108,13 @@ async def test_worker_without_key_says_so(dask_client, write, tmp_path):
     write("a.csv", 1)
     await dask_client.wait_for_workers(2)
     # A function of this module cannot be imported there, and `os.environ.pop` would be copied.
-    await dask_client.run(exec, "import os; del os.environ['MODELSLAB_API_KEY']")
-    with pytest.raises(ValueError, match="set MODELSLAB_API_KEY for the workers") as missing:
-        await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out")
+    key = "import os; os.environ['MODELSLAB_API_KEY']"
+    await dask_client.run(exec, f"{key} = ''")
+    try:
+        with pytest.raises(ValueError, match="set MODELSLAB_API_KEY for the workers") as missing:
+            await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out")
+    finally:
+        await dask_client.run(exec, f"{key} = {KEY!r}")
     assert KEY not in str(missing.value)
 
 
@@ -118,9 +124,11 @@ async def test_worker_without_the_package_says_so(dask_client, write, tmp_path):
     await dask_client.wait_for_workers(2)
     hide = "import sys; sys.modules['modelslab_async.dask'] = {}"
     await dask_client.run(exec, hide.format(None))
-    with pytest.raises(ImportError, match=r"modelslab_async\.dask"):
-        await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out")
-    await dask_client.run(exec, "import sys; del sys.modules['modelslab_async.dask']")
+    try:
+        with pytest.raises(ImportError, match=r"modelslab_async\.dask"):
+            await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out")
+    finally:
+        await dask_client.run(exec, "import sys; del sys.modules['modelslab_async.dask']")
 
 
 async def test_wrong_client_is_refused(tmp_path):
