@@ -26,6 +26,18 @@ _TICKETS = re.compile(r"""\("(\w+)", (\w+)\) for \2 in range\((\d+), (\d+)\)""")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the blocks of a page together and in order, even if a plugin shuffles the tests."""
+    first_positions = {item.path: position for position, item in reversed([*enumerate(items)])}
+
+    def order(item: pytest.Item) -> tuple[int, int]:
+        line = (item.location[1] or 0) if item.path.suffix == ".md" else 0
+        return first_positions[item.path], line
+
+    items.sort(key=order)
+
+
 @contextmanager
 def _served(emulator: Emulator) -> Iterator[str]:
     """An emulator on a socket, in a thread of its own; gives its base URL."""
