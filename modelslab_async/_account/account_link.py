@@ -67,6 +67,7 @@ class AccountLink:
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._is_failing_to_share = False
         self._is_leaving = False
 
     def start(
@@ -91,8 +92,10 @@ class AccountLink:
         self.wake()
         await asyncio.wait((self._task,))
         try:
-            await self._share_hints()
-            await self._membership.leave(self._report(self._offset()))
+            try:
+                await self._share_hints()
+            finally:
+                await self._membership.leave(self._report(self._offset()))
         except Exception as error:  # noqa: BLE001 -- an account may raise anything.
             _logger.warning("the account was left without a last report: %s", error)
 
@@ -159,7 +162,7 @@ class AccountLink:
                 if is_late and allotment.slot_limit is not None:
                     allotment = evolve(allotment, slot_limit=0)
                 self._apply(tier, allotment, offset)
-        await self._share_hints()
+        await self._try_share_hints()
         return any(slots.count_admissible() for slots in self._slots.values())
 
     async def _share_hints(self) -> None:
@@ -168,8 +171,30 @@ class AccountLink:
             return
         given = tuple(self._hints)
         self._hints.clear()
-        for hint in await self._membership.share_hints(given):
+        try:
+            received = await self._membership.share_hints(given)
+        except BaseException:
+            # Keep them for the next attempt, together with those that came meanwhile.
+            self._hints = deque([*given, *self._hints], maxlen=_MAX_HINTS)
+            raise
+        for hint in received:
             self._on_hint(hint)
+
+    async def _try_share_hints(self) -> None:
+        """Share hints, or keep them for the next attempt: submits and polls do not depend on it."""
+        try:
+            await self._share_hints()
+            self._is_failing_to_share = False
+        except Exception as error:
+            if not self._is_failing_to_share:
+                trace = None if isinstance(error, AccountError) else error
+                _logger.warning(
+                    "the account passes on no webhooks for now, so tickets are polled at their "
+                    "pace: %s",
+                    error,
+                    exc_info=trace,
+                )
+            self._is_failing_to_share = True
 
     def _report(self, offset: float) -> dict[str, KeyReport]:
         reports: dict[str, KeyReport] = {}
@@ -221,5 +246,7 @@ class AccountLink:
     def _interval(self, *, waits: bool) -> float:
         if waits:
             return self._membership.waiting_interval_s
+        if self._hints:
+            return _RETRY_INTERVAL_S
         is_idle = not len(self._schedule) and not any(slots.used for slots in self._slots.values())
         return _IDLE_INTERVAL_S if is_idle else _OPEN_INTERVAL_S

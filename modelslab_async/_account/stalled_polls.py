@@ -51,7 +51,10 @@ class StalledPolls:
     def remove(self, started: float, now: float, *, is_answered: bool) -> None:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
-            self._record_time(now - started)
+            # The time of a forgotten poll says nothing of the network as it is now. If it counted,
+            # one poll that was held back for a minute would delay the detection of the next stall.
+            if started in self._counts:
+                self._record_time(now - started)
             # Forget all polls that started before this one. Its answer shows that the network
             # delivers requests, so older polls are unanswered for another reason.
             while self._counts and (oldest := next(iter(self._counts))) <= started:

@@ -1,5 +1,6 @@
 """Submission: an endpoint with the parameters to submit to it. It holds no API key."""
 
+import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
+# PostgreSQL refuses NUL, and neither journal can encode a lone surrogate as UTF-8.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # JSON cannot hold a path, so `to_dict` turns a path into a dictionary with this single key.
 _PATH_MARK = "$file"
 
@@ -47,6 +50,11 @@ def _check_key(_instance: object, _attribute: object, value: Any) -> None:
             f"the key of a submission is a text of 1 to {_MAX_KEY_LENGTH} characters or None, "
             f"got {reprlib.repr(value)}"
         )
+    if _UNSTORABLE.search(value):
+        raise ValueError(
+            "the key of a submission holds no NUL character and no half of a surrogate pair, "
+            f"because a journal cannot store them, got {reprlib.repr(value)}; leave them out"
+        )
 
 
 @frozen(hash=False)
@@ -67,7 +75,7 @@ class Submission:
 
     Raises:
         ValueError: The parameters or columns do not map names to values, the key is not a string of
-            1 to 200 characters, or the API key is among the parameters.
+            1 to 200 characters that a journal can store, or the API key is among the parameters.
         TypeError: The endpoint is not a string.
 
     Example:
@@ -114,7 +122,7 @@ class Submission:
         Return a copy of the submission with another key.
 
         Raises:
-            ValueError: The key is empty or longer than 200 characters.
+            ValueError: The key is empty or longer than 200 characters, or no journal can store it.
         """
         return evolve(self, key=key)
 

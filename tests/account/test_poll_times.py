@@ -160,6 +160,19 @@ def test_probes_go_on_every_eight_seconds():
     assert 31.0 == polls.allowed_at(24.0)
 
 
+def test_answer_to_a_forgotten_poll_does_not_hide_the_next_stall():
+    """A probe was answered, and the polls before it are answered a minute after they started."""
+    polls = StalledPolls()
+    for started in (0.0, 0.1, 0.2):
+        polls.add(started)
+    polls.add(60.0)
+    polls.remove(60.0, 60.02, is_answered=True)
+    for started in (0.0, 0.1, 0.2):
+        polls.remove(started, 60.03, is_answered=True)
+    polls.add(61.0)
+    assert 62.0 == polls.allowed_at(61.5)
+
+
 def test_slow_service_is_polled_on():
     """Each answer takes three seconds, as those before it."""
     polls = StalledPolls()

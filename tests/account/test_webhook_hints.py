@@ -7,7 +7,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from modelslab_async import Client, Pace, Success, webhooks
+from modelslab_async import AccountError, Client, Pace, Success, webhooks
 from modelslab_async._account import webhook_hint_codec
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._parsing.webhook_ids import WebhookHint
@@ -139,3 +139,48 @@ async def test_hint_that_comes_while_the_client_leaves_is_passed_on():
             await asyncio.sleep(0)
         await membership.closing
     assert [(first,), (second,), "left"] == membership.given
+
+
+class FailingMembership(LeavingMembership):
+    """A membership that cannot pass on hints for some time. Its client does not leave."""
+
+    def __init__(self, failures):
+        super().__init__(None)
+        self._failures = failures
+
+    async def share_hints(self, hints):
+        self.given.append(hints)
+        if self._failures:
+            self._failures -= 1
+            # A webhook arrives meanwhile.
+            self.link.share_hint(WebhookHint((f"late {self._failures}",), ""))
+            raise AccountError("the table is locked", path="account")
+        return []
+
+
+async def test_hints_that_could_not_be_passed_on_are_passed_on_later(caplog):
+    """Polls and submits do not wait for that, and the log names it once."""
+    first = WebhookHint(("7",), "")
+    membership = FailingMembership(2)
+    membership.link.share_hint(first)
+    membership.link.start([], None, None)
+    async with asyncio.timeout(DEADLINE_S):
+        while len(membership.given) < 3:  # noqa: ASYNC110 -- the link has no event for this.
+            await asyncio.sleep(0.01)
+        await membership.link.aclose()
+    assert [["7"], ["7", "late 1"], ["7", "late 1", "late 0"]] == [
+        [hint.ids[0] for hint in given] for given in membership.given[:3]
+    ]
+    (warning,) = caplog.messages
+    assert warning.startswith("the account passes on no webhooks for now")
+
+
+async def test_client_leaves_even_if_its_hints_cannot_be_passed_on(caplog):
+    """So its connection is closed, and the other clients need not wait until it counts as dead."""
+    membership = FailingMembership(9)
+    membership.link.start([], None, None)
+    membership.link.share_hint(WebhookHint(("7",), ""))
+    async with asyncio.timeout(DEADLINE_S):
+        await membership.link.aclose()
+    assert "left" == membership.given[-1]
+    assert caplog.messages[-1].startswith("the account was left without a last report")

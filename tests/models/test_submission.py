@@ -79,6 +79,13 @@ def test_key_of_wrong_form_is_refused(key):
         Submission(ENDPOINT, {}, key=key)
 
 
+@pytest.mark.parametrize("key", ["row\0", "row \ud800"])
+def test_key_that_a_journal_cannot_store_is_refused(key):
+    """PostgreSQL would refuse it only when the submit is written down."""
+    with pytest.raises(ValueError, match="holds no NUL character"):
+        Submission(ENDPOINT, {}, key=key)
+
+
 def test_api_key_among_parameters_is_refused():
     """The error does not show the value."""
     with pytest.raises(ValueError, match="without `key`") as caught:
