@@ -1,32 +1,37 @@
 """Helpers for tasks on one event loop: yield, wake another task, recognize a cancellation."""
 
 import asyncio
+from collections.abc import Callable
+from itertools import cycle
 
 from attrs import define
 
 _ITEMS_PER_CLOCK_CHECK = 32
+# Of so many items, the last one makes a loop read the clock.
+_CLOCK_CHECKS = (*(False,) * (_ITEMS_PER_CLOCK_CHECK - 1), True)
 _MAX_BUSY_S = 0.004
 
 
 class Yielder:
-    """Yields to other tasks every few milliseconds. For use inside a long loop."""
+    """
+    Yields to other tasks every few milliseconds. For use inside a long loop.
+
+    A loop calls `is_clock_due` for each item. If it returns True and `is_late` does too, the loop
+    calls `yield_now`. `maybe_yield` does all of that, but starts a coroutine for each item.
+
+    Attributes:
+        is_clock_due: Returns True at every 32nd call. It runs no Python code, because loops call it
+            for each item.
+    """
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
         self._last_yield = self._clock()
-        self._count = 0
+        self.is_clock_due: Callable[[], bool] = cycle(_CLOCK_CHECKS).__next__
 
-    def is_due(self) -> bool:
-        """
-        Whether this task has run for more than 4 ms since it last yielded.
-
-        A loop calls this method for each item. If it returns True, the loop calls `yield_now`.
-        """
-        self._count += 1
-        return (
-            self._count % _ITEMS_PER_CLOCK_CHECK == 0
-            and self._clock() - self._last_yield > _MAX_BUSY_S
-        )
+    def is_late(self) -> bool:
+        """Whether this task has run for more than 4 ms since it last yielded."""
+        return self._clock() - self._last_yield > _MAX_BUSY_S
 
     async def yield_now(self) -> None:
         """Let other tasks run."""
@@ -35,7 +40,7 @@ class Yielder:
 
     async def maybe_yield(self) -> None:
         """Let other tasks run if this task has run for over 4 ms. Loops call this for each item."""
-        if self.is_due():
+        if self.is_clock_due() and self.is_late():
             await self.yield_now()
 
 

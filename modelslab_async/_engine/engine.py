@@ -22,7 +22,7 @@ from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
 from .._scheduling.hosts import Hosts
-from .._scheduling.initial_ticket_facts import InitialTicketFacts
+from .._scheduling.initial_ticket_facts import NO_FACTS, InitialTicketFacts
 from .._scheduling.rate_limiter import even_poll_rates
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
@@ -39,8 +39,6 @@ from .._transport.sender import Sender
 from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
-
-_NO_FACTS = InitialTicketFacts()
 
 
 class Engine:
@@ -179,7 +177,8 @@ class Engine:
             ValueError: The ticket's family is unknown, or its key is missing.
         """
         self.check_usable()
-        self.poller.watch(ticket, watcher, self._initial_facts_of(ticket))
+        facts = self._initial_facts_of(ticket) if self.submitter.slots else NO_FACTS
+        self.poller.watch(ticket, watcher, facts)
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """Poll a ticket once and return the reply, as `Client.fetch` does."""
@@ -203,7 +202,7 @@ class Engine:
         for slots in self.submitter.slots.values():
             if (facts := slots.initial_facts_of(ticket)) is not None:
                 return facts
-        return _NO_FACTS
+        return NO_FACTS
 
     def _make_slots(self, tier: Tier) -> Slots:
         if self._joined_account is None:

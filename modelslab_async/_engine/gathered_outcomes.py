@@ -21,7 +21,7 @@ async def gather_outcomes(
     for given in tickets:
         wanted.append(ticket := Ticket.of(given))
         engine.status_client.tier_and_host_of(ticket)
-        if yielder.is_due():
+        if yielder.is_clock_due() and yielder.is_late():
             await yielder.yield_now()
     # A ticket that is given twice is polled once, and its outcome is returned twice.
     outcomes = {
@@ -33,6 +33,6 @@ async def gather_outcomes(
     ordered: list[Outcome] = []
     for ticket in wanted:
         ordered.append(outcomes[ticket])
-        if yielder.is_due():
+        if yielder.is_clock_due() and yielder.is_late():
             await yielder.yield_now()
     return ordered

@@ -59,6 +59,8 @@ class StreamBuffer:
         window: The maximum number of tickets that are open or have an unread outcome.
         timeout: The seconds after which an open ticket times out; None for no limit.
         scope_of: Returns the tier of a ticket's key, and the ticket's family.
+        is_full: Whether `window` tickets are open or have an unread outcome. The stream takes no
+            more tickets then.
         is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised; None for no exception.
         context: The context variables of the caller that reads the stream.
@@ -68,6 +70,7 @@ class StreamBuffer:
     window: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
+    is_full: bool = False
     is_source_read: bool = False
     source_error: BaseException | None = None
     context: Context = Factory(copy_context)
@@ -95,6 +98,7 @@ class StreamBuffer:
     def register(self, ticket: Ticket) -> bool:
         """Add a ticket. Return False if it is open already, or if its outcome is known."""
         self._used_window += 1
+        self.is_full = self._used_window >= self.window
         outcome: Outcome | None = self._recent_outcomes.get(ticket)
         if outcome is None and self._refusals:
             outcome = self._known_refusal(ticket)
@@ -102,38 +106,31 @@ class StreamBuffer:
             self._unread.append(outcome)
             self._wakeup.wake()
             return False
-        if ticket in self._open:
-            times, deadline = self._open[ticket]
-            self._open[ticket] = _OpenTicket(times + 1, deadline)
+        before = len(self._open)
+        known = self._open.setdefault(ticket, _ONCE_NO_DEADLINE)
+        if len(self._open) == before:
+            self._open[ticket] = _OpenTicket(known.times + 1, known.deadline)
             return False
-        if self.timeout is None:
-            self._open[ticket] = _ONCE_NO_DEADLINE
-        else:
+        if self.timeout is not None:
             deadline = asyncio.get_running_loop().time() + self.timeout
             self._open[ticket] = _OpenTicket(1, deadline)
             self._add_deadline(deadline, ticket)
         return True
 
-    def start_watching(
-        self, ticket: Ticket, watch: "Callable[[Ticket, StreamBuffer], object]"
-    ) -> None:
-        """Call `watch` for a ticket, and forget the ticket if `watch` raises."""
-        try:
-            watch(ticket, self)
-        except BaseException:
-            del self._open[ticket]
-            raise
+    def forget(self, ticket: Ticket) -> None:
+        """Undo `register`, which returned True."""
+        del self._open[ticket]
 
     def notify(self, update: Processing | Outcome) -> None:
         """Store the outcome of a ticket, and wake the reader. Ignore other changes."""
         if isinstance(update, Processing):
             return
         ticket = update.ticket
-        times = self._open.pop(ticket, _NOT_OPEN).times
-        if times == 1:
+        closed = self._open.pop(ticket, _NOT_OPEN)
+        if closed is _ONCE_NO_DEADLINE:
             self._unread.append(update)
         else:
-            self._unread.extend((update,) * times)
+            self._unread.extend((update,) * closed.times)
         self._wakeup.wake()
         if isinstance(update, Unresolved):
             self._remember_refusal(ticket, update.cause)
@@ -153,11 +150,6 @@ class StreamBuffer:
         self.source_error = error
         self._wakeup.wake()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the stream is full: `window` tickets are open or have an unread outcome."""
-        return self._used_window >= self.window
-
     async def wait_for_room(self) -> None:
         """Wait until one more ticket may be added to the stream."""
         while self.is_full:
@@ -167,9 +159,10 @@ class StreamBuffer:
         """Return the next outcome without waiting; None if none is ready."""
         if not self._unread:
             return None
-        if self.is_full:
-            self._room_wakeup.wake()
         self._used_window -= 1
+        if self.is_full:
+            self.is_full = False
+            self._room_wakeup.wake()
         return self._unread.popleft()
 
     async def take(self) -> Outcome | None:
@@ -250,7 +243,7 @@ async def stream_outcomes(
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome
-                if yielder.is_due():
+                if yielder.is_clock_due() and yielder.is_late():
                     await yielder.yield_now()
                 continue
             overdue_tickets = buffer.overdue(asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD)
@@ -272,18 +265,25 @@ async def fill_buffer(
 ) -> None:
     """Read tickets from a source. Call `watch` for each new one. Wait while the stream is full."""
     yielder = Yielder()
+    is_clock_due = yielder.is_clock_due
 
     def register(given: TicketLike) -> Awaitable[object] | None:
         ticket = Ticket.of(given)
         if buffer.is_full:
             return register_later(ticket)
-        if buffer.register(ticket):
-            buffer.start_watching(ticket, watch)
-        return yielder.yield_now() if yielder.is_due() else None
+        open_(ticket)
+        return yielder.yield_now() if is_clock_due() and yielder.is_late() else None
 
     async def register_later(ticket: Ticket) -> None:
         await buffer.wait_for_room()
+        open_(ticket)
+
+    def open_(ticket: Ticket) -> None:
         if buffer.register(ticket):
-            buffer.start_watching(ticket, watch)
+            try:
+                watch(ticket, buffer)
+            except BaseException:
+                buffer.forget(ticket)
+                raise
 
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))

@@ -23,6 +23,9 @@ class IdleWorkers:
             the time is unknown. The owner of the pool calls `arm` when the time becomes known.
         size: The maximum number of workers.
         request_worker: Called when one more worker is needed. The owner of the pool then starts it.
+
+    Attributes:
+        is_settled: Whether `arm` has nothing to do: a worker is on its way, or all are busy.
     """
 
     def __init__(
@@ -39,17 +42,18 @@ class IdleWorkers:
         self._started = 0
         self._idle: list[asyncio.Future[None]] = []
         self._is_worker_coming = False
+        self.is_settled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
         """Count one more worker and return True, unless a worker is idle or the pool is full."""
-        self._is_worker_coming = False
-        if self._idle or self._started == self._size:
+        is_needed = not self._idle and self._started < self._size
+        self._started += is_needed
+        self._set_worker_coming(is_coming=False)
+        if not is_needed:
             self.arm()
-            return False
-        self._started += 1
-        return True
+        return is_needed
 
     def arm(self, now: float | None = None) -> None:
         """
@@ -58,7 +62,7 @@ class IdleWorkers:
         Args:
             now: The current time; None to read the clock.
         """
-        if self._is_worker_coming or (not self._idle and self._started == self._size):
+        if self.is_settled:
             return
         when = self._next_poll_at()
         if when is None or when == math.inf:
@@ -75,9 +79,10 @@ class IdleWorkers:
         """Mark the calling worker as idle, and wait until a poll may be due."""
         woken = self._loop.create_future()
         self._idle.append(woken)
+        self._set_worker_coming(is_coming=self._is_worker_coming)
         self.arm()
         await woken
-        self._is_worker_coming = False
+        self._set_worker_coming(is_coming=False)
 
     def cancel_timer(self) -> None:
         """Cancel the timer, if it is set."""
@@ -94,8 +99,12 @@ class IdleWorkers:
             woken = self._idle.pop()
             if not woken.done():
                 woken.set_result(None)
-                self._is_worker_coming = True
+                self._set_worker_coming(is_coming=True)
                 return
         if self._started < self._size:
-            self._is_worker_coming = True
+            self._set_worker_coming(is_coming=True)
             self._request_worker()
+
+    def _set_worker_coming(self, *, is_coming: bool) -> None:
+        self._is_worker_coming = is_coming
+        self.is_settled = is_coming or (not self._idle and self._started == self._size)

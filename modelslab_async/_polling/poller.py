@@ -30,7 +30,7 @@ from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Unresolved
 from .._parsing.reply import CachedProcessing
 from .._scheduling.host_queue import Entry
-from .._scheduling.initial_ticket_facts import InitialTicketFacts
+from .._scheduling.initial_ticket_facts import NO_FACTS, InitialTicketFacts
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
@@ -42,7 +42,6 @@ _logger = logging.getLogger("modelslab_async")
 
 # The maximum number of tickets that are ended before the poller yields to other tasks.
 _COMPLETIONS_PER_YIELD = 256
-_NO_FACTS = InitialTicketFacts()
 
 
 class Poller:
@@ -85,9 +84,7 @@ class Poller:
         self._is_completing_refused = False
         self._task: asyncio.Task[None] | None = None
 
-    def watch(
-        self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts = _NO_FACTS
-    ) -> None:
+    def watch(self, ticket: Ticket, watcher: Watcher, facts: InitialTicketFacts = NO_FACTS) -> None:
         """
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
 
@@ -108,11 +105,10 @@ class Poller:
             host=host,
             now=now,
             jitter=self._jitter(),
-            eta=initial_facts.eta,
-            just_submitted=initial_facts.just_submitted,
-            expects_webhook=initial_facts.expects_webhook,
+            facts=facts,
         )
-        self._pool.arm(now)
+        if not self._pool.is_settled:
+            self._pool.arm(now)
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
         """Poll an open ticket now, but at most once in `gap` seconds. See `Schedule.nudge`."""
@@ -233,9 +229,10 @@ class Poller:
             if entry is None:
                 await self._pool.wait_until_woken()
                 continue
-            self._pool.arm(now)
+            if not self._pool.is_settled:
+                self._pool.arm(now)
             await self._poll_entry(entry)
-            if self._schedule.has_pending_refusals:
+            if self._schedule.hosts.has_pending_refusals:
                 await self._complete_refused()
 
     async def _poll_entry(self, entry: Entry) -> None:
@@ -264,30 +261,20 @@ class Poller:
                 # This task was not cancelled. The caller's transport awaited a task or future that
                 # was cancelled. So the poll has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
-            self._apply(entry, result, poll_started=poll_started, due=due)
+            now, watchers = self._loop.time(), entry.watchers
+            effects = self._schedule.feed(entry, result, now, self._jitter())
+            overdue, elapsed = poll_started - due, now - poll_started
+            self.notifier.report_poll(
+                entry, watchers, result, effects, overdue=overdue, elapsed=elapsed
+            )
+            if effects.completion is not None:
+                self.notifier.report_completion(effects.completion)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
             if is_cancelled():
                 raise
             self._end_unexpectedly(entry, error)
-
-    def _apply(
-        self,
-        entry: Entry,
-        result: Reply | CachedProcessing | ModelsLabError,
-        *,
-        poll_started: float,
-        due: float,
-    ) -> None:
-        now = self._loop.time()
-        watchers, elapsed = entry.watchers, now - poll_started
-        effects = self._schedule.feed(entry, result, now, self._jitter())
-        self.notifier.report_poll(
-            entry, watchers, result, effects, overdue=poll_started - due, elapsed=elapsed
-        )
-        if effects.completion is not None:
-            self.notifier.report_completion(effects.completion)
 
     def _end_unexpectedly(self, entry: Entry, error: BaseException) -> None:
         log_unexpected(entry.ticket, error)

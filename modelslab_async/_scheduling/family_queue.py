@@ -60,8 +60,12 @@ class DueHeap(Generic[E]):
     The heap contains each due time once, and a bucket holds all entries with that due time. So an
     entry of a long queue takes only eight bytes, and the time of a push does not grow with the
     length. In a long queue, an entry may be due up to 1/128 s later than the pace said.
+
+    Attributes:
+        next_due: The due time of the first entry; None if the heap is empty.
     """
 
+    next_due: float | None = field(default=None, init=False)
     _due_times: list[float] = field(factory=list[float])
     _buckets: dict[float, list[E] | deque[E]] = field(factory=dict[float, list[E] | deque[E]])
     _count: int = 0
@@ -78,15 +82,12 @@ class DueHeap(Generic[E]):
         if bucket is None:
             heappush(self._due_times, due)
             self._buckets[due] = [entry]
+            self.next_due = self._due_times[0]
             entry.due = due
             return
         # All entries of a bucket share one float object, which saves 24 bytes for each entry.
         entry.due = bucket[0].due
         bucket.append(entry)
-
-    def next_due(self) -> float | None:
-        """Return the due time of the first entry; None if the heap is empty."""
-        return self._due_times[0] if self._due_times else None
 
     def peek(self) -> E:
         """Return the first entry without removing it. The heap must not be empty."""
@@ -98,6 +99,7 @@ class DueHeap(Generic[E]):
         bucket = self._buckets[self._due_times[0]]
         if len(bucket) == 1:
             del self._buckets[heappop(self._due_times)]
+            self.next_due = self._due_times[0] if self._due_times else None
             return bucket[0]
         if isinstance(bucket, list):
             # Make only the first bucket a deque: a deque pops fast at its front, but takes more
@@ -112,13 +114,14 @@ class DueHeap(Generic[E]):
         entry = bucket.pop()
         if not bucket:
             del self._buckets[self._due_times.pop()]
+            self.next_due = self._due_times[0] if self._due_times else None
         self._count -= 1
         return entry
 
     def drain(self) -> list[E]:
         """Remove and return all entries, in no particular order."""
         entries = [entry for bucket in self._buckets.values() for entry in bucket]
-        self._due_times, self._buckets, self._count = [], {}, 0
+        self._due_times, self._buckets, self._count, self.next_due = [], {}, 0, None
         return entries
 
 
@@ -193,7 +196,7 @@ class FamilyQueue(Generic[E]):
             [heap] = self._heaps
             entry = heap.pop()
             # Unless there are stale entries, the new head of the heap is the next entry.
-            self._next_due = heap.next_due()
+            self._next_due = heap.next_due
             self._is_next_due_known = not self._stale
             return entry
         heap = self._most_overdue_heap(now)
@@ -226,7 +229,7 @@ class FamilyQueue(Generic[E]):
         if len(self._heaps) == 1:
             if self._stale:
                 self._drop_stale_head(self._heaps[0])
-            return self._heaps[0].next_due()
+            return self._heaps[0].next_due
         for heap in self._heaps:
             self._drop_stale_head(heap)
         self._heaps = [*filter(len, self._heaps[:-1]), self._heaps[-1]]
@@ -255,7 +258,7 @@ class FamilyQueue(Generic[E]):
         return min(ready, key=lambda heap: heap.peek().due)
 
     def _next_due_of(self, heap: DueHeap[E]) -> float | None:
-        due = heap.next_due()
+        due = heap.next_due
         if due is None or heap is self._heaps[-1]:
             return due
         return max(due, self._backlog_due)

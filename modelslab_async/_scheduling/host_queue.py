@@ -203,7 +203,7 @@ class HostQueue:
 
     def record_answer(self, now: float) -> None:
         """Record an answer. If it ends a pause, spread out the polls that the pause delayed."""
-        if not self.health.is_answering and self.health.record_answer():
+        if self.health.record_answer():
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:

@@ -18,3 +18,6 @@ class InitialTicketFacts:
     eta: float | None = None
     just_submitted: bool = False
     expects_webhook: bool = False
+
+
+NO_FACTS = InitialTicketFacts()

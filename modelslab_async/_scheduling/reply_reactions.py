@@ -77,7 +77,8 @@ def react_to_reply(
 def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
     """Tell the pace how long a job ran. `first_done` is None if no poll saw the job's end."""
     family_pace = policy.for_family(entry.ticket.family)
-    family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
+    eta = None if entry.expected_done is None else entry.eta
+    family_pace.learn(entry.last_running - entry.added, first_done, eta)
 
 
 def _record_running(

@@ -37,6 +37,7 @@ from .effects import NO_EFFECTS, Completion, Effects
 from .failure_reactions import react_to_failure
 from .host_queue import Entry, WebhookState
 from .hosts import Hosts
+from .initial_ticket_facts import NO_FACTS, InitialTicketFacts
 from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
@@ -86,11 +87,9 @@ class Schedule:
         host: str,
         now: float,
         jitter: float,
-        eta: float | None = None,
-        just_submitted: bool = False,
-        expects_webhook: bool = False,
+        facts: InitialTicketFacts = NO_FACTS,
     ) -> None:
-        """Add a watcher to a new or open ticket. `InitialTicketFacts` explains the options."""
+        """Add a watcher to a new or open ticket. The facts count for a new ticket only."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -98,7 +97,7 @@ class Schedule:
         family_pace = self.policy.for_family(ticket.family)
         # Tickets that are added within a millisecond share one float object, which saves memory.
         added = self._floats.moment(now)
-        due = added + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
+        due = added + family_pace.first_step(facts.eta, jitter, just_submitted=facts.just_submitted)
         host_queue = self.hosts.queue_for(tier, host)
         if not host_queue.health.is_answering and host_queue.is_idle:
             # The host was not polled for a while, so earlier failures say nothing about its state
@@ -107,9 +106,9 @@ class Schedule:
         if not self._sole_watcher or self._sole_watcher[0] is not watcher:
             self._sole_watcher = (watcher,)
         entry = Entry(ticket, host_queue, added, due, self._sole_watcher, last_running=added)
-        if eta is not None:
-            entry.expected_done = self._floats.sum(added, eta)
-        if expects_webhook:
+        if facts.eta is not None:
+            entry.expected_done = self._floats.sum(added, facts.eta)
+        if facts.expects_webhook:
             entry.webhook = WebhookState(expects_webhook=True)
         host_queue.push(entry)
         self._open[ticket] = entry
@@ -202,9 +201,10 @@ class Schedule:
         self._check_stall(now)
         self.hosts.finish_poll(entry, now, is_answered=not isinstance(result, TransportError))
         if not isinstance(result, ModelsLabError):
-            entry.host_queue.record_answer(now)
+            if not entry.host_queue.health.is_answering:
+                entry.host_queue.record_answer(now)
             entry.poll_failures = None
-            if not self._is_open(entry):
+            if not (entry.watchers or self._is_open(entry)):
                 return NO_EFFECTS
             due = react_to_reply(self.policy, entry, result, jitter, self._floats)
             if isinstance(due, _FINAL_REPLIES):

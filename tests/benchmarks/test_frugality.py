@@ -21,6 +21,7 @@ from frugality import (
 from frugality_plot import draw
 
 from modelslab_async import Pace, Processing, Success, Ticket
+from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
 from modelslab_async._scheduling.schedule import Schedule
 
 pytestmark = pytest.mark.thorough
@@ -110,8 +111,7 @@ def scheduled(pace, job, eta, chances):
         host="h",
         now=0.0,
         jitter=next(chances),
-        eta=eta,
-        just_submitted=True,
+        facts=InitialTicketFacts(eta=eta, just_submitted=True),
     )
     while len(schedule):
         now = schedule.next_poll_at()

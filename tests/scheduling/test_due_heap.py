@@ -31,9 +31,9 @@ def test_entries_pop_by_due_time_then_arrival(dues):
     for name, due in enumerate(dues):
         queue.push(due, Item(name))
     expected = sorted(range(len(dues)), key=lambda name: (dues[name], name))
-    assert queue.next_due() == min(dues, default=None)
+    assert queue.next_due == min(dues, default=None)
     assert expected == [item.name for item in pop_all(queue)]
-    assert queue.next_due() is None
+    assert queue.next_due is None
 
 
 def test_push_at_current_due_time_pops_last():
@@ -67,7 +67,7 @@ def test_each_entry_pops_once(data):
             queue.push(float(data.draw(st.integers(0, 9))), item)
             there.append(item)
         elif there and action == "first":
-            assert queue.peek().due == queue.next_due() == min(item.due for item in there)
+            assert queue.peek().due == queue.next_due == min(item.due for item in there)
         elif there:
             item = queue.pop() if action == "pop" else queue.pop_any()
             assert action == "some" or item.due == min(item.due for item in there)
@@ -75,7 +75,7 @@ def test_each_entry_pops_once(data):
         assert len(queue) == len(there)
     assert set(map(id, there)) == set(map(id, queue.drain()))
     assert 0 == len(queue)
-    assert queue.next_due() is None
+    assert queue.next_due is None
 
 
 def test_short_queue_keeps_exact_due_times():
@@ -121,4 +121,4 @@ def test_infinite_due_times_are_queued():
     for name in range(10_000):
         queue.push(math.inf, Item(name))
     assert 10_000 == len(queue)
-    assert math.inf == queue.next_due()
+    assert math.inf == queue.next_due

@@ -21,6 +21,7 @@ from modelslab_async import (
     TransportError,
 )
 from modelslab_async._scheduling.hosts import Hosts
+from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
 from modelslab_async._scheduling.rate_limiter import even_poll_rates
 from modelslab_async._scheduling.reply_reactions import SharedFloats
 from modelslab_async._scheduling.schedule import Schedule
@@ -64,7 +65,8 @@ def schedule_of(*tickets, policy=PACE, host="a.example", now=0.0, rate=None, **m
 
 def add(schedule, ticket, *, host="a.example", now=0.0, tier="standard", **more):
     watcher = WatcherDouble()
-    schedule.add(ticket, watcher, tier=tier, host=host, now=now, jitter=0.0, **more)
+    facts = InitialTicketFacts(**more)
+    schedule.add(ticket, watcher, tier=tier, host=host, now=now, jitter=0.0, facts=facts)
     return watcher
 
 

@@ -27,6 +27,7 @@ from modelslab_async import (
     TransportError,
     Unresolved,
 )
+from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
 from modelslab_async._scheduling.schedule import Schedule
 
 TICKETS = [Ticket(family, id_) for family in ("images", "video", "legacy_v3") for id_ in "123"]
@@ -81,7 +82,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             host=HOSTS[ticket.family],
             now=self.now,
             jitter=jitter,
-            eta=eta,
+            facts=InitialTicketFacts(eta=eta),
         )
 
     @precondition(lambda self: self.watchers)
@@ -267,7 +268,8 @@ def test_dropped_tickets_are_cleared_before_they_are_due():
     for number in range(1000):
         ticket = Ticket("images", number)
         watcher = WatcherDouble(ticket)
-        schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
+        facts = InitialTicketFacts(eta=99.0)
+        schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0, facts=facts)
         schedule.drop(ticket, watcher)
     (host_queue,) = schedule.hosts._queues.values()
     assert 0 == len(schedule)

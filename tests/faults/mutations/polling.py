@@ -62,8 +62,8 @@ MUTATIONS = [
     Mutation(
         "wall clock set: a pause after a failure",
         "_polling/poller.py",
-        "        now = self._loop.time()\n        watchers",
-        "        now = __import__('time').time() - 1.8e9\n        watchers",
+        "            now = self._loop.time()\n            watchers",
+        "            now = __import__('time').time() - 1.8e9\n            watchers",
         WALL_CLOCK,
         "no_deadline",
     ),
