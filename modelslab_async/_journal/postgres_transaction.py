@@ -65,6 +65,8 @@ class Transaction:
         writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.
+        has_written: Whether the writer has committed before. If the server then accepts no writes,
+            it has become a standby, and the operations wait for the new primary.
 
     Attributes:
         unconfirmed: The operations' results, while it is unknown whether they were committed; else
@@ -78,12 +80,15 @@ class Transaction:
         writer: str,
         number: int,
         group: Sequence[QueuedWrite],
+        *,
+        has_written: bool,
     ) -> None:
         self._session = session
         self._scope = scope
         self._writer = writer
         self._number = number
         self._group = group
+        self._has_written = has_written
         self.unconfirmed: list[Any] | None = None
 
     async def attempt(self) -> list[Any]:
@@ -99,6 +104,10 @@ class Transaction:
                 if is_lost(error):
                     self._session.drop()
                     raise
+                if self._has_written and error_code(error) == READ_ONLY:
+                    self.unconfirmed = None
+                    self._session.drop()
+                    raise _standby_error() from None
                 await self._roll_back()
                 conflicts += 1
                 if not is_conflict(error) or conflicts == _MAX_CONFLICTS:
@@ -113,9 +122,8 @@ class Transaction:
             if is_lost(error):
                 raise
             if error_code(error) == READ_ONLY:
-                # The server has become a standby. The new primary can tell whether the commit took
-                # place.
-                raise ConnectionError("the database has become a standby") from None
+                # The new primary can tell whether the commit took place.
+                raise _standby_error() from None
             unknown = UnknownCommit(error)
         else:
             return bool(row[0] == self._number)
@@ -136,3 +144,7 @@ class Transaction:
             await self._session.run_script("ROLLBACK")
         except Exception:  # noqa: BLE001 -- the next attempt opens another connection.
             self._session.drop()
+
+
+def _standby_error() -> ConnectionError:
+    return ConnectionError("the database has become a standby")

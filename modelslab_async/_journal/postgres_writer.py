@@ -55,6 +55,7 @@ class PostgresWriter:
         self._translate = translate
         self._name = secrets.token_hex(8)
         self._number = 0
+        self._has_written = False
         self._queue: asyncio.Queue[QueuedWrite | None] = asyncio.Queue()
         self._undos: list[QueuedWrite] = []
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
@@ -103,7 +104,10 @@ class PostgresWriter:
     async def _commit(self, group: Sequence[QueuedWrite]) -> None:
         """Carry out a group of operations. Each operation's future gets its result or its error."""
         self._number += 1
-        transaction = Transaction(self._session, self._scope, self._name, self._number, group)
+        transaction = Transaction(
+            *(self._session, self._scope, self._name, self._number, group),
+            has_written=self._has_written,
+        )
         try:
             results = await self._patience.repeat(
                 transaction.attempt, is_unconfirmed=lambda: transaction.unconfirmed is not None
@@ -121,6 +125,7 @@ class PostgresWriter:
             else:
                 _fail(group, self._translate.for_caller(error))
         else:
+            self._has_written = True
             for queued, result in zip(group, results, strict=True):
                 if not queued.future.done():
                     queued.future.set_result(result)
