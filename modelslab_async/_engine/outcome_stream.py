@@ -271,19 +271,17 @@ async def fill_buffer(
         ticket = Ticket.of(given)
         if buffer.is_full:
             return register_later(ticket)
-        open_(ticket)
-        return yielder.yield_now() if is_clock_due() and yielder.is_late() else None
-
-    async def register_later(ticket: Ticket) -> None:
-        await buffer.wait_for_room()
-        open_(ticket)
-
-    def open_(ticket: Ticket) -> None:
         if buffer.register(ticket):
             try:
                 watch(ticket, buffer)
             except BaseException:
                 buffer.forget(ticket)
                 raise
+        return yielder.yield_now() if is_clock_due() and yielder.is_late() else None
+
+    async def register_later(ticket: Ticket) -> None:
+        await buffer.wait_for_room()
+        if (yielding := register(ticket)) is not None:
+            await yielding
 
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))

@@ -261,7 +261,8 @@ class Poller:
                 # This task was not cancelled. The caller's transport awaited a task or future that
                 # was cancelled. So the poll has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
-            now, watchers = self._loop.time(), entry.watchers
+            now = self._loop.time()
+            watchers = entry.watchers
             effects = self._schedule.feed(entry, result, now, self._jitter())
             overdue, elapsed = poll_started - due, now - poll_started
             self.notifier.report_poll(

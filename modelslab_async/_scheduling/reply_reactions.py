@@ -16,6 +16,7 @@ from attrs import define
 from .._models.replies import Failed, Processing, Reply, Success
 from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
+from .pace import Pace
 from .pace_protocol import PacePolicy, RetryLimits
 
 # The factor by which polls of a ticket are further apart while a webhook is expected to report the
@@ -76,9 +77,11 @@ def react_to_reply(
 
 def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
     """Tell the pace how long a job ran. `first_done` is None if no poll saw the job's end."""
+    if type(policy) is Pace:
+        # A plain pace does not learn, so its calls would cost time for nothing.
+        return
     family_pace = policy.for_family(entry.ticket.family)
-    eta = None if entry.expected_done is None else entry.eta
-    family_pace.learn(entry.last_running - entry.added, first_done, eta)
+    family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
 
 
 def _record_running(
