@@ -5,7 +5,7 @@ from importlib import import_module
 from types import FunctionType
 
 # Define `TYPE_CHECKING` here, because importing `typing` takes ten times as long as the rest of
-# this module. Ctrl-C during that import would print a traceback.
+# this module.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ __all__ = [
     "verify",
 ]
 
-# Import each module of this package on the first use of one of its names. Importing all of them
+# Import each module of this package on the first use of one of its names. Importing all modules
 # takes several times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_account.postgres_account": "PostgresAccount",

@@ -32,12 +32,11 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The maximum number of seconds from a report to its answer. If the answer comes later, the client
-# uses none of the slots that it grants. The account may soon give them to other clients, because it
-# does so 30 seconds after a client's last report.
+# The maximum number of seconds from a report to its answer. The client uses no slots from a later
+# answer: 30 seconds after the report, the account may give the slots to other clients.
 _MAX_ANSWER_AGE_S = 15.0
-# The maximum difference, in seconds, between two end times of the same pause. The account and the
-# client read different clocks, so the same pause can seem to end at slightly different times.
+# A pause is new if it ends more than this many seconds after the known pause. Smaller differences
+# come from the clocks of the account and of the client.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 
@@ -49,7 +48,8 @@ class AccountLink:
     Args:
         membership: The client's membership in the account.
         digest_of: Returns the digest of an API key. The account never gets a key itself.
-        has_rate: Whether the account limits the poll rate. If so, polls wait for its first answer.
+        has_rate: Whether the account limits the poll rate. If so, polls wait for the account's
+            first answer.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class AccountLink:
         self._slots: dict[Tier, GrantedSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
-        # The webhooks to pass on to other clients. If the account cannot be reached for long, the
-        # oldest ones are dropped.
+        # The webhooks to pass on to other clients. The oldest are dropped if the account cannot be
+        # reached for long.
         self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
@@ -86,8 +86,8 @@ class AccountLink:
         """Leave the account. Tickets that are still open keep their slots."""
         if self._task is None:
             return
-        # Let a report in progress finish, because its answer may hand over tickets. They keep their
-        # slots only if the last report, which is sent below, lists them.
+        # Let a report in progress finish, because its answer may hand over tickets. The last report
+        # must list these tickets, so that they keep their slots.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))

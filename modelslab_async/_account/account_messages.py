@@ -8,12 +8,12 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 
-# Seconds between two reports of a client that waits for a slot, if the account does not tell it
-# when a slot is free.
+# Seconds between two reports of a client that waits for a slot, if the account does not announce
+# free slots.
 ASKING_INTERVAL_S: Final = 0.02
-# A client that has not reported for this many seconds may have died with its process, so the other
-# clients check that. A check reads three files, so 32 busy clients that checked each other at each
-# report would spend half a core on it, and hold the lock of a SQLite account meanwhile.
+# The number of seconds without a report after which other clients check whether a client's process
+# still runs. The check reads three files. If 32 busy clients checked each other at each report, the
+# checks would take half a core.
 LIVENESS_CHECK_S: Final = 0.5
 
 
@@ -97,7 +97,7 @@ class KeyReport:
     Attributes:
         slots: The slots that the client uses.
         polls_wanted: The number of poll times that the client asks for.
-        poll_results: What became of granted poll times since the last report that was answered.
+        poll_results: What became of granted poll times since the last answered report.
         pauses: The pauses that the server has demanded from this client.
     """
 

@@ -22,10 +22,9 @@ class _GrantedTime:
 @define(eq=False)
 class GrantedPollTimes:
     """
-    Lets polls start only at granted times. A client with an account uses it as its rate limiter.
+    The rate limiter of a client with an account. It lets polls start only at granted times.
 
-    A granted time expires if no poll uses it within `MAX_LATENESS_S`. The account must be told the
-    results: when polls started, and which times expired. When no times are left, the
+    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
     client asks for twice as many as before, so that a busy client asks less often. If some of the
     times expired unused, the client asks for the same number again.
 
@@ -34,7 +33,7 @@ class GrantedPollTimes:
         on_empty: Called when a poll has to wait because no granted time is left.
 
     Attributes:
-        wanted: The number of times to ask for; 0 unless a poll waits for a time.
+        wanted: The number of times to ask for; 0 if no poll waits for a time.
         is_limited: Whether polls need a granted time. Each answer of the account sets it.
     """
 
@@ -62,8 +61,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Ask for more times then,
-            # because some of them may still be in the future when the next answer comes.
+            # If all times expired unused, the account answered too late. Ask for more times, so
+            # that the last ones are still valid when the next answer comes.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

@@ -1,18 +1,16 @@
 """
-The arithmetic of the poll permits of one key. It counts, and stores nothing.
+Computes with the poll permits of one key. Stores nothing.
 
 An account with a rate of 200 has 200 permits. Each permit may start one poll, and then rests for a
-second. So at most 200 polls start within any second, whatever the clients do with their permits:
-between two polls of the same permit lies a second, so no permit has two polls within a second.
+second. So at most 200 polls start within any second, whatever the clients do.
 
-The account grants a permit with a time at which its poll may start. A busy process often wakes up
-late, and may start the poll up to `MAX_LATENESS_S` after that time. The permit rests from then on.
-The client reports the start with its next report. Until then, the account assumes the latest time
-at which the poll can start. A permit whose time expired unused does not rest at all, as soon as the
-client has reported that.
+The account grants each permit with a start time for one poll. A busy process may start the poll
+late, by up to `MAX_LATENESS_S`. The permit rests from the start of the poll. Until the client has
+reported the start, the account assumes the latest possible start. If the client reports that it
+started no poll, the permit need not rest.
 
-Granted times are evenly spaced, so that the service gets no bursts. The spacing leaves
-`FREE_LATENESS_S` for each permit. Polls that start no later delay no other poll.
+Granted times are evenly spaced, so that the service gets no bursts. A poll that starts at most
+`FREE_LATENESS_S` late delays no other poll.
 """
 
 import math
@@ -20,10 +18,10 @@ from typing import Final
 
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
-# Seconds by which each poll may start late without a loss of throughput, at a rate of 1 or more.
+# The number of seconds by which a poll may start late without delaying other polls.
 FREE_LATENESS_S: Final = 0.02
-# A permit rests for longer than a second by this share. It leaves room for polls that the network
-# delays, and that therefore arrive at the same time as later polls.
+# The share by which a permit rests for longer than a second. The network may delay a poll, so that
+# it arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 
 

@@ -14,8 +14,7 @@ from .._postgres.postgres_driver import describe_error
 _logger = logging.getLogger("modelslab_async")
 
 # The maximum number of seconds to connect, and to run a statement. The server stops a statement
-# that has waited eight seconds for the lock of the account. A client usually holds that lock for
-# about a millisecond.
+# that has waited eight seconds for the lock of the account.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
 
@@ -119,9 +118,9 @@ class PostgresConnection:
         return connection
 
     async def _start_listening(self, connection: Any) -> None:
-        # Do not listen through a connection pooler such as PgBouncer, which would lose
-        # notifications. A pooler can be recognized by a process id: the server process that runs a
-        # statement is not the one that was announced when the connection opened.
+        # Do not listen through a connection pooler such as PgBouncer, because poolers lose
+        # notifications. With a pooler, a statement runs in another server process than the one that
+        # opened the connection.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

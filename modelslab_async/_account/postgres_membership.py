@@ -24,8 +24,8 @@ from .account_messages import (
 from .postgres_connection import PostgresConnection
 from .postgres_notify_sql import channel_of
 
-# Seconds between two reports of a client that waits for a slot, if the server tells it when a slot
-# is free. The client loses its turn if it has not reported for half a second.
+# Seconds between two reports of a client that waits for a slot, if the server announces free slots.
+# The client loses its turn after half a second without a report.
 _LISTENING_INTERVAL_S: Final = 0.2
 
 
@@ -33,10 +33,10 @@ class PostgresMembership:
     """
     One client as a member of a `PostgresAccount`.
 
-    An exchange sends the client's reports, and its reply says what the client may use. The server
-    may execute an exchange whose reply is then lost. So each exchange has a number, and also sends
-    the number of the last exchange whose reply arrived. The server repeats the tickets that it
-    handed over in lost replies. It rejects an exchange that arrives after a later one.
+    An exchange sends the client's reports, and its reply says what the client may use. Replies can
+    be lost. So each exchange has a number, and names the last exchange whose reply arrived. The
+    server repeats the tickets that it handed over in lost replies. It rejects an exchange that
+    arrives after a later one.
 
     Args:
         connection: A connection for this client alone.
@@ -121,8 +121,8 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # `_heard` tells the server which reply arrived last. It is set only after the reply was
-        # parsed, so that the server repeats the tickets of a reply that cannot be parsed.
+        # Set `_heard` only after the reply was parsed, so that the server repeats the tickets of a
+        # reply that cannot be parsed.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments

@@ -4,8 +4,8 @@ from typing import Final
 
 _CHANNEL_PREFIX: Final = "modelslab_async_"
 
-# Each client listens to its own channel. On a channel that all clients share, one free slot would
-# wake all of them, and their reports would wait for each other.
+# Each client listens to its own channel. On a shared channel, one free slot would wake all clients,
+# and their reports would wait for each other.
 _FUNCTIONS: Final = """
 CREATE FUNCTION SCHEMA.tell(client bigint) RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('CHANNEL_PREFIX' || client, '');

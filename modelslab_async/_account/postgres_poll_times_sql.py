@@ -2,8 +2,9 @@
 
 from typing import Final
 
-# Accounts before version 3 lack this table. `granted` is the poll time that `client` was granted
-# last. A poll with the permit started at `last_start`, and one may start until `latest_start`.
+# Accounts before version 3 lack this table. The permit was last granted to `client`, for a poll at
+# `granted`. The last reported poll started at `last_start`. Until the next grant, no poll starts
+# after `latest_start`.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,

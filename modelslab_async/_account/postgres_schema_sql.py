@@ -15,8 +15,8 @@ VERSION: Final = 3
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# The maximum number of seconds by which the database server's clock may go back without a
-# correction. If it goes back further, all recorded times are moved back by the same amount.
+# If the database server's clock goes back by more than this many seconds, all recorded times are
+# moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
 # These four constants are the same as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
@@ -24,8 +24,8 @@ _MAX_SHARE_S: Final = 0.4
 _MAX_ANSWER_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
-# The tables of an account. The table `account` has one row. It is locked while the server handles a
-# client's report. A report is one statement, so a client that dies cannot keep the row locked.
+# The tables of an account. The only row of the table `account` is locked while the server handles a
+# client's report. A report is one statement, so a dead client cannot keep the row locked.
 _TABLES: Final = """
 CREATE TABLE SCHEMA.account (
     id integer PRIMARY KEY CHECK (id = 1),
@@ -266,7 +266,8 @@ _VALUES: Final = {
     "ANSWER_S": _MAX_ANSWER_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
     "LATENESS_S": MAX_LATENESS_S,
-    # At a rate of one poll a second. The functions divide them by the rate.
+    # These two values are for a rate of one poll a second. The SQL functions divide the values by
+    # the account's rate.
     "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
     "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
 }

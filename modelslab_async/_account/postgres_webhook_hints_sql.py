@@ -1,16 +1,16 @@
 """
 The SQL function that passes webhook hints between clients.
 
-A webhook hint holds the ids of one webhook. They tell the clients which ticket to poll now.
+A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
 """
 
 from typing import Final
 
 from .webhook_hint_codec import MAX_AGE_S
 
-# Stores and reads webhook hints. It locks the account, so that hints are committed in the order of
-# their numbers. Without the lock, a client could read hint 8 before hint 7 is committed. It would
-# then never read hint 7, because a client only asks for hints after the last one that it has read.
+# Stores and reads webhook hints. The function locks the account, so that hints are committed in the
+# order of their numbers. If hint 7 were committed after a client has read hint 8, the client would
+# never read hint 7.
 _FUNCTION: Final = """
 CREATE FUNCTION SCHEMA.share_hints(me bigint, last_read bigint, bodies text[], max_count bigint)
 RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 'LOCK_TIMEOUT' AS $$

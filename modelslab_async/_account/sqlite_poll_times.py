@@ -9,15 +9,15 @@ from attrs import frozen
 from .account_messages import PollResult
 from .poll_permits import MAX_LATENESS_S, count_permits, rest_seconds, step_seconds
 
-# All clients that ask for poll times have equal shares of the rate. One answer grants a client no
-# more polls than its share allows in this many seconds. A client that begins to poll waits for
-# about as long. With a smaller number, answers that take long would leave poll times unused.
+# One answer grants a client at most its share of the polls in this many seconds. All clients that
+# ask have equal shares. With a larger number, a new client waits longer. With a smaller number,
+# slow answers leave poll times unused.
 _MAX_SHARE_S: Final = 0.4
-# One answer grants no more polls than the whole rate allows in this many seconds. If the client
-# cannot use them, they are lost.
+# One answer grants at most as many polls as the rate allows in this many seconds, because unused
+# poll times are lost.
 _MAX_ANSWER_S: Final = 0.25
-# The time, in seconds, for which a client keeps its share of the poll rate after it last asked for
-# poll times.
+# The number of seconds for which a client keeps its share of the rate after it has asked for poll
+# times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 

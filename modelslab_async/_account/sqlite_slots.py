@@ -11,8 +11,8 @@ from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_messages import HeldTicket, KeyAllotment, SlotUse
 
-# The number of seconds without a report after which a client that waits for a slot loses its turn.
-# A waiting client reports many times a second, so only a stopped process loses its turn.
+# The number of seconds without a report after which a client loses its turn for a slot. A waiting
+# client reports many times a second, so only a stopped process loses its turn.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 
@@ -155,8 +155,7 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
     """
     Free the expired slots of dead clients: slots of tickets and slots of uncertain submits.
 
-    A live client frees its expired slots itself, with its next report. Before that report, it may
-    use them for new submits.
+    A live client frees its own expired slots, or uses them for new submits.
     """
     db.execute(
         "DELETE FROM uncertain WHERE until <= ? AND client NOT IN (SELECT client FROM clients)",

@@ -72,8 +72,8 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# The table of webhook hints. It was added later without a new version number, so an existing
-# account may lack it.
+# The table of webhook hints. An older account may lack this table, because it was added without a
+# new version number.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,8 +84,8 @@ _WEBHOOK_HINTS: Final = """
     """
 
 
-# The permits to poll. `granted` is the poll time that `client` was granted last. A poll with the
-# permit started at `last_start`, and one may start until `latest_start`.
+# The permits to poll. The permit was last granted to `client`, for a poll at `granted`. The last
+# reported poll started at `last_start`. Until the next grant, no poll starts after `latest_start`.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

@@ -1,7 +1,7 @@
 """
 SharedHints: passes webhook hints between clients through the tables of an `SQLiteAccount`.
 
-A webhook hint holds the ids of one webhook. They tell the clients which ticket to poll now.
+A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
 """
 
 import sqlite3

@@ -4,15 +4,15 @@ import math
 
 from attrs import Factory, define
 
-# The number of seconds after which an unanswered poll is overdue, as long as no poll has been
-# answered yet.
+# The number of seconds after which an unanswered poll is overdue. This value holds until the first
+# answer.
 _FIRST_PATIENCE_S = 0.25
-# The minimum number of seconds after which an unanswered poll is overdue. The actual number is
-# computed from the times that earlier answers have taken.
+# The minimum number of seconds after which an unanswered poll is overdue. The actual number depends
+# on how long earlier answers took.
 _MIN_PATIENCE_S = 0.05
-# The constants of RFC 6298, which computes a timeout from the times of earlier answers. The timeout
-# is their average, plus four times their average deviation from it. The first two constants are the
-# weights of the newest answer in these two averages: https://www.rfc-editor.org/rfc/rfc6298
+# RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
+# their average deviation. The two weights are those of the newest answer in these averages:
+# https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
@@ -25,9 +25,9 @@ class StalledPolls:
     """
     The polls in flight that started after the last answered poll. The network may hold them back.
 
-    A network that was interrupted may deliver all waiting requests at once. Together with the polls
-    of other clients, these requests would exceed the rate. So when the oldest unanswered poll is
-    overdue, polls start only one by one, at growing intervals, until one is answered.
+    After an interruption, the network may deliver all waiting requests at once, and exceed the
+    rate. So when the oldest unanswered poll is overdue, polls start only one by one, at growing
+    intervals, until one is answered.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
@@ -51,12 +51,12 @@ class StalledPolls:
     def remove(self, started: float, now: float, *, is_answered: bool) -> None:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
-            # The time of a forgotten poll says nothing of the network as it is now. If it counted,
-            # one poll that was held back for a minute would delay the detection of the next stall.
+            # Ignore the time of a forgotten poll. If the network held one poll back for a minute,
+            # that time would delay the detection of the next stall.
             if started in self._counts:
                 self._record_time(now - started)
-            # Forget all polls that started before this one. Its answer shows that the network
-            # delivers requests, so older polls are unanswered for another reason.
+            # Forget older polls too: the answer shows that the network delivers requests, so it
+            # does not hold the older polls back.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 del self._counts[oldest]
         elif (count := self._counts.pop(started, 0)) > 1:
@@ -75,7 +75,6 @@ class StalledPolls:
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
         # A poll is overdue after at most twice the average time of an answer. With a longer limit,
-        # a stall would be noticed later, and more polls would start before that. When the network
-        # recovers, it could deliver all these polls at once.
+        # more polls would start before a stall is noticed.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

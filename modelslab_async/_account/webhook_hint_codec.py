@@ -1,7 +1,7 @@
 """
 Converts webhook hints to the JSON strings that an account stores, and back.
 
-A webhook hint holds the ids of one webhook. They tell the clients which ticket to poll now.
+A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
 """
 
 import json
@@ -10,12 +10,12 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# The age in seconds at which webhook hints are deleted. Clients with open tickets have read them by
-# then, because such clients read hints several times a second.
+# The age in seconds at which webhook hints are deleted. Clients with open tickets read hints
+# several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
-# The maximum number of characters of a webhook hint. Longer hints are dropped: a hint consists of
-# ids, and no ticket has ids that long.
+# The maximum number of characters of a webhook hint. Longer hints are dropped, because no ticket
+# has ids that long.
 _MAX_LENGTH: Final = 2000
 
 

@@ -20,8 +20,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
 
     Args:
         function: Awaited for each item, in a task of its own. If it raises, the run stops.
-        window: The maximum number of items that are in progress or whose results the caller has
-            not yet received.
+        window: The maximum number of items that are in progress, or done but not yet received by
+            the caller.
     """
 
     def __init__(self, function: Callable[[ItemT], Awaitable[ResultT]], window: int) -> None:

@@ -73,9 +73,9 @@ async def read_source(
         contents: What the items are, in the plural, for error messages.
 
     Returns:
-        The exception; None if the source was read to its end. It is returned, so that the caller
-        can raise it after the results of earlier items. Only KeyboardInterrupt, SystemExit and a
-        cancellation of this task are raised.
+        The exception, so that the caller can raise it after the results of earlier items; None if
+        the source was read to its end. Only KeyboardInterrupt, SystemExit and a cancellation of
+        this task are raised.
     """
     try:
         if isinstance(source, AsyncIterable):

@@ -18,8 +18,8 @@ async def run_in_thread(
     Run a function in a thread, and wait for its end even if this task is cancelled.
 
     A thread cannot be cancelled. If this function returned early, the caller could close a file
-    that the thread still writes. The thread could then write into the next file that is opened,
-    because the system reuses file descriptors.
+    that the thread still writes. The thread could then write into another file, because the system
+    reuses file descriptors.
 
     Args:
         function: The function. It may block.

@@ -75,7 +75,7 @@ class Wakeup:
 
 def is_cancelled() -> bool:
     """
-    Whether a CancelledError that was just caught is a request to cancel this task.
+    Whether a caught CancelledError cancels this task.
 
     If not, a task or future that this task awaited was cancelled.
     """
