@@ -115,13 +115,13 @@ _BINARY_STL_HEAD_BYTES = 84
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    Return the file suffix that fits the content; None if the content is not of these media.
+    Return the file suffix that fits the content. Return None if `media` does not allow it.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
         media: The media that the family makes. Empty allows all known types.
-        url_suffix: The suffix in the URL. Used only for text and for binary STL, because their
-            first bytes do not show the suffix.
+        url_suffix: The suffix in the URL. It is used for text and binary STL, whose first bytes
+            show no suffix.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None

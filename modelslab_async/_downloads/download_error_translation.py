@@ -25,8 +25,7 @@ def as_download_error() -> Generator[None, None, None]:
     """
     Turn any exception of the `with` block into a `DownloadError`, so that only one output fails.
 
-    For an unexpected exception, the message contains its type but not its text. The text may quote
-    a signed link.
+    The message omits the text of an unexpected exception, because the text may quote a signed link.
 
     Raises:
         DownloadError: The `with` block raised an exception.
@@ -40,8 +39,7 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # This task was not cancelled: the user's transport or client raised the `CancelledError`.
-        # So it is treated like any other unexpected exception.
+        # No caller has cancelled this task: the user's transport or client raised the error.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

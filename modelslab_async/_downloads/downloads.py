@@ -42,8 +42,8 @@ HTTPClient: TypeAlias = (
 )
 
 DEFAULT_MAX_BYTES = 4 << 30
-# The number of generations that may be in progress for each transfer that `concurrency` allows. If
-# it were 1, fewer transfers would run whenever a generation waits, for example to retry.
+# The maximum number of generations in progress, as a multiple of `concurrency`. It is above 1,
+# because a generation that waits for a retry uses no transfer.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -60,15 +60,15 @@ class Downloads:
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link. A file may appear some time after
-            its generation succeeded.
+            the job is done.
         timeout: The maximum number of seconds to wait for a response or for the next bytes of a
             file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
         http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests
-            and resolves host names. Links are still checked. `aclose` does not close it.
+            and resolves host names. `Downloads` still checks each link, and never closes `http`.
         families: The registry of families, with the media that each family makes.
-        known: Files that earlier runs saved. If such a file is unchanged, it is not downloaded
+        known: Files that earlier runs saved. Only a file that has changed since then is downloaded
             again.
         on_event: Called with `DownloadStarted`, `DownloadResumed`, `Downloaded` and
             `DownloadFailed`, in the context of the caller. It must not block.
@@ -109,8 +109,8 @@ class Downloads:
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # This import loads httpcore, which takes half as long to import as this package. So it
-            # runs only when it is needed.
+            # Import on first use: the module loads httpcore, which takes half as long as this
+            # package.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
@@ -203,17 +203,16 @@ class Downloads:
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
     ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
-        Save the outputs of many generations as they end, such as those of `client.stream(...)`.
+        Save the outputs of many generations as they end, for example from `client.stream(...)`.
 
         Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged. If the
-        caller leaves the loop early, running transfers are cancelled. The bytes that they received
-        are kept, and a later download resumes there.
+        caller leaves the loop early, running transfers are cancelled. A later download can resume
+        them.
 
         Raises:
             ClientClosed: `aclose` was called.
             TypeError: `outcomes` yields an item that is not an outcome, such as a pair from
-                `generate_many`. This error, like any error of `outcomes`, is raised after all
-                earlier results.
+                `generate_many`. The error is raised after all earlier results.
         """
         self.check_open()
         saving = ConcurrentMap(self._save_outcome, self._window)
@@ -233,8 +232,8 @@ class Downloads:
         Args:
             success: The reply with the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, to record the file before its `.part` file is
-                deleted. Only exceptions of `on_saved` are raised here, in an `ExceptionGroup`.
+            on_saved: Awaited with each new file, before the `.part` file is deleted. Exceptions of
+                `on_saved` are raised in an `ExceptionGroup`.
         """
         outputs = range(len(success.output))
         earlier = {n: self._known.get((success.ticket, n)) for n in outputs}

@@ -7,11 +7,11 @@ import sys
 from io import FileIO
 from pathlib import Path
 
-# On Windows, the lock covers the byte at this offset. This offset is beyond the end of any file,
-# because other processes cannot read a locked byte.
+# The offset of the byte that is locked on Windows. It is beyond the end of any file, because other
+# processes cannot read a locked byte.
 _LOCK_OFFSET = 1 << 60
-# Another program may have put a symbolic link or a FIFO at the path. With these flags, opening
-# neither follows the link nor waits for the FIFO.
+# Another program may have put a symbolic link or a FIFO at the path. With these flags, opening the
+# link fails, and opening the FIFO does not wait.
 _OPEN_FLAGS = (
     os.O_RDWR
     | getattr(os, "O_NOFOLLOW", 0)
@@ -45,8 +45,7 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks. On these, every process acts as if it held
-            # the lock, and the user must not run two processes.
+            # Some network file systems have no locks. There, the user must not run two processes.
             return True
         return True
 
@@ -55,7 +54,7 @@ def open_regular(path: Path, *, create: bool = True) -> FileIO:
     """
     Open a regular file for reading and writing, without a buffer.
 
-    With a buffer, the caller could not tell how many bytes were written when the disk fills up.
+    Without a buffer, the caller knows how many bytes were written before the disk was full.
 
     Raises:
         OSError: The file cannot be opened, or is a link, a FIFO, a device or a folder.
@@ -81,8 +80,8 @@ def open_locked(path: Path) -> FileIO | None:
             return None
         if _is_same_file(path, os.fstat(file.fileno())):
             return file
-        # The previous owner of the lock has moved or removed the file. Another file, or none, is at
-        # the path now, so open the path again.
+        # Another process moved or removed the file before this process locked it, so open the path
+        # again.
         file.close()
 
 

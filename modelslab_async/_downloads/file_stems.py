@@ -8,8 +8,7 @@ from .._models.ticket import Ticket
 
 # A safe id has no capitals, because `A` and `a` are the same file name on Windows and macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A dash makes a family's name unsafe, so it is replaced. The first dash in a file name thus marks
-# the end of the family's name.
+# A family with a dash is not safe, because the first dash in a file name ends the family.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
@@ -22,9 +21,8 @@ def stem_of(ticket: Ticket, n: int) -> str:
     """
     Return the file name of an output without its suffix: `family-id-n`.
 
-    Two outputs never have the same stem. A family or id is unsafe if it is too long, or has
-    capitals, spaces, slashes or letters of other scripts. An unsafe one becomes
-    `<plain characters>_<checksum>`. One that already has this form gets a checksum too.
+    A family or id that is not safe in a file name becomes `<plain characters>_<checksum>`. The
+    checksum keeps the stems of two outputs different.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"

@@ -115,8 +115,8 @@ class LinkOpener:
             case _ if is_httpx_error(fault):
                 error = translate_error(fault)
             case _:
-                # A transport or hook of the user may raise any error. The message leaves out the
-                # text of the error, which may quote the link.
+                # The user's transport raised this error. Omit the text of the error, because the
+                # text may quote the link.
                 error = TransferFailed(f"the transport raised {type(fault).__name__}")
         is_final = isinstance(error, (UntrustedServer, RequestBlocked))
         kind = LinkRefused if is_final else TransferFailed
@@ -191,11 +191,7 @@ def send_through(http: object) -> Send:
 
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
-    """
-    Return a function that copies a request of httpx, and sends the copy with `send`.
-
-    The copy is a request of `library`, which is httpx2, because `send` takes only such requests.
-    """
+    """Return a function that copies an httpx request to an httpx2 request, and sends the copy."""
 
     async def send_copy(request: httpx.Request) -> httpx.Response:
         copied = library.module.Request(

@@ -39,8 +39,8 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
     """
     Find a file in base64 or in a data URI. Return None if the text has no such file.
 
-    Almost any word is valid base64. So base64 outside a data URI must decode to a known binary
-    type. A data URI may decode to any type that the family makes.
+    Base64 outside a data URI must decode to a known binary type, because almost any word is valid
+    base64.
 
     Args:
         head: The first `SNIFF_BYTES` bytes of the text, or the whole text if it is shorter.
@@ -66,8 +66,7 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        # An escape such as `%20` may be split between two chunks. Then its first characters wait
-        # for the next chunk.
+        # Keep an incomplete escape, such as the `%2` of `%20`, for the next chunk.
         escape_at = text.rfind(b"%", -_ESCAPE_CHARS + 1)
         complete = len(text) if escape_at < 0 else escape_at
         rest = text[complete:]
@@ -98,10 +97,10 @@ def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
     """
     Return the bytes of the file that an output itself holds.
 
-    Return None if decoding fails, or if the output is plain text but its family makes no text.
+    Return None if decoding fails. Return None for plain text if the family makes no text.
 
     Args:
-        output: The output, which is not a link.
+        output: An output that is not a link.
         media: The media that the family makes. Empty allows all.
     """
     text = output.encode("utf-8", "replace")

@@ -58,6 +58,6 @@ class LinkRenewal:
         except ModelsLabError as fault:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
-            # This exception comes from a client that the user passed in, and its text may quote the
-            # API key. So the `LinkGone` names only the exception's class, and is not chained to it.
+            # The text of this exception may quote the API key, because the client is the user's
+            # own. So name only the exception's class, and do not chain the exception.
             return LinkGone(f"the poll raised {type(fault).__name__}")

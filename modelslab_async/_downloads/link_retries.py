@@ -9,12 +9,11 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# For one output, the maximum number of rounds with a broken transfer. Rounds that brought some
-# bytes count too: otherwise, a server that sends a few bytes in each response would be asked for
-# hours.
+# The maximum number of rounds with a broken transfer, for one output. Without a maximum, a server
+# that sends a few bytes in each response would be asked for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
-# A status 403 or 410 means that a link has expired, so the link is renewed at once. A 404 is
-# different: the file may still appear under the same link.
+# The statuses of an expired link, which is renewed at once. After a 404, the file may still appear
+# under the same link.
 _EXPIRED_STATUSES = (403, 410)
 
 

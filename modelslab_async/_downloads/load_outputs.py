@@ -14,9 +14,8 @@ from .memory_part import MemoryFolder
 from .save_output import OutputSaver
 from .transfer import Transfer
 
-# How many bytes all outputs of a generation may have together, unless the caller sets another
-# limit. That is enough for pictures and short films, and more than chat services accept in a
-# message.
+# The default maximum for all outputs of a generation together, in bytes. It is enough for pictures
+# and short films.
 DEFAULT_LOADED_BYTES = 32 << 20
 
 

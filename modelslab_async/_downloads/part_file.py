@@ -36,15 +36,15 @@ class PartFile:
 
     A lock lets only one process write a part at a time. A second process uses `<stem>.2.part`.
 
-    `publish` gives the file its final name by a hard link. The part stays until `delete`. If the
-    process dies before the caller records the file, the next run finds the complete part.
+    `publish` gives the complete file its final name by a hard link, and keeps the part. The caller
+    deletes the part after it has recorded the file.
 
     Attributes:
         size: The number of bytes in the part.
-        metadata: The version of the file that the bytes belong to. None if a download cannot resume
-            after these bytes.
-        published: A file that an earlier run published but did not record, or None. A run leaves
-            such a file only if it had to move the part, because the file system has no hard links.
+        metadata: The version of the file that the bytes belong to. None if the download cannot
+            resume.
+        published: A complete file that an earlier run moved to its final path but did not record,
+            or None.
     """
 
     size: int
@@ -65,8 +65,8 @@ class PartFile:
         self._file = file
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # The part may have other hard links, such as the final name of the file. Then it must not
-        # be written, because that would change the complete file too.
+        # A part with another hard link must not be written, because the complete file would change
+        # too.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
@@ -99,7 +99,7 @@ class PartFile:
         """
         Whether a response announced the file's size.
 
-        True also for a file that was inside a reply, and so was never fetched from a link.
+        Also True for a file that was inside a reply.
         """
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)
@@ -188,8 +188,7 @@ class PartFile:
         """Close the part and remove it from the disk."""
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # If `publish` moved this part, its old path became free. Another process may have created a
-        # file there since then, and that file must stay.
+        # If `publish` has moved this part, a file at the old path belongs to another process.
         try:
             if not (self._was_moved and self._path.exists()):
                 self._metadata_path.unlink(missing_ok=True)
@@ -221,11 +220,7 @@ class PartFile:
         return _is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
-        """
-        Return the complete file of this output that an earlier run has left, or None.
-
-        The file has its final name, and its size and checksum are still those in `metadata`.
-        """
+        """Return the published file that has the size and checksum in `metadata`, or None."""
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:
             return None

@@ -15,9 +15,7 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    Describes a part: the link to the file, and the version of the file that the part holds.
-
-    A part never has bytes of two versions of the file.
+    Describes the file whose bytes a part holds: its link, its version and its size.
 
     Args:
         url: The link without its query.

@@ -7,7 +7,7 @@ from .._aio.durable_files import IS_WINDOWS
 
 def link_or_move(part: Path, path: Path) -> bool:
     """
-    Give a part its final path by a hard link. If that is not possible, move the part.
+    Give a part its final path by a hard link. Move the part if a hard link is not possible.
 
     Return False if the final path exists already.
     """

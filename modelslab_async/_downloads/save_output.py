@@ -72,7 +72,7 @@ class OutputSaver:
 
         Raises:
             DownloadError: The output could not be saved. Exceptions of `on_saved` are raised
-                unchanged, and every other exception becomes a `DownloadError`.
+                unchanged.
         """
         notifier = DownloadNotifier(self.on_event, success.ticket, n)
         try:
@@ -103,8 +103,7 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # By now, the output is saved, or saving it has failed. An error in closing the part
-            # changes neither, so it is ignored.
+            # The result is certain by now, so ignore an error in closing the part.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -244,8 +243,7 @@ class _OutputSave:
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # No type fits the content. If the reply itself held the content, and it is UTF-8 text,
-            # the suffix is `txt`.
+            # No type fits the content. UTF-8 text from inside a reply gets the suffix `txt`.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,

@@ -16,11 +16,7 @@ def part_stems(folder: Path) -> set[str]:
 
 
 def remove_stale(folder: Path, stem: str) -> None:
-    """
-    Remove the part files with this stem, which is their file name without any suffix.
-
-    Files that are locked or cannot be removed stay.
-    """
+    """Remove the part files of an output, but no file that another process has locked."""
     for path in _part_paths(folder, stem):
         with suppress(OSError):
             if (file := open_locked(path)) is not None:
@@ -31,7 +27,7 @@ def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
     """
     Return the paths of all part files in a folder.
 
-    A part that was moved to its final path is included while its metadata file still exists.
+    A path is included even if only the metadata file of the part still exists.
     """
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {

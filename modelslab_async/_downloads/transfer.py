@@ -21,11 +21,11 @@ from .part_metadata import PartMetadata
 from .part_protocol import Part
 
 T = TypeVar("T")
-# How many bytes are collected in memory before they are written to disk. A larger block takes more
-# memory. A smaller block means more switches to the thread that writes.
+# How many bytes are collected in memory before they are written to disk. With fewer bytes, there
+# would be more switches to the thread that writes.
 _CHUNK_BYTES = 1 << 20
-# The requests ask for uncompressed bodies (`identity`). A download cannot resume within a
-# compressed body, and such a body may decompress to any size.
+# Ask for an uncompressed body (`identity`), because a download cannot resume within a compressed
+# body.
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -63,8 +63,7 @@ class Transfer:
             notifier: Reports the start of the transfer, and counts the bytes received.
 
         Raises:
-            DownloadError: The part is still incomplete. Its bytes are kept if a later attempt can
-                continue them.
+            DownloadError: The part is still incomplete. A later attempt may continue it.
         """
         url = without_query(link)
         metadata = part.metadata if part.metadata and part.metadata.url == url else None
@@ -128,8 +127,8 @@ class Transfer:
                         break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
-                    # One read of 64 KiB from the socket may contain ten thousand chunks. So this
-                    # loop lets other tasks run now and then.
+                    # Let other tasks run, because one read of 64 KiB from the socket may contain
+                    # ten thousand chunks.
                     await yielder.maybe_yield()
             finally:
                 # The received bytes are written even after an error or a cancellation. So no byte
@@ -164,10 +163,9 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return the range of a body that starts at byte 0, with the size from an earlier response.
+    Take the size of a whole body from an earlier response for the same version of the file.
 
-    The size is used only if both responses are for the same version of the file. If they then
-    announce different sizes, one of the two bodies is incomplete, and the result is None.
+    Return None if this response announces another size: one of the two bodies is incomplete.
     """
     if (
         earlier is None
@@ -189,9 +187,9 @@ async def _check_complete(part: Part, url: str, body: BodyRange) -> None:
 
 def _is_web_page(head: bytes, content_type: str) -> bool:
     """
-    Whether a body is a web page, by its first bytes or its `Content-Type` header.
+    Whether the first bytes of a body or its `Content-Type` header show a web page.
 
-    If the first bytes show a known binary type, a header that says HTML is ignored.
+    The header is ignored if the first bytes show a known binary type.
     """
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 

@@ -32,7 +32,7 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
 
     Args:
         folder: The folder that holds the files now. None means the recorded paths.
-        files: The records. With a folder, only the file name of each recorded path counts.
+        files: The records. With a folder, only the file name of each recorded path is used.
     """
     unchanged: list[SavedFile] = []
     changed: list[SavedFile] = []

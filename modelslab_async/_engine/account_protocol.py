@@ -20,7 +20,7 @@ class JoinedAccount(Protocol):
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Begin to ask the account for slots and polls, and to receive webhook ids of other clients.
+        Begin to ask the account for slots and polls, and to receive ids from its webhooks.
 
         Args:
             schedule: The client's open tickets.
@@ -68,6 +68,6 @@ class Account(Protocol):
         """
         Let one more client join this account.
 
-        `digest_of` returns the hash of one of the client's keys, so that the account gets no key.
+        `digest_of` returns the hash of a key. The account never gets the key itself.
         """
         ...

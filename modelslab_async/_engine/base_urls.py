@@ -21,9 +21,9 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    Return copies of families or endpoints, with URLs that begin with the base URLs in use.
+    Return copies of families or endpoints, with the client's base URLs in their URLs.
 
-    A base URL comes from its argument, else from its environment variable, else it is the default.
+    A base URL is the argument, or else the environment variable, or else the default.
 
     Raises:
         ValueError: A base URL is not a URL of http or https.

@@ -103,8 +103,8 @@ class BulkGeneration:
     Args:
         engine: The engine that submits and polls.
         timeout: The maximum number of seconds to wait for an outcome; None for the client's limit.
-        bounds_submits: Whether one timeout covers all submits and waits. If not, or if the timeout
-            is 0, each request has a timeout of its own, which begins after its submit.
+        bounds_submits: Whether one timeout covers all submits and waits. If False, each wait has
+            its own.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class Engine:
     """
     Polls tickets and submits requests for the callers of one client.
 
-    `Client`, `Batch` and the webhook receiver share one engine, so they share one schedule and one
-    set of slots, and are closed together.
+    `Client`, `Batch` and the webhook receiver share one engine, with one schedule and one set of
+    slots.
 
     Attributes:
         pace: The rule that says when to poll.
@@ -150,7 +150,7 @@ class Engine:
         """
         Close the client: wait for submits in flight, end every wait, and close the connections.
 
-        If the caller is cancelled, closing goes on. A later call waits until the client is closed.
+        Closing goes on if the caller is cancelled. A second call waits until the client is closed.
         """
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
@@ -243,7 +243,7 @@ class Engine:
 
     def take_hint(self, hint: WebhookHint) -> None:
         """
-        Make each client of the account poll the tickets that a webhook names, if they are open.
+        Make every client of the account poll its open tickets that a webhook names.
 
         Raises:
             ClientClosed: The client was closed.
@@ -283,7 +283,7 @@ class Engine:
 
 def success_or_raise(outcome: Outcome) -> Success:
     """
-    Return the outcome of a wait if it is a success, or else raise it as an error.
+    Return the outcome of a wait if it is a success. Raise any other outcome as an error.
 
     Raises:
         GenerationFailed: The job failed.

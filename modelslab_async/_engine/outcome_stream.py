@@ -28,7 +28,7 @@ class _OpenTicket(NamedTuple):
     An open ticket of a stream.
 
     Attributes:
-        times: How often the source has named the ticket.
+        times: How many times the source has yielded the ticket.
         deadline: When the ticket times out; 0.0 for never.
     """
 
@@ -46,14 +46,12 @@ class StreamBuffer:
     """
     The watcher of all tickets of one stream. It holds their unread outcomes.
 
-    At most `window` tickets are open or have an unread outcome at a time. This watcher remembers
-    the last `window` outcomes, so that a ticket which the source names again is not polled again.
-    It also remembers which keys and families the server has refused. The remaining tickets of such
-    a key or family end without a request.
+    The watcher remembers the last `window` outcomes. A ticket that the source yields again gets the
+    remembered outcome, without a poll. Once the server has refused a key or a family, the remaining
+    tickets of that key or family end without a request.
 
-    Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
-    stale deadline is dropped when it comes to the front. When most deadlines are stale, all stale
-    ones are dropped at once.
+    Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale.
+    Stale deadlines are dropped at the front of the queue, and all at once when most are stale.
 
     Attributes:
         window: The maximum number of tickets that are open or have an unread outcome.
@@ -238,8 +236,8 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Try `take_ready` first. Many outcomes come at the same time, and taking one that is
-            # ready needs no coroutine.
+            # Try `take_ready` first: it makes no coroutine, and many outcomes come at the same
+            # time.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome
