@@ -20,7 +20,7 @@ _PREFIX: Final = "input_"
 # Floats represent integers exactly up to this one.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps two types of values in one column to the column's type. Any other mix of types becomes text.
+# The type of a column that has values of two types. Any other mix of types becomes text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

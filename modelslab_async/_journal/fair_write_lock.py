@@ -35,10 +35,9 @@ class WriteLock:
     """
     Waits for SQLite's write lock, and regularly leaves it free for other writers.
 
-    SQLite has no queue of writers: a writer gets the lock only if it tries while the lock is free.
-    SQLite's own busy handler waits longer and longer between its attempts, up to a tenth of a
-    second. With that handler, a process may never get the lock while another one writes without a
-    pause. This class tries more often, and pauses after it has held the lock for a while.
+    SQLite's own busy handler waits up to a tenth of a second between two attempts. With that
+    handler, a process may never get the lock while another process writes without a pause. This
+    class tries more often, and pauses after it has held the lock for a while.
 
     Args:
         lock_timeout: The maximum number of seconds to wait for other writers.

@@ -12,8 +12,8 @@ class JournalStore(Protocol):
     """
     Carries out the operations of a journal.
 
-    An operation is given as the function that carries it out in an SQLite file, such as
-    `tickets.add`. A store that uses a database calls the counterpart of that function.
+    An operation is a function for an SQLite file, such as `tickets.add`. A store that uses
+    PostgreSQL calls another function in its place.
     """
 
     @property

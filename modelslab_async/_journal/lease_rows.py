@@ -71,10 +71,9 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and tickets that earlier runs left unresolved.
+    Claim open tickets, and unresolved tickets of runs with a number below `before_run`.
 
-    Earlier runs are those with a number below `before_run`. Return None if the run `run_id` has
-    lost its lease.
+    Return None if the run `run_id` has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None

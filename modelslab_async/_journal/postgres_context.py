@@ -12,10 +12,9 @@ _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 def now_sql(parameter: int) -> str:
     """
-    Return SQL for the current time.
+    Return SQL for the current time: a parameter's value, or the server's time if it is null.
 
-    With `parameter=2`, the time is the value of the statement's parameter `$2`. If that value is
-    null, the time is that of the server's clock.
+    `parameter=2` means the statement's parameter `$2`.
     """
     return _NOW.format(parameter)
 
@@ -31,9 +30,8 @@ class PostgresContext:
         session: The connection that the operation uses.
         batch: The number of the batch.
         has_server_clock: Whether to use the server's clock. If False, the caller's clock is used.
-        last_claimed: For each run, the row number of the last ticket that it has claimed. The
-            run's next claim starts after this row, so that it does not read the index entries
-            of earlier claims again.
+        last_claimed: For each run, the row number of the last ticket that the run has claimed. The
+            run's next claim starts after this row.
     """
 
     session: PostgresSession

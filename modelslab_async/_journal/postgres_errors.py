@@ -19,8 +19,8 @@ _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
 # Names of the driver's errors that mean a lost connection. The last one means that no server in the
 # address accepts writes now, for example during a failover.
 _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerAttributeNotMatched")
-# Error codes after which a transaction is repeated. They mean that the server has rolled the
-# transaction back because of a conflict with another one.
+# Error codes of a transaction that the server has rolled back because of a conflict. The
+# transaction is repeated.
 _CONFLICTS: Final = ("40001", "40P01")
 # The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
@@ -52,8 +52,7 @@ class LocalError(Exception):
     """
     Holds an exception that has nothing to do with the database.
 
-    A local file can raise the same types of `OSError` as a lost connection. An exception in this
-    class is not taken for a lost connection.
+    Without this class, an `OSError` of a local file could be taken for a lost connection.
 
     Attributes:
         error: The exception for the caller.
@@ -74,8 +73,8 @@ def is_lost(error: Exception) -> bool:
     """Whether the connection may be lost, so that the outcome of the statement is unknown."""
     if code := error_code(error):
         return code.startswith(_LOST)
-    # Compare the name of the type exactly. The driver raises an InterfaceError for a closed
-    # connection, but a subclass of it for an argument that cannot be sent.
+    # Compare the name exactly. An InterfaceError means a closed connection, but a subclass of it
+    # means an argument that cannot be sent.
     is_closed = type(error).__name__ in _NAMES_OF_LOST
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 
@@ -93,8 +92,7 @@ class ErrorTranslator:
     """
     Turns errors of the server and of the driver into journal errors.
 
-    A journal error does not have the original error as its cause, because the message of the
-    original error may contain the password.
+    The original error is not chained, because its message may contain the password.
 
     Attributes:
         path: The name of the journal for messages.
@@ -121,8 +119,8 @@ class ErrorTranslator:
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # If the caller gave a value that cannot be stored, such as a string with a NUL character,
-        # the error code begins with 22 or the driver raises a ValueError.
+        # Codes that begin with 22 mean a value that cannot be stored, such as a string with a NUL
+        # character. For some of these values, the driver raises a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

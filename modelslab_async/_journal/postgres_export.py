@@ -17,8 +17,8 @@ from .row_codec import decode_columns
 
 T = TypeVar("T")
 
-# Read everything in one transaction, so that all pages show the same moment. The transaction may be
-# idle while a page is written, however long that takes. It locks no rows.
+# Read everything in one transaction, so that all pages show the same moment. The transaction has no
+# idle timeout, because it is idle while a page is written to the file.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = 0

@@ -20,8 +20,8 @@ _OTHER_RUNS: Final = f"""
 SELECT run, process, lease_until <= {now_sql(3)} FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
 """
-# Ends a run whose lease has run out or whose process has died. If the row of the run is locked, the
-# run is renewing its lease now, so this statement skips it.
+# Ends a run whose lease has run out or whose process has died. A locked row is skipped, because its
+# run is renewing the lease now.
 _EXPIRE: Final = f"""
 UPDATE runs SET lease_until = NULL
 WHERE batch = $1 AND run IN (
@@ -32,8 +32,8 @@ WHERE batch = $1 AND run IN (
 RETURNING run
 """
 _END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
-# Frees the tickets of a run. It skips locked rows instead of waiting for them, because the process
-# that locked them may be suspended. A later claim frees those rows.
+# Frees the tickets of a run. Locked rows are left to a later claim, because the process that has
+# locked them may be suspended.
 _FREE_TICKETS: Final = f"""
 UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = $2
@@ -49,8 +49,8 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
 """
 _OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
 _PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
-# The runs that hold some of the given rows. Each step of the recursion looks up the next higher run
-# number in the index. So the query reads one row for each run instead of all rows.
+# The runs that hold some of the given rows. Each step of the recursion finds the next higher run
+# number in the index, so the query reads one row for each run.
 _HOLDERS_OF: Final = """(
 WITH RECURSIVE holders AS (
     (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
@@ -67,8 +67,8 @@ WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
-# Returns the rows that a claim has updated. These may be fewer than the rows that it has locked,
-# because a row that another run has just changed is not updated.
+# Returns the rows that a claim has updated. A row that another run has just changed is locked, but
+# not updated.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
@@ -99,9 +99,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. A claim skips rows that another run has locked. So if a
-# claim got no ticket, tickets that it could have claimed count as tickets of other runs: another
-# run is claiming them now.
+# Whether other runs have open tickets. If a claim got no ticket, free tickets count too, because
+# another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
@@ -160,8 +159,8 @@ async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]
     last = db.last_claimed.get(run_id, 0)
     rows = await db.fetch(_CLAIM, run_id, last, limit)
     if not rows and last:
-        # Start again at the lowest row number. Since the last claim, another run may have freed
-        # tickets with lower numbers, or another process may have committed new ones.
+        # Start again at the lowest row number. Other processes may have added or freed tickets
+        # since the last claim.
         rows = await db.fetch(_CLAIM, run_id, 0, limit)
     db.last_claimed[run_id] = rows[-1][0] if rows else 0
     return rows

@@ -61,13 +61,13 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         pace_state.load: postgres_pace_state.load_pace,
     }
 )
-# Operations that get a connection of their own, so that other operations do not wait for them. Each
-# of them begins its own transaction, or reads a whole batch.
+# Operations that read a whole batch. Each gets a connection of its own, so that other operations do
+# not wait for it.
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
 )
-# Maps an operation to the function that undoes it, and that takes the result of its counterpart. An
-# operation is undone if its caller got an error although it may have been committed.
+# Maps an operation to the function that undoes it. An operation is undone if it may have been
+# committed, but its caller got an error.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
     {submits.record_submit: postgres_submits.undo_record_submit}
 )

@@ -36,7 +36,7 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    After an operation has been given up, each later one is tried only once, until one succeeds.
+    After an operation has been given up, later operations are tried only once, until one succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -57,8 +57,8 @@ class Patience:
 
         Args:
             attempt: Carries out the operation once.
-            is_unconfirmed: Whether the last attempt may have succeeded. It is then repeated for
-                `PATIENCE_S` seconds even if an earlier operation was given up.
+            is_unconfirmed: Whether the last attempt may have been committed. If so, `attempt` is
+                repeated for the full `PATIENCE_S` seconds.
 
         Raises:
             DatabaseAway: `attempt` still lost the connection after `PATIENCE_S` seconds.

@@ -70,9 +70,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. A claim skips rows that another run has locked. So if a
-# claim got no save, saves that it could have claimed count as saves of other runs: another run is
-# claiming them now.
+# Whether other runs have pending saves. If a claim got no save, free saves count too, because
+# another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)

@@ -13,13 +13,13 @@ from .._postgres.store_clock import StoreClock
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# The server ends a transaction that runs no statement for this long, so that a suspended process
-# does not keep rows locked.
+# The idle time after which the server ends a transaction, so that a suspended process does not keep
+# rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
-# The planner of PostgreSQL has no statistics for a new table, and a plan that suits a small table
-# gets slow when the table grows. So these settings restrict the planner to nested loops over
-# indexes. In the statements, `LATERAL` and `OFFSET 0` fix the order of the loops.
+# These settings restrict the planner to nested loops over indexes, because a plan that suits a
+# small table gets slow when the table grows. In the statements, `LATERAL` and `OFFSET 0` fix the
+# order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
 SET default_transaction_isolation = 'read committed';
@@ -34,8 +34,8 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 """
-# Makes each commit wait until its data is on the disk. If the database is already set to
-# `remote_apply`, that setting stays, because it is stricter than `on`.
+# Makes each commit wait until its data is on the disk. The value `remote_apply` is kept, because it
+# is stricter than `on`.
 _SYNCHRONOUS: Final = """
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, the driver cannot resolve a host name. Raise a ConnectionError instead,
-            # because callers take any other OSError for a file error.
+            # The host name is unknown, for example. Raise a ConnectionError, because callers take
+            # any other OSError for an error of a file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

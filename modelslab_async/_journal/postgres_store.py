@@ -24,9 +24,9 @@ class PostgresStore:
     """
     The journal of one batch in a database. Create a store with `open`.
 
-    A store belongs to the event loop and to the process in which it was made. All operations that
-    write share one connection. Operations that read take turns on a second connection. An operation
-    that reads a whole batch opens a connection of its own.
+    A store belongs to the event loop and to the process in which it was made. All writes share one
+    connection, and most reads share another one. An operation that reads a whole batch opens a
+    connection of its own.
 
     Attributes:
         path: The hosts, the database and the batch, for messages.

@@ -75,7 +75,7 @@ async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
     """
     Delete the row of a submit that was not sent, because its caller got an error.
 
-    The number of the row is that of no other submit, even of one with the same track_id.
+    The row is found by its number, because another submit may have the same track_id.
     """
     await db.fetch(_DELETE, row_id)
 

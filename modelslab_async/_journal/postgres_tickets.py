@@ -11,8 +11,8 @@ from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
 from .tickets import OutcomeRow, PollUpdate
 
-# The maximum number of characters in the arguments of one statement that writes several rows. A
-# slow network needs most of a statement's timeout, 60 s, to send this many.
+# The maximum number of characters in the arguments of one statement that writes several rows. Even
+# a slow network sends this many within a statement's timeout, 60 s.
 _MAX_STATEMENT_CHARS: Final = 8_000_000
 _ADD: Final = f"""
 WITH new AS (
@@ -36,8 +36,8 @@ FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS given (family
 ORDER BY n ON CONFLICT (batch, ticket) DO NOTHING
 """
 _FIND: Final = "SELECT ticket FROM tickets WHERE batch = $1 AND family = $2 AND id = $3"
-# Finds and locks the row of an open ticket of this run, so that no other run can claim the ticket
-# before the commit. If another run has claimed the ticket already, no row is found.
+# Finds an open ticket of this run, and locks its row, so that no other run can claim the ticket
+# before the commit.
 _LOCK_OWN: Final = f"""
 CROSS JOIN LATERAL (
     SELECT ctid AS position FROM unfinished

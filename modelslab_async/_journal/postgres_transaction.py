@@ -12,15 +12,15 @@ from .postgres_session import PostgresSession
 
 _MAX_CONFLICTS: Final = 100
 
-# Begins a transaction, and records its number. It is safe to insert the number and the writer's
-# name with `format`, because this process has made both of them.
+# Begins a transaction, and records its number. `format` is safe here, because this process has made
+# the number and the name.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Reads the number of the writer's last commit. It uses INSERT instead of SELECT, because INSERT
-# waits until the server has committed or rolled back the writer's earlier transaction.
+# Reads the number of the writer's last commit. Unlike a SELECT, this INSERT waits until the
+# writer's earlier transaction has ended.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits

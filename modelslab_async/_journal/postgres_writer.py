@@ -16,8 +16,8 @@ _logger = logging.getLogger("modelslab_async")
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 
-# Deletes the row of this writer, and rows that killed processes left behind at least a day ago. A
-# process needs its row only for a short time after a lost connection.
+# Deletes the row of this writer, and all rows that no process has used for a day. Killed processes
+# leave their rows behind.
 _FORGET: Final = (
     "DELETE FROM writers WHERE writer = $1 OR seen_at < now() - interval '1 day' RETURNING 1"
 )
@@ -31,8 +31,8 @@ class PostgresWriter:
     during a commit, the writer asks the server whether the commit took place. If it did not, the
     writer repeats the transaction.
 
-    If the server cannot be asked for too long, the callers get an error. Operations that may have
-    been committed, and that have an `undo`, are undone before the next operation.
+    If the server cannot be reached for too long, the callers get an error. Operations that may have
+    been committed are undone before the next operation, if they have an `undo`.
 
     Args:
         session: A connection for this writer alone.
@@ -68,8 +68,8 @@ class PostgresWriter:
 
         Args:
             operation: Carries out the operation.
-            undo: Undoes the operation, given its result, if the future got an error although the
-                operation may have been committed.
+            undo: Undoes the operation, given its result. Called if the operation may have been
+                committed, but the future got an error.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(QueuedWrite(operation, future, undo))

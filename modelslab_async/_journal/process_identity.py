@@ -35,8 +35,8 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # If the start time differs from the recorded one, another process has this pid now. A zombie
-    # counts as dead: it has ended, but its parent has not waited for it yet.
+    # If the start time has changed, another process has this pid now. A zombie process has ended
+    # too.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )

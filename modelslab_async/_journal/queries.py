@@ -39,8 +39,8 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# Counts the tickets whose id the server does not know. In the JSON object `other_fields`, these
-# tickets have the reason "not_found". The usual reason of a failure, "failed", is not stored.
+# Counts the tickets whose id the server does not know. The JSON in their column `other_fields` has
+# the reason "not_found".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -125,7 +125,7 @@ class RecordedOutcome:
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
-        endpoint: The endpoint of that submit, or "".
+        endpoint: The endpoint of the submit, or "".
         key: The caller's own name for the submit, or "".
         columns: The values of the ticket's row in the input table, keyed by the name of the column.
     """
@@ -179,8 +179,8 @@ def outcome_page(
     None.
     """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded earlier could lack a family that another process has just added.
+    # Load the names of the families after the rows, because another process may just have added a
+    # row with a new family.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after

@@ -110,8 +110,8 @@ def page_of_files(
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded earlier could lack a family that another process has just added.
+    # Load the names of the families after the rows, because another process may just have added a
+    # row with a new family.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after

@@ -26,10 +26,9 @@ DAMAGE: Final = (
 )
 
 
-# The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state of a
-# ticket with this reply. `body` is the JSON body of the server's reply. `other_fields` is a JSON
-# object with the fields of the reply that cannot be computed from the body. The type is a plain
-# tuple, because a NamedTuple would make `encode` 10 % slower.
+# The columns `state`, `body` and `other_fields` of the table `replies`. `body` is the JSON body of
+# the server's reply. `other_fields` is a JSON object with the fields that cannot be computed from
+# the body. The type is a plain tuple, because a NamedTuple would make `encode` 10 % slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 
@@ -83,7 +82,7 @@ class _ReplyCodec:
     """
     Encodes and decodes one kind of reply.
 
-    A field whose value can be computed from the reply's body is not stored separately.
+    Fields that can be computed from the reply's body are not stored.
     """
 
     make: Callable[..., Processing | Success | Failed]

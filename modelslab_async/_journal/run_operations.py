@@ -16,8 +16,8 @@ class RunOperations:
     """
     The runs of one journal and their leases.
 
-    A run keeps its tickets while its lease lasts. Once the lease has run out, a second run may end
-    the first run and claim its tickets. The journal then refuses outcomes from the first run.
+    A run keeps its tickets while its lease lasts. Once the lease has run out, another run may claim
+    these tickets, and the journal refuses outcomes from the first run.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
@@ -49,7 +49,7 @@ class RunOperations:
 
         Args:
             run_id: The run that claims.
-            before_run: Tickets that runs with a lower number left unresolved are claimed as well.
+            before_run: Unresolved tickets of runs with a lower number are claimed as well.
             limit: The maximum number of tickets to claim.
             lease: How many seconds the lease lasts from now.
 

@@ -105,10 +105,10 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves, and saves that failed in earlier runs.
+    Claim pending saves, and failed saves of runs with a number below `before_run`.
 
-    Earlier runs are those with a number below `before_run`. If a row is damaged, only the save of
-    its ticket fails. Return None if the run `run_id` has lost its lease.
+    If a row is damaged, only the save of its ticket fails. Return None if the run `run_id` has lost
+    its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -170,8 +170,8 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded earlier could lack a family that another process has just added.
+    # Load the names of the families after the rows, because another process may just have added a
+    # row with a new family.
     names = family_names(db)
     return [
         UnsavedTicket(

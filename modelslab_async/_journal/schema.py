@@ -118,8 +118,8 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # A row of the input table can have columns besides the ticket. They are stored in an SQL table
-    # of their own, so that counting the tickets does not read them.
+    # The other columns of a ticket in the input table. They have an SQL table of their own, so that
+    # counting the tickets does not read them.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",

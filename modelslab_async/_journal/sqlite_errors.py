@@ -14,8 +14,8 @@ from .._models.journal_errors import (
     WrongJournal,
 )
 
-# The errors that opening a file can raise. If SQLite's message quotes damaged text that is not
-# UTF-8, Python raises a UnicodeDecodeError.
+# The errors that opening a file can raise. Python raises a UnicodeDecodeError if SQLite's message
+# quotes damaged text.
 UNREADABLE: Final = (sqlite3.Error, UnicodeError, OSError)
 
 _NOT_A_DATABASE_MESSAGE: Final = (
@@ -144,22 +144,20 @@ def check_file(path: str) -> None:
     Raise an error if SQLite must not open the path of a journal.
 
     SQLite would overwrite a file that is too short to be a database, and wait forever for a FIFO.
-    This function does not open the file, because closing it would release all locks that this
-    process has on the file.
+    This function does not open the file, because closing a file releases all locks that this
+    process has on it.
 
     Raises:
         WrongJournal: The path is not a regular file, or the file is too short to be a database.
-        JournalError: Something other than a file has the name of a file that SQLite keeps beside
-            the journal.
+        JournalError: Beside the journal, a FIFO or a device has the name of one of SQLite's files.
         JournalDamaged: The file is empty, but its write-ahead log is not.
     """
     for suffix in _SIBLING_SUFFIXES:
         sibling = Path(f"{path}{suffix}")
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
-    # Check the write-ahead log before the file. In the other order, another process could create
-    # the journal between the two checks. An empty file and a log with content would then look like
-    # damage.
+    # Check the write-ahead log before the file. In the other order, a journal that another process
+    # creates between the two checks would look damaged.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)

@@ -121,7 +121,7 @@ def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Delete the record of a submit that started no work, because it was refused or never sent.
+    Delete the record of a submit that was refused or never sent.
 
     Raises:
         ValueError: No submit with this track_id was recorded, or the submit has a ticket.
@@ -182,8 +182,8 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
-    # Rows refer to API families by number. Load the names of the families after the rows: names
-    # loaded earlier could lack a family that another process has just added.
+    # Load the names of the families after the rows, because another process may just have added a
+    # row with a new family.
     names = family_names(db)
     return [
         PendingSubmit(

@@ -7,7 +7,7 @@ from typing import Any
 from .._models.ticket import Ticket
 from .row_codec import DAMAGE, damaged_row
 
-# An id of at most this many digits is stored as an integer, because it fits in 64 bits.
+# The maximum number of digits of an id that is stored as an integer. All such ids fit in 64 bits.
 _MAX_INTEGER_DIGITS = 18
 
 

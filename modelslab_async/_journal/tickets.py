@@ -72,8 +72,8 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return how many were added.
 
-    A ticket may be given together with its row of the input table. If the journal has the ticket
-    already, but not its row, the row is added.
+    A ticket may come with its row of the input table. The row of a known ticket is added if it is
+    missing.
     """
     ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})
     keys = [(ids_by_family[new.ticket.family], compact_id(new.ticket)) for new in new_tickets]

@@ -22,11 +22,11 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
-# The size of the page cache. It is large, because new tickets touch pages all over the index of
-# ids.
+# The size of the page cache, in KiB. It is large, because new tickets touch pages all over the
+# index of ids.
 _CACHE_KIB: Final = 64 * 1024
 # The number of pages in the write-ahead log at which a checkpoint starts. With SQLite's default,
-# 1000, checkpoints would be more frequent.
+# 1000, checkpoints would run more often.
 _CHECKPOINT_PAGES: Final = 4000
 
 
@@ -72,8 +72,8 @@ class Writer:
         lock_timeout: The maximum number of seconds to wait for other writers.
         queue: The operations to run. The thread ends at the first None.
         on_results: Called with the results of each commit.
-        on_end: Called when the thread ends, with the error that ended it (or None) and the
-            operations that were in progress.
+        on_end: Called when the thread ends, with its error (or None) and the operations in
+            progress.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Writer:
         Args:
             opened: A future that is done once the file is open for writing.
         """
-        # Use a daemon thread, so that a program can end without closing its journal. No reported
-        # result is lost: a future is resolved only after the commit.
+        # Use a daemon thread, so that a program can end without closing its journal. No result is
+        # lost, because a future gets its result only after the commit.
         threading.Thread(
             target=self._run, args=(opened,), name="modelslab_async journal", daemon=True
         ).start()
