@@ -51,8 +51,8 @@ class Downloaded:
     An output was saved or loaded completely.
 
     Attributes:
-        file: The file, with its ticket, path and size. If the output was loaded, no file was
-            written, and the path is the name that the file would have.
+        file: The file, with its ticket, path and size. For an output in memory, the path is only a
+            file name.
         received: The number of bytes that came over the network. It is less than the size if an
             earlier run left a part of the file, and more if the transfer started over.
         elapsed: Seconds since the save began, including the wait for other transfers.

@@ -81,9 +81,8 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def __copy__(self) -> Self:
-        # Without this method, `copy` would call the code that pickles exceptions. The package
-        # tblib, which Dask installs, replaces that code. A copy would then share its attributes
-        # with the original.
+        # The package tblib, which Dask installs, changes how exceptions are pickled and copied.
+        # Without this method, a copy would share its attributes with the original.
         clone = type(self).__new__(type(self))
         clone.args = self.args
         vars(clone).update(vars(self))
@@ -211,8 +210,8 @@ class SubmitUncertain(ModelsLabError):
 
     Attributes:
         endpoint: The endpoint of the submit.
-        track_id: The `track_id` in the request, which the caller gave or the client made. It is ""
-            if the caller gave none and the endpoint takes none.
+        track_id: The `track_id` in the request, from the caller or the client; "" if the request
+            has none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 
@@ -250,8 +249,8 @@ class ConnectionImpossible(ModelsLabError):
     No connection can be made with the present settings. A retry would fail in the same way.
 
     Attributes:
-        may_have_been_sent: Whether the request may have left this machine. This is possible only
-            with TLS 1.3, where a server may ask for a certificate after the request went out.
+        may_have_been_sent: Whether the request may have left this machine. With TLS 1.3, a server
+            can ask for a certificate after the request was sent.
     """
 
     def __init__(
@@ -284,8 +283,8 @@ class RequestBlocked(ConnectionImpossible):
     """
     A test was about to send a real request by mistake. Nothing was sent.
 
-    Either respx or pytest-httpx is active but does not see the client's transport, or the pytest
-    plugin lets no request leave this machine. The message says what to write instead.
+    The pytest plugin stopped the request, or a mock (respx, pytest-httpx) does not see the client's
+    transport. The message says what to write instead.
     """
 
 

@@ -88,8 +88,8 @@ class Submitted:
     Attributes:
         ticket: The ticket to wait for.
         endpoint: The endpoint of the submit.
-        track_id: The `track_id` in the request, which the caller gave or the client made. It is ""
-            if the caller gave none and the endpoint takes none.
+        track_id: The `track_id` in the request, from the caller or the client; "" if the request
+            has none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         reply: The server's reply.
     """
@@ -113,9 +113,9 @@ class SlotAwaited:
         used: The number of slots in use.
         limit: The number of slots; None for no limit. With a shared account, this is the number
             that the account has granted to this client.
-        reason: Why the submit must wait: `slots_used`, `rate_limit`, `key_unconfirmed` (the server
-            must first accept the key with another submit) or `same_payload` (the spam filter
-            refused this payload).
+        reason: Why the submit must wait: `slots_used`, `rate_limit`, `key_unconfirmed` (another
+            submit must first show that the key is valid) or `same_payload` (the spam filter refused
+            this payload).
     """
 
     endpoint: str
@@ -194,7 +194,7 @@ class SubmitRetried:
         error: The error of the last attempt.
         attempt: The number of the next attempt.
         delay: The seconds before the submit waits for a slot again. It is 0 after a `RateLimited`,
-            because the wait for the slot then lasts until the rate limit has ended.
+            because no slot is given out before the rate limit has ended.
     """
 
     endpoint: str

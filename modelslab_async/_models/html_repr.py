@@ -55,8 +55,8 @@ def _https_path(output: str) -> str | None:
         is_link = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
     except ValueError:
         return None
-    # Browsers drop spaces and control characters from a link, and then open another address. So an
-    # output that contains them is not shown as a link.
+    # An output with spaces or control characters is not shown as a link, because browsers drop
+    # these characters and open another address.
     return parts.path if is_link and output.isprintable() and " " not in output else None
 
 

@@ -21,7 +21,7 @@ class LoadedFile:
         url: The link that the output was downloaded from, without the query; "" if the reply itself
             held the bytes.
         is_length_verified: Whether the bytes have the length that the server announced. False if
-            the server announced no length. A transfer that was cut off may then go unnoticed.
+            the server announced no length, so a cut transfer may go unnoticed.
     """
 
     ticket: Ticket

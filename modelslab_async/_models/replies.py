@@ -48,8 +48,8 @@ class Success:
 
     Attributes:
         ticket: The ticket of the job.
-        output: The results, always a tuple of strings: links, base64 data or a transcript. If the
-            field `output` of the body has none, they come from another field, such as `links`.
+        output: The results, always a tuple of strings: links, base64 data or a transcript. They
+            come from the field `output` of the body, or else from a field such as `links`.
         proxy_links: Mirrors of the results, if the server gave any.
         generation_time: Seconds of work, as the server counted them.
         message: The server's text, if any.

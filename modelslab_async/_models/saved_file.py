@@ -21,7 +21,7 @@ class SavedFile:
         url: The link that the output was downloaded from, without the query; "" if the reply itself
             held the bytes.
         is_length_verified: Whether the file has the length that the server announced. False if the
-            server announced no length. A transfer that was cut off may then go unnoticed.
+            server announced no length, so a cut transfer may go unnoticed.
     """
 
     ticket: Ticket

@@ -24,8 +24,8 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# The attributes of an error that its dictionary contains besides the message. The error's ticket
-# and last reply are left out, because the dictionary of the outcome contains them.
+# The attributes that the dictionary of an error contains, besides the message. The ticket and the
+# last reply are in the dictionary of the outcome.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
@@ -98,8 +98,7 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use. Importing it takes longer than importing this whole folder, and
-    # many programs never need it.
+    # Import cattrs on first use, because it takes longer to import than this whole folder.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-# The length up to which a link is shown in full. The limit is higher than for other strings,
-# because a signature in the query makes a link long.
+# The maximum length of a link that is shown in full. It is higher than for other strings, because a
+# signature makes a link long.
 _MAX_LINK_CHARS = 2000
 _MAX_TEXT_CHARS = 500
 _SHOWN_CHARS = 60

@@ -73,7 +73,7 @@ def _intern_family(value: Any) -> Any:
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
-    # Skip the slow check for an id of ASCII letters and digits. Nearly all ids are of this kind.
+    # Nearly all ids are ASCII letters and digits, and need no slow check.
     is_plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
     problem = None if is_plain else _find_problem(value)
     if problem:
