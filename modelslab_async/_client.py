@@ -53,8 +53,8 @@ class Client:
         account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. The account
             sets their rate and queue.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
-        unsent_timeout: The maximum number of seconds for which a submit that cannot leave this
-            machine is tried again. It then fails with a `TransportError`, and nothing was paid.
+        unsent_timeout: The maximum number of seconds to retry a submit that cannot leave this
+            machine. The submit then fails with a `TransportError`, and costs nothing.
         max_submits: How many submits the client may pay for; None for no limit.
         wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
@@ -167,8 +167,8 @@ class Client:
             tickets: An iterable or async iterable of tickets in any form.
             timeout: The maximum number of seconds to wait for each ticket, from when it is read
                 from `tickets`. A ticket still open then is `Unresolved`.
-            window: The maximum number of tickets that are open or whose outcomes the caller has not
-                yet received.
+            window: The maximum number of tickets that are open, or ended but not yet received by
+                the caller.
 
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. This error, and any error of
@@ -234,8 +234,8 @@ class Client:
         Args:
             endpoint: See `submit`.
             timeout: The maximum number of seconds from the call to the result: the wait for a slot,
-                the submit and the polls together. With None, the client's `wait_timeout` limits the
-                polls alone.
+                the submit and the polls together. With None, the client's `wait_timeout` limits
+                only the polls.
             params: See `submit`.
 
         Raises:
@@ -264,8 +264,8 @@ class Client:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             timeout: The maximum number of seconds to wait for each request once it is started. A
                 request still open then is `Unresolved`.
-            window: The maximum number of requests that are in progress or whose outcomes the caller
-                has not yet received.
+            window: The maximum number of requests that are in progress, or ended but not yet
+                received by the caller.
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
@@ -292,8 +292,8 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret from which that part is derived; None for a random secret, which
-                lasts as long as this client. The receiver needs the same secret.
+            secret: Makes the address impossible to guess. The receiver needs the same secret. None
+                for a random secret, which lasts as long as this client.
             family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """
         return self.engine.webhook_url(base, secret, family)

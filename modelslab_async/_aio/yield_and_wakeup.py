@@ -7,7 +7,7 @@ from itertools import cycle
 from attrs import define
 
 _ITEMS_PER_CLOCK_CHECK = 32
-# Of so many items, the last one makes a loop read the clock.
+# For each item, whether to read the clock.
 _CLOCK_CHECKS = (*(False,) * (_ITEMS_PER_CLOCK_CHECK - 1), True)
 _MAX_BUSY_S = 0.004
 
@@ -16,8 +16,8 @@ class Yielder:
     """
     Yields to other tasks every few milliseconds. For use inside a long loop.
 
-    A loop calls `is_clock_due` for each item. If it returns True and `is_late` does too, the loop
-    calls `yield_now`. `maybe_yield` does all of that, but starts a coroutine for each item.
+    A loop calls `is_clock_due` for each item. If `is_clock_due` and `is_late` return True, the loop
+    calls `yield_now`. `maybe_yield` does the same, but starts a coroutine for each item.
 
     Attributes:
         is_clock_due: Returns True at every 32nd call. It runs no Python code, because loops call it

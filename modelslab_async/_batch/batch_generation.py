@@ -37,15 +37,14 @@ class BatchGeneration:
     """
     Sends submissions whose keys are not in the journal, and finds the result of each submission.
 
-    A key identifies a submission. A result comes from a run of this process or, if an earlier run
-    or another process has recorded it, from the journal.
+    A key identifies a submission. A result comes from a run of this process or from the journal.
 
     Args:
         engine: Sends the submits.
         journal: Knows which keys have been submitted.
         submit_recorder: Records each submit with its key.
-        lease: The lease of the batch in seconds. It determines how often to look for results that
-            other processes have recorded.
+        lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
+            often for results of other processes.
     """
 
     def __init__(
@@ -195,8 +194,8 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The server reported the work as failed. The journal has recorded that outcome, so
-                # return the ticket, as for any other work.
+                # The server accepted the work, and it failed at once. The journal already holds
+                # this outcome, so return only the ticket.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -214,8 +213,8 @@ class BatchGeneration:
         try:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:
-            # A file that the submission names cannot be read. The caller may have deleted it after
-            # it was uploaded for the recorded submit. So compare only the endpoints.
+            # A file of the submission cannot be read. The caller may have deleted the file after
+            # the recorded submit, so compare only the endpoints.
             return submission.endpoint == recorded.endpoint
         return (submission.endpoint, submit_request.payload_hash) == (
             recorded.endpoint,

@@ -24,7 +24,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     Records the submits of this process in one journal.
 
     The submits belong to a run of their own. While the lease of this run lasts, other processes do
-    not report the submits as uncertain, because this process may still receive the replies.
+    not report the submits as uncertain, because replies may still arrive.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -76,8 +76,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # Without a key or a track_id from the caller, the submit gets a random track_id, which no
-        # earlier submit has.
+        # Only a submit with a key or a track_id from the caller can have been sent before.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:

@@ -218,8 +218,8 @@ class LeasedTickets:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # Name only the type of the error. Its message comes from another library, and can
-                # contain the API key.
+                # Name only the type of the error, because a message of another library can contain
+                # the API key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )
@@ -242,8 +242,8 @@ class TicketFeed:
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
         first_run: The number of the first run that uses this feed; None if no run has begun.
-        draining: An event that is set to stop the batch early: runs finish what they have begun,
-            and nothing more is submitted.
+        draining: An event. Once it is set, runs finish what they have begun, and nothing more is
+            submitted.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:

@@ -37,7 +37,7 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: Saves that failed in runs with a lower number are tried again.
+        before_run: Failed saves of runs with a lower number are tried again.
         feed: Announces tickets that are added during the run; None if none are added.
     """
 
@@ -117,8 +117,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # This item wakes the task that waits for results. If the queue is full, no task waits, so
-        # the item is not needed.
+        # This item wakes the task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:
@@ -233,8 +232,8 @@ class SaveRun:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # Name only the type of the error. Its message comes from another library, and can
-            # contain the API key.
+            # Name only the type of the error, because a message of another library can contain the
+            # API key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)

@@ -33,7 +33,7 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: Tickets that runs with a lower number left unresolved are polled again.
+        before_run: Unresolved tickets of runs with a lower number are polled again.
         lease: How many seconds claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue successes, so that a `SaveRun` saves their files.
         feed: Announces tickets that are added during the run; None if none are added.
@@ -117,8 +117,7 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # This item wakes the task that waits for outcomes. If the queue is full, no task waits, so
-        # the item is not needed.
+        # This item wakes the task that waits for outcomes. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:
@@ -141,8 +140,8 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
-        # Commit only a few outcomes at a time: if the process dies, the caller may miss those of
-        # the last commit.
+        # Commit only a few outcomes at a time. If the process dies after a commit, the caller does
+        # not get the outcomes of that commit.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -196,8 +195,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, wait no longer than the recheck interval: by then, another process may have
-        died, so that this run can claim that process's tickets.
+        With `recheck`, wait no longer than the recheck interval, because this run may then claim
+        the tickets of a dead process.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):

@@ -19,7 +19,7 @@ def to_result(
         first_run: The number of the first run of this `generate_many`; None if no run has begun
             yet. If an earlier run could not resolve or save the ticket, the result is None, because
             `generate_many` tries again.
-        saves_files: True if files are saved. A success is then finished only after its files are
+        saves_files: Whether files are saved. If so, a success is finished only after its files are
             saved.
     """
     outcome, save = recorded.outcome, recorded.save

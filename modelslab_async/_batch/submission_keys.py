@@ -25,9 +25,9 @@ async def with_keys(
     """
     Yield each request as a submission with a key.
 
-    The key of a submission that has none is a digest of its endpoint and parameters, so that a
-    restarted program makes the same key. The key of the second of several equal submissions ends
-    with `-2`, that of the third with `-3`.
+    A submission without a key gets a digest of its endpoint and parameters, so that a restarted
+    program makes the same key. If several submissions are equal, the second key ends with `-2`, the
+    third with `-3`.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.

@@ -18,8 +18,8 @@ def main() -> int:
     """Run the command line and return its exit code."""
     try:
         exit_on_interrupt()
-        # The commands import rich only when they need it. This import finds out now whether rich is
-        # installed. If it is not, the `except` below prints how to install it.
+        # Find out now whether rich is installed, because the commands import rich only later. If it
+        # is missing, the `except` below prints how to install it.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
 
         from .app import run  # noqa: PLC0415

@@ -44,9 +44,8 @@ class AccountLimits:
     The limits that a command keeps to.
 
     Attributes:
-        account: The file, or the address of the database, through which this process shares the
-            limits with other processes. None if the command shares no limits. An address may
-            contain a password.
+        account: The file or the database address of a shared account. None if the command shares no
+            limits. An address may contain a password.
         rate: The maximum number of polls a second. None for no limit.
         queue: The maximum number of generations that may be queued at the service at once.
     """

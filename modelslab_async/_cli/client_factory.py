@@ -13,9 +13,8 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# The shortest pause between two retries of a submit during a long outage. The limit on failed
-# attempts is `unsent_timeout` divided by this pause, so that the retries end at the timeout and not
-# at the limit.
+# The minimum number of seconds between two retries of a submit in a long outage. The maximum number
+# of attempts is computed from this pause, so that the timeout ends the retries first.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
 _PLACEHOLDER_KEY = "any-key"
-# For these families, the service's reply to most submits already contains the result. The numbers
-# are the shares of such replies, and are guesses.
+# For each family, the share of submits whose reply already contains the result. The shares are
+# guesses.
 _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 

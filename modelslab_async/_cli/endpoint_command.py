@@ -166,7 +166,7 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
         return text
     if _is_file(text):
         return Path(text)
-    # The registry does not list the parameters of a workflow, so any of them may take a file. If
+    # The registry does not list the parameters of a workflow, so any parameter may take a file. If
     # the text is not the path of a file, it is the value itself.
     if name not in endpoint.parameters:
         return _parse_json(text)

@@ -41,8 +41,8 @@ INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE, TERMINATED = 70, 130, 141, 143
 # leave out the codes that every command can return.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
 WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
-# The exit codes of commands that submit, and of `batch run`. `batch run` submits nothing, but the
-# journal may hold submits of earlier commands that may or may not have started work.
+# The exit codes of commands that submit. `batch run` can return these codes too, because its
+# journal may hold uncertain submits of earlier commands.
 SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
 _CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
@@ -55,8 +55,8 @@ class ExitCode:
     Attributes:
         code: The number.
         meaning: What the code means, as the help shows it.
-        errors: The classes of errors that lead to this code. An error class that no code lists has
-            the code of its nearest base class.
+        errors: The classes of errors that lead to this code. Any other error class has the code of
+            its nearest base class.
         advice: What the user can do, for errors that carry no advice of their own.
     """
 
@@ -66,8 +66,8 @@ class ExitCode:
     advice: str = ""
 
 
-# The exit codes from worst to best. First come problems that waiting longer does not solve. Then
-# come the other problems that leave tickets open, and then the rest.
+# The exit codes from worst to best. First come the codes of problems that leave tickets open. If
+# several codes apply, a command returns the worst.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,
@@ -102,8 +102,7 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # After `UNCERTAIN`, it does not help to repeat the command. So the codes after which a
-    # repetition helps rank above this code.
+    # `UNCERTAIN` ranks below the codes above, because repeating the command helps only after those.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

@@ -70,8 +70,8 @@ class GenerationRun:
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
-        # Options that this command lacked, such as `--allow-private`. The resume command needs them
-        # to save the files that this command could not save.
+        # Further options for the resume command, such as `--allow-private`, to save the files that
+        # this command could not save.
         self._needed_options: list[str] = []
         self._submitted = 0
         self._may_be_submitting = False

@@ -11,9 +11,9 @@ from rich.live import Live
 from . import output
 
 _REDRAW_INTERVAL_S = 0.2
-# When the user presses Ctrl-C, a terminal writes "^C" at the cursor. At the end of a full line,
-# "^C" would start a new line, which the next redraw would not erase. So the display ends with an
-# empty line, where the cursor stands.
+# When the user presses Ctrl-C, the terminal writes "^C" at the cursor. After a full line, "^C"
+# would start a new line, and the next redraw would not erase it. So the display ends with an empty
+# line for "^C".
 _EMPTY_LINE = ("",)
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PROGRAM = "modelslab-async"
-# The Unicode categories of unsafe characters. Such a character can move the cursor, change the
-# direction of writing or break a line.
+# The Unicode categories of unsafe characters, which can move the cursor, change the direction of
+# writing or break a line.
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 _MAX_TEXT_CHARS = 2000
 _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "processing": "cyan"}

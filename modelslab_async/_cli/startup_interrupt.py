@@ -1,9 +1,9 @@
 """Ends the program at Ctrl-C during its start, when there is nothing to clean up yet."""
 
-# Python's own handler of Ctrl-C raises KeyboardInterrupt at any point of the program. During an
-# import, that point may be a callback of importlib. Then Python prints the exception and goes on.
-# So this module sets another handler while the program starts. The module imports little, because a
-# Ctrl-C before that handler is set prints a traceback.
+# Python's own handler of Ctrl-C raises KeyboardInterrupt at any point. If that happens in a
+# callback of importlib, Python prints the exception and goes on. So this module sets another
+# handler while the program starts. The module imports little, because an earlier Ctrl-C prints a
+# traceback.
 
 import os
 import signal

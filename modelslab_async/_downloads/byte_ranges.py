@@ -50,10 +50,8 @@ def body_range(
     """
     Return which bytes of the file the body holds, or None if the body is unusable.
 
-    The body of a 206 response must meet three conditions. It starts where the kept bytes end,
-    belongs to the same version of the file, and has consistent lengths. If the body ends before the
-    file ends, the caller requests the rest. If the body is unusable, the caller fetches the whole
-    file again.
+    The body of a 206 response must start where the kept bytes end, belong to the same version of
+    the file, and have consistent lengths. The body may end before the file ends.
 
     Args:
         status_code: The status of the response.
@@ -75,8 +73,8 @@ def body_range(
         start == kept.size
         and start < end
         and length in (None, end - start)
-        # A server may send a shorter range than the client asked for. Only the size of the whole
-        # file shows that bytes are still missing.
+        # A server may send fewer bytes than the client asked for. Only the size of the whole file
+        # shows that bytes are missing.
         and total is not None
         and end <= total
         and kept.total in (None, total)

@@ -46,8 +46,8 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. Their last
-# bit, which says whether the frame has a checksum, is 1 here. `_is_mp3_frame` ignores that bit.
+# The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. The last bit
+# says whether the frame has a checksum. It is 1 here, and `_is_mp3_frame` ignores it.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 

@@ -15,13 +15,12 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     Handle Ctrl-C while the block runs.
 
     Args:
-        drain: What to call in the event loop at the first Ctrl-C. The second Ctrl-C cancels the
-            task that runs the block.
+        drain: Called in the event loop at the first Ctrl-C. The second Ctrl-C cancels the task that
+            runs the block.
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # A shell can start a background process with SIGINT ignored, so that Ctrl-C in the terminal
-        # does not end the process. Keep SIGINT ignored.
+        # If a shell starts a process in the background, SIGINT may be ignored. Keep SIGINT ignored.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

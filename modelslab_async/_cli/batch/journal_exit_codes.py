@@ -18,8 +18,8 @@ class JournalExitCodes:
 
     Attributes:
         report: How many tickets and files the journal holds in each state.
-        missing_files: The files that the journal has recorded, but that are not in this run's
-            folder. None if the run saves no files.
+        missing_files: The recorded files that are not in this run's folder. None if the run saves
+            no files.
         uncertain: The submits that may or may not have started work.
     """
 

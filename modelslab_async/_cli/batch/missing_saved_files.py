@@ -16,14 +16,14 @@ _FILES_PER_CHECK = 1000
 @define
 class MissingFiles:
     """
-    Counts the files that the journal has recorded, but that are not in the folder of this run.
+    Counts the recorded files that are not in the folder of this run.
 
     Attributes:
         folder: The folder of this run.
         missing: How many files are neither in `folder` nor in the folder where they were saved.
-        in_other_folder: How many files are not in `folder`, but still in the folder where they were
-            saved.
-        other_folder: One of the folders that hold the files counted in `in_other_folder`.
+        in_other_folder: How many files are missing in `folder`, but still in the folder where they
+            were saved.
+        other_folder: The folder of the last file counted in `in_other_folder`.
     """
 
     folder: Path

@@ -106,8 +106,8 @@ class RunProgress:
 
         Args:
             result: The result.
-            name: What the list of recent failures calls the result. If it is "", the list names the
-                ticket.
+            name: The name of the result in the list of recent failures. If the name is "", the list
+                shows the ticket.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -180,8 +180,8 @@ class RunProgress:
         """
         Estimate the seconds until all tickets are completed. Return a lower and a higher estimate.
 
-        One estimate assumes the mean speed of the whole run. The other assumes the speed of the
-        last half minute. None means that an estimate is not possible yet.
+        One estimate assumes the mean speed of the whole run, the other assumes the speed of the
+        last half minute. Return None if no estimate is possible yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)

@@ -17,12 +17,12 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# The difference between the journal's counts and those of this run is the work of other processes.
-# But a result enters the journal shortly before this run counts it. So the display reads the
-# journal, and waits half a second before it compares the counts.
+# Seconds from reading the journal's counts to comparing them with this run's counts. A result
+# enters the journal shortly before this run counts the result. Without the pause, the result would
+# seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
-# Counting the tickets of a large journal takes long. So after each count, the display pauses for at
-# least 20 times as long as the count took.
+# After each count of the journal's tickets, the display pauses for at least 20 times as long as the
+# count took.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 

@@ -19,7 +19,7 @@ class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
-    A row's key is of one of two kinds: taken from a column, or computed from the row's payload.
+    There are two kinds of keys: taken from a column, and computed from a row's payload.
 
     Attributes:
         recorded: Maps each key in the journal to the submit with that key.
@@ -51,11 +51,10 @@ class RowsInJournal:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # A new row counts as rekeyed if the journal holds an equal row with a key of the other
-        # kind: from a column instead of computed, or the reverse. In two cases, the new row does
-        # not count. If this table also contains the recorded key, the user wants to pay for two
-        # equal rows. If the recorded submit has failed, the user may submit the row again under a
-        # new key.
+        # A new row is rekeyed if the journal holds an equal row with a key of the other kind. There
+        # are two exceptions. If this table also contains the recorded key, the user wants two equal
+        # rows. If the recorded submit has failed, the user may submit the row again under a new
+        # key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():

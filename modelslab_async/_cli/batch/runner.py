@@ -198,8 +198,8 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # The tally leaves out a ticket whose row in the journal is damaged, because the
-                # journal's report already counts the ticket as unsaved.
+                # This ticket's row in the journal is damaged. Do not count the ticket, because the
+                # journal's report already does.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
@@ -214,8 +214,8 @@ class _BatchRun:
                 message = explain_unsubmitted(cause, work_result.endpoint)
                 if isinstance(cause, GenerationFailed):
                     message += ", and the next start submits the row again"
-                # If the server refuses the account or there is no network, every row fails in the
-                # same way. The tally prints equal messages once, so these messages name no row.
+                # If the account is refused or the network is down, every row fails in the same way.
+                # These messages name no row, because the tally prints equal messages once.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
                 name = "" if is_account_refused or _is_unsent(result) else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")

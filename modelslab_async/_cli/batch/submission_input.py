@@ -42,10 +42,9 @@ class SubmissionSpec:
     What the options of the command say about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of rows that name none themselves; None if the options name no
-            endpoint.
+        endpoint: The endpoint of rows that name none; None if the options name no endpoint.
         defaults: Default values of parameters as text, keyed by parameter name. A row without a
-            cell for a parameter gets its default.
+            cell for a parameter gets the default.
         key_column: The column that holds the key of each row. None means the column `key`, if the
             file has one.
         sent_columns: Columns to send, although the registry does not list them as parameters.
@@ -109,7 +108,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the names of the columns that at least one row does not send, for a message.
+    Return the columns that some rows do not send, for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """

@@ -1,8 +1,7 @@
 """
-Names the commands that settle an uncertain submit, whose reply was lost. Runs none of them.
+Names the commands that settle an uncertain submit. Runs none of them.
 
-The user finds out whether the submit started work. The command then records the answer in the
-journal.
+A submit is uncertain if its reply was lost. The commands record whether the submit started work.
 """
 
 import shlex

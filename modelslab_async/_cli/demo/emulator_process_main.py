@@ -59,8 +59,8 @@ class ParentMessages:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # The event loop now ends this process. If that takes too long, this thread ends the
-        # process, because a demo that was killed cannot end it.
+        # The event loop now ends this process. If the event loop takes too long, this thread ends
+        # the process.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 

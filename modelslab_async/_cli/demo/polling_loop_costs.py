@@ -25,8 +25,8 @@ class PollingLoop:
         interval_s: The seconds between two polls.
         max_polls: How many polls the loop makes before it gives up. None means that it never gives
             up.
-        ends_on_failure: Whether the loop ends when a reply says that the job has failed. If false,
-            it polls until it gives up, and only then tells its caller.
+        ends_on_failure: Whether the loop ends when a reply says that the job has failed. If not,
+            the loop polls until it gives up.
     """
 
     name: str

@@ -21,7 +21,7 @@ class DemoStatistics:
     Attributes:
         longest: The longest duration of a job, in seconds.
         overdue: The longest delay between a poll's due time and its start, in seconds.
-        mismatched: How many jobs failed although a success was planned, or the reverse.
+        mismatched: How many jobs did not end as planned.
         lateness: For each outcome, the seconds from the job's end until the client knew the
             outcome.
         first_failure: The first job that failed.
