@@ -15,12 +15,12 @@ class WebhookAddresses:
 
     def make(self, base: str, secret: str | None, family: str) -> str:
         """
-        Return an address with the family and a secret part appended to its path.
+        Return an address whose path ends with the family and a secret part.
 
         Args:
-            base: The public address of the webhook receiver. The new parts go before its query.
-            secret: The secret from which the secret part is derived; None for a random secret.
-            family: The family of the tickets that the webhooks are about; "" to leave it out.
+            base: The public address of the webhook receiver, with or without a query.
+            secret: Determines the secret part; None for a random one.
+            family: The family to put into the path; "" for none.
         """
         token = self.token(secret, family)
         self._tokens.add(token)

@@ -20,9 +20,8 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module's limit for the length of a cell. If a cell is longer, the module raises an error,
-# and then reads the rest of the cell as rows. So this limit is too high to be reached, and
-# `_MAX_CELL_CHARS` is checked after a row is read.
+# The csv module's limit for the length of a cell. It is too high to be reached, because the csv
+# module would read the rest of a longer cell as rows. The real limit is `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -86,7 +85,7 @@ def rows_from_csv(
     Yield the rows of a table, with or without column names.
 
     Raises:
-        UnusableTable: The table does not show which column holds the tickets or ids.
+        UnusableTable: The table has no column of tickets or ids.
     """
     with _raised_field_limit():
         csv_rows = _csv_rows(lines, delimiter)
@@ -175,7 +174,7 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
     """
     Return the index of the ticket column in a table without column names.
 
-    None means that each row is searched for its ticket.
+    None means that each row may have its ticket in another column.
     """
     number = spec.number
     if number is not None and number <= len(cells):

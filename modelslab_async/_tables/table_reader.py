@@ -12,8 +12,8 @@ from .parquet_input import is_parquet, rows_from_parquet
 from .table_errors import UnusableTable
 from .ticket_columns import InputRow, InputSpec, is_ticket_column, shorten
 
-# How a text file is decoded. Bytes that are not UTF-8 become escape sequences, so that the file is
-# still read, and messages can show these bytes.
+# How a text file is decoded. Bytes that are not UTF-8 become escape sequences, which messages can
+# show.
 ENCODING: Final = "utf-8-sig"
 ENCODING_ERRORS: Final = "backslashreplace"
 # The format of a file is detected from this many lines.
@@ -25,7 +25,7 @@ def rows_from_path(path: str, spec: InputSpec) -> Iterator[InputRow]:
     Yield the rows of a file.
 
     Raises:
-        UnusableTable: The file is damaged, or it does not show where its tickets are.
+        UnusableTable: The file is damaged, or has no column of tickets or ids.
         MissingPyarrow: The file is a Parquet file, and the package pyarrow is not installed.
         OSError: The file cannot be read.
     """
@@ -41,7 +41,7 @@ def rows_from_lines(lines: Iterable[str], name: str, spec: InputSpec) -> Iterato
     Detect the format of text from its first lines, and return its rows.
 
     Raises:
-        UnusableTable: The input is not text, or it does not show where its tickets are.
+        UnusableTable: The input is not text, or has no column of tickets or ids.
     """
     rest = iter(lines)
     sample = [line.removeprefix("\ufeff") for line in islice(rest, _SAMPLE_LINES)]

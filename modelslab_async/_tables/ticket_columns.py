@@ -21,12 +21,12 @@ class InputSpec:
     What the user says about a file of ids.
 
     Attributes:
-        family: The family of the ids for which the file names no family.
+        family: The family of bare ids, such as `13443927`; None to take it from the file.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
-        family_argument: The option or argument for the family, as messages write it: `--family` on
-            the command line, `family=` in Python.
-        column_argument: The option or argument for the column, as messages write it.
+        family_argument: How messages write the option for the family: `--family` on the command
+            line, `family=` in Python.
+        column_argument: How messages write the option for the column.
     """
 
     family: str | None = None
@@ -61,8 +61,7 @@ class InputRow:
         location: Where the row is, such as `line 3`.
         text: The ticket or id in the row.
         family: The family, if another cell of the row names it.
-        has_column_name: Whether the text is from a column whose name says that it holds tickets
-            or ids.
+        has_column_name: Whether the name of the column says that the text is a ticket or id.
         problem: Why no ticket can be read from the row.
         columns: The other cells of the row, keyed by the names of their columns.
     """

@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
 
-# The minimum length of a key that is redacted. Only tests use shorter keys, and redacting them
-# would damage unrelated text.
+# The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
+# text by chance.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -29,7 +29,7 @@ class MissingApiKey(ValueError):
 
     Attributes:
         need: The first part of the message, such as "this family needs the standard key".
-        variable: The environment variable from which the key would be read.
+        variable: The environment variable that can hold the key.
     """
 
     def __init__(self, need: str, tier: Tier) -> None:
@@ -88,7 +88,7 @@ def _any_quoting_pattern(character: str) -> str:
     """
     Return a regular expression that matches a character, plain or escaped.
 
-    It matches the escapes of JSON, of URLs and of the `repr` of bytes.
+    The escapes are those of JSON, of URLs and of the `repr` of bytes.
     """
     code = f"(?i:{ord(character):02x})"
     # Each repetition is limited, so that searching text full of backslashes takes linear time.
@@ -131,7 +131,7 @@ class Credentials:
 
     def key_for(self, tier: Tier) -> str:
         """
-        Return the key for requests of a tier, which is "standard" or "enterprise".
+        Return the key for requests of a tier ("standard" or "enterprise").
 
         If there is no enterprise key, the standard key serves both tiers.
 
@@ -145,9 +145,9 @@ class Credentials:
 
     def key_tier(self, tier: Tier) -> Tier:
         """
-        Return which key is sent with requests of a tier: the "standard" or the "enterprise" key.
+        Return the kind of the key that `key_for` returns: "standard" or "enterprise".
 
-        If there is no enterprise key, or if both keys are equal, return "standard".
+        If both keys are equal, return "standard".
 
         Raises:
             MissingApiKey: There is no key for the tier.
@@ -178,14 +178,12 @@ class Credentials:
     def redact(self, data: bytes) -> bytes:
         """Replace the keys in a body with "[key]". Return `data` itself if it contains no key."""
         if b"\0" in data:
-            # The body may be JSON in UTF-16 or UTF-32. Convert the body to UTF-8, because the code
-            # below searches for keys in UTF-8.
+            # The body may be JSON in UTF-16 or UTF-32, but the code below finds keys only in UTF-8.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # Search for the single byte `\` first, because Python finds a single byte much faster than
-        # a string of bytes.
+        # Search for `\` first, because Python finds one byte much faster than several.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data

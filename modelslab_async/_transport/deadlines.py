@@ -6,10 +6,9 @@ timeout, so the oldest exchange is due first. One timer for the oldest exchange 
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
 then hold responses that no task has read yet. So each overdue exchange gets a grace period, which
-is as long as the timeout, but at most a second. The period begins when the timer was due. If the
-timer fires after the middle of the period, the period is prolonged so that half its normal length
-remains. Each exchange gets only one grace period. Without this limit, an event loop that is always
-late would never cancel an exchange.
+is as long as the timeout, but at most a second. The period begins at the time for which the timer
+was set, and is prolonged if less than half of it remains. Each exchange gets only one grace period:
+with more, an event loop that is always late would never cancel the exchange.
 """
 
 import asyncio
@@ -23,8 +22,7 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# The maximum delay of a timer on a healthy event loop. If the timer fires later, the loop was
-# blocked or the machine was suspended.
+# The maximum delay of a timer on a healthy event loop.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
 # The number of event-loop iterations between the deadline of an exchange and its cancellation.
@@ -62,8 +60,8 @@ class Deadlines:
         Await an exchange, and cancel it at its deadline.
 
         Raises:
-            TimeoutError: The deadline passed, and the exchange was cancelled. Call `is_unsent` with
-                this error to learn whether the request provably never left.
+            TimeoutError: The deadline passed, and the exchange was cancelled. `is_unsent(error)`
+                tells whether the request provably never left.
         """
         task = asyncio.current_task()
         if task is None:
@@ -97,16 +95,16 @@ class Deadlines:
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
-        # The timer outlives the call that sets it. With an empty context, the timer does not keep
-        # the context variables of that call in memory.
+        # Use an empty context, so that the timer does not keep the caller's context variables in
+        # memory.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # Each iteration of a slow event loop may take long. So exchanges that have had a grace
-        # period are cancelled after only one more iteration.
+        # After a grace period, wait for only one more iteration, because each iteration of a slow
+        # event loop may take long.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 
@@ -120,13 +118,8 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """
-        Postpone each deadline that falls within the grace period to the end of that period.
-
-        An exchange gets no second grace period.
-        """
-        # The grace period begins when the timer was due, but the timer fired late. Prolong the
-        # period if less than half its length remains.
+        """Postpone deadlines to the end of the grace period, each only once."""
+        # At least half a grace period remains from now, even if the timer fired very late.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -1,9 +1,8 @@
 """
 Removes the API keys from an error before the error leaves the transport. It logs nothing.
 
-An error may quote the request or the response, and a server may echo the key. Crash reporters also
-print the local variables of each frame of a traceback, and the frames of a transport hold requests
-with the key.
+An error may quote a request or a response that contains the key. Crash reporters print the local
+variables of a traceback, which may hold requests with the key.
 """
 
 import asyncio
@@ -20,18 +19,17 @@ _ORIGIN = "raised in "
 
 def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
     """
-    Return the error to raise in place of `error`. Neither its text nor its traceback shows a key.
+    Return an error without keys, to raise in place of `error`.
 
-    A cancellation is returned unchanged, because the caller of this function has already removed
-    the keys from it.
+    A cancellation is returned unchanged, because the caller has already removed the keys from it.
 
-    In an error of this package, the keys are replaced with "[key]". If the error or its cause still
+    In an error of this package, the keys are replaced with "[key]". If a cause of the error still
     contains a key, the cause and the traceback are dropped.
 
-    Any other error that contains a key is replaced by a `RuntimeError` with a redacted text,
-    because any of its attributes may hold the key.
+    An error of another package that contains a key is replaced by a `RuntimeError` with a redacted
+    text.
 
-    If only local variables show a key, the tracebacks are dropped. An error of another package then
+    If only local variables show a key, the traceback is dropped. An error of another package then
     gets a note that says where it was raised. `origin_of` reads this note.
     """
     if isinstance(error, asyncio.CancelledError):
@@ -47,8 +45,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
-        # If an error of this package has no cause, its traceback shows only frames of this package.
-        # Such a traceback is of little use, so drop it without searching it for the key.
+        # The traceback of an error of this package is of little use if the error has no cause. So
+        # drop the traceback without searching it for keys.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)

@@ -21,13 +21,13 @@ class HTTPTransport:
     Args:
         ssl_context: The TLS context. It holds the certificates to trust, and a client certificate
             if the server asks for one. With None, the transport trusts the certificates of
-            `SSL_CERT_FILE` or `SSL_CERT_DIR`, or those of certifi. The transport sets the context's
-            ALPN protocols.
+            `SSL_CERT_FILE`, `SSL_CERT_DIR` or certifi. The transport sets the context's ALPN
+            protocols.
         proxy: The URL of the proxy for all requests, such as
             `"http://user:password@proxy.example:3128"`. With None, the proxy comes from the
             environment variables.
-        connections: The maximum number of connections to one host. With fewer connections than
-            `workers`, some workers of the client wait for a connection.
+        connections: The maximum number of connections to one host. If the client's argument
+            `workers` is higher, some workers wait for a connection.
         local_address: The IP address of this machine to connect from; `"0.0.0.0"` for IPv4 only.
 
     Raises:
@@ -87,6 +87,6 @@ def _proxy_of(proxy: str | None, local_address: str | None) -> Proxy | None:
         if not (parsed.is_socks and local_address):
             return parsed
         problem = "proxy speaks SOCKS, which cannot be combined with local_address"
-    # Raise the error after the `except` block. If it were raised inside the block, its context
-    # would be the caught error, which may hold the password.
+    # Raise the error after the `except` block, so that its `__context__` is not the caught error,
+    # which may hold the password.
     raise ValueError(problem)

@@ -1,17 +1,16 @@
 """
 Watches httpcore's connections, so that they can safely be used again. It sends nothing.
 
-httpcore keeps bytes that a server sends after a response, and reads them as the response to the
-next request. One ticket would then get the result of another. httpcore also skips interim (1xx)
-responses without a limit and without yielding to the event loop: 64 KiB of them block the loop for
-about 100 ms. TLS records of one byte each block the loop too, because httpcore reads each record
-separately.
+If a server sends bytes after a response, httpcore reads them as the response to the next request.
+One ticket would then get the result of another. httpcore also skips any number of interim (1xx)
+responses without yielding to the event loop: 64 KiB of such responses block the loop for about 100
+ms. TLS records of one byte each block the loop too, because httpcore reads each record separately.
 
-The documented `trace` extension of httpcore passes on the network stream of each new connection.
-This module wraps that stream. It parses each response a second time, to learn whether bytes follow
-the response. If bytes follow, the wrapped stream says that it is readable, and httpcore closes the
-connection instead of using it again. After too many interim responses, the wrapped stream raises an
-error. After every 100 reads, it yields to the event loop.
+This module gets the network stream of each new connection from httpcore's documented `trace`
+extension, and wraps the stream. It parses each response a second time, to learn whether bytes
+follow the response. If bytes follow, the wrapped stream says that it is readable, and httpcore
+closes the connection. After too many interim responses, the wrapped stream raises an error. After
+every 100 reads, the stream yields to the event loop.
 
 HTTP/2 connections are not watched, because each HTTP/2 frame names its request.
 """
@@ -34,12 +33,12 @@ _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
 _WATCH = "modelslab_async.watch"
 # The number of reads from a connection after which its `ConnectionWatch` yields to the event loop.
 _READS_PER_YIELD = 100
-# The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and bytes
-# that stay in its buffer would go unnoticed while the connection is idle.
+# The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and no check
+# of an idle connection finds bytes that stay in its buffer.
 _MIN_READ_BYTES = 256 * 1024
-# The number of chunks that a response may have in addition to one chunk for each read from the
-# connection. After a response with more chunks, the connection is not used again. The limit exists
-# because this module parses each chunk a second time, which takes about 30 us.
+# The maximum number of chunks that are parsed of a response, besides one for each read. The limit
+# exists because parsing a chunk a second time takes about 30 us. After a response with more chunks,
+# the connection is not used again.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -62,9 +61,8 @@ def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
     Make httpcore close a response's connection, unless the connection was watched from its start.
 
-    The caller may use the same httpx client for other requests, and one of these may have opened
-    the connection. This module does not watch such requests, so it would miss bytes that followed
-    the response to such a request.
+    The caller may have opened the connection for a request of its own, with the same httpx client.
+    This module did not see whether bytes followed the response to that request.
 
     Args:
         extensions: The extensions of the response.
@@ -80,8 +78,7 @@ class RequestWatch:
     Watches the connections that one request opens.
 
     Args:
-        next_trace: The `trace` extension that the request already has, which is called as well;
-            None if it has no such extension.
+        next_trace: The request's own `trace` extension, which is called too; None if there is none.
         core: The package that sends the request: "httpcore" or "httpcore2".
         needs_new_connection: Whether the request must not be sent over a used connection.
     """
@@ -136,11 +133,7 @@ class ConnectionWatch:
         self._is_discarded = True
 
     def _has_unread_bytes(self) -> bool:
-        """
-        Return whether an idle connection must not be used again.
-
-        It must not be used if unexpected bytes came, or if the connection was closed or discarded.
-        """
+        """Return whether an idle connection received bytes, was closed or was discarded."""
         return (
             self._is_discarded
             or (self._response is not None and not self._response.is_end)
@@ -163,7 +156,7 @@ class ConnectionWatch:
         if is_idle and (match := _match_request_line(buffer)) is not None:
             if self._is_discarded or (self._response is not None and self._has_unread_bytes()):
                 # Bytes came after httpcore had taken the connection out of its pool. Do not send
-                # the request, because these bytes would be read as the response to it.
+                # the request, because httpcore would read these bytes as the response.
                 self._is_discarded = True
                 raise sys.modules[self._core].ConnectionNotAvailable
             self._response = _ResponseEnd(match[1])
@@ -234,8 +227,8 @@ def _has_tls_record(ssl_object: Any) -> bool:
     """
     Return whether an idle TLS connection has received data, or was closed.
 
-    The data may wait in the buffer of the TLS object, where a check of the socket misses it. A TLS
-    record that carries no data, such as a session ticket, does not count.
+    A check of the socket would miss data in the buffer of the TLS object. A TLS record without
+    data, such as a session ticket, does not count.
     """
     if ssl_object is None:
         return False

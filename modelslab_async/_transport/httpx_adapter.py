@@ -14,8 +14,8 @@ from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
-# Other packages that offer transports for httpx. Such a transport may raise errors of its own
-# package instead of httpx errors.
+# Other packages with transports for httpx. The transports may raise errors of these packages
+# instead of httpx errors.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
 # The number of chunks of a body after which the adapter yields to the event loop.
 _CHUNKS_PER_YIELD = 100
@@ -88,11 +88,10 @@ async def _send_tracked(
     library: HttpxLibrary,
 ) -> Any:
     """
-    Send a request. If this raises, the exception records whether the request may have left.
+    Send a request. An error records whether the request may have left.
 
-    The type of an error does not show whether the request left. A hook of the client, a wrapper
-    that retries or an invalid redirect may raise a connect error after the server has read the
-    request. But if the body was never read, the request never left.
+    A connect error does not prove that the request never left: a hook or a wrapper may raise one
+    after the server has read the request. But if the body was never read, the request never left.
     """
     body = library.make_body(request.body)
     tracked: Any = None
@@ -128,8 +127,8 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raise the error after the `except` blocks. If it were raised inside a block, its context would
-    # be the httpx error, which holds the key.
+    # Raise the error after the `except` blocks, so that its `__context__` is not the httpx error,
+    # which holds the key.
     raise error
 
 
@@ -148,8 +147,8 @@ def guard_request(request: Any) -> None:
     """
     Call `OUTBOUND_GUARD.check` whenever httpx connects or sends for this request.
 
-    During tests, the guard refuses requests to other machines. A request to a mock, or to an
-    application in the same process, opens no connection. So the guard never refuses such a request.
+    The guard never refuses a request to a mock, or to an application in the same process, because
+    such a request opens no connection.
     """
     if not OUTBOUND_GUARD.refusal:
         return
@@ -168,8 +167,8 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
-    Over HTTP/2, httpcore lets some errors of other packages pass. Examples are a `ValueError` for
-    an invalid status, and an error of h2 for an invalid frame. An `OSError` does not count here,
+    Over HTTP/2, httpcore lets some errors of other packages pass, such as a `ValueError` for an
+    invalid status. So any error that was raised below httpcore counts. An `OSError` does not count,
     because the sender translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)

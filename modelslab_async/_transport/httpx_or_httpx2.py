@@ -1,9 +1,9 @@
 """
 HttpxLibrary: one of the packages httpx and httpx2, which have the same interface. It sends nothing.
 
-A request never mixes the two packages. All its classes and errors come from the package of the
-client or transport that the caller passed. This module does not import httpx2, because a caller who
-passes an object of httpx2 has imported it already.
+All classes and errors of a request come from one package: that of the client or transport that the
+caller passed. This module does not import httpx2, because a caller who passes an object of httpx2
+has imported httpx2 already.
 """
 
 import sys
@@ -114,8 +114,8 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
         ),
         make_request=_tracked_request_type(module.Request, core),
         make_url=_redacted_url_type(module.URL),
-        # Sending can raise a `ModelsLabError` too, because a hook of the caller's client may itself
-        # send a request with modelslab_async.
+        # A hook of the caller's client may itself use modelslab_async, and raise a
+        # `ModelsLabError`.
         send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
     )
 

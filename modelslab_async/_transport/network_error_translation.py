@@ -3,8 +3,8 @@
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .permanent_tls_errors import permanent_tls_error
 
-# The maximum length of an error's message. A longer message is dropped. A proxy or a server writes
-# some of the messages, so a message can have any length.
+# The maximum length of an error's message. A longer message, which only a proxy or a server writes,
+# is dropped.
 _MAX_MESSAGE_LENGTH = 1000
 
 
@@ -19,9 +19,9 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether a TLS error surely came from the connection to the API server. If
-            False, a hook of the httpx client may have raised the error for another server. Then the
-            error becomes a `TransportError`, unless the request provably never left.
+        believe_tls_error: Whether a TLS error surely came from the connection to the API server,
+            and not from another request of a hook. If not, the error becomes a `TransportError`,
+            unless the request provably never left.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
@@ -42,8 +42,8 @@ def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool
 
 def _printable(message: str) -> str:
     if len(message) > _MAX_MESSAGE_LENGTH:
-        # Drop the whole message instead of cutting it. A cut within the key would leave a part of
-        # the key, which redaction does not find.
+        # Drop the whole message. A cut could leave a part of the key, which redaction does not
+        # find.
         return f"(a message of {len(message)} characters)"
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
 

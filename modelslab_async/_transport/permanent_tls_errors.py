@@ -20,8 +20,8 @@ def permanent_tls_error(
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            an alert of the server can be permanent. For example, a TLS 1.3 server reports a missing
-            client certificate only after the handshake.
+            an alert can be permanent, such as that of a TLS 1.3 server for a missing client
+            certificate.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
@@ -30,8 +30,7 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # A caller's `http` object may have made this error itself. Then the error lacks the
-        # `verify_message` that OpenSSL sets.
+        # An error that a caller's `http` object made itself lacks the `verify_message` of OpenSSL.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""
@@ -47,7 +46,7 @@ def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
     """
     Return whether an exception comes from OpenSSL itself.
 
-    aiohttp raises TLS errors of its own. Their cause is an exception that comes from OpenSSL.
+    A TLS error of aiohttp does not, but its cause does.
     """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")

@@ -15,8 +15,8 @@ _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")
 _is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
 _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
-# The minimum length of a proxy's password that is redacted in responses. The characters of a
-# shorter password may occur in a response by chance.
+# The minimum length of a proxy's password that is redacted in responses. A shorter password could
+# occur in a response by chance.
 _MIN_PASSWORD_LENGTH = 8
 
 
@@ -24,8 +24,8 @@ class InvalidProxy(ValueError):
     """
     A proxy URL cannot be used.
 
-    The message never shows the URL, which may hold a password. It begins with a verb, so that
-    callers can put the name of the proxy before it.
+    The message never shows the URL, which may hold a password. The message begins with a verb,
+    because callers put the name of the proxy in front.
     """
 
 

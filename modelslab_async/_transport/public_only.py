@@ -20,13 +20,12 @@ _MAX_IDLE_CONNECTIONS = 32
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
-    An httpx transport that connects only to addresses that it has checked to be public.
+    An httpx transport that connects to public addresses only.
 
-    It resolves a host once for each connection, and connects to the address that it checked. So DNS
-    rebinding, where a host resolves to another address a moment later, has no effect. The
-    certificate is checked against the host name. No proxy is used, because a proxy would resolve
-    the host itself. The number of connections is not limited here, because the caller limits its
-    requests.
+    For each connection, it resolves the host once, checks the addresses, and connects to a checked
+    one. So a host that resolves to another address a moment later (DNS rebinding) has no effect.
+    The certificate is checked against the host name. No proxy is used, because a proxy would
+    resolve the host itself. The caller limits the number of connections.
 
     Args:
         allow_private: Whether private addresses are allowed too.
@@ -102,8 +101,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS already. But
-        # without the argument, httpcore would load a context of its own.
+        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. Without the
+        # argument, httpcore would load another context.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -28,9 +28,8 @@ class TrackedBody:
     """
     A request body that records whether it was read.
 
-    Any transport, hook or wrapper must read the body from this object before it can send the body.
-    So a body that was never read has not reached a server, and a submit without its body starts no
-    work.
+    A body that was never read from this object has not reached a server, and a submit without its
+    body starts no work.
 
     Attributes:
         closed_error: The class of the error that a read raises after `withdraw`.
@@ -53,8 +52,7 @@ class TrackedBody:
         """
         Refuse every later read of the body. Return whether the request provably never left.
 
-        Return False if the body is empty, because a transport can send a request without reading
-        its empty body.
+        Return False if the body is empty, because a transport need not read an empty body.
         """
         self._is_withdrawn = True
         return bool(self._data) and not self._was_read

@@ -116,8 +116,8 @@ class RequestBuilder:
         """
         Return the request that polls a ticket.
 
-        A template is built once for each family. Nearly all ids have only letters and digits, and
-        are put into the template without quoting. For any other id, the whole request is built.
+        An id of letters and digits, as nearly all ids are, is put into a template of its family.
+        For any other id, the whole request is built.
 
         Raises:
             ValueError: The id does not fit this family.
@@ -220,9 +220,8 @@ class Sender:
             raise
         except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raise the error after the `except` blocks. If it were raised inside a block, its context
-        # would be the original error, which may quote the key. For the same reason, no local
-        # variable keeps the original error.
+        # Raise the error after the `except` blocks, so that its `__context__` is not the original
+        # error, which may quote the key. No local variable keeps the original error either.
         error = redacted_error(error, self.credentials)
         raise error
 
@@ -275,11 +274,10 @@ def _os_error(fault: OSError) -> ModelsLabError:
 
 def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
-    Return the arguments of a `CancelledError`.
+    Return the arguments of a `CancelledError`, or else those of its context.
 
-    If it has none, return those of the earlier `CancelledError` that is its context. The caller
-    raises a redacted copy, which must keep the arguments, because anyio recognizes its own
-    cancellations by them.
+    The redacted copy must keep the arguments, because anyio recognizes its own cancellations by
+    them.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

@@ -4,9 +4,9 @@ Refuses requests that a test does not mean to send. It sends nothing.
 `OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. The guard is off
 until the pytest plugin turns it on.
 
-`refuse_if_mocked` refuses a request while a test mocks httpx, if the mock cannot intercept it.
-respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of these, so it
-would really send requests that the test means to mock.
+`refuse_if_mocked` refuses a request that a mock of httpx is meant to intercept, but cannot. respx
+and pytest-httpx patch httpx or httpcore. The default transport uses neither httpx nor httpcore, so
+it would really send the request.
 
 This module never imports pytest, httpx or a mock, because it is imported whenever pytest starts.
 """
@@ -22,8 +22,7 @@ class OutboundGuard:
     Refuses requests to hosts other than this machine.
 
     Attributes:
-        refusal: The last part of the error message, which says what to do instead. While it is "",
-            the guard refuses no request.
+        refusal: The end of the error message: what to do instead. With "", no request is refused.
     """
 
     def __init__(self) -> None:
@@ -31,10 +30,10 @@ class OutboundGuard:
 
     def check(self, host: str) -> None:
         """
-        Refuse a request to another machine while a test forbids such requests.
+        Refuse a request to another machine, unless `refusal` is "".
 
         Raises:
-            RequestBlocked: The request would leave this machine, which is forbidden now.
+            RequestBlocked: The request is refused.
         """
         if self.refusal and not is_loopback(host):
             raise _blocked(f"a test may not send a request to {host}: {self.refusal}")
@@ -61,7 +60,7 @@ def refuse_if_mocked(*, instead: str, uses_httpcore: bool = False) -> None:
     Refuse to send if respx or pytest-httpx is active but cannot intercept the request.
 
     Args:
-        instead: The expression that a test can write so that the mock intercepts the request.
+        instead: What the test can write to let the mock intercept the request.
         uses_httpcore: Whether the request goes through httpcore, which respx patches by default.
 
     Raises:

@@ -30,7 +30,7 @@ class SSLContextLoader:
         async with self._load_lock:
             if self._context is None:
                 self._context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
-            # Set the ALPN protocols again for each connection. An httpx client that shares the
-            # caller's context sets other ALPN protocols on it.
+            # Set the ALPN protocols for each connection, because an httpx client with the same
+            # context may change them.
             self._context.set_alpn_protocols(["http/1.1"])
             return self._context

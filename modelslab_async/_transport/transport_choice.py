@@ -14,11 +14,10 @@ def as_transport(given: HTTPArgument | None, connections: int) -> Transport:
 
     Args:
         given: The argument that the caller passed; None for the default transport.
-        connections: The maximum number of connections to one host that the default transport opens.
+        connections: The default transport's maximum number of connections to one host.
 
     Raises:
-        TypeError: The argument is not a `Transport`, and not a client or transport of httpx or
-            httpx2.
+        TypeError: The argument is neither a `Transport` nor an object of httpx or httpx2.
     """
     if given is None:
         return HTTP11Transport(connections=connections)

@@ -15,9 +15,9 @@ from .._models.short_repr import short_repr
 # The maximum length of a response body. Parsing a body of this length takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# The maximum number of chunks of a body is `MAX_SMALL_CHUNKS`, plus one for each
-# `SMALL_CHUNK_BYTES` of its length. The limit exists because even a short chunk takes a few
-# microseconds to handle. Most servers send a thousand bytes or more in a chunk.
+# A body may have `MAX_SMALL_CHUNKS` chunks, plus one for each `SMALL_CHUNK_BYTES` of its length.
+# Even a short chunk takes a few microseconds to handle. Most servers send a thousand bytes or more
+# in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
@@ -49,12 +49,12 @@ class Request:
         url: The whole URL.
         headers: Names and values.
         body: The bytes to send; empty for no body.
-        needs_new_connection: Whether the request must be sent over a new connection. The server may
-            be closing a used one, and then the client could not tell whether the server had read
-            the request.
-        connect_timeout: The maximum number of seconds until the request begins to leave. When they
-            have passed, the transport raises a `TransportError`, and the request is not sent. None
-            for the transport's own limit.
+        needs_new_connection: Whether the request must be sent over a new connection. If the server
+            is closing a used connection, the client cannot tell whether the server has read the
+            request.
+        connect_timeout: The maximum number of seconds to get a connection; None for the transport's
+            own limit. After that time, the transport raises a `TransportError`, and the request is
+            not sent.
     """
 
     method: str
@@ -167,8 +167,9 @@ class Transport(Protocol):
     """
     An object that sends requests and returns their responses.
 
-    It follows no redirects, decodes no content and never retries. It reads at most 14,000,000 bytes
-    of a body. If it has an `aclose` method, the client calls `aclose` when the client is closed.
+    A transport follows no redirects, decodes no content and never retries. It reads at most
+    14,000,000 bytes of a body. Closing the client calls the `aclose` method of the transport, if
+    there is one.
     """
 
     async def exchange(self, request: Request, /) -> Response:
@@ -178,8 +179,8 @@ class Transport(Protocol):
         Raises:
             TransportError: There is no response. `may_have_been_sent` is False only if the request
                 provably never left.
-            ConnectionImpossible: No later attempt can succeed. Either the certificate is invalid,
-                client and server have no TLS version or cipher in common, or the proxy is unusable.
-                `may_have_been_sent` is False unless the request may have left.
+            ConnectionImpossible: No later attempt can succeed. For example, the certificate is
+                invalid, or the proxy is unusable. `may_have_been_sent` is True if the request may
+                have left.
         """
         ...

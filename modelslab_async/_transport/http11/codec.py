@@ -34,7 +34,7 @@ class Codec(Protocol):
         """
         Whether a body is being received without the chunked transfer encoding.
 
-        Parsing such a body is fast at any size.
+        Parsing a body without chunks is fast at any size.
         """
         ...
 
@@ -63,8 +63,8 @@ class Codec(Protocol):
         """
         Get ready for the next exchange. Return whether the connection can be used again.
 
-        The connection cannot be used again if the server announced that it will close the
-        connection, or if more bytes followed the response.
+        A connection cannot be used again if the server will close it, or if bytes followed the
+        response.
         """
         ...
 

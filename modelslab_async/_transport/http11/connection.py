@@ -16,11 +16,11 @@ from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The maximum number of bytes to parse before other tasks run. In the worst case, with chunks of one
-# byte, parsing them takes about 8 ms.
+# The maximum number of bytes to parse before other tasks run. In the worst case (chunks of one
+# byte), the parsing takes about 8 ms.
 _SLICE_BYTES = 8 * 1024
-# The time after which the next address of a host is tried as well, if the previous address has not
-# answered (RFC 8305, section 5).
+# The time to wait for one address of a host before the next address is tried as well (RFC 8305,
+# section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 _Result: TypeAlias = Response | ModelsLabError
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
@@ -30,9 +30,9 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    A connection needs no task of its own: the event loop passes received bytes to it, and the
-    connection resolves a future with the response. If bytes come that belong to no response, the
-    connection closes at once, so that no later request takes them for its response.
+    A connection needs no task of its own: the event loop passes received bytes to it. Bytes that
+    belong to no response close the connection, because the next request would take them for its
+    response.
 
     Args:
         make_codec: Makes the codec of this connection.
@@ -112,8 +112,8 @@ class Connection(asyncio.Protocol):
         """
         Abort a connection that began to close before the request was written.
 
-        If the event loop has called `connection_lost` already, the exchange ends here. Otherwise it
-        ends when `connection_lost` is called.
+        The exchange ends when the event loop calls `connection_lost`. If that call has already
+        come, the exchange ends now.
         """
         self._transport.abort()
         if self._close_error is not None:
@@ -200,16 +200,16 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # A server may respond before the whole request has been sent. Close the connection
-            # then, because the unsent rest would be sent in front of the next request.
+            # A server may respond before the whole request has been sent. The unsent rest would go
+            # out in front of the next request, so close the connection.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # Even an error becomes the result of the future, and not its exception, because asyncio
-            # logs every exception that no task retrieves.
+            # Set even an error as the result of the future, because asyncio logs every exception
+            # that no task retrieves.
             future.set_result(result)
 
 
@@ -260,8 +260,7 @@ async def connect_socket(
     Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
-        OSError: No address answers, or the local addresses and those of the host differ in their
-            IP version.
+        OSError: No address answers, or host and local addresses differ in their IP version.
     """
     return await aiohappyeyeballs.start_connection(
         addresses,

@@ -29,8 +29,8 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# The maximum number of bytes to receive for each byte of a body, besides `MAX_HEAD_BYTES` for the
-# head. A body in chunks of one byte needs 6, because chunked encoding adds 5 bytes to each chunk.
+# The maximum number of received bytes for each byte of a body. A body in chunks of one byte needs
+# 6, because chunked encoding adds 5 bytes to each chunk.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
@@ -101,7 +101,7 @@ class HttptoolsCodec:
         """
         Handle the start of a response.
 
-        If a response is already complete, the connection must not be used again.
+        If the parser finds a second response, the connection must not be used again.
         """
         if self._response is not None:
             self._is_reusable = False

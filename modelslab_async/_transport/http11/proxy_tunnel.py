@@ -19,8 +19,8 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# If a proxy answers CONNECT with one of these statuses, it refuses every tunnel to that host and
-# port. After any other error status, a later attempt may succeed.
+# The statuses with which a proxy refuses every tunnel to a host and port. After any other error
+# status, a later attempt may succeed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 
@@ -59,7 +59,7 @@ class ProxyDialer:
 
         Raises:
             ProxyError: The proxy cannot be reached.
-            UnusableProxy: TLS with the proxy fails, and would fail at any later attempt too.
+            UnusableProxy: TLS with the proxy fails, and would fail again.
         """
         proxy = self.proxy
         OUTBOUND_GUARD.check(proxy.host)
@@ -121,8 +121,8 @@ class ProxyDialer:
         except BaseException:
             transport.abort()
             raise
-        # Hand the connection over to `protocol` without yielding to the event loop. Bytes that came
-        # in between would be lost.
+        # Hand the connection over to `protocol` without yielding to the event loop, because bytes
+        # that arrive during a yield would be lost.
         tunnel.next_protocol = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -141,7 +141,7 @@ class _Tunnel(asyncio.Protocol):
 
     Attributes:
         is_spoilt: Whether the connection was lost, or unexpected bytes came.
-        next_protocol: The protocol that has taken over the connection; None if none has yet.
+        next_protocol: The protocol that has taken over the connection; None until then.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -150,8 +150,8 @@ class _Tunnel(asyncio.Protocol):
         self._request = request
         self._received = b""
         # The status of the proxy's answer to CONNECT, and the problem with it ("" if the tunnel is
-        # open). A problem is a result and not an exception, because asyncio logs every exception
-        # that no task retrieves.
+        # open). A problem is not set as an exception, because asyncio logs every exception that no
+        # task retrieves.
         self._answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def until_open(self) -> None:
@@ -195,8 +195,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop calls `connection_lost` only once. If it scheduled the call before the next
-        # protocol took over, the call comes to this protocol, which passes it on.
+        # The event loop may have scheduled this call before the next protocol took over. Pass the
+        # call on, because the event loop makes no second one.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 

@@ -93,9 +93,8 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    It prefers a tunnel for two reasons: a tunnel can serve many requests, and if the proxy cannot
-    open it, the request provably never left. But many proxies open tunnels to port 443 only. Such a
-    proxy forwards the requests instead.
+    Requests go through a tunnel if the proxy opens one, because a request whose tunnel fails
+    provably never left. But many proxies open tunnels to port 443 only, and forward other requests.
 
     Args:
         proxy: The proxy.
@@ -131,8 +130,7 @@ def _says_keep_alive(response: Response) -> bool:
     Return whether a proxy's response says that the proxy keeps the connection open.
 
     By the HTTP/1.1 standard, a connection stays open unless a header says otherwise. But some
-    proxies, such as tinyproxy, close it without such a header. The next request would then be sent
-    on a connection that is being closed.
+    proxies, such as tinyproxy, close the connection without such a header.
     """
     return any(
         name.lower() in (b"connection", b"proxy-connection") and b"keep-alive" in value.lower()

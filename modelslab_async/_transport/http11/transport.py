@@ -20,13 +20,13 @@ from .default_codec import DefaultCodec
 from .routes_through_proxy import Connect, Route, http_proxy_route, socks_route
 
 # The time after which an idle connection is closed. It is longer than most intervals between two
-# polls, so that polls share a connection. It is shorter than the 60 s or more after which proxies
-# and load balancers close an idle connection.
+# polls. It is shorter than the 60 s or more after which proxies and load balancers close an idle
+# connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The connect timeout is shorter than the usual timeout of a call. So a host that cannot be reached
-# causes a different error from a host that does not respond.
+# The maximum time to connect. It is shorter than the usual timeout of a call, so that an
+# unreachable host and a silent host cause different errors.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -34,8 +34,8 @@ class HTTP11Transport:
     """
     Sends requests over HTTP/1.1. Each origin (scheme, host and port) has a pool of connections.
 
-    With an HTTP proxy, the connections go through the proxy, as tunnels if it opens tunnels. With a
-    SOCKS proxy, an httpx transport sends the requests instead.
+    With an HTTP proxy, the connections go through the proxy. With a SOCKS proxy, httpx sends the
+    requests instead.
 
     Args:
         connections: The maximum number of connections to one origin.
@@ -88,8 +88,7 @@ class HTTP11Transport:
             )
         if self._is_closed:
             raise TransportError(_CLIENT_CLOSED, may_have_been_sent=False)
-        # While this task waited for its route, another request may have opened a route to the same
-        # origin. Then use that route.
+        # If another request has opened a route to the same origin meanwhile, use that route.
         return self._routes.setdefault(origin_of(url), route)
 
     def _pool(
@@ -114,8 +113,7 @@ class OriginPool:
     A pool of at most `connections` connections, each with one exchange at a time.
 
     While all connections are in use, requests wait in the order in which they came. A request takes
-    the idle connection that was used last. So connections that are not needed any more stay idle,
-    and are closed when they expire.
+    the idle connection that was used last, so that the other connections can expire.
 
     Args:
         host_header: The value of the `Host` header.
@@ -241,8 +239,8 @@ class OriginPool:
     async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
         """Open the connection. Return the error if it cannot be opened, else None."""
         if not self._is_closed:
-            # The connection outlives the call that opens it. With an empty context, the connection
-            # does not keep the context variables of that call in memory.
+            # Use an empty context, so that the connection does not keep the caller's context
+            # variables in memory.
             task = asyncio.get_running_loop().create_task(
                 self._connect_protocol(connection), context=Context()
             )
