@@ -57,8 +57,7 @@ class StreamBuffer:
         window: The maximum number of tickets that are open or have an unread outcome.
         timeout: The seconds after which an open ticket times out; None for no limit.
         scope_of: Returns the tier of a ticket's key, and the ticket's family.
-        is_full: Whether `window` tickets are open or have an unread outcome. The stream takes no
-            more tickets then.
+        is_full: Whether `window` tickets are open or have an unread outcome, so no more are taken.
         is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised; None for no exception.
         context: The context variables of the caller that reads the stream.

@@ -65,8 +65,8 @@ class Transaction:
         writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.
-        has_written: Whether the writer has committed before. If the server then accepts no writes,
-            it has become a standby, and the operations wait for the new primary.
+        has_written: Whether the writer has committed before. If True and the server accepts no
+            writes, the server has become a standby, and the operations wait for the new primary.
 
     Attributes:
         unconfirmed: The operations' results, while it is unknown whether they were committed; else
