@@ -3,6 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,14 +17,19 @@ class CountingService(Emulator):
     """
     The emulator, which writes down when polls arrive.
 
-    The machine may be busy, so an arrival is known only as later than the last tick of the event
-    loop before it. What is counted is certain: the whole interval lies within the second.
+    The machine may be busy, so an arrival is known only as later than an earlier tick of the event
+    loop. What is counted is certain: the whole interval lies within the second.
+
+    Args:
+        ticks: How many ticks before it an arrival may have been. With clients in the same event
+            loop, each iteration that stood still delayed their requests.
+        options: The options of the emulator.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, ticks: int = 1, **options: Any) -> None:
         super().__init__(**options)
         self.arrivals: list[tuple[float, float]] = []
-        self._tick = time.monotonic()
+        self._ticks = deque([time.monotonic()], maxlen=ticks)
 
     @asynccontextmanager
     async def ticking(self) -> AsyncGenerator[None, None]:
@@ -32,7 +38,7 @@ class CountingService(Emulator):
         async def tick() -> None:
             while True:
                 await asyncio.sleep(_TICK_S)
-                self._tick = time.monotonic()
+                self._ticks.append(time.monotonic())
 
         task = asyncio.create_task(tick())
         try:
@@ -41,7 +47,7 @@ class CountingService(Emulator):
             task.cancel()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        arrival = self._tick, time.monotonic()
+        arrival = self._ticks[0], time.monotonic()
         polls = self.polls.total()
         await super().__call__(scope, receive, send)
         if self.polls.total() > polls:
