@@ -33,8 +33,8 @@ class Batch:
     """
     Many tickets and their outcomes, stored in a journal. Open a batch with `Batch.open`.
 
-    Several processes may share a journal. Only one process polls a ticket at a time, and only one
-    gets the outcome of the ticket, once.
+    Several processes may share a journal. Only one process polls a ticket at a time, and each
+    outcome is yielded only once.
     """
 
     def __init__(self, journal: Journal, client: Client | None, *, lease: float) -> None:
@@ -61,7 +61,7 @@ class Batch:
             path: The journal's file, or `"postgresql://host/database?batch=cats"` for many hosts.
             client: Submits and polls. `submit`, `run` and `save` need one.
             lease: If this process dies, other processes take over its tickets after this many
-                seconds. On Linux, processes of the same machine notice at once that it has died.
+                seconds. On Linux, processes of the same machine take over at once.
             clock: Returns the seconds since 1970. A database uses its own clock by default.
 
         Raises:
@@ -116,13 +116,12 @@ class Batch:
         """
         Record a submit, then start the work as `Client.submit` does. `run` waits for the work.
 
-        If the process dies meanwhile, `uncertain` lists the submit. If each submit has a `track_id`
-        of your own, or is a `Submission` with a key, you can start the program again. What was
-        submitted before is then answered from the journal, and nothing is sent twice.
+        If the process dies meanwhile, `uncertain` lists the submit. If you give each submit a
+        `track_id` or a `Submission` key, you can start the program again: earlier submits are then
+        answered from the journal, and nothing is sent twice.
 
         Raises:
-            SubmitUncertain: The work may have been started, now or by an earlier submit with the
-                same track_id.
+            SubmitUncertain: The work may have been started, now or earlier.
             GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written. Nothing was sent, unless a note on the
                 error names a ticket.
@@ -140,8 +139,8 @@ class Batch:
         """
         Wait for all open tickets, and yield each outcome as soon as it is committed.
 
-        If an earlier run left a ticket `Unresolved`, that ticket is open again. The run ends when
-        no ticket is open, in this or another process. If you leave the loop early, the next run
+        If an earlier run left a ticket `Unresolved`, that ticket is open again. The run also waits
+        for open tickets that other processes poll. If you leave the loop early, the next run
         continues with the rest.
 
         Args:
@@ -150,10 +149,10 @@ class Batch:
             window: The maximum number of tickets that this process holds at once.
 
         Raises:
-            JournalError: The journal cannot be written. An outcome that was not committed was not
-                yielded, and its ticket is open on the next run.
-            ValueError: The batch has no client or an argument is out of its range. For a
-                ticket of an unknown family it is raised after all other tickets have ended.
+            JournalError: The journal cannot be written. If a ticket has no outcome in the journal,
+                the next run polls the ticket.
+            ValueError: The batch has no client, an argument is out of its range, or a ticket has an
+                unknown family. An unknown family is reported after all other tickets have ended.
         """
         engine = self._require_client("a run").engine
         async with aclosing(self._runs.results(engine, None, timeout, window)) as outcomes:
@@ -166,9 +165,9 @@ class Batch:
         """
         Do what `run` does, and save the outputs of the successes, including those of earlier runs.
 
-        For each success, it yields a `Saved` or an `Unsaved` once the files are recorded in the
-        journal. It yields other outcomes as they are. A recorded file is not downloaded again. The
-        next `save` tries `Unsaved` outputs again.
+        Each success becomes a `Saved` or an `Unsaved`, which is yielded once it is recorded in the
+        journal. Other outcomes are yielded as they are. A recorded file is not downloaded again.
+        The next `save` tries `Unsaved` outputs again.
 
         Args:
             downloads: Saves the outputs. Polls do not wait for transfers.
@@ -197,17 +196,16 @@ class Batch:
         """
         Submit, poll and save side by side, and yield each submission with its result.
 
-        What an earlier call submitted is not submitted again: its result comes from the journal or
-        from a poll. So a killed program can be started again. A submission without a key gets one
-        made from its endpoint and parameters. Equal submissions get different keys, so each of them
+        A killed program can be started again: what an earlier call submitted is not submitted
+        again, and its result comes from the journal or from a poll. A submission without a key gets
+        a key made from its endpoint and parameters. Equal submissions get different keys, so each
         is submitted.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             downloads: Saves the outputs. A success is then a `Saved` or an `Unsaved`.
             timeout: See `run`.
-            window: The maximum number of submissions that are in progress or whose result the
-                caller has not yet received.
+            window: The maximum number of submissions whose result the caller has not yet received.
 
         Raises:
             JournalError: The journal cannot be read or written.
@@ -276,9 +274,9 @@ class Batch:
         """
         Return the submits that may or may not have started work, the oldest first.
 
-        The batch never sends them again. Search for the work before you pay again. If there is
-        work, call `journal.confirm` with its ticket; otherwise call `journal.withdraw`. Submits of
-        another process are listed once it has died or its lease has expired.
+        The batch never sends them again. Search for the work before you pay again. If you find it,
+        call `journal.confirm` with its ticket. If not, call `journal.withdraw`. Submits of another
+        process are listed once that process has died or its lease has expired.
         """
         return await self._journal.uncertain()
 

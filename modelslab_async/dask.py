@@ -51,21 +51,21 @@ async def fetch(
     Wait for all tickets of some tables, and write their outcomes to a folder.
 
     The tickets are divided into shards. The outcomes of a shard become one Parquet file, called a
-    part, which appears only when it is complete. After a failure, call again: a part without
-    unresolved tickets is kept, and the unresolved tickets of other parts are polled again.
+    part. A part appears only when it is complete. After a failure, call again: only missing parts
+    and unresolved tickets are polled.
 
     Args:
         dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their
             environment, and must see the files.
         source: A table in any format that `batch run` reads, or a pattern for several tables.
         to: The folder of the parts. It is created if it does not exist.
-        shard: The number of tickets in a part. It is the same in all calls for one folder.
+        shard: The number of tickets in a part. Give the same number in all calls for one folder.
         rate: The maximum number of polls a second, of all workers together.
         account: An account that the workers share: the path of its file, or its address.
         queue: The number of slots of the account. All its clients must give the same number.
         concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
-        family: The family of the ids for which a table names no family.
+        family: The family of bare ids, such as `13443927`; None to take it from the tables.
         column: The name or the number of the column that holds the tickets or ids.
 
     Raises:
@@ -111,7 +111,7 @@ class _DaskCluster:
     async def check(self) -> None:
         """See `Cluster`."""
         # A worker that cannot import the classes of a task's arguments dies. Without this check,
-        # the next worker would get the task and die too, and no error would be raised.
+        # one worker after another would die of the same task, and no error would be raised.
         await self._dask_client.run(exec, f"import {__name__}")
 
     async def capacity(self) -> int:

@@ -64,8 +64,7 @@ class Journal:
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:
-            JournalError: The file cannot be opened; the message says why. Or, at the end of the
-                block: the file was deleted or replaced during the block.
+            JournalError: The file cannot be opened, or was deleted or replaced during the block.
             TypeError: The path is neither a string nor a path object.
             ValueError: The path cannot be the path of a file.
         """
@@ -85,7 +84,7 @@ class Journal:
 
     async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:
         """
-        Add tickets: all of them or, if one is ill-formed, none. Known tickets stay unchanged.
+        Add tickets. If one is ill-formed, none is added. Known tickets stay unchanged.
 
         A ticket may be paired with a dictionary, which is stored too; see `Batch.add`.
 
@@ -93,8 +92,7 @@ class Journal:
             The number of new tickets.
 
         Raises:
-            ValueError: A ticket is ill-formed, the service gave no id for it, or JSON cannot hold
-                its dictionary.
+            ValueError: A ticket is ill-formed or has no id, or JSON cannot hold its dictionary.
         """
         given = [NewTicket.of(ticket) for ticket in new_tickets]
         for new in given:
@@ -231,13 +229,13 @@ class Journal:
             track_id: The `track_id` of the request.
             endpoint: The endpoint that the submit is sent to.
             payload_hash: A digest of the payload.
-            run_id: The run that sends the submit. While that run is active, the submit is not
-                uncertain.
-            columns: The values of the submit's row in the input table. Its ticket gets them too.
+            run_id: The run that sends the submit. While the run is active, `uncertain` does not
+                list the submit.
+            columns: The submit's row of the input table, which its ticket gets too.
             key: The key of the submission, if it has one.
 
         Raises:
-            ValueError: The track_id or the key was used before, or JSON cannot hold the values.
+            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
         """
         submit = PendingSubmit(
             track_id=track_id,
@@ -261,8 +259,7 @@ class Journal:
             result: The result of the work, if the reply to the submit contained one.
 
         Raises:
-            ValueError: No such submit was recorded, or the service gave no id for the ticket and
-                there is no result.
+            ValueError: No such submit was recorded, or there is neither an id nor a result.
         """
         started = Ticket.of(ticket)
         if result is None:

@@ -160,9 +160,8 @@ class _OpenTelemetry:
         parents = [_otel_context(caller) for caller in callers]
         span = self._tracer.start_span(
             name,
-            # The poller polls in a task of its own, which has no span. So the span of a poll joins
-            # the trace of the caller that has waited longest, and links to the spans of all
-            # callers.
+            # The poller's task has no span. So the span of a poll joins the trace of the caller
+            # that has waited longest, and links to the spans of all callers.
             parents[0] if parents else None,
             kind=trace.SpanKind.CLIENT if name == "modelslab.poll" else trace.SpanKind.INTERNAL,
             attributes=_attributes(ticket, endpoint),
@@ -216,8 +215,7 @@ class _OpenTelemetry:
 
 
 def _otel_context(caller: Context) -> otel_context.Context:
-    # Enter a copy of the caller's context. The context itself may be in use, and cannot be entered
-    # twice.
+    # Enter a copy, because a context that is in use cannot be entered a second time.
     return caller.copy().run(otel_context.get_current)
 
 

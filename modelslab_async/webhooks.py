@@ -24,11 +24,10 @@ from ._parsing.webhook_ids import WebhookHint, read_webhook
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
-# Seconds to wait for the body of a delivery. The service waits 30 seconds for an answer, so a
-# slower delivery has failed anyway.
+# The time to wait for the body of a delivery. The service waits 30 seconds for an answer.
 _BODY_TIMEOUT_S = 30.0
-# The maximum number of deliveries whose tickets are fetched for `on_reply` at the same time.
-# Further deliveries get a 503.
+# The maximum number of deliveries in progress if there is an `on_reply`. Further deliveries get a
+# 503.
 _MAX_IN_PROGRESS = 32
 
 _logger = logging.getLogger("modelslab_async")
@@ -46,21 +45,21 @@ def receiver(
     """
     Make an ASGI application that receives the service's webhook deliveries.
 
-    Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
-    `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at.
-    For each delivery, the client polls the ticket now if a caller waits for it. Other clients of
-    its account do the same. Late, repeated and forged deliveries do no harm, because each client
-    takes the result from its own poll.
+    Mount the application under Starlette, FastAPI, Litestar or Quart, and submit with
+    `webhook=client.webhook_url(base)`. Here `base` is the public address of the application. At
+    each delivery, the client polls the ticket now if a caller waits for it. Other clients of the
+    account do the same. Late, repeated and forged deliveries do no harm, because each client takes
+    the result from its own poll.
 
-    With `on_reply`, no caller has to wait. For each delivery, the client fetches the ticket once,
-    and passes the reply to `on_reply` before it answers the delivery. Submit with
+    With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket once,
+    passes the reply to `on_reply`, and then answers the delivery. Submit with
     `webhook=client.webhook_url(base, family="realtime")`, so that the address names the family.
 
     Args:
         client: Polls the tickets.
         secret: The same secret as for `client.webhook_url`; None for the client's random secret.
-        on_reply: Awaited with the fresh reply. It gets a reply again if a delivery is repeated, and
-            a `Processing` if the work has not ended, for example after a forged delivery.
+        on_reply: Awaited with the fresh reply. A repeated delivery passes a reply again. After a
+            forged delivery, the reply may be a `Processing`.
 
     Example:
         ```python

@@ -30,9 +30,8 @@ class Emulator:
     """
     An ASGI application that answers like the service.
 
-    The emulator serves each route both below `/api` and without that prefix. A job needs no
-    background task, because each request computes the job's state from the clock. Only webhooks are
-    sent in the background.
+    The emulator serves each route with and without the prefix `/api`. Each request computes the
+    state of a job from the clock. Only webhooks are sent in the background.
 
     Args:
         families: The registry, or a part of it.
@@ -45,10 +44,10 @@ class Emulator:
         spam_window: How many seconds must pass before an accepted submit can be repeated. A repeat
             has the same key, endpoint and parameters, apart from `track_id` and `webhook`. With
             None, no repeat is refused. The service uses 30 seconds.
-        webhooks: How webhooks behave while they are delivered (see `deliver_webhooks`).
+        webhooks: How webhooks behave (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether a job is found only by polls of its own families. By default, polls
+        strict_families: Whether only polls of a job's own families find the job. By default, polls
             of other families find the job too, because some clients submit in one family and poll
             in another. What the service does is unknown.
 
@@ -122,7 +121,7 @@ class Emulator:
             ticket: The ticket of the job.
             duration: How many seconds the job takes. With None, the setting `jobs` decides.
             fails: Whether the job fails. With None, the setting `jobs` decides.
-            output: The output in the job's replies. With None, the output is links to files of the
+            output: The output in the job's replies. With None, the replies link to files of the
                 emulator.
 
         Raises:
@@ -134,7 +133,7 @@ class Emulator:
 
     def add_jobs(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
         """
-        Start `count` jobs now, taking the given families in turn. By default, take all families.
+        Start `count` jobs now, spread over the given families. By default, use all families.
 
         Raises:
             ValueError: A family is unknown.
@@ -167,9 +166,9 @@ class Emulator:
         Deliver webhooks while the block runs.
 
         `run_server`, `serve` and `run_faulty_server` call this method. A submit with a `webhook`
-        starts one or more deliveries. Leaving the block cancels unfinished deliveries. A job ends
-        by the emulator's clock, but a delivery waits by the event loop's clock. So both clocks must
-        advance at the same speed.
+        starts one or more deliveries. Leaving the block cancels unfinished deliveries. Jobs use the
+        emulator's clock, and deliveries use the event loop's clock. So both clocks must run at the
+        same speed.
 
         Example:
             async with emulator.deliver_webhooks():

@@ -29,8 +29,7 @@ class ReceivedSubmit:
     One submit that the emulator received.
 
     Args:
-        family: The family of the ticket. A refused submit has no ticket, so its family is the one
-            that the endpoint names in `resolved_by`.
+        family: The family of the ticket; for a refused submit, the endpoint's `resolved_by`.
         endpoint: The name of the endpoint.
         path: The path of the request, without `/api`.
         fields: The parameters, without the key.

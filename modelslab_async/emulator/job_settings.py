@@ -10,8 +10,8 @@ from .setting_validators import check_share, check_shares
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
-# The service once announced an ETA of 960 seconds for a video that took 9 seconds: 107 times too
-# long.
+# The factor of a pessimistic ETA. The service once announced 960 seconds for a video that took 9
+# seconds.
 _PESSIMISTIC_FACTOR = 100.0
 _ETA_FACTORS: Mapping[str, float | None] = {
     "honest": 1.0,
@@ -38,9 +38,8 @@ class Jobs:
             `random.Random` and returns the seconds. If a job takes zero seconds or less, the reply
             to its submit already contains the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits whose reply already contains the result, from 0 to 1. It is
-            one share for all families, or a mapping from family names to shares. The service sends
-            such replies for fast models.
+        immediate: The share of submits whose reply already contains the result, from 0 to 1, or a
+            mapping from family names to shares. The service sends such replies for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -82,8 +81,8 @@ class Jobs:
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # If the share is 0, no further random number is drawn. So the same seed gives the same jobs
-        # here and in `draw`.
+        # Draw no number if the share is 0, so that the same seed gives the same jobs here and in
+        # `draw`.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails

@@ -23,8 +23,7 @@ class PlannedWebhook:
     Args:
         body: The JSON body.
         due_after: How many seconds after the start of the job the webhook is due.
-        attempts: The maximum number of attempts to deliver the webhook. The first success ends the
-            attempts.
+        attempts: The maximum number of attempts to deliver the webhook.
     """
 
     body: Mapping[str, Any]

@@ -41,7 +41,7 @@ class RequestHandler:
         keys: The accepted keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether only polls of a job's own families find it.
+        strict_families: Whether only polls of a job's own families find the job.
 
     Attributes:
         polls: How often each ticket was polled.

@@ -52,7 +52,7 @@ class FetchRoute:
     A request to poll a job.
 
     Its path tells which families the job may belong to. In some families, the path ends with the
-    job's id. In the others, the id is in the body, and `id` is None.
+    job's id. In the other families, the id is in the body, and `id` is None.
     """
 
     family_group: FamilyGroup

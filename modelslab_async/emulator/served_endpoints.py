@@ -109,8 +109,8 @@ def suffix_of(endpoint: Endpoint, family: Family, fields: Mapping[str, Any]) -> 
     """
     Return the file type of the results of a submit.
 
-    A submit asks for a file type in `output_format` or `output_type`. If the emulator cannot make
-    that type, or the submit asks for none, the endpoint or its family decides.
+    The submit's `output_format` or `output_type` decides, if the emulator can make that file type.
+    If not, the endpoint or its family decides.
     """
     medium = (endpoint.output or family.output or ("image",))[0]
     for name in ("output_format", "output_type"):

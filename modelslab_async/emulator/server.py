@@ -10,9 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# By default, nginx closes an idle connection after 75 s, and uvicorn after 5 s. A client that
-# pauses for 5 s might send its next request just when uvicorn closes the connection. So the
-# emulator waits as long as nginx.
+# The time after which an idle connection is closed: the default of nginx. With uvicorn's default of
+# 5 s, a client that pauses for 5 s could send its next request while the connection is being
+# closed.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 
@@ -69,8 +69,8 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
         # Without TCP_NODELAY, each reply waits 40 ms for the client's delayed acknowledgement.
-        # asyncio sets this option only on sockets with the protocol number of TCP, and this socket
-        # has the number 0.
+        # asyncio does not set this option here, because this socket has the protocol number 0
+        # instead of that of TCP.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
         startup_done = asyncio.create_task(server.startup_done.wait())

@@ -31,7 +31,7 @@ def check_shares(
     _instance: object, attribute: "Attribute[Any]", value: float | Mapping[str, float]
 ) -> None:
     """
-    Check that a share is from 0 to 1. The value is one share, or a share for each family.
+    Check that one share, or the share of each family, is from 0 to 1.
 
     Raises:
         ValueError: A value is out of range.

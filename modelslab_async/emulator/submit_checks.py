@@ -13,8 +13,7 @@ from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]
 
-# The fields `track_id` and `webhook` do not change the work. So two submits that differ only in
-# these fields count as repeats.
+# Fields that do not change the work. Two submits that differ only in these fields count as repeats.
 _IGNORED_FIELDS = ("track_id", "webhook")
 
 
@@ -102,7 +101,7 @@ def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> 
     """
     Return the hash by which a repeated submit is recognised.
 
-    It covers the API key, the endpoint and the payload. No API key is stored in clear text.
+    The hash covers the API key, the endpoint and the payload, and does not reveal the key.
     """
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)

@@ -32,9 +32,8 @@ class WebhookDelivery:
         ticket: The ticket of the job.
         url: The URL of the receiver.
         body: The JSON body.
-        forged: Whether the webhook was forged, which means that it reported a false success.
-        status_code: The receiver's HTTP status. None if the receiver did not answer, or if the
-            webhook was withheld.
+        forged: Whether the webhook reported a false success.
+        status_code: The receiver's HTTP status; None without an answer.
         error: Why the delivery failed. Empty if it succeeded.
     """
 
@@ -90,15 +89,15 @@ class WebhookSender:
         """
         Start delivering the webhooks of a job.
 
-        The emulator answers the submit after this call. So for the share `before_reply` of the
-        jobs, wait here until the webhooks have been delivered.
+        The emulator answers the submit after this call. So for some of the jobs (the setting
+        `before_reply`, a fraction), wait until the webhooks have been delivered.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return
         lost_draw, forged_draw, before_reply_draw = (self._random.random() for _ in range(3))
-        # The clock is read once for all deliveries of the job. If each delivery read the clock, and
-        # the process paused in between, the forged webhook could arrive after the true one.
+        # Read the clock once for all deliveries of the job. If the process paused between two
+        # readings, the forged webhook could arrive after the true one.
         now = self._clock()
         if forged_draw < self._webhooks.forged:
             self._start_delivery(job, url, plan_forged_webhook(job), now=now, is_forged=True)
@@ -114,7 +113,7 @@ class WebhookSender:
         ]
         if before_reply_draw < self._webhooks.before_reply:
             # If the client disconnects, the ASGI server may cancel this task. `asyncio.wait` does
-            # not pass that cancellation on to the deliveries.
+            # not cancel the deliveries with it.
             await asyncio.wait(started)
 
     def _start_delivery(

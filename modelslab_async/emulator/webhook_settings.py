@@ -69,8 +69,8 @@ class Webhooks:
 
 
 def _is_loopback(host: str) -> bool:
-    # Host names other than `localhost` are refused and not resolved. A name could resolve to a
-    # loopback address now, and to another address when the webhook is sent.
+    # Refuse all host names except `localhost`. A name could resolve to a loopback address now, and
+    # to another address when the webhook is sent.
     if host == "localhost":
         return True
     try:

@@ -15,8 +15,7 @@ from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES
 
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
-# A burst is several faults under one name. When a burst is drawn for a request, that request gets
-# the first of these faults, and each following request gets the next one.
+# A burst is several faults under one name, for several requests in a row.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {"burst": ("twenty server errors in a row", _SERVER_ERRORS * 5)}
 )

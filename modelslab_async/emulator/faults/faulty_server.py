@@ -19,8 +19,8 @@ from .raw_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# The server binds two sockets to one port. The first keeps the port reserved while the second,
-# which listens, is closed. macOS allows two such sockets only with SO_REUSEPORT.
+# The socket option that allows two sockets on one port: one reserves the port, and the other
+# listens. macOS needs SO_REUSEPORT for this.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -155,8 +155,8 @@ class _FaultyServer:
 
     async def _open_port(self) -> None:
         listener_socket = self._bind(*self._address)
-        # The listener is stored in `_listener` before it starts to accept. So `aclose` can close it
-        # even if this task is cancelled in between.
+        # Store the listener before it starts to accept, so that `aclose` can close it even if this
+        # task is cancelled.
         self._listener = await asyncio.start_server(
             self._accept,
             sock=listener_socket,
@@ -170,9 +170,8 @@ class _FaultyServer:
         listener, self._listener = self._listener, None
         if listener is None:
             return
-        # asyncio leaks a connection if it accepts the connection and closes the listener in one
-        # loop iteration. So the server stops accepting now, and closes the listener in the next
-        # iteration.
+        # asyncio leaks a connection that it accepts in the loop iteration in which the listener
+        # closes. So stop accepting now, and close the listener in the next iteration.
         with suppress(NotImplementedError):
             for listener_socket in listener.sockets:
                 self._loop.remove_reader(listener_socket)
@@ -197,8 +196,8 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # A callback closes the connection. A `finally` inside the task would not always run: a task
-        # that is cancelled before it starts runs none of its code.
+        # Close the connection in a callback, because a `finally` of the task would not run if the
+        # task were cancelled before it starts.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(
@@ -206,8 +205,8 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # These errors mean that the client has disconnected, or has sent bytes that are not
-            # HTTP. In both cases, the server has nothing to answer.
+            # With these errors there is nothing to answer: the client has disconnected, or has sent
+            # bytes that are not HTTP.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()

@@ -11,8 +11,8 @@ from attrs import define
 from .raw_http import RawReply
 from .wrong_replies import FaultSettings
 
-# Even an "endless" reply stops at this size. Otherwise a client that sets no limit would run out of
-# memory.
+# The size of an "endless" reply. A longer reply could use up the memory of a client without a
+# limit.
 _MAX_ENDLESS_BYTES = 1 << 30
 
 

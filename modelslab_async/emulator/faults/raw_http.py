@@ -48,7 +48,7 @@ async def read_request(
 
     Raises:
         EOFError: The connection ended before the request did.
-        ValueError: The bytes are not such a request, or the request is too long.
+        ValueError: The request has another form, or is too long.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")

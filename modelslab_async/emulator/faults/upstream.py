@@ -7,8 +7,7 @@ import httpx
 from ..application import Emulator
 from .raw_http import RawReply, ReceivedRequest
 
-# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110). So the faulty
-# server does not forward them.
+# The headers that describe one connection (hop-by-hop headers, RFC 9110). They are not forwarded.
 _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from .pictures import Colour, Picture
 
-# How many pixels wide and high a picture's cell becomes. In a JPEG, one cell is one 8x8 block. In a
-# GIF, each pixel costs bytes, so its cells are small.
+# The width and height of a picture's cell in pixels. In a JPEG, a cell is one 8x8 block. In a GIF,
+# cells are small, because each pixel costs bytes.
 JPEG_CELL_PX = 8
 _PNG_CELL_PX = 6
 _GIF_CELL_PX = 2
@@ -78,9 +78,9 @@ def jpeg(picture: Picture) -> bytes:
     frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # A JPEG stores a block's mean as its difference from the previous block's mean. The first
-    # Huffman table assigns a code of four bits to each possible bit length of a difference, 0 to
-    # 11. The second Huffman table has one symbol only, which ends a block.
+    # A JPEG stores the difference between the means of a block and the previous block. The first
+    # Huffman table has a code of four bits for each bit length of a difference, 0 to 11. The second
+    # Huffman table has only the symbol that ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"

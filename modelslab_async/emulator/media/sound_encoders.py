@@ -7,7 +7,7 @@ import zlib
 _SAMPLE_RATE_HZ = 8000
 _SAMPLE_COUNT = _SAMPLE_RATE_HZ // 10
 _SILENCE = 128
-# A frame of MPEG 1 layer 3 at 128 kbit/s and 44.1 kHz has 417 bytes and lasts 26 ms.
+# The length of an MP3 frame at 128 kbit/s and 44.1 kHz. The frame lasts 26 ms.
 _MP3_FRAME_BYTES = 417
 _MP3_FRAME_COUNT = 4
 
@@ -40,7 +40,7 @@ def flac(name: str) -> bytes:
     # of the MD5 sum of the samples.
     rate_and_length = _SAMPLE_RATE_HZ << 44 | 7 << 36 | _SAMPLE_COUNT
     info = struct.pack(">HH6xQ16x", _SAMPLE_COUNT, _SAMPLE_COUNT, rate_and_length)
-    # The frame header says: the block size follows in 16 bits, 8 kHz, mono, 8 bits, frame number 0.
+    # The frame header says: 8 kHz, mono, 8 bits, frame number 0, block size in 16 bits.
     head = b"\xff\xf8\x74\x02\x00" + struct.pack(">H", _SAMPLE_COUNT - 1)
     frame = head + bytes((_crc(head, bits=8, polynomial=0x07),)) + b"\x02" + samples
     return b"".join(

@@ -8,11 +8,11 @@ from .pictures import Colour, Picture
 _CELL_PX = 2
 _COLOUR_COUNT = 16
 _LITERAL_COUNT = 256
-# Besides 256 colour values, the alphabet of the green channel has 24 symbols for lengths of copied
-# pixels. This encoder copies no pixels, but must count those symbols.
+# The number of symbols of the green channel: 256 colour values, and 24 symbols for copied pixels,
+# which this encoder never uses.
 _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
-# Lossless WebP stores the lengths of prefix codes with a second prefix code. The code lengths of
-# that second code come in this order in the file.
+# WebP stores the lengths of a prefix code with a second prefix code. The lengths of the second code
+# come in this order.
 _LENGTH_ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
 # A prefix code with 0 as its only symbol. The symbol then takes no bits in the data.
 _ONLY_ZERO = "1000"
@@ -43,11 +43,7 @@ def webp(picture: Picture) -> bytes:
 
 
 def _number(value: int, bit_count: int) -> str:
-    """
-    Return the bits of a number in the order of WebP, which is lowest bit first.
-
-    Prefix codes have the opposite order, so do not use this function for them.
-    """
+    """Return the bits of a number, the lowest first. Prefix codes need the opposite order."""
     return f"{value:0{bit_count}b}"[::-1]
 
 
@@ -57,8 +53,8 @@ def _palette_bits(palette: tuple[Colour, ...]) -> str:
     literals = range(_LITERAL_COUNT)
     bits = ["0", _code_lengths(8, literals, _GREEN_SYMBOL_COUNT)]
     bits += [_code_lengths(8, literals, _LITERAL_COUNT)] * 2
-    # All colours are opaque. The first has the alpha 255, and the alpha of each further colour
-    # differs by 0 from its predecessor. So the prefix code of alpha has two symbols: 0 and 255.
+    # All colours have the alpha 255. The file stores 255 for the first colour, and a difference of
+    # 0 for each further one. So the prefix code of alpha has two symbols: 0 and 255.
     bits += ["111", _number(0, 8), _number(255, 8), _ONLY_ZERO]
     before, alpha = (0, 0, 0), "1"
     for colour in padded:
