@@ -109,8 +109,8 @@ class Ticket:
     family: str = field(converter=_intern_family, validator=_check_family)
     id: str = field(converter=_id_to_str, validator=_check_id)
 
-    # Hash only the id, because tickets are looked up often and a string caches its hash. A hash of
-    # both family and id would be calculated each time. Tickets of two families rarely share an id.
+    # Hash only the id: a string caches its hash, and tickets are looked up often. Tickets of two
+    # families rarely share an id.
     def __hash__(self) -> int:
         return hash(self.id)
 
@@ -120,7 +120,7 @@ class Ticket:
         Read the text form, `family:id`.
 
         Raises:
-            ValueError: There is no colon, or one of the two halves is not valid.
+            ValueError: The text has no colon, an invalid family or an invalid id.
         """
         family, colon, id_ = text.partition(":")
         if not colon:

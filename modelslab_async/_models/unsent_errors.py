@@ -5,7 +5,7 @@ from .errors import ModelsLabError
 
 class SubmitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's timeout passed before the work was started. Nothing was paid, so submit it again.
+    The caller's timeout passed before the work was started. Nothing was paid, so submit again.
 
     Attributes:
         endpoint: The endpoint of the submit.

@@ -8,13 +8,13 @@ from typing import Any
 
 _MAX_DEPTH = 64
 # The maximum number of commas, colons and brackets in a body. A parsed body takes up to 90 bytes of
-# memory for each of these characters, so at most 9 MB. An image in base64 has none of them.
+# memory for each of them. An image in base64 contains none of these characters.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# How many characters of a message are searched for phrases that mean a refusal. Such phrases are at
-# the start of a message, and searching megabytes with regular expressions is slow.
+# The maximum number of characters of a message that are searched for known phrases. The phrases are
+# at the start of a message, and searching megabytes is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
@@ -55,8 +55,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if len(body) > _LARGE_BODY_BYTES:
         body = _check_large_body(body)
     try:
-        # Invalid bytes are replaced. The service repeats the prompt, and a wrong byte in a prompt
-        # must not make the whole reply unreadable.
+        # Replace invalid bytes. A reply repeats the prompt, and a wrong byte in the prompt must not
+        # make the reply unreadable.
         value = _decode(body.decode(_encoding_of(body), "replace"))
     except RecursionError:
         raise UnreadableBodyError("JSON nested too deeply to read") from None
@@ -144,7 +144,7 @@ def searchable_part(message: str) -> str:
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """Return the text of the first of these fields that is not empty, or "" if all are empty."""
+    """Return the text of the first field that is not empty; "" if all these fields are empty."""
     for name in names:
         value = body.get(name)
         if value and (message := to_text(value)):
@@ -165,7 +165,7 @@ def to_number(value: object) -> float | None:
 
 def find_links(value: object) -> tuple[str, ...]:
     """
-    Return all results in a field as a tuple of strings, whatever the shape of the field.
+    Return all results in a field of any shape.
 
     The field may be a string, a list, a map with numeric keys, a list of objects or a nested
     object. For null, "" and [], the tuple is empty.
@@ -189,7 +189,7 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
         if found := find_links(value.get(key)):
             return found
     # PHP writes a list with gaps as a map with numeric keys. In such a map, each value is a result.
-    # Any other map may hold seeds and names too, so only its links and nested values count.
+    # Another map may also hold seeds and names, so only its links and nested values are results.
     is_list = all(key.isdecimal() for key in value)
     return tuple(
         found

@@ -1,11 +1,11 @@
 """
 Turns a response into a reply or a typed error. Raises no other error, whatever the bytes are.
 
-The HTTP status tells what became of the request (401, 429, 5xx), the body the state of the job.
+The HTTP status says whether the server accepted the request. The body reports the state of the job.
 
-Most polls get a "still processing" reply that differs from earlier ones only in the ticket's id.
-`ReplyCache` cuts the id out of such a body, and stores the rest as a template. Later bodies with
-the same template are not parsed. So a million open tickets share a few templates.
+Most "still processing" replies differ from earlier replies only in the ticket's id. `ReplyCache`
+cuts the id out of a body, and stores the rest as a template. A later body with the same template
+is not parsed.
 """
 
 import re
@@ -39,12 +39,12 @@ from .status import JobState, Meaning, read_state
 
 MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-# In a template, which is a body without its id, a NUL byte stands for the id. JSON contains no NUL.
+# A NUL byte takes the place of the id in a template. JSON contains no NUL byte.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# Only an id of this form is cut out of a body. A shorter id could equal other text in the body, and
-# other characters might be escaped in JSON.
+# Only an id of this form is cut out of a body. A shorter id may equal other text in the body. JSON
+# may escape other characters.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -191,8 +191,7 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether the reply keeps its status and eta when another id replaces the ticket's id in it.
-    # None means not checked yet.
+    # Whether status and eta stay the same if the body gets another id. None means not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
@@ -205,7 +204,7 @@ class CachedProcessing:
         """
         Whether the cached status and eta also hold for another ticket's reply.
 
-        Call this only if that reply differs from the cached one in nothing but the id.
+        Call this only if the two replies differ in nothing but the id.
         """
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)

@@ -36,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors about the whole account. An HTML page with the HTTP status of such an error counts as
-# unreadable instead: it may come from a firewall, and then says nothing about the account.
+# The errors about the whole account. An HTML page with the HTTP status 401, 402 or 403 counts as
+# unreadable instead, because it may come from a firewall.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -54,8 +54,8 @@ _NO_SUCH_ROUTE = re.compile(
 
 # When the server refuses an API key, the client ends every ticket of that key. So the message of a
 # failed job must never be taken for a refusal. Three rules make sure of that:
-# - A phrase that means a refusal must start a sentence. In "Unable to download x: 429 Too Many
-#   Requests", the last words are about x, and do not refuse the request.
+# - A phrase that means a refusal must start a sentence. "Unable to download x: 429 Too Many
+#   Requests" is no refusal, because the 429 is about x.
 # - If a job `failed`, its message is searched only for phrases about the account.
 # - Phrases from the service's own suppliers, such as "Incorrect API key provided", do not count.
 _SENTENCE_START = (
@@ -113,8 +113,8 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# A pattern is compiled only when it is first used. Compiling all of them takes a tenth of the time
-# of `import httpx`.
+# Compile a pattern at its first use. Compiling all patterns takes a tenth of the time of
+# `import httpx`.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
@@ -127,8 +127,8 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
     Args:
         message: The server's message.
         any_kind: Whether to search for every kind of refusal. False searches only for refusals
-            about the account. Use False for a job that `failed`: the server accepted its request,
-            so it cannot have refused the parameters.
+            about the account. Pass False for a job that `failed`, because the server has accepted
+            the parameters of the job.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -147,8 +147,8 @@ def error_type_of(
     """
     Return the error class that a reply means. None means that the job failed or is unknown.
 
-    If the job is running or done, call this only for an HTTP status of 400 or above. Such a reply
-    contradicts itself, so it counts as unreadable unless its HTTP status has an error class.
+    Call this for a running or finished job only if the HTTP status is 400 or above. Then the status
+    contradicts the body: with 429 the error is `RateLimited`, with 404 `UnreadableReply`.
     """
     if status_error := _error_for_status(status_code):
         return status_error
@@ -160,7 +160,7 @@ def error_type_of(
     has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
         return UnreadableReply if has_no_status else None
-    # A 404 means that the server does not know the job. But if its message is about a route, or the
+    # A 404 means that the server does not know the job. But if the message is about a route, or the
     # body has no status word, the `base_url` is wrong.
     is_job_missing = (
         status_code == 404

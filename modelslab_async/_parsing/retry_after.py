@@ -32,15 +32,14 @@ def retry_after(
     Return how many seconds the server asks the client to wait, at most `MAX_RETRY_AFTER_S`.
 
     The first of these that is present counts: `retry_after` in the body, the header `Retry-After`,
-    the header `X-RateLimit-Reset`, the words of the message. A header may give a point in time
-    instead of seconds. Then the wait is counted from the time in the header `Date`, so that a wrong
-    local clock does not matter.
+    the header `X-RateLimit-Reset`, the words of the message. If a header gives a date, the wait is
+    counted from the header `Date`, because the local clock may be wrong.
 
     Args:
         body: The fields of the body.
         headers: The HTTP headers.
-        received_at: When the response arrived, in seconds since 1970. The wait is counted from this
-            time if the response has no header `Date`.
+        received_at: When the response arrived, in seconds since 1970. This time replaces a missing
+            header `Date`.
     """
     sent_at = _parse_date(header(headers, "date"))
     now = received_at if sent_at is None else sent_at
@@ -60,8 +59,8 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # The documentation says that `X-RateLimit-Reset` is in seconds since 1970. A number that is
-    # much too small for a date is taken as the seconds to wait.
+    # `X-RateLimit-Reset` is documented as seconds since 1970. But a number that is too small for a
+    # date is the seconds to wait.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

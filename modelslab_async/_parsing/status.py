@@ -57,7 +57,7 @@ class JobState(NamedTuple):
         word: The status word, in lower case.
         meaning: What the word means. An unknown word means that the job is running.
         result_body: The part of the body that holds the results.
-        message: The message about the state, if it is in another field than usual.
+        message: The message of a workflow's run; "" for other jobs.
         generation_time: How long the work took, in the form that the server sent.
     """
 
@@ -95,8 +95,8 @@ def _training(fields: Mapping[str, Any]) -> JobState:
 def _workflow(fields: Mapping[str, Any]) -> JobState:
     execution = fields.get("execution")
     if not isinstance(execution, dict):
-        # The reply to a submit of a workflow has no `execution`. Its status "success" means only
-        # that the run began.
+        # The reply to a submit of a workflow has no `execution`. In this reply, the status
+        # "success" means only that the run began.
         envelope = _generation(fields)
         if envelope.word == "success":
             return envelope._replace(meaning=Meaning.RUNNING)

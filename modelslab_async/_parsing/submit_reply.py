@@ -30,17 +30,17 @@ def read_submit_reply(
     Read the response to one submit.
 
     The ticket has the endpoint's family and the id from the reply. If the reply has no id, the
-    ticket comes from the URL in `fetch_result`, provided that a registered family uses that URL.
+    family and the id come from the URL in `fetch_result`.
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. If a family's ids have several parts, all but the last
-            part may come from the parameters instead of the reply.
+        params: The parameters of the submit. If an id has several parts, the first parts may come
+            from the parameters.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The families, with the base URLs in use.
-        default_families: The same families with the default base URLs. None if `families` has them.
+        default_families: The same families with the default base URLs; None if those are in use.
         local_id: A unique string that the ticket gets if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
@@ -83,8 +83,8 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
     """
     Make the error of a failed submit.
 
-    If the reply has an id or the status `failed`, work had begun, and the error is a
-    `GenerationFailed`. Otherwise, the service has refused the request.
+    If the reply has an id or the status `failed`, the work began and then failed. In any other
+    reply, the service refused the request.
     """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
@@ -111,8 +111,8 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    # If the client uses a proxy's base URL, the link in the reply may still lead to the service's
-    # own host. So the link is also compared with the URLs of families on that host.
+    # Even behind a proxy, the link in the reply may lead to the service's own host. So compare the
+    # link with the default URLs too.
     url_families = (family for registry in registries for family in registry.values())
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 
@@ -148,8 +148,8 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 def _ticket_from_url(url: str, families: Iterable[Family]) -> Ticket | None:
     """Return the ticket that the URL in `fetch_result` polls, if a registered family uses it."""
     for family in families:
-        # The URL in `fetch_result` ends with the id, even if a poll of that family has the id in
-        # its body.
+        # The URL in `fetch_result` ends with the id, even if polls of the family send the id in the
+        # body.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)
         if url.startswith(prefix) and id_.isalnum():

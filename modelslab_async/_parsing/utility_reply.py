@@ -16,8 +16,7 @@ def read_utility_reply(
     """
     Read the response of a utility endpoint.
 
-    A reply that is a JSON array, such as the list of models, becomes an object with the array in
-    the field `data`.
+    A JSON array, such as the list of models, becomes the field `data` of an object.
 
     Raises:
         TransientError: The reply is unreadable, or the server has a problem.

@@ -12,17 +12,16 @@ from contextvars import Context
 
 class IdleWorkers:
     """
-    A pool of up to `size` workers, which are started one by one when they are needed.
+    A pool of up to `size` workers. Each worker is started when it is needed.
 
-    One timer serves all tickets. While all workers are busy, the timer is not set. The worker that
-    becomes free first takes the ticket that is due, and sets the timer again. So does a worker that
-    was woken or requested: until it runs, `arm` has nothing to do.
+    One timer serves all tickets. While all workers are busy, no timer is set: the next free worker
+    takes the due ticket and sets the timer. While a worker is being woken, `arm` does nothing.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
             the time is unknown. The owner of the pool calls `arm` when the time becomes known.
         size: The maximum number of workers.
-        request_worker: Called when one more worker is needed. The owner of the pool then starts it.
+        request_worker: Asks the owner of the pool to start one more worker.
 
     Attributes:
         is_settled: Whether `arm` has nothing to do: a worker is on its way, or all are busy.

@@ -1,7 +1,7 @@
 """
-Reports errors that come from a defect in this package or in an object that the caller passed in.
+Reports unexpected errors. The cause is a defect in this package or in a caller's object.
 
-The text of such an error may contain the key. So a report has only the error's type and origin.
+The text of an unexpected error may contain the key, so only its type and origin are reported.
 """
 
 import logging

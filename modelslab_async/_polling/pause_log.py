@@ -13,20 +13,19 @@ _logger = logging.getLogger("modelslab_async")
 
 # The minimum time between two warnings about a host that is paused again and again for one cause.
 _WARNING_INTERVAL_S = 600.0
-# The maximum number of pauses that are summed to estimate how long a wait goes on. The limit keeps
-# the estimate fast.
+# The maximum number of pauses that are added up for a log line. More pauses would take too long.
 _MAX_PAUSES_ADDED = 1000
 
 
 @define(eq=False)
 class PauseLog:
     """
-    Logs the pauses of hosts. The first pause of a series is a warning, most others are DEBUG.
+    Logs the pauses of hosts.
 
-    A series of pauses ends when the host answers.
+    The first pause after an answer of the host is a warning. Most later pauses are DEBUG.
 
     Args:
-        limits: The limits on failed polls, after which waits end.
+        limits: How many polls may fail, and for how long, before a wait ends.
     """
 
     limits: RetryLimits

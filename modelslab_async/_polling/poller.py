@@ -51,7 +51,7 @@ class Poller:
     Attributes:
         notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
         telemetry: Makes a span of each poll; None for no spans.
-        poll_guards: Functions that may delay a poll. A poll starts only if all return True.
+        poll_guards: Functions that may delay a poll. A poll starts only if each returns True.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -178,8 +178,8 @@ class Poller:
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` did not cancel this task, the event loop is ending. Then no other task
-            # ends the tickets, so end all of them here.
+            # If `aclose` did not cancel this task, the event loop is ending. End all tickets here,
+            # because no other task will do it.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
@@ -195,8 +195,7 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # A new task inherits the context variables of the task that starts it. So the poller starts
-        # all tasks, and callers start none.
+        # Only the poller starts tasks: a task inherits the context variables of its creator.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)
@@ -258,8 +257,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # This task was not cancelled. The caller's transport awaited a task or future that
-                # was cancelled. So the poll has failed.
+                # Something that the transport awaited was cancelled, but not this task. So the poll
+                # has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             now = self._loop.time()
             watchers = entry.watchers

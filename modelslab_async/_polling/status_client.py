@@ -23,8 +23,8 @@ from .._transport.transport_protocol import Response
 
 _logger = logging.getLogger("modelslab_async")
 
-# The maximum length of an unknown status word in the log, and the maximum number of such words,
-# because a server may send a new one with each reply.
+# Limit the length and the number of unknown status words in the log. A server may send a new word
+# with each reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
@@ -91,7 +91,7 @@ class StatusClient:
 
     def family_of(self, ticket: Ticket) -> Family:
         """
-        Return a ticket's family, after checking that the id fits and that the client has the key.
+        Return a ticket's family. Check that the id fits, and that the client has the key.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -110,12 +110,11 @@ class StatusClient:
         If the row contains an API key of the client, the key is removed.
 
         Raises:
-            ValueError: The ticket is ill-formed or of an unknown family, or its columns cannot be
-                written as JSON.
+            ValueError: The ticket is ill-formed, its family is unknown, or JSON cannot hold its
+                columns.
         """
         new = NewTicket.of(given)
-        # Raise the error for an unknown family now. Otherwise it would be raised only when the
-        # ticket is polled.
+        # Check the family now, and not only when the ticket is polled.
         self.family_of(new.ticket)
         if new.columns:
             # The caller's columns may hold the API key, for example in a table of requests.

@@ -1,7 +1,7 @@
 """
-Watchers, which wait for tickets on behalf of callers, and the code that notifies and removes them.
+Watchers wait for tickets on behalf of callers. This module notifies and removes watchers.
 
-This module sends nothing and owns no request.
+It sends nothing and owns no request.
 """
 
 import asyncio
@@ -63,8 +63,7 @@ class OutcomeWatcher:
 
     def __init__(self) -> None:
         self.context = copy_context()
-        # An error is set as a result and not as an exception, because asyncio logs an exception
-        # that no task retrieves.
+        # Set an error as a result, because asyncio logs an exception that no task retrieves.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
         )
@@ -147,8 +146,7 @@ class Notifier:
     Passes replies, errors, pauses and outcomes to watchers and listeners.
 
     Attributes:
-        on_completed: Called with each ticket that has ended. The engine sets this function, to free
-            the ticket's slot.
+        on_completed: Called with each ticket that has ended, to free the ticket's slot.
 
     Args:
         listeners: Called with each event.

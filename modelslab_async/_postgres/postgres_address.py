@@ -22,7 +22,7 @@ def check_address(address: str) -> None:
     """
     Check that it is clear which part of an address is the password.
 
-    If it is unclear, a message that leaves out the password could still show a part of it.
+    If it is unclear, an error message may hide only a part of the password.
 
     Raises:
         TypeError: The address is not a string.
@@ -48,7 +48,7 @@ def check_no_address(path: str) -> None:
     A path such as `postgresql:/host` is refused too, because `pathlib.Path` turns `//` into `/`.
 
     Raises:
-        ValueError: The path is an address. The message does not repeat it, because it may hold a
+        ValueError: The path is an address. The message omits the address, which may contain a
             password.
     """
     if path.startswith(tuple(f"{scheme}:/" for scheme in _SCHEMES)):
@@ -63,7 +63,7 @@ def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, st
     Remove this library's options, such as `batch=cats`, from the part of an address after `?`.
 
     Returns:
-        The address without these options, and their values, keyed by name.
+        The address without these options, and the values of the options by name.
 
     Raises:
         ValueError: The address has an option twice, or an option without a value.

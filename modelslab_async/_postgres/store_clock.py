@@ -16,10 +16,11 @@ class StoreClock:
     A reply contains the server's time `theirs`. The client sent the request at `sent` and received
     the reply at `received`, both on its own clock. So the server's clock is ahead of the client's
     clock by at least `theirs - received` and at most `theirs - sent`. Further replies narrow this
-    interval. If a reply contradicts it, one of the clocks was set, and the estimate starts again.
+    interval. If a later reply contradicts the interval, a clock was set, and the estimate starts
+    again.
 
-    `at` returns the earliest time that the server's clock may show. So a client never polls before
-    a time that the server has granted.
+    `at` returns the earliest time that the server's clock may show. So a client never polls too
+    early.
     """
 
     _least: float = -math.inf

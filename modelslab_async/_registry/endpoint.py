@@ -13,9 +13,8 @@ from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
-# According to the service's documentation, parameters with one of these words in their names take
-# files. The exceptions are in `_NOT_FILE_PARAMETERS`. `Endpoint.files` names all other parameters
-# that take files.
+# According to the service's documentation, a parameter takes a file if its name has one of these
+# words. The exceptions are in `_NOT_FILE_PARAMETERS`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
@@ -113,12 +112,12 @@ class Endpoint:
 
     def takes_file(self, name: str) -> bool:
         """
-        Whether a parameter takes a link to a file. The client can then upload a file for it.
+        Whether a parameter takes a link to a file.
 
         A parameter takes a file if it is in `files`, or if `image`, `images`, `audio` or `video` is
         a word of its name. The exceptions are `multi_image`, `generate_audio` and
-        `image_guidance_scale`, which are switches and a number. If the endpoint has `allows_extra`,
-        all unknown parameters take files.
+        `image_guidance_scale`. If the endpoint has `allows_extra`, all unknown parameters take
+        files.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True

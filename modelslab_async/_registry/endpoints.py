@@ -1,11 +1,10 @@
 """
 ENDPOINTS: every known way to start queued work, and some utilities.
 
-If the documents of the service disagree on whether a parameter is required, this table makes it
-optional. A parameter required by mistake would block a request that the service accepts.
+A parameter is optional here if the service's documents disagree about it. A parameter required by
+mistake would block a request that the service accepts.
 
-Some endpoints are used by clients but described on no documentation page. They have no `doc`, and
-their note says so.
+Some endpoints are known only from clients. They have no `doc`, and their note says so.
 
 Left out on purpose: chat (it answers at once), and most endpoints that administer an account.
 """
@@ -42,8 +41,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# The parameter names of all endpoints. None of them counts as a misspelling, even at an endpoint
-# that lacks the parameter.
+# The parameter names of all endpoints. No endpoint takes one of these names for a misspelling.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -30,8 +30,8 @@ class Call:
         fields: The fields of the JSON body, without the key.
         key_in: Where the key goes: `body`, `header` or `query`.
         tier: Which key the request needs: `standard` or `enterprise`.
-        repeatable: Whether the request may be sent twice without harm. The HTTP method does not
-            show this: polls and submits may both be POST requests, but only submits cost money.
+        repeatable: Whether the request may be sent twice without harm. The HTTP method does not say
+            so: a poll and a submit may both be POST requests.
     """
 
     method: Method
@@ -88,8 +88,7 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The pieces of the URL template between the places for the parts of an id. Each poll joins them
-    # with the parts of its id.
+    # The URL template, split at its placeholders.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
@@ -117,8 +116,7 @@ class Family:
         Check that the ticket's id fits this family.
 
         Raises:
-            ValueError: The id has more or fewer parts than the URL has places for, or the ticket
-                has no id because the service gave none.
+            ValueError: The id has the wrong number of parts, or the service gave the ticket no id.
         """
         ticket.require_id()
         expected, got = max(1, len(self._url_pieces) - 1), ticket.id.count("/") + 1

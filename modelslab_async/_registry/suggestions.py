@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# How similar two names must be for one to count as a misspelling of the other. The value is low
-# enough to find two swapped letters in a word of five letters, such as `witdh`.
+# The similarity, from 0 to 1, from which a name counts as a misspelling of another. With this
+# value, `witdh` counts as a misspelling of `width`.
 _MISSPELLING_SIMILARITY = 0.8
-# How similar a name must be to be suggested for an unknown name. The value is lower than
+# The similarity, from 0 to 1, from which a name is suggested. It is lower than
 # `_MISSPELLING_SIMILARITY`, because a poor suggestion does no harm.
 _SUGGESTION_SIMILARITY = 0.5
 _MAX_SUGGESTIONS = 3
@@ -24,8 +24,8 @@ def closest_name(name: str, known: Iterable[str]) -> str | None:
     """
     Return the known name that `name` probably misspells, or None.
 
-    A known name plus another word, such as `prompt_2`, is not a misspelling, because services add
-    parameters with such names.
+    A known name plus another word, such as `prompt_2`, is not a misspelling. It may be a new
+    parameter of the service.
     """
     lowered = {other.casefold(): other for other in known}
     matches = get_close_matches(

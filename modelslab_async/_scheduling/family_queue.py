@@ -3,8 +3,8 @@ FamilyQueue: the queued tickets of one family, and how a backlog is spread after
 
 No operation takes long, even with a million tickets in the queue. The queue never reads a clock.
 
-While a host is paused or the machine is suspended, tickets become due, but none is polled. Polling
-all of them at once afterwards would be a burst. So the end of a pause splits the queue:
+After a pause of the host or a suspension of the machine, many tickets are due. Polling all of them
+at once would be a burst. So the end of a pause splits the queue:
 
     backlog heaps   entries that were queued when a pause ended, one heap for each pause
     current heap    entries that were pushed after the last pause; due as usual
@@ -12,9 +12,9 @@ all of them at once afterwards would be a burst. So the end of a pause splits th
 The polls of a backlog are spread over the usual time between two polls of a ticket. So the host
 gets no more polls than without the pause. The current heap does not wait for the backlog.
 
-An entry that has lost its last watcher is stale. It is dropped when it reaches the front. If most
-entries are stale, or many backlogs remain, the queue is swept: each push then moves a few entries
-from the oldest heap into the current heap, and drops the stale ones.
+A stale entry has lost its last watcher. It is dropped at the front of the queue. If most entries
+are stale, or many backlogs remain, each push also moves a few entries from the oldest heap to the
+current heap, and drops stale entries.
 """
 
 import math
@@ -25,18 +25,16 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# The length from which a queue rounds due times up, so that many entries share a due time and a
-# bucket.
+# The length from which a queue rounds due times up, so that many entries share a bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The maximum gap between two polls of a backlog. A longer one is not needed, because ten polls a
-# second are no burst.
+# The maximum gap between two polls of a backlog, in seconds. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# The longest delay of a timer, in seconds, that is made up for in full. After a delay, the polls of
-# a backlog follow faster until they are on time again.
+# After a late timer, the polls of a backlog come faster. They make up for at most this many
+# seconds.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -55,11 +53,11 @@ E = TypeVar("E", bound=QueueEntry)
 @define(eq=False)
 class DueHeap(Generic[E]):
     """
-    Entries in order of their due times. Those with equal due times are in order of arrival.
+    Entries in order of their due times, and of their arrival if the due times are equal.
 
-    The heap contains each due time once, and a bucket holds all entries with that due time. So an
-    entry of a long queue takes only eight bytes, and the time of a push does not grow with the
-    length. In a long queue, an entry may be due up to 1/128 s later than the pace said.
+    The heap contains each due time once. A bucket holds all entries with the same due time. So a
+    push is fast, and an entry takes only eight bytes. In a long queue, an entry may be due up to
+    1/128 s later than the pace said.
 
     Attributes:
         next_due: The due time of the first entry; None if the heap is empty.

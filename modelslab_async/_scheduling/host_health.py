@@ -15,7 +15,7 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The maximum time between two failed polls that counts as silence of the host. If more time passed,
+# The longest time between two failed polls that counts as silence, in seconds. After a longer time,
 # the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
@@ -70,8 +70,7 @@ class HostHealth:
         """
         Count a failed poll.
 
-        If this failure causes a pause, return the number of pauses in a row, including this one.
-        If not, return 0.
+        If the failure causes a pause, return the number of pauses in a row, else 0.
         """
         self.is_answering = False
         self.last_error = error
@@ -86,7 +85,7 @@ class HostHealth:
         """
         Count the pause that a poll causes, and return the number of pauses in a row.
 
-        A poll that started before the last pause causes none. For such a poll, return 0.
+        Return 0 for a poll that started before the last pause, because it causes no new pause.
         """
         if poll_started < self._paused_at:
             return 0

@@ -1,8 +1,8 @@
 """
 HostQueue: the open tickets of one key at one host, and when the next one may be polled.
 
-A pause applies to all these tickets. Their families take turns, so that a long queue of one family
-does not delay another family. The queue never polls.
+A pause applies to all these tickets. Families take turns, so that a long queue of one family does
+not delay another family. The queue never polls.
 """
 
 import math
@@ -39,8 +39,7 @@ class WebhookState:
 
     Attributes:
         expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
-        nudged_in_flight: Whether a webhook or `Client.nudge` asked for a poll while one was in
-            flight.
+        nudged_in_flight: Whether another poll was asked for while a poll was in flight.
         last_nudge_due: The due time that the last webhook or `Client.nudge` gave the ticket.
     """
 
@@ -58,10 +57,9 @@ class Entry:
     and entries share the float objects of their times.
 
     Attributes:
-        due: When the next poll of the ticket is due. While a poll is in flight, when that poll was
-            due.
+        due: When the next poll is due, or when the poll in flight was due.
         poll_started: When the poll in flight started; -inf if no poll is in flight.
-        last_running: When a poll last saw the job running. If none has, when the ticket was added.
+        last_running: When a poll last saw the job running, or else when the ticket was added.
         expected_done: When the job ends if the server's first eta is right; None if there is no
             eta.
     """
@@ -106,8 +104,7 @@ class PendingRefusal:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
         was_in_flight: Whether polls of the entries were in flight when the refusal came. If True,
-            an entry may be in the queue again by now. If False, the refusal has removed the entries
-            from the queue.
+            an entry may be back in the queue. If False, all entries have left the queue.
     """
 
     error: ModelsLabError
@@ -179,7 +176,7 @@ class HostQueue:
         """
         Remove and return the next entry, to poll it.
 
-        Call this only if the time that `next_poll_at` returns has come.
+        Call this only if the time from `next_poll_at` has come.
         """
         if len(self._queues) == 1:
             [queue] = self._queues.values()

@@ -1,8 +1,8 @@
 """
 Hosts: the queues of all hosts that one client polls.
 
-It decides which host is polled next, and never polls. The rate limit of a key applies to its polls
-at all hosts together. If the server reports too many requests, the key pauses at all hosts.
+It decides which host is polled next, and never polls. The server limits the rate of a key at all
+hosts together. So after a rate limit, the key pauses at all hosts.
 """
 
 import math
@@ -40,8 +40,7 @@ class Hosts:
         """Return the queue of one key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # The server limits a key's rate at all hosts together. So a pause of the key applies
-            # to this new host as well.
+            # A pause of the key applies to this new host too.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)

@@ -81,7 +81,7 @@ class Pace:
         saved: Mapping[str, Any] | None = None,
     ) -> AdaptivePace:
         """
-        Make a pace that starts as a plain one and learns how long the jobs of each family take.
+        Make a pace that starts like `plain`, and learns how long the jobs of each family take.
 
         Args:
             plain: The pace to start with; `Pace()` if None.

@@ -1,5 +1,5 @@
 """
-Protocols of a pace, which `Pace`, `AdaptivePace` and a caller's own pace fulfil.
+The protocols that `Pace`, `AdaptivePace` and a caller's own pace fulfil.
 
 A pace decides when to poll, and never polls. It gets the time and a random number as arguments.
 """
@@ -56,7 +56,7 @@ class RetryLimits(Protocol):
         """
         The shortest pause after a rate limit, in seconds.
 
-        It is also the shortest time between two polls of a ticket if webhooks ask for both.
+        It is also the shortest time between two polls of a ticket, if webhooks ask for the polls.
         """
         ...
 
@@ -82,7 +82,7 @@ class RetryLimits(Protocol):
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """
-        Return the seconds from one poll of a ticket to the next, without regard to its family.
+        Return the seconds from one poll of a ticket to the next, for any family.
 
         This step is used for tickets that became due during a pause, and for tickets that the
         server does not know yet.

@@ -9,8 +9,7 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# The longest delay of a timer, in seconds, that is made up for in full. After a delay, polls follow
-# faster until they are on time again.
+# After a late timer, polls come faster. They make up for at most this many seconds.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -40,9 +39,8 @@ class RateLimiter:
     """
     Allows `rate` polls a second, at even intervals.
 
-    If the event loop was late, the next polls follow faster. But at most `rate` polls start within
-    any one second. If `rate` is not a whole number, the limit applies to a longer time. For
-    example, a rate of 2.5 means at most 3 polls within any 1.2 seconds.
+    After a late timer, polls come faster, but at most `rate` polls start within any one second. A
+    rate of 2.5 means at most 3 polls within any 1.2 seconds.
     """
 
     rate: float

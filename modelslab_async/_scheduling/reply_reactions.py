@@ -19,8 +19,7 @@ from .host_queue import Entry, WebhookState
 from .pace import Pace
 from .pace_protocol import PacePolicy, RetryLimits
 
-# The factor by which polls of a ticket are further apart while a webhook is expected to report the
-# ticket's end.
+# The factor by which steps are longer while a webhook is expected to report the ticket's end.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 
@@ -97,7 +96,7 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # While this poll was in flight, a webhook or `Client.nudge` asked for another. The server
-        # may have sent this reply before the job ended, so poll again soon.
+        # Another poll was asked for while this poll was in flight. The server may have sent this
+        # reply before the job ended, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

@@ -42,8 +42,7 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# How late a due poll must be, in seconds, to show that the process was probably suspended. In a
-# running process, no timer is that late.
+# If a due poll does not start for this many seconds, the process was probably suspended.
 _MIN_STALL_S = 5.0
 # The maximum number of entries that one call of `close` goes through, including entries without
 # watchers.
@@ -136,8 +135,8 @@ class Schedule:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
             gap: The minimum number of seconds between two due times that nudges set.
-            is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. The
-                reply to a poll in flight may be older than the sign, so another poll follows soon.
+            is_hint: Whether the ticket has probably just ended, for example because a webhook came.
+                If a poll is in flight, another poll follows soon.
 
         Returns:
             Whether the ticket is due sooner than before.
@@ -245,7 +244,7 @@ class Schedule:
         End at most `limit` open tickets, and stop all polls. Call this until no ticket is open.
 
         The watchers in `left` get no outcome, because their callers have stopped waiting. A ticket
-        that has only such watchers is forgotten, which takes much less time than ending it.
+        that has only such watchers is forgotten, which is faster than ending the ticket.
         """
         if self._closing is None:
             # Copy the entries into a list, because a dict whose first keys were deleted is slow to

@@ -56,8 +56,7 @@ class ClusterFetch:
     """
     Splits files of tickets into shards of equal size, and lets a cluster poll their tickets.
 
-    Shards in the queue are polled before another file is split, so that the disk need not hold the
-    shards of all files at once.
+    Shards in the queue are polled before another file is split, so that few shards are on the disk.
 
     Args:
         folder: The folder of the output files, one for each shard.

@@ -23,8 +23,7 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# The age, in seconds, at which hidden files are removed. Files that old were left behind by a
-# killed process.
+# Hidden files are removed at this age, in seconds. A killed process has left them behind.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 
@@ -38,8 +37,8 @@ class InputFile:
         path: The path of the file.
         label: What stands for this file in the names of its output files. Files of one pattern
             have different labels.
-        digests: The digests in the names of the existing output files. Each is the digest of this
-            file's content when the output file was written.
+        digests: The digests in the names of the existing output files. A digest shows from which
+            content of this file an output file was made.
     """
 
     path: str
@@ -104,7 +103,7 @@ def digest_of(path: str, reading: str) -> str:
 
     Args:
         path: The file.
-        reading: How tickets are read from the file. The digest depends on it too.
+        reading: How tickets are read from the file. The digest depends on this text too.
     """
     with Path(path).open("rb") as file:
         digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")

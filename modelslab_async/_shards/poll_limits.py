@@ -81,8 +81,8 @@ def locate_account(account: str | os.PathLike[str] | None) -> str | None:
     Return the address of an account in a database, or the absolute path of an account file.
 
     Raises:
-        ValueError: The address is malformed. Or it has a password, which must not be sent over the
-            cluster.
+        ValueError: The address is malformed, or has a password. A password must not be sent over
+            the cluster.
     """
     if account is None:
         return None

@@ -54,7 +54,7 @@ def read_counts(path: Path) -> PartCounts | None:
 
 def read_settled_rows(path: Path) -> dict[str, dict[str, Any]]:
     """
-    Return the rows of an output file, keyed by ticket, without those of unresolved tickets.
+    Return the rows of an output file, keyed by ticket. Leave out unresolved tickets.
 
     A file that does not exist has no rows.
 
@@ -91,8 +91,8 @@ def write_part(
     states = [row["state"] for row in written]
     counts = PartCounts(**{state: states.count(state) for state in sorted(set(states))})
     pages = (written[at : at + _ROWS_PER_GROUP] for at in range(0, len(written), _ROWS_PER_GROUP))
-    # The name is random, because two workers may write the same file at once. A process id in the
-    # name would not be enough: two hosts may each have a process with that id.
+    # The name is random, because two workers may write the same file at once. A process id is not
+    # enough, because two hosts may use the same id.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
     with replace_by_draft(path, draft):
         write_parquet(draft, pages, inputs, {_METADATA: json.dumps(asdict(counts))})

@@ -24,8 +24,8 @@ from .poll_limits import PollLimits
 from .shard_output import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# Each of these errors ends all polls with the same key. In that case, no output file is written,
-# because all remaining tickets of the shard would be unresolved.
+# Each of these errors ends all polls with the key. The shard then gets no output file, because all
+# its remaining tickets would be unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,

@@ -23,8 +23,7 @@ from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_output import PartCounts, read_counts
 
-# The maximum number of skipped rows of a file whose reasons are kept. Further skipped rows are only
-# counted.
+# How many skipped rows of a file are reported with a reason. Further skipped rows are only counted.
 _MAX_PROBLEMS: Final = 20
 
 
@@ -102,9 +101,8 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
     If a shard would contain a ticket twice, only the first row of the ticket is used.
 
     Raises:
-        UnusableTable: The file is not a valid table, or it is not clear which column has the
-            tickets. Or the file has changed, either while it was read or after its first output
-            files were written.
+        UnusableTable: The file is not a valid table, has no clear column of tickets, or has
+            changed.
         MissingApiKey: This process has no key for a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """

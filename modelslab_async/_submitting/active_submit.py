@@ -69,8 +69,8 @@ class ActiveSubmit:
             except BaseException:
                 self.release_duplicate()
                 raise
-            # While this submit waited for its slot, the server's spam filter may have refused the
-            # same payload in another submit. If so, wait again.
+            # While this submit waited for its slot, the spam filter may have refused another submit
+            # of the same payload. If so, wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# Ids are kept as hashes, so that memory stays bounded: anyone who knows the webhook address can
-# post long ids.
+# Ids are kept as hashes, because anyone who knows the webhook address can post long ids.
 _MAX_REMEMBERED_IDS = 1024
 
 

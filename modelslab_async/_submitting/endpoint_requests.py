@@ -63,9 +63,9 @@ class EndpointRequests:
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
         """
-        Refuse a parameter whose name looks like a misspelling of `keyword`.
+        Refuse a parameter whose name looks like a misspelling of the argument `keyword`.
 
-        `keyword` is an argument of the client's method `method`.
+        `method` is the method of the client that has this argument.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a

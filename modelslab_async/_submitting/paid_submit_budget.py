@@ -54,8 +54,8 @@ class BudgetShare:
     """
     One submit's share of a `SubmitBudget`, reserved before the submit is sent.
 
-    The share is counted as paid once work may have been started. It is returned if the submit ends
-    and certainly started no work.
+    The share is counted as paid once work may have been started. If the submit certainly started no
+    work, the share is returned.
     """
 
     _budget: SubmitBudget

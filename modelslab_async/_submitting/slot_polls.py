@@ -16,9 +16,9 @@ from .slot_record import SlotRecord
 # The time between two polls of a ticket, as a fraction of the ticket's age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# A ticket with a slot is first polled after `_FIRST_POLL_ETA_SHARE` of its eta, but after
-# `_MAX_FIRST_POLL_S` at the latest. Some etas of the service were a hundred times too long. So the
-# eta is first multiplied by the smallest ratio of duration to eta among recent jobs.
+# A ticket with a slot is first polled after this fraction of its eta, and after `_MAX_FIRST_POLL_S`
+# at the latest. The durations of recent jobs correct the eta, because some etas of the service were
+# a hundred times too long.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
@@ -39,8 +39,8 @@ class SlotPolls:
     """
     Polls the tickets that hold slots.
 
-    While submits wait for slots, these tickets are polled more often than their callers need. The
-    reason is that a slot stays unused until a poll notices that the work of its ticket has ended.
+    While submits wait for slots, the tickets are polled more often than their callers need, because
+    only a poll shows that a slot is free.
 
     Args:
         poller: Polls the tickets.

@@ -20,7 +20,7 @@ class SlotRecord:
         polled_at: When the ticket was last polled to see whether its slot is free.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
-        has_early_webhook: Whether this webhook came before the reply to the submit.
+        has_early_webhook: Whether the webhook came before the reply to the submit.
     """
 
     endpoint: str

@@ -28,12 +28,11 @@ from .spam_filter_spacing import DuplicatePayloads
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 
-# The longest time, in seconds, for which a ticket holds a slot. Without a limit, a ticket that is
-# never polled would hold its slot forever.
+# The longest time, in seconds, for which a ticket holds a slot. A ticket that is never polled must
+# not hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# A scan goes through all tickets with slots, and polls those that are due. The gap before the next
-# scan is at most `_MAX_SCAN_GAP_S`. But a scan of many tickets takes long, so the gap is never less
-# than `_SCAN_GAP_PER_SLOT_S` times the number of tickets.
+# The maximum gap, in seconds, between two scans that poll tickets with slots. If there are many
+# tickets, a scan takes long, and the gap is `_SCAN_GAP_PER_SLOT_S` for each ticket.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
@@ -99,7 +98,7 @@ class Slots:
         """
         Keep the slot of a submit that may have started work.
 
-        The slot is freed when that work, if there is any, has probably ended.
+        The slot is freed when the work has probably ended.
         """
         self._in_flight -= 1
         self._uncertain.add(endpoint, asyncio.get_running_loop().time())
@@ -271,8 +270,7 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Limit the time until the next scan, because tickets that get a slot in the meantime
-            # need polls as well.
+            # Limit the gap, because tickets that get a slot in the meantime need polls too.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),

@@ -2,9 +2,8 @@
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
 The server's spam filter refuses a submit if another submit had the same payload shortly before.
-After such a refusal, submits of that payload are admitted one at a time, each half a minute after
-the reply to the previous one. Once none of them waits, new submits of that payload are no longer
-delayed.
+After a refusal, submits of the payload go one at a time, each half a minute after the reply to the
+previous submit. The delays end when no submit of the payload waits.
 """
 
 import asyncio
@@ -15,11 +14,9 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
-# The time between two submits of one payload, unless the spam filter's refusal asks for more. The
-# filter itself uses this time.
+# The minimum time between two submits of one payload. The spam filter uses the same time.
 _SPAM_INTERVAL_S = 30.0
-# A margin that is added to each interval, because the server's clock and the local clock may differ
-# a little.
+# A margin that is added to each interval, because two clocks may differ a little.
 _CLOCK_MARGIN_S = 0.1
 
 
@@ -76,7 +73,7 @@ class DuplicatePayloads:
         """
         End the turn of submit `number`, so that the next submit of the payload may follow.
 
-        If submit `number` does not have the turn, do nothing.
+        Do nothing if it is not the turn of submit `number`.
         """
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
@@ -87,9 +84,8 @@ class DuplicatePayloads:
         """
         Handle the reply to submit `number`, if its payload was refused as spam before.
 
-        The pause before the next submit of the payload is counted from this reply. It is not
-        counted from the submit, because the server may have received the submit long after it was
-        sent.
+        The pause before the next submit begins with this reply, because the server may have
+        received the submit long after it was sent.
         """
         queue = self._queues.get(payload)
         if queue is None:

@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# How long to wait after the caller's deadline for the transport to report that the request never
-# left. The transport's connect timeout ends at the deadline, so this report comes just after it.
+# How long to wait, after the caller's deadline, for the report that the request never left. The
+# connect timeout ends at the deadline, and the transport reports just after.
 _REPORT_GRACE_S = 0.5
 
 
@@ -65,9 +65,8 @@ class SubmitProgress:
             timeout: The caller's timeout in seconds.
 
         Returns:
-            The result of the last attempt if the server has answered it. Otherwise a
-            `SubmitTimeout` if nothing was sent, or a `SubmitUncertain` if the request may have left
-            this machine.
+            A `SubmitTimeout` if nothing was sent; a `SubmitUncertain` if no reply came; else the
+            result of the last attempt.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:

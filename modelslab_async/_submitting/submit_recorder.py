@@ -24,8 +24,8 @@ class CallbackFailure:
     """
     Holds the exception that a submit recorder or `on_submitted` raised.
 
-    The submit task returns this object instead of raising the exception, because a `RateLimited`
-    from a callback could be mistaken for a reply of the server.
+    The submit task returns this object, because a `RateLimited` raised by a callback would look
+    like a reply of the server.
 
     Attributes:
         error: The exception, as it was raised.
@@ -94,7 +94,7 @@ async def report_result(
     """
     Pass a result to the recorder. If work was started, also call `on_submitted`.
 
-    If one of them raises after work was started, add a note with the ticket to the exception.
+    If a callback raises after work was started, add a note with the ticket to the exception.
     """
     if isinstance(result, ModelsLabError):
         await submit_recorder.finish(submit_request, result)

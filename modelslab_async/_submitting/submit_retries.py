@@ -15,8 +15,7 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum number of seconds for the last attempt. It gets them even if `unsent_timeout` passed
-# while the submit waited for a slot.
+# The minimum number of seconds for an attempt, even if `unsent_timeout` has passed.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 

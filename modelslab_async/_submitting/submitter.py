@@ -177,8 +177,8 @@ class Submitter:
         """Return the tickets that hold slots and were submitted with the track_id of a webhook."""
         found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
         if not found:
-            # A webhook may come before the reply to its submit. Remember it, so that the ticket is
-            # polled as soon as that reply comes.
+            # A webhook may come before the reply to its submit. Remember the webhook, so that the
+            # ticket is polled as soon as the reply comes.
             self._early_webhooks.remember((hint.track_id, *hint.ids))
         return {ticket for ticket in found if ticket is not None}
 

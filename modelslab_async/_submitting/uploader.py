@@ -52,8 +52,8 @@ class Uploader:
 
         Args:
             submit_request: The request that contains the files.
-            links: Maps the digest of each file that was uploaded to its link. New uploads are added
-                to this mapping, so that a retry of the request uploads no file twice.
+            links: Maps the digest of each uploaded file to the link. New uploads are added, so that
+                a retry of the request uploads no file twice.
             on_uploaded: Called after each upload with the file, its number of bytes, and the
                 seconds that the upload took.
             connect_timeout: The maximum number of seconds that each upload may take to get a

@@ -55,9 +55,9 @@ class EndpointGroup:
             subpath: The endpoint's path below `root`, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
             page: The documentation page, as a path below `docs`. A path with a leading `/` starts
-                at the root of the documentation. The URL of a page elsewhere is also possible.
+                at the root of the documentation. A complete URL is possible too.
             resolved_by: The family of the endpoint's tickets, if it is not the group's family.
-            unverified: For an undocumented endpoint, a sentence that says who uses the endpoint.
+            unverified: A sentence that says who uses an undocumented endpoint.
             **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath

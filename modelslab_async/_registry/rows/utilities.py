@@ -9,8 +9,7 @@ _EXPIRY_NOTE = "The link in the reply expires after 24 hours."
 
 
 def _utility(name: str, path: str, page: str, params: str = "", **overrides: Any) -> Endpoint:
-    # By default, a utility is not `repeatable`, because one that stores, clears or checks something
-    # may cost money each time.
+    # By default, a utility is not `repeatable`, because a second call may cost money again.
     return Endpoint(
         name=name,
         url=f"{{base}}/{path}",

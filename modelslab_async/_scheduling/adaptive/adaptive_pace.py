@@ -1,8 +1,8 @@
 """
 AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
 
-For each family it keeps two histories of how long jobs took. One is in seconds, the other in
-multiples of each job's eta. Tickets with an eta use the second, all others the first.
+For each family it keeps two histories of how long jobs took. Tickets with an eta use the history in
+multiples of the eta. All other tickets use the history in seconds.
 
 A step is the time from one poll of a ticket to the next. Learned steps come from a history. Plain
 steps come from the pace `plain`, which does not learn.
@@ -12,7 +12,7 @@ steps come from the pace `plain`, which does not learn.
     a step is needed   It is a plain step if few jobs are known, or if learned steps have cost too
                        much. Otherwise it leads to the next poll of the cheapest plan (`planner`).
 
-A family whose learned steps cost more returns to plain steps. So it loses a few percent at most.
+A family returns to plain steps if learned steps cost more. So it loses a few percent at most.
 """
 
 import math
@@ -30,15 +30,15 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter shifts each poll. So a planned poll counts as a sent one if the time between them is at
-# most `_STEP_TOLERANCE` plain steps, or at most `_AGE_TOLERANCE` times the job's age.
+# Jitter shifts each poll away from its planned age. The tolerance for this shift is a fraction of a
+# plain step or of the job's age, whichever is longer.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# When a job has an eta, polls count as this many times more expensive, so that its plan has fewer
-# polls. This ends once learned steps have proven cheaper than plain steps.
+# A factor on the cost of a poll, for jobs with an eta. It keeps their polls few until learned steps
+# have proven cheaper than plain steps.
 _TRIAL_COST_FACTOR = 2.0
-# The shortest eta, in seconds, that is used. A job with a shorter one counts as a job without an
-# eta, because the ratio of its age to the eta says nothing.
+# The shortest eta that is used, in seconds. A job with a shorter eta counts as a job without an
+# eta.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
@@ -50,10 +50,8 @@ class AdaptiveFamilyPace:
     """
     The pace of one family.
 
-    A step is the time between two polls of a ticket. Learned steps are computed from the durations
-    of finished jobs. Plain steps are those of the pace `plain`. Learned steps may cost more than
-    plain steps, and a `TrialBudget` limits this extra cost. While the budget is used up, all steps
-    are plain.
+    Learned steps may cost more than plain steps. A `TrialBudget` limits this extra cost. While the
+    budget is used up, all steps are plain.
     """
 
     plain: PlainPace
@@ -80,7 +78,7 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was already done at age 0, or that no poll found running or done.
+        Ignore a job that was seen only at age 0, or never.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
@@ -93,9 +91,9 @@ class AdaptiveFamilyPace:
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
         """
-        Return the history for a job with this eta, and the length of its time unit in seconds.
+        Return the history for a job with this eta, and the history's unit of time in seconds.
 
-        The unit is the eta itself, or one second if there is no eta or a very short one.
+        The unit is the eta, or one second for a job without a usable eta.
         """
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
@@ -124,8 +122,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # The shortest possible step is the shortest plain step divided by `MAX_STEP_RATIO`. A job
-        # younger than that has had no step yet, so this is its first.
+        # A job younger than the shortest possible step has had no step yet.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -137,9 +134,9 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compare what polling a finished job would have cost with plain and with learned steps.
+        Compute what polls of a finished job would have cost with plain and with learned steps.
 
-        Record the cost with plain steps, and the difference, in the `TrialBudget`.
+        The `TrialBudget` records the cost with plain steps, and the difference.
         """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
@@ -171,8 +168,8 @@ class AdaptivePace:
     At first it polls like the plain pace. Once it knows 20 jobs of a family (50 for jobs with an
     eta), it polls at the ages that would have cost least for recent jobs. Two things count as
     costs: each poll, and the delay from a job's end to the poll that finds it done. If the plain
-    pace would cost less, this pace polls like the plain pace again. Any time between two polls is
-    at most 20 times as long as with the plain pace, and at least a twentieth as long.
+    pace would cost less, this pace polls like the plain pace again. The time between two polls is
+    between a twentieth and 20 times that of the plain pace.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
@@ -222,7 +219,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Replace what this pace has learned with `saved`, which another pace's `to_dict` returned.
+        Replace what this pace has learned with `saved`, a result of `to_dict`.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

@@ -4,8 +4,8 @@ IntervalHistogram: the distribution of how long jobs took. It reads no clock.
 A poll shows only whether a job is running or done. So the duration of a job is known only as an
 interval: from the last poll that saw the job running to the first poll that saw it done. The
 histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. From the
-counts, `density` estimates the distribution that makes the counts most likely (Turnbull 1976), and
-smooths it (Silverman and others 1990). Older jobs count less.
+counts, `density` estimates the most likely distribution (Turnbull 1976), and smooths it (Silverman
+and others 1990). Older jobs count less.
 """
 
 import math
@@ -20,26 +20,24 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The maximum weight of an interval in saved data. A job weighs 1 when it is new, and less after
-# each newer job. So all jobs together weigh at most `_MEMORY_JOBS` + 1.
+# The maximum weight of an interval in saved data. Older jobs weigh less, so all jobs together weigh
+# at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads the probability of each bin over the bins around it: over as many as it
-# takes to hold at least this many jobs.
+# Smoothing spreads the probability of a bin over enough bins around it to hold this many jobs.
 _SMOOTHING_JOBS = 10.0
-# The next job may take longer than all known jobs. To allow for that, this many jobs are added to
-# the known ones. Their durations are from 1 to 20 times that of the longest known job.
+# The next job may take longer than all known jobs, so the distribution gets this many longer jobs.
+# Their durations are from 1 to 20 times that of the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# The number of bins between any age and twice that age. A job that was never seen done is assumed
-# to end before twice the age at which it was last seen running, or before the longest duration of
-# another job, whichever is longer.
+# The number of bins between any age and twice that age. If a job was never seen done, the
+# distribution extends to twice its last known age.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1: ages may be multiples of the eta, and a job with a
-# correct eta ends just before 1.
+# The edges of the bins. One edge is exactly 1, because a job with a correct eta takes just under 1
+# eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -70,8 +68,8 @@ class IntervalHistogram:
         """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # Old jobs must count less than new ones. Giving each new job more weight takes less time
-        # than reducing the weights of all old jobs.
+        # Old jobs count less. Raising the weight of each new job is faster than reducing all old
+        # weights.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
@@ -92,8 +90,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Smoothing has moved some probability from just before the eta to just after it, so
-            # plans would add a poll after a correct eta. Move that probability back.
+            # Smoothing has moved some probability behind the eta. Move it back, so that plans add
+            # no poll after a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 

@@ -45,15 +45,15 @@ class JobHistory:
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
         """
-        Return the age at which to poll a job next if it is still running at `age`.
+        Return the age for the next poll of a job that is running at `age`.
 
-        Return None if fewer than `min_jobs` are known, or if all jobs ended at much lower ages.
+        Return None if fewer than `min_jobs` jobs are known, or if all jobs ended at much lower
+        ages.
         """
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # Planning takes milliseconds. So keep each plan until the number of jobs has grown by a
-        # sixteenth or by `_MAX_JOBS_PER_PLAN`, whichever is less.
+        # Planning takes milliseconds, so plan anew only after enough new jobs.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):
@@ -85,7 +85,7 @@ class JobHistory:
 
     def restore(self, saved: Mapping[str, Any]) -> "JobHistory":
         """
-        Make a history with the settings of this one and the data that `to_dict` returned.
+        Return a history with the same settings, and with the data from `to_dict`.
 
         Raises:
             ValueError: The data did not come from `to_dict`.

@@ -12,7 +12,7 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
     """
     Return the ages at which a pace would poll a job.
 
-    The ages end with the first one at or after `until`.
+    The last age is the first that has reached `until`.
     """
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
@@ -41,10 +41,9 @@ class ObservedJob:
         """
         Return the ages of planned polls, corrected for jitter.
 
-        Two polls that were sent are known: the last that saw the job running, and the first that
-        saw it done. A planned poll within `tolerance` of one of these counts as having the same
-        result, and its age is changed to fit. Planned polls after the first that finds the job done
-        are left out.
+        A planned poll close to `last_running` sees the job running, so its age becomes at most
+        `last_running`. A planned poll close to `first_done` sees the job done, so its age becomes
+        at least `first_done`. Later polls are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:
@@ -57,8 +56,7 @@ class ObservedJob:
         """
         Whether it is certain what polls at these ages would have seen.
 
-        It is uncertain what a poll between `last_running` and `first_done` would have seen,
-        because the job ended at an unknown age between these two.
+        The job ended at an unknown age between `last_running` and `first_done`.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
@@ -66,7 +64,8 @@ class ObservedJob:
         """
         Return the expected cost of polls at these ages, in seconds.
 
-        It is `poll_cost` for each poll, plus the age at the first poll that sees the job done.
+        The cost is `poll_cost` for each poll, plus the age at the first poll that sees the job
+        done.
         """
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):

@@ -9,8 +9,7 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# A saving of less than the cost of this many polls may be due to chance. So it does not prove that
-# learned steps are better than plain steps.
+# A saving of less than the cost of this many polls may be chance.
 _LUCKY_POLLS = 5.0
 # The largest saving that is counted, as a multiple of the saving that `has_paid_off` requires.
 # Without a limit, one large saving would allow high extra costs for a long time.
@@ -22,15 +21,12 @@ class TrialBudget:
     """
     Counts how much more learned steps have cost than plain steps. Older jobs count less.
 
-    A step is the time between two polls of a ticket. Learned steps are computed from finished jobs.
-    Plain steps are those of a pace that does not learn.
-
     All costs are in seconds of delay. A poll costs as much as a delay of `poll_cost` seconds.
 
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have cost less.
-        reserved: The extra cost that the learned first steps of running jobs may still cause.
+        reserved: The cost that is reserved for running jobs whose first step is a learned one.
     """
 
     allowed: float = 0.0
