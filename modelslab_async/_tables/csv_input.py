@@ -174,7 +174,7 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
     """
     Return the index of the ticket column in a table without column names.
 
-    None means that each row may have its ticket in another column.
+    None means that the ticket may be in any column of a row.
     """
     number = spec.number
     if number is not None and number <= len(cells):

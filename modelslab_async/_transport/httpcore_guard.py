@@ -36,9 +36,9 @@ _READS_PER_YIELD = 100
 # The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and no check
 # of an idle connection finds bytes that stay in its buffer.
 _MIN_READ_BYTES = 256 * 1024
-# The maximum number of chunks that are parsed of a response, besides one for each read. The limit
-# exists because parsing a chunk a second time takes about 30 us. After a response with more chunks,
-# the connection is not used again.
+# How many chunks of a response are parsed, in addition to one for each read. The limit exists
+# because parsing a chunk takes about 30 us. After a response with more chunks, the connection is
+# not used again.
 _MAX_PARSED_CHUNKS = 100
 
 

@@ -19,8 +19,8 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether a TLS error surely came from the connection to the API server,
-            and not from another request of a hook. If not, the error becomes a `TransportError`,
+        believe_tls_error: Whether a TLS error surely came from the connection to the API server. If
+            a hook may have caused the error, pass False. The error then becomes a `TransportError`,
             unless the request provably never left.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None

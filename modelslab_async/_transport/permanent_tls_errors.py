@@ -20,8 +20,8 @@ def permanent_tls_error(
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            an alert can be permanent, such as that of a TLS 1.3 server for a missing client
-            certificate.
+            an alert can be permanent: a TLS 1.3 server sends one if the client certificate is
+            missing.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
