@@ -28,8 +28,8 @@ _STATUS_MEANINGS: Mapping[str, Meaning] = {
     ),
 }
 
-# Replies about a training have the status "success" from the start. Their message names the stage
-# of the training.
+# Replies about a training have the status "success" from the start. The message names the stage of
+# the training.
 _TRAINING_STAGES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         (

@@ -1,7 +1,7 @@
 """
 Poller: the task group that polls due tickets and notifies their watchers.
 
-The schedule decides which ticket is due. A watcher tells a caller how its ticket ended. No poll
+The schedule decides which ticket is due. A watcher tells a caller how the ticket ended. No poll
 waits for a caller.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client

@@ -84,7 +84,7 @@ def write_part(
     Args:
         path: The path of the file.
         columns: For each ticket, its row of the input table.
-        rows: For each ticket, its new outcome, or its row from the file that is replaced.
+        rows: For each ticket, its new outcome, or its row of the old output file.
     """
     inputs = input_columns(columns)
     written = [row if isinstance(row, dict) else outcome_row(row, inputs) for row in rows]

@@ -12,8 +12,8 @@ class SubmitBudget:
     """
     Counts the submits that one client may still make.
 
-    Each submit reserves one share before anything is sent for it. The share is returned if the
-    submit certainly started no work.
+    Each submit reserves one share before it is sent. The share is returned if the submit certainly
+    started no work.
 
     Args:
         limit: The maximum number of submits; None for no limit.

@@ -52,7 +52,8 @@ class SubmitRequest:
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> "SubmitRequest":
         """
-        Check the parameters. Add a random track_id if the endpoint takes one and none was given.
+        Check the parameters. Add a random track_id if the endpoint takes one and the caller gave
+        none.
 
         Raises:
             ValueError: The parameters do not fit the endpoint, or cannot be written as JSON.

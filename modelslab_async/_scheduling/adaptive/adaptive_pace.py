@@ -9,8 +9,9 @@ steps come from the pace `plain`, which does not learn.
 
     a job ends         The interval in which it ended goes into the histories. For this job, the
                        cost with learned steps is compared with the cost with plain steps.
-    a step is needed   It is a plain step if few jobs are known, or if learned steps have cost too
-                       much. Otherwise it leads to the next poll of the cheapest plan (`planner`).
+    a step is needed   A plain step is taken if few jobs are known, or if learned steps have cost
+                       too much. Any other step leads to the next poll of the cheapest plan
+                       (`planner`).
 
 A family returns to plain steps if learned steps cost more. So it loses a few percent at most.
 """
