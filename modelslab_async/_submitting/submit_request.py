@@ -52,8 +52,9 @@ class SubmitRequest:
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> "SubmitRequest":
         """
-        Check the parameters. Add a random track_id if the endpoint takes one and the caller gave
-        none.
+        Check the parameters.
+
+        If the endpoint takes a track_id and the caller gave none, add a random one.
 
         Raises:
             ValueError: The parameters do not fit the endpoint, or cannot be written as JSON.
