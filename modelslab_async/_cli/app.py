@@ -66,6 +66,9 @@ _COMMANDS = {
     ),
 }
 _BATCH_COMMANDS = {
+    "copy": CommandSource(
+        "batch.copy_command.copy", "Copy a journal from a file to a database, or back"
+    ),
     "export": CommandSource("batch.journal_commands.export", "Write all outcomes to FILE"),
     "report": CommandSource("report.report_command.report", "Write a page with plots of a batch"),
     "retry": CommandSource(

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from attrs import frozen
 
 from .._models.ticket import Ticket
+from .copy_marks import check_not_copied
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket
@@ -38,7 +39,13 @@ class Claim:
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
-    """Start a run of this process. Return its number, which is higher than all earlier numbers."""
+    """
+    Start a run of this process. Return its number, which is higher than all earlier numbers.
+
+    Raises:
+        JournalReadOnly: The journal was copied to another store.
+    """
+    check_not_copied(db)
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, now + lease, this_process()),

@@ -5,6 +5,7 @@ from typing import Any, Final
 from .._models.ticket import Ticket
 from .lease_rows import Claim, ClaimedTicket
 from .postgres_context import PostgresContext, now_sql
+from .postgres_copy_marks import check_not_copied
 from .process_identity import has_died, this_process
 from .schema import OPEN, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
@@ -116,6 +117,7 @@ SELECT EXISTS (
 
 async def begin(db: PostgresContext, *, now: float, lease: float) -> int:
     """See `lease_rows.begin`."""
+    await check_not_copied(db)
     (run_id,) = await db.fetch_row(_BEGIN, this_process(), lease, db.moment(now))
     return int(run_id)
 

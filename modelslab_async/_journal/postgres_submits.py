@@ -6,6 +6,7 @@ from typing import Any, Final
 from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
 from .postgres_context import PostgresContext, now_sql
+from .postgres_copy_marks import check_not_copied
 from .postgres_tickets import add, complete_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
@@ -61,6 +62,7 @@ WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER B
 
 async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> int:
     """See `submits.record_submit`. Return the number of the submit's row."""
+    await check_not_copied(db)
     written = await db.fetch(
         _RECORD,
         *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
+from .copy_marks import check_not_copied
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket, row_id_of
@@ -71,7 +72,9 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
 
     Raises:
         DuplicateSubmit: The journal already has a submit with this track_id or key.
+        JournalReadOnly: The journal was copied to another store.
     """
+    check_not_copied(db)
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
         "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -20,7 +20,7 @@ class JournalError(ModelsLabError):
 
 
 class JournalLocked(JournalError):
-    """Another process kept the journal locked for longer than this process waits."""
+    """Another process kept the journal locked for too long, or a run is active during a copy."""
 
 
 class JournalFull(JournalError):
@@ -28,7 +28,7 @@ class JournalFull(JournalError):
 
 
 class JournalReadOnly(JournalError):
-    """Writing to the journal is not allowed."""
+    """Writing to the journal is not allowed, or the journal was copied and takes no more runs."""
 
 
 class JournalDamaged(JournalError):

@@ -16,8 +16,8 @@ JournalLocation: TypeAlias = Path | str
 """The path of a file, or the address of a batch in a database."""
 
 
-class _LocationType(click.Path):
-    """The type of `--journal`: the path of a file, or the address of a batch in a database."""
+class LocationType(click.Path):
+    """The type of a journal: the path of a file, or the address of a batch in a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Turn a path into a `Path`. Check a database address, and keep it as a string."""
@@ -50,7 +50,7 @@ def parse_address(address: str) -> "PostgresBatch":
 journal = click.option(
     "--journal",
     "path",
-    type=_LocationType(dir_okay=False, path_type=Path),
+    type=LocationType(dir_okay=False, path_type=Path),
     default="run.db",
     show_default=True,
     metavar="FILE",

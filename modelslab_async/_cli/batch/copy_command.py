@@ -1,0 +1,67 @@
+"""The command `batch copy`: moves a journal between a file and a database. It polls nothing."""
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+from attrs import asdict
+
+from ... import Batch, Report
+from ..._journal.journal_copy import copy_journal
+from .. import options, output
+from ..event_loop import run_async
+from ..exit_codes_and_advice import UNSAVED, exit_codes
+from .journal_option import JournalLocation, LocationType, journal_exists, shown
+
+_LOCATION = LocationType(dir_okay=False, path_type=Path)
+
+
+@click.command(epilog=exit_codes((UNSAVED,), is_ranked=False))
+@click.argument("source", type=_LOCATION)
+@click.argument("target", type=_LOCATION)
+@options.json_option("Print the counts of TARGET as JSON, as `batch status` does.")
+@options.debug
+def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> None:
+    """
+    Copy the journal SOURCE to TARGET, to go on with the batch there.
+
+    Each is a file, or a batch in a database: 'postgresql://host/database?batch=NAME'. TARGET gets
+    everything at once: tickets, outcomes, submits and the records of saved files. It must be new or
+    empty. No run may be active in SOURCE.
+
+    SOURCE keeps its content and can be read. No run begins there any more, so that nothing is paid
+    for twice. If this command is killed, start it again with the same arguments.
+    """
+    if source == target:
+        raise click.UsageError("SOURCE and TARGET are the same journal")
+    if not run_async(journal_exists(source)):
+        raise click.UsageError(f"there is no journal {shown(source)}")
+
+    async def copy_and_count() -> tuple[bool, Report]:
+        has_copied = await copy_journal(source, target)
+        async with Batch.open(target) as batch:
+            return has_copied, await batch.report()
+
+    has_copied, report = run_async(copy_and_count())
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+    copied = "copied" if has_copied else "an earlier start of this command has copied"
+    output.print_message(f"{copied} {shown(source)} to {shown(target)}: {_counts(report)}")
+    command = shlex.join([output.PROGRAM, "batch", "run", "--journal", shown(target)])
+    output.print_message(
+        f"go on there, such as with `{command}`; {shown(source)} can still be read, and no run "
+        "begins in it any more"
+    )
+
+
+def _counts(report: Report) -> str:
+    tickets = output.count_of(report.tickets, "ticket", "tickets")
+    unfinished = report.open + report.unresolved
+    counts = [
+        f"{tickets} ({report.finished:,} finished, {unfinished:,} not)",
+        output.count_of(report.files, "file", "files"),
+    ]
+    if report.uncertain:
+        counts.append(output.count_of(report.uncertain, "uncertain submit", "uncertain submits"))
+    return ", ".join(counts)

@@ -1,0 +1,181 @@
+"""Values that a copy moves from one journal to another, and the interfaces of its two sides."""
+
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from attrs import frozen
+
+from .copy_marks import CopyMark
+from .recorded_files import FilePosition
+
+R = TypeVar("R")
+C = TypeVar("C")
+
+# A page of rows ends at either limit, so that a copy of any number of tickets needs the same
+# memory. A reply can have up to 14 MB.
+PAGE_ROWS: Final = 1000
+PAGE_BYTES: Final = 8_000_000
+
+
+class CopiedTicket(NamedTuple):
+    """A ticket with its reply, its row of the input table, and how saving its files stands."""
+
+    family: str
+    id: str
+    added_at: float
+    state: int
+    completed_at: float | None
+    polls: int
+    max_lag: float | None
+    reply_state: int | None
+    body: str | None
+    other_fields: str | None
+    columns: str | None
+    save_state: int | None
+    save_completed_at: float | None
+    error: str | None
+    argument: str | None
+
+
+class CopiedFile(NamedTuple):
+    """A recorded file. Its ticket is named by family and id."""
+
+    family: str
+    id: str
+    output_index: int
+    path: str
+    sha256: str
+    size: int
+    url: str
+    is_length_verified: bool
+    recorded_at: float
+
+
+class CopiedSubmit(NamedTuple):
+    """A submit. Family and id name the ticket of its work; None if the submit has no ticket."""
+
+    track_id: str
+    endpoint: str
+    payload_hash: str
+    recorded_at: float
+    columns: str | None
+    key: str | None
+    family: str | None
+    id: str | None
+
+
+@frozen
+class Page(Generic[R, C]):
+    """
+    Some rows of a journal.
+
+    Attributes:
+        rows: The rows. After the last page, there are none.
+        last: The position of the last row. The next page begins after it.
+    """
+
+    rows: Sequence[R]
+    last: C
+
+
+class CopySource(Protocol):
+    """The journal that is copied. After `begin`, pages show the moment of `begin`."""
+
+    @property
+    def path(self) -> str:
+        """The name of the journal, without a password."""
+        ...
+
+    async def find_mark(self) -> CopyMark | None:
+        """Return the mark of an earlier copy; None if there was none."""
+        ...
+
+    async def check_idle(self) -> None:
+        """Raise `JournalLocked` if a run is active."""
+        ...
+
+    async def begin(self, target: str) -> None:
+        """
+        Mark the journal, so that no run begins any more, and keep other copies out.
+
+        Raises:
+            JournalLocked: A run is active, or another process copies this journal.
+        """
+        ...
+
+    async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
+        """Return tickets in the order in which they were added."""
+        ...
+
+    async def file_page(self, after: FilePosition) -> Page[CopiedFile, FilePosition]:
+        """Return recorded files in the order of their tickets."""
+        ...
+
+    async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
+        """Return submits in the order in which they were recorded."""
+        ...
+
+    async def pace_state(self) -> str | None:
+        """Return what an adaptive pace has learned, as JSON; None if nothing was saved."""
+        ...
+
+    async def give_up(self) -> None:
+        """End a copy that has copied nothing. Remove the mark, if this copy has made it."""
+        ...
+
+    async def finish(self) -> None:
+        """End the copy, and mark the journal as copied."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class CopyTarget(Protocol):
+    """The journal that gets the rows, in one transaction between `begin` and `commit`."""
+
+    @property
+    def path(self) -> str:
+        """The name of the journal, without a password."""
+        ...
+
+    async def find_origin(self) -> str | None:
+        """Return the name of the journal that was copied to this one; None if none was."""
+        ...
+
+    async def is_empty(self) -> bool:
+        """Return whether the journal has neither tickets nor submits, and was never copied."""
+        ...
+
+    async def begin(self, origin: str) -> None:
+        """Begin the transaction, and record where the rows come from."""
+        ...
+
+    async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
+        """Add tickets, behind those of earlier pages."""
+        ...
+
+    async def add_files(self, files: Sequence[CopiedFile]) -> None:
+        """Add records of files, whose tickets have been added."""
+        ...
+
+    async def add_submits(self, submits: Sequence[CopiedSubmit]) -> None:
+        """Add submits, whose tickets have been added."""
+        ...
+
+    async def set_pace_state(self, state: str) -> None:
+        """Store what an adaptive pace has learned."""
+        ...
+
+    async def commit(self) -> None:
+        """Commit everything at once."""
+        ...
+
+    async def roll_back(self) -> None:
+        """Undo everything since `begin`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,0 +1,124 @@
+"""Copies a journal to another store, once, and marks the source as copied. It polls nothing."""
+
+import os
+from contextlib import AsyncExitStack, suppress
+
+from .._models.journal_errors import JournalError, WrongJournal
+from .._postgres.postgres_address import is_address
+from .copy_rows import CopySource, CopyTarget
+from .journal_path import check_path
+from .recorded_files import FilePosition
+from .sqlite_copy_source import SqliteCopySource
+from .sqlite_copy_target import SqliteCopyTarget
+
+
+async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
+    """
+    Copy a journal to an empty one, and mark the source, so that no run begins there any more.
+
+    The target gets all rows in one transaction. If this function was interrupted in any way, call
+    it again with the same arguments. It blocks the event loop while it reads or writes a file.
+
+    Returns:
+        Whether it copied the journal. If False, an interrupted call had copied all of it already.
+
+    Raises:
+        JournalLocked: A run is active in the source, or another process copies one of the two.
+        JournalError: A store cannot be used, the target has rows, or the source was copied before.
+        ValueError: A path or an address is malformed.
+        ModuleNotFoundError: asyncpg is not installed.
+    """
+    async with AsyncExitStack() as stack:
+        copy_source = _open_source(source)
+        stack.push_async_callback(copy_source.aclose)
+        await copy_source.check_idle()
+        copy_target = _open_target(target)
+        stack.push_async_callback(copy_target.aclose)
+        if await _is_copied(copy_source, copy_target):
+            await copy_source.finish()
+            return False
+        await copy_source.begin(copy_target.path)
+        try:
+            await copy_target.begin(copy_source.path)
+            await _check_empty(copy_target)
+            await _copy_rows(copy_source, copy_target)
+        except BaseException:
+            await copy_target.roll_back()
+            # If the mark cannot be removed, the next call goes on with it.
+            with suppress(JournalError):
+                await copy_source.give_up()
+            raise
+        # From here on, the mark stays whatever happens: the commit may have taken place, even if
+        # its reply is lost. The next call finds out.
+        await copy_target.commit()
+        await copy_source.finish()
+        return True
+
+
+def _open_source(path: str | os.PathLike[str]) -> CopySource:
+    if is_address(path):
+        # Import the database's side only if it is needed, because few programs use it.
+        from .postgres_copy_source import PostgresCopySource  # noqa: PLC0415
+
+        return PostgresCopySource(path)
+    return SqliteCopySource(os.path.abspath(check_path(path)))  # noqa: PTH100 -- it keeps links.
+
+
+def _open_target(path: str | os.PathLike[str]) -> CopyTarget:
+    if is_address(path):
+        from .postgres_copy_target import PostgresCopyTarget  # noqa: PLC0415 -- as above.
+
+        return PostgresCopyTarget(path)
+    return SqliteCopyTarget(os.path.abspath(check_path(path)))  # noqa: PTH100 -- it keeps links.
+
+
+async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
+    """
+    Return whether an interrupted call has copied everything, and only did not complete the mark.
+
+    Raises:
+        JournalReadOnly: The source was copied to another journal, or to this one in full.
+        WrongJournal: The target has rows of its own.
+    """
+    mark = await source.find_mark()
+    if mark is not None and mark.target != target.path:
+        raise _with_path(mark.refusal(), source.path)
+    if await target.is_empty():
+        if mark is not None and mark.is_complete:
+            raise _with_path(mark.refusal(), source.path)
+        return False
+    if mark is not None and await target.find_origin() == source.path:
+        return True
+    await _check_empty(target)
+    return False
+
+
+async def _check_empty(target: CopyTarget) -> None:
+    if not await target.is_empty():
+        raise WrongJournal(
+            "this journal has rows already, and was left as it is; copy to a new file, or to a "
+            "batch of another name",
+            path=target.path,
+        )
+
+
+def _with_path(error: JournalError, path: str) -> JournalError:
+    error.path = path
+    return error
+
+
+async def _copy_rows(source: CopySource, target: CopyTarget) -> None:
+    tickets = await source.ticket_page(0)
+    while tickets.rows:
+        await target.add_tickets(tickets.rows)
+        tickets = await source.ticket_page(tickets.last)
+    files = await source.file_page(FilePosition(0, -1))
+    while files.rows:
+        await target.add_files(files.rows)
+        files = await source.file_page(files.last)
+    submits = await source.submit_page(0)
+    while submits.rows:
+        await target.add_submits(submits.rows)
+        submits = await source.submit_page(submits.last)
+    if (pace_state := await source.pace_state()) is not None:
+        await target.set_pace_state(pace_state)

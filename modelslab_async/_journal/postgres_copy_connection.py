@@ -1,0 +1,96 @@
+"""PostgresCopyConnection: the database of one side of a copy, and the errors of working with it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from .._models.journal_errors import JournalLocked
+from .postgres_batch_location import PostgresBatch
+from .postgres_context import PostgresContext
+from .postgres_errors import is_lost
+
+T = TypeVar("T")
+
+# The class of the advisory locks that keep two copies of the same batch apart.
+_COPY_LOCK: Final = 0x4D4C6A63
+_TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({_COPY_LOCK}, $1)"
+# The transaction of a copy is idle while the other side reads or writes a page, however long that
+# takes.
+_BEGIN: Final = """
+BEGIN ISOLATION LEVEL {level};
+SET LOCAL idle_in_transaction_session_timeout = 0
+"""
+
+
+class PostgresCopyConnection:
+    """
+    A connection to a journal in a database. It opens with the first work.
+
+    Attributes:
+        path: The hosts, the database and the batch.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._batch = PostgresBatch.parse(address)
+        self.path = self._batch.shown
+        self._session = self._batch.make_session()
+        self._context: PostgresContext | None = None
+
+    async def run(self, work: Callable[[PostgresContext], Awaitable[T]]) -> T:
+        """
+        Call a function with the connection. Create the batch first, if it does not exist.
+
+        Raises:
+            JournalError: The server cannot be reached or used, or the function has raised this.
+        """
+        try:
+            return await work(await self._connected())
+        except Exception as error:  # noqa: BLE001 -- the driver raises errors of many bases.
+            translate = self._batch.translate
+            failure = translate(error) if is_lost(error) else translate.for_caller(error)
+        # Raise outside the `except` block. Otherwise `__context__` would hold the original error,
+        # whose message could contain the password.
+        raise failure
+
+    async def begin(self, level: str) -> None:
+        """
+        Begin a transaction that keeps other copies of the batch out.
+
+        Args:
+            level: The isolation level. At `REPEATABLE READ`, the transaction sees one moment.
+
+        Raises:
+            JournalLocked: Another process copies the batch.
+        """
+
+        async def begin(db: PostgresContext) -> None:
+            await db.session.run_script(_BEGIN.format(level=level))
+            (is_free,) = await db.fetch_row(_TRY_LOCK)
+            if not is_free:
+                raise JournalLocked("another process copies this batch now; wait for its end")
+
+        await self.run(begin)
+
+    async def commit(self) -> None:
+        """Commit the transaction."""
+        await self.run(lambda db: db.session.run_script("COMMIT"))
+
+    async def roll_back(self) -> None:
+        """Undo the transaction, if there is one. A broken connection is dropped."""
+        if self._context is None:
+            return
+        try:
+            await self._session.run_script("ROLLBACK")
+        except Exception:  # noqa: BLE001 -- the driver raises errors of many bases.
+            self._session.drop()
+            self._context = None
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._session.aclose()
+
+    async def _connected(self) -> PostgresContext:
+        if self._context is None:
+            number = await self._batch.prepare()
+            await self._session.connect()
+            self._context = PostgresContext(self._session, number, has_server_clock=True)
+        return self._context

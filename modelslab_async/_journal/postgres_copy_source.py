@@ -1,0 +1,165 @@
+"""PostgresCopySource: the batch in a database that is copied. Only its mark is written."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from . import postgres_copy_marks as copy_marks
+from .copy_marks import CopyMark
+from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .postgres_context import PostgresContext
+from .postgres_copy_connection import PostgresCopyConnection
+from .postgres_leases import expire_runs
+from .process_identity import has_died
+from .recorded_files import FilePosition
+from .schema import OPEN
+from .sqlite_copy_source import active_run_error, mark_gone_error
+
+_LEASED_RUNS: Final = """
+SELECT run, lease_until - date_part('epoch', clock_timestamp()), process FROM runs
+WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until < 'infinity'
+    AND lease_until > date_part('epoch', clock_timestamp())
+ORDER BY lease_until DESC
+"""
+# `size` is the number of bytes of all bodies before the row. The server computes it without reading
+# the bodies, so no page gets much larger than the limit.
+_SELECT_TICKETS: Final = f"""
+SELECT ticket, family, id, added_at,
+    CASE WHEN completed_at IS NULL THEN {OPEN} ELSE state END, completed_at, polls, max_lag,
+    state, body, other_fields, columns, save_state, save_completed_at, error, argument
+FROM (
+    SELECT known.ticket, family, id, added_at, replies.completed_at,
+        coalesce(polls, 0) AS polls, max_lag, replies.state, body, other_fields, columns,
+        saves.state AS save_state, saves.completed_at AS save_completed_at, error, argument,
+        sum(coalesce(octet_length(body), 0)) OVER (ORDER BY known.ticket)
+            - coalesce(octet_length(body), 0) AS size
+    FROM (
+        SELECT * FROM tickets WHERE batch = $1 AND ticket > $2 ORDER BY ticket LIMIT {PAGE_ROWS}
+    ) AS known
+        LEFT JOIN replies ON replies.batch = $1 AND replies.ticket = known.ticket
+        LEFT JOIN inputs ON inputs.batch = $1 AND inputs.ticket = known.ticket
+        LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = known.ticket
+) AS page
+WHERE size < {PAGE_BYTES} ORDER BY ticket
+"""
+_SELECT_FILES: Final = f"""
+SELECT files.ticket, family, id, output_index, path, sha256, size, url, is_length_verified,
+    recorded_at
+FROM files CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = files.ticket OFFSET 0
+) AS known
+WHERE files.batch = $1 AND (files.ticket, output_index) > ($2, $3)
+ORDER BY files.ticket, output_index LIMIT {PAGE_ROWS}
+"""
+_SELECT_SUBMITS: Final = f"""
+SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, family, id
+FROM submits LEFT JOIN tickets
+    ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
+WHERE submits.batch = $1 AND submit > $2 ORDER BY submit LIMIT {PAGE_ROWS}
+"""
+_SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
+
+
+class PostgresCopySource:
+    """
+    See `CopySource`. During a copy it holds a snapshot of the batch.
+
+    Attributes:
+        path: The hosts, the database and the batch.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._connection = PostgresCopyConnection(address)
+        self.path = self._connection.path
+        self._had_mark = False
+
+    async def find_mark(self) -> CopyMark | None:
+        """See `CopySource.find_mark`."""
+        return await self._connection.run(copy_marks.find_mark)
+
+    async def check_idle(self) -> None:
+        """See `CopySource.check_idle`."""
+        await self._connection.run(_check_idle)
+
+    async def begin(self, target: str) -> None:
+        """See `CopySource.begin`."""
+
+        async def mark(db: PostgresContext) -> None:
+            await copy_marks.keep_runs_out(db)
+            await _check_idle(db)
+            # A stopped process whose lease is over may go on later. It finds out then that its run
+            # has ended, and cannot begin another one.
+            await expire_runs(db, 0, 0.0)
+            self._had_mark = await copy_marks.find_mark(db) is not None
+            if not self._had_mark:
+                await copy_marks.set_mark(db, CopyMark(target, is_complete=False))
+
+        try:
+            await self._connection.begin("READ COMMITTED")
+            await self._connection.run(mark)
+            await self._connection.commit()
+            await self._connection.begin("REPEATABLE READ")
+            await self._connection.run(_check_mark)
+        except BaseException:
+            await self._connection.roll_back()
+            raise
+
+    async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
+        """See `CopySource.ticket_page`."""
+        rows = await self._fetch(_SELECT_TICKETS, after)
+        return Page([CopiedTicket(*row[1:]) for row in rows], rows[-1][0] if rows else after)
+
+    async def file_page(self, after: FilePosition) -> Page[CopiedFile, FilePosition]:
+        """See `CopySource.file_page`."""
+        rows = await self._fetch(_SELECT_FILES, *after)
+        last = FilePosition(rows[-1][0], rows[-1][3]) if rows else after
+        return Page([CopiedFile(*row[1:]) for row in rows], last)
+
+    async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
+        """See `CopySource.submit_page`."""
+        rows = await self._fetch(_SELECT_SUBMITS, after)
+        return Page([CopiedSubmit(*row[1:]) for row in rows], rows[-1][0] if rows else after)
+
+    async def pace_state(self) -> str | None:
+        """See `CopySource.pace_state`."""
+        rows = await self._fetch(_SELECT_PACE)
+        return str(rows[0][0]) if rows else None
+
+    async def give_up(self) -> None:
+        """See `CopySource.give_up`."""
+        await self._connection.roll_back()
+        if not self._had_mark:
+            # A new transaction, because a failed statement has ended the one of the copy.
+            await self._connection.begin("READ COMMITTED")
+            await self._connection.run(copy_marks.remove_mark)
+            await self._connection.commit()
+
+    async def finish(self) -> None:
+        """See `CopySource.finish`."""
+
+        async def complete(db: PostgresContext) -> None:
+            if (mark := await copy_marks.find_mark(db)) is not None:
+                await copy_marks.set_mark(db, CopyMark(mark.target, is_complete=True))
+
+        # A new transaction, because the one of the copy sees the moment of its beginning.
+        await self._connection.roll_back()
+        await self._connection.begin("READ COMMITTED")
+        await self._connection.run(complete)
+        await self._connection.commit()
+
+    async def aclose(self) -> None:
+        """See `CopySource.aclose`."""
+        await self._connection.aclose()
+
+    async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
+        return await self._connection.run(lambda db: db.fetch(statement, *arguments))
+
+
+async def _check_idle(db: PostgresContext) -> None:
+    for run_id, lease_s, process in await db.fetch(_LEASED_RUNS):
+        if not has_died(process):
+            raise active_run_error(run_id, lease_s)
+
+
+async def _check_mark(db: PostgresContext) -> None:
+    if await copy_marks.find_mark(db) is None:
+        raise mark_gone_error()

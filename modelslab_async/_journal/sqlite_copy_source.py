@@ -1,0 +1,196 @@
+"""SqliteCopySource: the file that is copied to another journal. Only its mark is written."""
+
+import sqlite3
+import time
+from typing import Any, Final
+
+from .._models.journal_errors import JournalDamaged, JournalLocked
+from . import copy_marks
+from .copy_marks import CopyMark
+from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .lease_rows import expire_runs
+from .recorded_files import FilePosition
+from .schema import OPEN, RUN_IS_ALIVE
+from .sqlite_copy_file import SqliteCopyFile
+from .ticket_id_codec import family_names, read_ticket
+
+_ACTIVE_RUN: Final = (
+    f"SELECT run, lease_until FROM runs WHERE {RUN_IS_ALIVE} AND lease_until < ? "
+    "ORDER BY lease_until DESC"
+)
+_SELECT_TICKETS: Final = """
+    SELECT tickets.ticket, family, id, added_at, tickets.state, tickets.completed_at, polls,
+        max_lag, replies.state, body, other_fields, columns, saves.state, saves.completed_at,
+        saves.error, saves.argument
+    FROM tickets LEFT JOIN replies ON replies.ticket = tickets.ticket
+        LEFT JOIN inputs ON inputs.ticket = tickets.ticket
+        LEFT JOIN saves ON saves.ticket = tickets.ticket
+    WHERE tickets.ticket > ? ORDER BY tickets.ticket LIMIT ?
+"""
+_SELECT_FILES: Final = """
+    SELECT files.ticket, family, id, output_index, path, sha256, size, url, is_length_verified,
+        recorded_at
+    FROM files JOIN tickets ON tickets.ticket = files.ticket
+    WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?
+"""
+_SELECT_SUBMITS: Final = """
+    SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, ticket, family, id
+    FROM submits LEFT JOIN tickets USING (ticket)
+    WHERE submit > ? ORDER BY submit LIMIT ?
+"""
+
+
+def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
+    """Return the error for a journal in which a run is active."""
+    return JournalLocked(
+        f"run {run_id} is active in this journal: end its process and copy then; if that process "
+        f"was killed on another host, its lease ends in {max(lease_s, 0.0):.0f} s"
+    )
+
+
+def mark_gone_error() -> JournalLocked:
+    """Return the error for a mark that another copy has removed while this one waited."""
+    return JournalLocked("another copy of this journal has just failed; start this one again")
+
+
+class SqliteCopySource:
+    """
+    See `CopySource`. During a copy it holds the write lock of the file.
+
+    Attributes:
+        path: The path of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = SqliteCopyFile(path)
+        self._had_mark = False
+        self._names: dict[int, str] = {}
+
+    async def find_mark(self) -> CopyMark | None:
+        """See `CopySource.find_mark`."""
+        return self._file.run(copy_marks.find_mark)
+
+    async def check_idle(self) -> None:
+        """See `CopySource.check_idle`."""
+        self._file.run(_check_idle)
+
+    async def begin(self, target: str) -> None:
+        """See `CopySource.begin`."""
+        self._file.begin()
+        try:
+            self._had_mark = self._file.run(lambda db: _mark(db, target))
+            self._file.commit()
+            # Hold the write lock from here on. It keeps other copies and all changes out.
+            self._file.begin()
+            self._names = self._file.run(_begin_reading)
+        except BaseException:
+            self._file.roll_back()
+            raise
+
+    async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
+        """See `CopySource.ticket_page`."""
+
+        def read(db: sqlite3.Connection) -> Page[CopiedTicket, int]:
+            rows: list[CopiedTicket] = []
+            last, size = after, 0
+            for row in db.execute(_SELECT_TICKETS, (after, PAGE_ROWS)):
+                last, copied = row[0], self._ticket(row)
+                rows.append(copied)
+                size += len(copied.body or "")
+                if size >= PAGE_BYTES:
+                    break
+            return Page(rows, last)
+
+        return self._file.run(read)
+
+    def _ticket(self, row: tuple[Any, ...]) -> CopiedTicket:
+        ticket = read_ticket(self._names, *row[:3])
+        copied = CopiedTicket(ticket.family, ticket.id, *row[3:])
+        if copied.state not in (OPEN, copied.reply_state):
+            raise JournalDamaged(f"{ticket} has ended, but its outcome is missing in `replies`")
+        return copied
+
+    async def file_page(self, after: FilePosition) -> Page[CopiedFile, FilePosition]:
+        """See `CopySource.file_page`."""
+
+        def read(db: sqlite3.Connection) -> Page[CopiedFile, FilePosition]:
+            position, rows = after, list[CopiedFile]()
+            for row_id, family, id_, *columns in db.execute(_SELECT_FILES, (*after, PAGE_ROWS)):
+                ticket = read_ticket(self._names, row_id, family, id_)
+                rows.append(CopiedFile(ticket.family, ticket.id, *columns))
+                position = FilePosition(row_id, columns[0])
+            return Page(rows, position)
+
+        return self._file.run(read)
+
+    async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
+        """See `CopySource.submit_page`."""
+
+        def read(db: sqlite3.Connection) -> Page[CopiedSubmit, int]:
+            last, rows = after, list[CopiedSubmit]()
+            for row in db.execute(_SELECT_SUBMITS, (after, PAGE_ROWS)):
+                last, *columns, row_id, family, id_ = row
+                ticket = None if row_id is None else read_ticket(self._names, row_id, family, id_)
+                names = (None, None) if ticket is None else (ticket.family, ticket.id)
+                rows.append(CopiedSubmit(*columns, *names))
+            return Page(rows, last)
+
+        return self._file.run(read)
+
+    async def pace_state(self) -> str | None:
+        """See `CopySource.pace_state`."""
+        row = self._file.run(lambda db: db.execute("SELECT state FROM pace_state").fetchone())
+        return None if row is None else str(row[0])
+
+    async def give_up(self) -> None:
+        """See `CopySource.give_up`."""
+        if self._had_mark:
+            self._file.roll_back()
+            return
+        self._file.run(copy_marks.remove_mark)
+        self._file.commit()
+
+    async def finish(self) -> None:
+        """See `CopySource.finish`."""
+
+        def complete(db: sqlite3.Connection) -> None:
+            if (mark := copy_marks.find_mark(db)) is not None:
+                complete_mark = CopyMark(mark.target, is_complete=True)
+                copy_marks.set_mark(db, complete_mark, now=time.time())
+
+        if not self._file.is_in_transaction:
+            self._file.begin()
+        self._file.run(complete)
+        self._file.commit()
+
+    async def aclose(self) -> None:
+        """See `CopySource.aclose`."""
+        self._file.close()
+
+
+def _check_idle(db: sqlite3.Connection) -> None:
+    now = time.time()
+    active = db.execute(_ACTIVE_RUN, (now, copy_marks.ENDLESS_LEASE)).fetchone()
+    if active is not None:
+        run_id, lease_until = active
+        raise active_run_error(run_id, lease_until - now)
+
+
+def _mark(db: sqlite3.Connection, target: str) -> bool:
+    """Mark the journal. Return whether it had a mark before."""
+    _check_idle(db)
+    # A stopped process whose lease is over may go on later. It finds out then that its run has
+    # ended, and cannot begin another one.
+    expire_runs(db, time.time())
+    mark = copy_marks.find_mark(db)
+    if mark is None:
+        copy_marks.set_mark(db, CopyMark(target, is_complete=False), now=time.time())
+    return mark is not None
+
+
+def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
+    """Return the names of the API families. Check first that no other copy has just given up."""
+    if copy_marks.find_mark(db) is None:
+        raise mark_gone_error()
+    return family_names(db)

@@ -1,0 +1,539 @@
+"""A copy has everything that its source had, is made once, and leaves one journal to run."""
+
+import asyncio
+import itertools
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+
+import pytest
+from attrs import asdict
+
+from modelslab_async import (
+    Batch,
+    Failed,
+    JournalDamaged,
+    JournalError,
+    JournalLocked,
+    JournalReadOnly,
+    Processing,
+    Submission,
+    Success,
+    Ticket,
+    Unresolved,
+    WaitTimeout,
+    WrongJournal,
+)
+from modelslab_async._journal import copy_rows, postgres_copy_source, sqlite_copy_source
+from modelslab_async._journal.journal_copy import copy_journal
+from modelslab_async._journal.postgres_copy_target import PostgresCopyTarget
+from modelslab_async._journal.sqlite_copy_target import SqliteCopyTarget
+from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
+from modelslab_async.journal import Journal
+
+TARGETS = (SqliteCopyTarget, PostgresCopyTarget)
+LEASE_S = 3600.0
+
+
+@pytest.fixture
+def new_path(request, tmp_path):
+    """Return a function that gives the path or the address of a new journal of a kind."""
+    numbers = itertools.count()
+
+    def make(kind):
+        number = next(numbers)
+        if kind == "sqlite":
+            return tmp_path / f"copy {number}.journal"
+        return f"{request.getfixturevalue('address')}%20copy%20{number}"
+
+    return make
+
+
+@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite"])
+def paths(request, new_path):
+    """Two new journals: the source and the target of a copy."""
+    return tuple(new_path(kind) for kind in request.param.split(" to "))
+
+
+def done(ticket, text="a"):
+    return Success(
+        ticket=ticket, output=(f"https://{text}",), raw={"status": "success", "output": [text]}
+    )
+
+
+def going(ticket):
+    return Processing(ticket=ticket, eta=7.0, raw={"status": "processing", "eta": 7})
+
+
+async def claimed(journal, *, lease=LEASE_S):
+    """Begin a run that claims all open tickets. Return it and the rows of the tickets."""
+    run = await journal.leases.begin_run(lease=lease)
+    claim = await journal.leases.claim(run, before_run=run, limit=10_000, lease=lease)
+    return run, {ticket: row for row, ticket in claim.tickets}
+
+
+async def fill(journal):
+    """Add rows of every kind, and leave no run active."""
+    # A failed ticket that is open again keeps its former outcome.
+    reopened = Ticket("images", "reopened-1")
+    await journal.add([reopened])
+    run, rows = await claimed(journal)
+    failed = Failed(ticket=reopened, message="no")
+    await journal.leases.complete(run, [OutcomeRow(rows[reopened], 4, failed)])
+    await journal.leases.end_run(run)
+    assert 1 == await journal.reopen_failed()
+
+    ids = [7, "007", "9" * 30, "a/b-1", "lost-1", "late-1", "queued-1", "bad-1"]
+    tickets = [Ticket("images" if n % 2 else "video", id_) for n, id_ in enumerate(ids)]
+    saved, failing, missing, other, lost, late, queued, unsaved = tickets
+    await journal.add([(ticket, {"row": n, "nöte": None}) for n, ticket in enumerate(tickets)])
+    run, rows = await claimed(journal)
+    raw = {"status": "failed", "messege": "x" * 100}
+    late_cause = WaitTimeout("late", ticket=late)
+    completions = [
+        OutcomeRow(rows[saved], 3, done(saved), max_lag=1.5),
+        OutcomeRow(rows[failing], 1, Failed(ticket=failing, message="no", raw=raw)),
+        OutcomeRow(rows[missing], 1, Failed(ticket=missing, message="?", reason="not_found")),
+        OutcomeRow(rows[late], 9, Unresolved(ticket=late, cause=late_cause, last=going(late))),
+        OutcomeRow(rows[queued], 1, done(queued)),
+        OutcomeRow(rows[unsaved], 1, done(unsaved)),
+    ]
+    assert all(await journal.leases.complete(run, completions, save_files=True))
+    assert all(await journal.leases.complete(run, [OutcomeRow(rows[other], 1, done(other))]))
+    await journal.leases.record_polls(run, [PollUpdate(rows[lost], 2, going(lost))])
+    for index in (1, 0):
+        await journal.record_file(
+            *(saved, index),
+            path=f"/out/{index}.png",
+            sha256=str(index) * 64,
+            size=5_000_000_000 + index,
+            url="https://a",
+            is_length_verified=bool(index),
+        )
+    await journal.leases.claim_saves(run, before_run=run, limit=10, lease=LEASE_S)
+    await journal.leases.complete_save(run, rows[saved], error=None)
+    await journal.leases.complete_save(run, rows[unsaved], error="too big", argument="max_bytes")
+    await journal.leases.end_run(run)
+
+    settings = {"endpoint": "realtime/text2img", "payload_hash": "ab"}
+    await journal.record_submit("t1", key="k1", columns={"row": 1}, **settings)
+    await journal.confirm("t1", Ticket("realtime", 1))
+    await journal.record_submit("t2", **settings)
+    await journal.record_submit("t3", key="k3", columns={"row": 3}, **settings)
+    await journal.confirm("t3", Ticket("realtime", 3), result=done(Ticket("realtime", 3)))
+    # The process of this run is gone: its lease is over, and it had a ticket and a submit.
+    gone, _ = await claimed(journal, lease=0.0)
+    await journal.record_submit("t4", key="k4", run_id=gone, columns={"row": 4}, **settings)
+    await journal.save_pace({"images": [1, 2.5]})
+
+
+async def content(path):
+    """Return everything that a program can read in a journal."""
+    async with Journal.open(path) as journal:
+        tickets = [*await every_ticket(journal)]
+        return {
+            "report": asdict(await journal.report()),
+            "outcomes": [each async for each in journal.recorded_outcomes()],
+            "last": {ticket: await journal.last(ticket) for ticket in tickets},
+            "files": [each async for each in journal.all_files()],
+            "unsaved": await journal.unsaved(),
+            "uncertain": await journal.uncertain(),
+            "orphaned": await journal.leases.orphaned_submits(),
+            "keys": await journal.leases.submitted_keys(saves_files=True),
+            "pace": await journal.load_pace(),
+        }
+
+
+async def every_ticket(journal):
+    """Return all tickets in their order, and free them again."""
+    run, rows = await claimed(journal)
+    await journal.leases.end_run(run)
+    outcomes = [each.outcome.ticket async for each in journal.recorded_outcomes()]
+    return [*outcomes, *rows]
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("sqlite", "postgres"),
+        ("postgres", "sqlite"),
+        ("sqlite", "sqlite"),
+        ("postgres", "postgres"),
+    ],
+    ids=" to ".join,
+)
+async def test_copy_has_everything(new_path, kinds, monkeypatch):
+    """Every kind of row arrives, over many pages, and so it does on the way back."""
+    monkeypatch.setattr(sqlite_copy_source, "PAGE_ROWS", 2)
+    statements = {"_SELECT_TICKETS", "_SELECT_FILES", "_SELECT_SUBMITS"}
+    for name in statements:
+        statement = getattr(postgres_copy_source, name)
+        short = statement.replace(f"LIMIT {copy_rows.PAGE_ROWS}", "LIMIT 2")
+        assert short != statement
+        monkeypatch.setattr(postgres_copy_source, name, short)
+    source, target, back, original = map(new_path, (*kinds, kinds[0], kinds[0]))
+    for path in (source, original):
+        async with Journal.open(path) as journal:
+            await fill(journal)
+    # The tickets of unfinished runs are free in a copy, so read the original only after it.
+    assert await copy_journal(source, target)
+    assert await copy_journal(target, back)
+    expected, copied = await content(original), await content(back)
+    assert 11 == copied["report"]["tickets"]
+    assert comparable(expected) == comparable(copied)
+    assert [each.files for each in copied["outcomes"] if each.files]
+
+
+def comparable(read):
+    """Return what was read without the times, which differ between two fillings."""
+
+    def without_times(value):
+        match value:
+            case dict():
+                return {
+                    name: without_times(each)
+                    for name, each in value.items()
+                    if not str(name).endswith("_at")
+                }
+            case list() | tuple():
+                return [without_times(each) for each in value]
+            case _ if hasattr(value, "__attrs_attrs__"):
+                return without_times(asdict(value, recurse=False)) | {"type": type(value)}
+            case BaseException():
+                return repr(value)
+            case _:
+                return value
+
+    return without_times(read)
+
+
+async def test_times_are_those_of_the_source(paths):
+    """A ticket, an outcome, a file and a submit keep the times at which they were recorded."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+        files = [each async for each in journal.all_files()]
+        outcomes = [each async for each in journal.recorded_outcomes()]
+        submits = await journal.uncertain()
+    await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert files == [each async for each in journal.all_files()]
+        assert [(each.added_at, each.completed_at) for each in outcomes] == [
+            (each.added_at, each.completed_at) async for each in journal.recorded_outcomes()
+        ]
+        assert [(each.track_id, each.recorded_at) for each in submits] == [
+            (each.track_id, each.recorded_at) for each in await journal.uncertain()
+        ]
+
+
+async def test_run_goes_on_in_the_copy(paths):
+    """The next run claims open tickets, unresolved ones, pending saves and failed saves."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+    await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        # New rows get numbers of their own.
+        assert 1 == await journal.add([("images", "new-1"), ("images", "007")])
+        run = await journal.leases.begin_run(lease=LEASE_S)
+        claim = await journal.leases.claim(run, before_run=run, limit=100, lease=LEASE_S)
+        ids = {ticket.id for _, ticket in claim.tickets}
+        assert {"reopened-1", "lost-1", "late-1", "1", "new-1"} == ids
+        saves = await journal.leases.claim_saves(run, before_run=run, limit=100, lease=LEASE_S)
+        assert {"queued-1", "bad-1"} == {each.success.ticket.id for each in saves.pending}
+        (lost,) = (row for row, ticket in claim.tickets if ticket.id == "lost-1")
+        outcome = done(Ticket("video", "lost-1"))
+        assert [True] == await journal.leases.complete(run, [OutcomeRow(lost, 1, outcome)])
+        with pytest.raises(ValueError, match="already"):
+            await journal.record_submit("t9", key="k4", endpoint="e", payload_hash="")
+
+
+async def test_source_is_read_and_not_run_any_more(paths, new_path):
+    """No run begins there and no submit is sent. What it holds can be read."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+        before = await journal.report()
+    await copy_journal(source, target)
+    async with Journal.open(source) as journal:
+        assert before == await journal.report()
+        with pytest.raises(JournalReadOnly, match=r"was copied to .*use that one"):
+            await journal.leases.begin_run(lease=LEASE_S)
+        with pytest.raises(JournalReadOnly, match="was copied to"):
+            await journal.record_submit("t9", endpoint="e", payload_hash="")
+    with pytest.raises(JournalReadOnly, match="was copied to"):
+        await copy_journal(source, new_path("sqlite"))
+
+
+async def test_batch_sends_nothing_from_a_copied_journal(paths, world):
+    """A program that goes on with the source gets an error for each submission."""
+    source, target = paths
+    async with Batch.open(source):
+        pass
+    await copy_journal(source, target)
+    async with world() as here, Batch.open(source, client=here.client) as batch:
+        submission = Submission("realtime/text2img", {"prompt": "a cat"})
+        with pytest.raises(JournalReadOnly, match="was copied"):
+            _ = [each async for each in batch.generate_many([submission])]
+        with pytest.raises(JournalReadOnly, match="was copied"):
+            await batch.submit("realtime/text2img", prompt="a cat")
+        assert not here.emulator.submits
+
+
+async def test_active_run_keeps_its_journal(paths):
+    """The source of a copy is at rest, so that no outcome of a run is left behind."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+        run, _ = await claimed(journal)
+        with pytest.raises(JournalLocked, match=f"run {run} is active"):
+            await copy_journal(source, target)
+        # The run is as it was.
+        assert await journal.leases.renew(run, lease=LEASE_S)
+        await journal.leases.end_run(run)
+        assert await copy_journal(source, target)
+        assert not await journal.leases.renew(run, lease=LEASE_S)
+
+
+async def test_run_of_a_stopped_process_is_over(paths):
+    """A process that goes on after its lease finds its run ended, and sends no submit."""
+    source, target = paths
+    async with Journal.open(source, clock=lambda: time.time() - 2 * LEASE_S) as journal:
+        run, _ = await claimed(journal)
+        await copy_journal(source, target)
+        assert not await journal.leases.renew(run, lease=LEASE_S)
+        with pytest.raises(JournalReadOnly):
+            await journal.record_submit("t1", endpoint="e", payload_hash="", run_id=run)
+
+
+@pytest.mark.parametrize("rows", ["ticket", "submit", "mark"])
+async def test_target_with_rows_is_left_as_it_is(paths, new_path, rows):
+    """The source is not marked then, and can be run."""
+    source, target = paths
+    for path in paths:
+        async with Journal.open(path) as journal:
+            if rows != "submit":
+                await journal.add([("images", 1)] if path is source or rows == "ticket" else [])
+            else:
+                await journal.record_submit("t1", endpoint="e", payload_hash="")
+    if rows == "mark":
+        await copy_journal(target, new_path("sqlite"))
+    with pytest.raises(WrongJournal, match="has rows already"):
+        await copy_journal(source, target)
+    async with Journal.open(source) as journal:
+        await claimed(journal)
+
+
+async def test_rows_that_come_during_the_copy_are_refused(paths, monkeypatch):
+    """Another program filled the target just before the transaction."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    for kind in TARGETS:
+        begin = kind.begin
+
+        async def late(self, origin, begin=begin):
+            async with Journal.open(target) as journal:
+                await journal.add([("images", 2)])
+            await begin(self, origin)
+
+        monkeypatch.setattr(kind, "begin", late)
+    with pytest.raises(WrongJournal, match="has rows already"):
+        await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert 1 == (await journal.report()).tickets
+
+
+class Killed(BaseException):
+    """The process ends here, without any clean-up."""
+
+
+@contextmanager
+def kill_at(name, *, after):
+    """End a copy at a method of its target as a kill would: nothing is undone or marked after."""
+
+    async def nothing(self):
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in TARGETS:
+            method = getattr(kind, name)
+
+            async def killed(self, *arguments, method=method):
+                if after:
+                    await method(self, *arguments)
+                raise Killed
+
+            patch.setattr(kind, name, killed)
+        for kind in (
+            sqlite_copy_source.SqliteCopySource,
+            postgres_copy_source.PostgresCopySource,
+        ):
+            patch.setattr(kind, "give_up", nothing)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [("add_tickets", False), ("add_files", True), ("commit", False), ("commit", True)],
+)
+async def test_killed_copy_is_started_again(paths, name, after):
+    """Nothing is there twice and nothing is lost. Until then no run begins in the source."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+        before = await journal.report()
+    with kill_at(name, after=after), pytest.raises(Killed):
+        await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        expected = before.tickets if (name, after) == ("commit", True) else 0
+        assert expected == (await journal.report()).tickets
+    async with Journal.open(source) as journal:
+        with pytest.raises(JournalReadOnly, match="start the same `batch copy` again"):
+            await journal.leases.begin_run(lease=LEASE_S)
+    assert ((name, after) != ("commit", True)) == await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert before == await journal.report()
+    async with Journal.open(source) as journal:
+        with pytest.raises(JournalReadOnly, match="use that one"):
+            await journal.leases.begin_run(lease=LEASE_S)
+
+
+async def test_failed_copy_leaves_the_source_to_run(paths, monkeypatch):
+    """An error before the commit takes the mark away, and the target stays empty."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+    for kind in TARGETS:
+
+        async def fail(_self, _submits):
+            raise JournalError("no room")
+
+        monkeypatch.setattr(kind, "add_submits", fail)
+    with pytest.raises(JournalError, match="no room"):
+        await copy_journal(source, target)
+    async with Journal.open(source) as journal, Journal.open(target) as other:
+        assert 0 == (await other.report()).tickets
+        assert (await claimed(journal))[1]
+
+
+async def test_two_copies_at_once_make_one(paths):
+    """One copies, and the other is refused. The mark of the first stays."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+        before = await journal.report()
+    first = asyncio.create_task(copy_journal(source, target))
+    results = await asyncio.gather(
+        first, asyncio.to_thread(asyncio.run, copy_journal(source, target)), return_exceptions=True
+    )
+    assert True in results
+    (other,) = (each for each in results if each is not True)
+    assert other is False or isinstance(other, JournalError), other
+    async with Journal.open(target) as journal:
+        assert before == await journal.report()
+    async with Journal.open(source) as journal:
+        with pytest.raises(JournalReadOnly, match="use that one"):
+            await journal.leases.begin_run(lease=LEASE_S)
+
+
+async def test_run_that_begins_during_the_copy_is_refused(new_path, monkeypatch):
+    """In a database, such a run waits for the mark of the copy, and then finds it."""
+    source, target = new_path("postgres"), new_path("sqlite")
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    marks = postgres_copy_source.copy_marks
+    set_mark, begun = marks.set_mark, []
+
+    async def set_late(db, mark):
+        if not mark.is_complete:
+            begun.append(asyncio.ensure_future(journal.leases.begin_run(lease=LEASE_S)))
+            while not await db.session.fetch(waiting):
+                assert not begun[0].done(), "the run did not wait"
+        await set_mark(db, mark)
+
+    monkeypatch.setattr(marks, "set_mark", set_late)
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+        assert await copy_journal(source, target)
+        with pytest.raises(JournalReadOnly, match=r"has begun|was copied"):
+            await begun[0]
+
+
+async def test_copy_that_waited_for_a_failed_one_is_refused(paths, monkeypatch):
+    """The failed copy took away the mark that this one had found, so a run may have begun."""
+    source, target = paths
+    async with Journal.open(source):
+        pass
+    begin_reading = sqlite_copy_source._begin_reading
+    check_mark = postgres_copy_source._check_mark
+
+    def in_file(db):
+        sqlite_copy_source.copy_marks.remove_mark(db)
+        return begin_reading(db)
+
+    async def in_database(db):
+        await postgres_copy_source.copy_marks.remove_mark(db)
+        await check_mark(db)
+
+    monkeypatch.setattr(sqlite_copy_source, "_begin_reading", in_file)
+    monkeypatch.setattr(postgres_copy_source, "_check_mark", in_database)
+    with pytest.raises(JournalLocked, match="has just failed"):
+        await copy_journal(source, target)
+
+
+async def test_page_is_bounded_by_the_size_of_its_replies(new_path, monkeypatch):
+    """Large replies are copied a few at a time, so memory does not grow with their number."""
+    monkeypatch.setattr(sqlite_copy_source, "PAGE_BYTES", 1_000_000)
+    statement = postgres_copy_source._SELECT_TICKETS
+    small = statement.replace(str(copy_rows.PAGE_BYTES), "1000000")
+    assert small != statement
+    monkeypatch.setattr(postgres_copy_source, "_SELECT_TICKETS", small)
+    pages = []
+    for kind in TARGETS:
+        add = kind.add_tickets
+
+        async def counted(self, tickets, add=add):
+            pages.append(len(tickets))
+            await add(self, tickets)
+
+        monkeypatch.setattr(kind, "add_tickets", counted)
+    source, middle, target = new_path("sqlite"), new_path("postgres"), new_path("sqlite")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", number) for number in range(12)])
+        run, rows = await claimed(journal)
+        for ticket, row in rows.items():
+            await journal.leases.complete(run, [OutcomeRow(row, 1, done(ticket, "x" * 300_000))])
+        await journal.leases.end_run(run)
+    await copy_journal(source, middle)
+    await copy_journal(middle, target)
+    assert [4, 4, 4] * 2 == pages
+
+
+async def test_damaged_row_stops_the_copy(new_path):
+    """The error names the ticket, and the source can still be run."""
+    source, target = new_path("sqlite"), new_path("sqlite")
+    async with Journal.open(source) as journal:
+        await fill(journal)
+    with closing(sqlite3.connect(source)) as db:
+        db.execute("DELETE FROM replies WHERE state = 2")
+        db.commit()
+    with pytest.raises(JournalDamaged, match="video:7"):
+        await copy_journal(source, target)
+    async with Journal.open(source) as journal:
+        await claimed(journal)
+
+
+async def test_password_is_not_in_an_error(new_path):
+    """The errors of a copy name the hosts, the database and the batch."""
+    source, target = new_path("sqlite"), new_path("postgres")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    missing = target.replace("host=/tmp/", "host=/tmp/missing-")
+    with pytest.raises(JournalError, match="server runs") as caught:
+        await copy_journal(source, missing)
+    assert "a-secret-password" not in repr(caught.value)
+    assert caught.value.__context__ is None
+    await copy_journal(source, target)
+    with closing(sqlite3.connect(source)) as db:
+        ((process,),) = db.execute("SELECT process FROM runs WHERE lease_until > 1e300")
+    assert process.startswith("copied to postgresql:///postgres?batch=")
