@@ -176,7 +176,10 @@ def find_links(value: object) -> tuple[str, ...]:
         case list():
             links: list[str] = []
             for inner in value:
-                links += find_links(inner)
+                if not isinstance(inner, str):
+                    links += find_links(inner)
+                elif found := to_text(inner):
+                    links.append(found)
             return tuple(links)
         case dict():
             return _find_links_in_object(value)
@@ -209,6 +212,7 @@ def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:
-                if found := find_links(container.get(name)):
+                value = container.get(name)
+                if value and (found := find_links(value)):
                     return found
     return ()

@@ -168,11 +168,12 @@ def _build_success(
 
 def _nsfw(fields: Mapping[str, Any]) -> bool | None:
     for name in ("nsfw_content_detected", "has_nsfw_concept"):
-        match fields.get(name):
-            case bool(flag):
-                return flag
-            case [*flags] if flags:
-                return any(flag is True for flag in flags)
+        if name in fields:
+            match fields[name]:
+                case bool(flag):
+                    return flag
+                case [*flags] if flags:
+                    return any(flag is True for flag in flags)
     return None
 
 
