@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from .._aio.durable_files import IS_WINDOWS, fsync_folder, make_folder
 from .file_locks import open_locked
-from .file_sha256 import has_checksum
+from .file_sha256_check import has_checksum
 from .file_stems import numbered_stem
 from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata
 from .publish import link_or_move

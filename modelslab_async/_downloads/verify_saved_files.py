@@ -7,7 +7,7 @@ from attrs import frozen
 
 from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
-from .file_sha256 import has_checksum
+from .file_sha256_check import has_checksum
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from . import missing_extra as missing_extra
 from .application import Emulator
 from .faults.fault_plan import Faults
 from .faults.faulty_server import Traffic, run_faulty_server
-from .file_links import FileLinks
+from .file_link_settings import FileLinks
 from .job_intake import ReceivedSubmit
 from .job_settings import Jobs
 from .job_store import ScriptedReply

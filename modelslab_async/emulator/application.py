@@ -14,7 +14,7 @@ from modelslab_async._registry.families import FAMILIES
 from modelslab_async._registry.family import Family
 
 from . import shared_replies
-from .file_links import FileLinks
+from .file_link_settings import FileLinks
 from .job_intake import JobIntake
 from .job_settings import Jobs
 from .job_store import ScriptedReply

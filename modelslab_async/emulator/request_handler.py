@@ -11,7 +11,7 @@ from modelslab_async._registry.endpoint import Endpoint
 
 from . import reply_bodies, shared_replies
 from .family_reply_formats import format_of
-from .file_links import FileLinks, not_found
+from .file_link_settings import FileLinks, not_found
 from .job_intake import JobIntake, ReceivedSubmit
 from .poll_counts import PollCounts
 from .reply_bodies import URLBuilder

@@ -17,7 +17,7 @@ from ..transport_protocol import Request, Response, host_header, origin_of, spli
 from .codec import Codec, CodecFactory
 from .connection import Connection, Dialer
 from .default_codec import DefaultCodec
-from .routes_through_proxy import Connect, Route, http_proxy_route, socks_route
+from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 
 # The time after which an idle connection is closed. It is longer than most intervals between two
 # polls. It is shorter than the 60 s or more after which proxies and load balancers close an idle

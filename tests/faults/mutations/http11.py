@@ -148,7 +148,7 @@ MUTATIONS = [
     ),
     Mutation(
         "password of a proxy in its response: not redacted",
-        "_transport/http11/routes_through_proxy.py",
+        "_transport/http11/send_through_proxy.py",
         "return self._proxy.redact(response)",
         "return response",
         "../transport/test_proxies.py",
