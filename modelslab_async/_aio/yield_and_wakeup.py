@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import cycle
 
-from attrs import define
+from attrs import define, field
 
 _ITEMS_PER_CLOCK_CHECK = 32
 # For each item, whether to read the clock.
@@ -46,22 +46,27 @@ class Yielder:
 
 @define(eq=False)
 class Wakeup:
-    """An event for one waiting task, which clears itself when that task wakes."""
+    """
+    An event for one waiting task, which clears itself when that task wakes.
 
-    _future: asyncio.Future[None] | None = None
-    _is_set: bool = False
+    Attributes:
+        is_set: Whether `wake` was called since the task last woke. Then another call does nothing.
+    """
+
+    is_set: bool = field(default=False, init=False)
+    _future: asyncio.Future[None] | None = field(default=None, init=False)
 
     def wake(self) -> None:
         """Wake the waiting task. If no task waits, the next `wait` returns immediately."""
-        if self._is_set:
+        if self.is_set:
             return
-        self._is_set = True
+        self.is_set = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     async def wait(self, timeout: float | None = None) -> None:
         """Wait for `wake`, or until the timeout in seconds has passed."""
-        if not self._is_set:
+        if not self.is_set:
             future = self._future = asyncio.get_running_loop().create_future()
             if timeout is None:
                 # Await the future directly if there is no timeout: `asyncio.wait` takes ten times
@@ -70,7 +75,7 @@ class Wakeup:
             else:
                 await asyncio.wait((future,), timeout=timeout)
             self._future = None
-        self._is_set = False
+        self.is_set = False
 
 
 def is_cancelled() -> bool:

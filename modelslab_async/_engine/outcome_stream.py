@@ -128,7 +128,8 @@ class StreamBuffer:
             self._unread.append(update)
         else:
             self._unread.extend((update,) * closed.times)
-        self._wakeup.wake()
+        if not self._wakeup.is_set:
+            self._wakeup.wake()
         if isinstance(update, Unresolved):
             self._remember_refusal(ticket, update.cause)
             return
