@@ -71,9 +71,10 @@ class AccountLimits:
         # Imported here, because few commands use a database.
         from .. import PostgresAccount  # noqa: PLC0415
 
-        address, options = split_options(self.account, ("schema",))
+        address, schema = split_options(self.account, ("schema",))
+        limits |= schema
         try:
-            return {"account": PostgresAccount(address, **limits | options)}
+            return {"account": PostgresAccount(address, **limits)}
         except ModuleNotFoundError as error:
             raise MissingExtra(str(error)) from None
 

@@ -34,14 +34,16 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        if await _is_copied(copy_source, copy_target):
-            await copy_source.finish()
-            return False
+        # Refuse what cannot be copied before the source is marked.
+        await _is_copied(copy_source, copy_target)
         await copy_source.begin(copy_target.path)
         try:
-            await copy_target.begin(copy_source.path)
-            await _check_empty(copy_target)
-            await _copy_rows(copy_source, copy_target)
+            # Ask again, because another call may have ended while this one waited for its end.
+            has_copied = not await _is_copied(copy_source, copy_target)
+            if has_copied:
+                await copy_target.begin(copy_source.path)
+                await _check_empty(copy_target)
+                await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
             # If the mark cannot be removed, the next call goes on with it.
@@ -50,9 +52,10 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
             raise
         # From here on, the mark stays whatever happens: the commit may have taken place, even if
         # its reply is lost. The next call finds out.
-        await copy_target.commit()
+        if has_copied:
+            await copy_target.commit()
         await copy_source.finish()
-        return True
+        return has_copied
 
 
 def _open_source(path: str | os.PathLike[str]) -> CopySource:

@@ -133,7 +133,7 @@ class SqliteCopySource:
                 last, *columns, row_id, family, id_ = row
                 ticket = None if row_id is None else read_ticket(self._names, row_id, family, id_)
                 names = (None, None) if ticket is None else (ticket.family, ticket.id)
-                rows.append(CopiedSubmit(*columns, *names))
+                rows.append(CopiedSubmit._make((*columns, *names)))
             return Page(rows, last)
 
         return self._file.run(read)

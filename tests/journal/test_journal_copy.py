@@ -31,6 +31,7 @@ from modelslab_async._journal.sqlite_copy_target import SqliteCopyTarget
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async.journal import Journal
 
+SOURCES = (sqlite_copy_source.SqliteCopySource, postgres_copy_source.PostgresCopySource)
 TARGETS = (SqliteCopyTarget, PostgresCopyTarget)
 LEASE_S = 3600.0
 
@@ -365,10 +366,7 @@ def kill_at(name, *, after):
                 raise Killed
 
             patch.setattr(kind, name, killed)
-        for kind in (
-            sqlite_copy_source.SqliteCopySource,
-            postgres_copy_source.PostgresCopySource,
-        ):
+        for kind in SOURCES:
             patch.setattr(kind, "give_up", nothing)
         yield
 
@@ -435,6 +433,28 @@ async def test_two_copies_at_once_make_one(paths):
     async with Journal.open(source) as journal:
         with pytest.raises(JournalReadOnly, match="use that one"):
             await journal.leases.begin_run(lease=LEASE_S)
+
+
+async def test_copy_that_waited_for_the_same_copy_has_nothing_to_do(paths, monkeypatch):
+    """The other call has copied everything, so this one succeeds as well."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await fill(journal)
+        before = await journal.report()
+    others = []
+    for kind in SOURCES:
+
+        async def begin(self, path, begin=kind.begin):
+            if not others:
+                others.append(None)
+                others[0] = await copy_journal(source, target)
+            await begin(self, path)
+
+        monkeypatch.setattr(kind, "begin", begin)
+    assert not await copy_journal(source, target)
+    assert [True] == others
+    async with Journal.open(target) as journal:
+        assert before == await journal.report()
 
 
 async def test_run_that_begins_during_the_copy_is_refused(new_path, monkeypatch):
