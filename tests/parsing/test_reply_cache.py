@@ -54,6 +54,23 @@ def test_known_template_is_not_parsed_again(monkeypatch):
     assert "processing" == read_cached(cache, Ticket("realtime", 33333), body_for(33333)).status
 
 
+def test_ids_of_any_length_share_one_reply():
+    """A longer id makes a longer body. Its first reply is parsed, and is then the shared one."""
+    cache = ReplyCache(FAMILIES)
+    numbers = (11111, 222_222, 3_333_333, 444_444)
+    replies = [read_cached(cache, Ticket("realtime", n), body_for(n)) for n in numbers]
+    assert 1 == len({id(reply) for reply in replies})
+
+
+def test_reply_of_another_length_makes_no_template(monkeypatch):
+    """A finished job's reply is not searched for its id, unless a running job's is as long."""
+    cache = ReplyCache(FAMILIES)
+    read_cached(cache, Ticket("realtime", 11111), body_for(11111))
+    monkeypatch.setattr("modelslab_async._parsing.reply._make_template", None)
+    done = body_for(22222, status="success", output=["https://x/22222.png"])
+    assert isinstance(read_cached(cache, Ticket("realtime", 22222), done), Success)
+
+
 @pytest.mark.parametrize("field", ["status", "eta"])
 def test_id_that_equals_status_or_eta_is_read_again(field):
     """The template would otherwise give one ticket's status or eta to the next."""
