@@ -207,7 +207,7 @@ class AccountLink:
             reports[self._digest_of(tier)] = KeyReport(
                 slots=SlotUse() if slots is None else slots.use(offset),
                 polls_wanted=0 if poll_times is None else poll_times.wanted,
-                poll_results=() if poll_times is None else poll_times.results,
+                poll_results=() if poll_times is None else poll_times.report_results(),
                 pauses=pauses,
             )
         return reports
@@ -215,8 +215,8 @@ class AccountLink:
     def _forget_results(self, reports: Reports) -> None:
         """Forget the results of polls that the account has been told."""
         for tier, poll_times in self._poll_times.items():
-            if (report := reports.get(self._digest_of(tier))) is not None:
-                poll_times.forget_results(len(report.poll_results))
+            if self._digest_of(tier) in reports:
+                poll_times.forget_reported()
 
     def _apply(self, tier: Tier, allotment: KeyAllotment, offset: float) -> None:
         polls_paused_until = allotment.pauses.polls - offset

@@ -78,15 +78,16 @@ class Pauses:
 @frozen
 class PollResult:
     """
-    What became of a granted poll time.
+    What became of a granted poll time. A later result for the same time replaces this one.
 
     Attributes:
         granted: The granted time, on the account's clock.
-        started: When the poll started, on the account's clock; None if the time expired unused.
+        rests_from: When the permit begins to rest, on the account's clock: when the poll started,
+            or later if the network delayed it. None if the time expired unused.
     """
 
     granted: float
-    started: float | None
+    rests_from: float | None
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,13 @@ from .account_messages import PollResult
 from .poll_permits import MAX_LATENESS_S
 from .stalled_polls import StalledPolls
 
+# Polls that took at most this many seconds longer than usual are not reported again. The share
+# `HELD_BACK_SHARE` of the rate is for them.
+_MAX_UNREPORTED_DELAY_S = 0.02
+# The delay of an answered poll is reported as at most this many seconds. A slow server answers late
+# as well, and then a longer delay would only leave poll times unused.
+_MAX_REPORTED_DELAY_S = 0.1
+
 
 @frozen
 class _GrantedTime:
@@ -17,6 +24,10 @@ class _GrantedTime:
 
     when: float
     granted: float
+
+    def result(self, moment: float) -> PollResult:
+        """Return the result of a poll that the server may have received at this time."""
+        return PollResult(self.granted, self.granted + max(0.0, moment - self.when))
 
 
 @define(eq=False)
@@ -43,6 +54,8 @@ class GrantedPollTimes:
     is_limited: bool = True
     _times: deque[_GrantedTime] = Factory(deque)
     _results: deque[PollResult] = Factory(deque)
+    _reported: int = 0
+    _in_flight: dict[float, list[_GrantedTime]] = Factory(dict[float, list[_GrantedTime]])
     _granted: int = 0
     _used: int = 0
     _unanswered: StalledPolls = Factory(StalledPolls)
@@ -57,7 +70,7 @@ class GrantedPollTimes:
             return probe_at
         lost_before = now - MAX_LATENESS_S
         while self._times and self._times[0].when < lost_before:
-            self._results.append(PollResult(self._times.popleft().granted, started=None))
+            self._results.append(PollResult(self._times.popleft().granted, rests_from=None))
         if self._times:
             return self._times[0].when
         if not self.wanted:
@@ -72,24 +85,44 @@ class GrantedPollTimes:
         """Use up the next granted time, because a poll starts now."""
         if self.is_limited:
             time = self._times.popleft()
-            started = time.granted + max(0.0, now - time.when)
-            self._results.append(PollResult(time.granted, started))
+            self._results.append(time.result(now))
+            self._in_flight.setdefault(now, []).append(time)
             self._used += 1
             self._unanswered.add(now)
 
     def finish(self, started: float, now: float, *, is_answered: bool) -> None:
         """Record that a poll has ended. It started at the time `started`."""
+        if (times := self._in_flight.get(started)) is not None:
+            time = times.pop()
+            if not times:
+                del self._in_flight[started]
+            extra_s = self._unanswered.extra_seconds(now - started)
+            if extra_s > _MAX_UNREPORTED_DELAY_S:
+                delay_s = min(extra_s, _MAX_REPORTED_DELAY_S)
+                self._results.append(time.result(started + delay_s))
         self._unanswered.remove(started, now, is_answered=is_answered)
 
-    @property
-    def results(self) -> tuple[PollResult, ...]:
-        """What became of granted times, as far as the account has not been told."""
-        return tuple(self._results)
+    def report_results(self) -> tuple[PollResult, ...]:
+        """
+        Return what became of granted times, as far as the account has not been told.
 
-    def forget_results(self, count: int) -> None:
-        """Forget the oldest results, because the account has been told."""
-        for _ in range(count):
+        Polls that the network may hold back are among them each time, because they may reach the
+        server at any moment.
+        """
+        now = self.clock()
+        held_back = [
+            time.result(now)
+            for started in self._unanswered.held_back(now)
+            for time in self._in_flight.get(started, ())
+        ]
+        self._reported = len(self._results)
+        return (*self._results, *held_back)
+
+    def forget_reported(self) -> None:
+        """Forget the results of the last `report_results`, because the account has been told."""
+        for _ in range(self._reported):
             self._results.popleft()
+        self._reported = 0
 
     def grant(self, times: Iterable[float], account_offset: float) -> None:
         """

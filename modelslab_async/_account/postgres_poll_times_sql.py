@@ -37,10 +37,13 @@ POLL_FUNCTIONS: Final = """
 CREATE FUNCTION SCHEMA.record_poll_results(k text, me bigint, results jsonb) RETURNS void
 LANGUAGE sql AS $$
     UPDATE SCHEMA.poll_permits AS permit SET
-        latest_start = coalesce((e->>1)::float8, last_start),
-        last_start = coalesce((e->>1)::float8, last_start)
-    FROM jsonb_array_elements(results) e
-    WHERE key = k AND client = me AND granted = (e->>0)::float8;
+        latest_start = coalesce(rests_from, last_start),
+        last_start = coalesce(rests_from, last_start)
+    FROM (
+        SELECT (e->>0)::float8 AS at, max((e->>1)::float8) AS rests_from
+        FROM jsonb_array_elements(results) e GROUP BY 1
+    ) AS result
+    WHERE key = k AND client = me AND granted = result.at;
 $$;
 
 CREATE FUNCTION SCHEMA.add_poll_permits(k text, count integer, rested_since float8) RETURNS void

@@ -44,8 +44,8 @@ class PollTimesOfKey:
         """Let permits rest from when their polls started. Unused permits need no more rest."""
         self.db.executemany(
             """
-            UPDATE poll_permits SET latest_start = coalesce(:started, last_start),
-                last_start = coalesce(:started, last_start)
+            UPDATE poll_permits SET latest_start = coalesce(:rests_from, last_start),
+                last_start = coalesce(:rests_from, last_start)
             WHERE key = :key AND client = :client AND granted = :granted
             """,
             [
@@ -53,7 +53,7 @@ class PollTimesOfKey:
                     "key": self.key,
                     "client": self.client,
                     "granted": result.granted,
-                    "started": result.started,
+                    "rests_from": result.rests_from,
                 }
                 for result in results
             ],

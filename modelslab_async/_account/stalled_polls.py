@@ -43,6 +43,18 @@ class StalledPolls:
         last = next(reversed(self._counts))
         return last + _PROBE_INTERVAL_S * (1 << min(self._probes, _MAX_PROBE_DOUBLINGS))
 
+    def held_back(self, now: float) -> list[float]:
+        """Return when the polls started that the network may hold back now."""
+        if not self._is_overdue(now):
+            return []
+        return [started for started in self._counts if now > started + self._patience_s]
+
+    def extra_seconds(self, seconds: float) -> float:
+        """Return how much longer than usual a poll took that took this many seconds."""
+        if not self._answer_s:
+            return 0.0
+        return max(0.0, seconds - self._answer_s - self._deviation_s)
+
     def add(self, now: float) -> None:
         """Record that a poll starts now."""
         self._probes += self._is_overdue(now)

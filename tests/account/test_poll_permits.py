@@ -20,7 +20,10 @@ from modelslab_async._account.poll_permits import (
     step_seconds,
 )
 
+from .stores import ManualClock
+
 RETRY_S = 0.3
+REPORT_INTERVAL_S = 0.25
 
 
 @define
@@ -32,15 +35,25 @@ class Weather:
     late_s: float = 0.0
     lost: float = 0.0
     killed: float = 0.0
+    transit_s: float = 0.0
+    # The polls of the first client are held back between these times.
+    cut: tuple[float, float] = (0.0, 0.0)
 
     def lateness(self) -> float:
         """How late a process wakes up: mostly a little, and now and then very much."""
         return self.dice.choice((0.01, 0.1, 1.0, 2.0)) * self.dice.random() * self.late_s
 
+    def transit(self, now: float, *, is_cut: bool) -> float:
+        """How long a poll is on its way: mostly as long as usual, now and then much longer."""
+        begin, end = self.cut
+        if is_cut and begin <= now < end:
+            return end - now
+        return self.transit_s * self.dice.choice((1.0, 1.0, 1.1, 1.2, 6.0))
+
 
 @define
 class Team:
-    """Clients that poll as often as they may, on a virtual clock, and when they polled."""
+    """Clients that poll as often as they may, on a virtual clock, and when the polls arrived."""
 
     make_members: Callable[..., Any]
     clock: Any
@@ -52,8 +65,8 @@ class Team:
 
     async def run(self, count: int, seconds: float) -> None:
         """Let some clients poll for some time."""
-        for _ in range(count):
-            self._begin()
+        for number in range(count):
+            self._begin(is_cut=number == 0)
         end = self.clock.now + seconds
         while self._events[0][0] < end:
             self.clock.now, _, work = heapq.heappop(self._events)
@@ -61,52 +74,59 @@ class Team:
 
     def check(self) -> None:
         """Each poll and the one as many polls later as there are permits are far enough apart."""
-        permits = count_permits(self.rate)
-        apart = [
-            later - first for first, later in zip(self.polls, self.polls[permits:], strict=False)
-        ]
+        permits, polls = count_permits(self.rate), sorted(self.polls)
+        apart = [later - first for first, later in zip(polls, polls[permits:], strict=False)]
         assert permits / self.rate <= min(apart, default=math.inf) + 1e-6
 
-    def _begin(self) -> None:
+    def _begin(self, *, is_cut: bool = False) -> None:
         (member,) = self.make_members(1, rate=self.rate)
         times = GrantedPollTimes(self.clock, lambda: None)
-        self._after(0.0, lambda: self._step(member, times))
+        self._after(0.0, lambda: self._step(member, times, is_cut=is_cut))
 
     def _after(self, seconds: float, work: Any) -> None:
         heapq.heappush(self._events, (self.clock.now + seconds, next(self._order), work))
 
-    async def _step(self, member: Any, times: GrantedPollTimes) -> None:
+    async def _step(self, member: Any, times: GrantedPollTimes, *, is_cut: bool) -> None:
         """Poll if that is allowed now, and do the next thing a little later."""
         weather, now = self.weather, self.clock.now
         if weather.dice.random() < weather.killed:
-            self._begin()
+            self._begin(is_cut=is_cut)
             return
         allowed = times.next_allowed
-        if times.wanted:
-            await self._ask(member, times)
+        if times.wanted or allowed > now + REPORT_INTERVAL_S:
+            await self._ask(member, times, is_cut=is_cut)
             return
         if allowed <= now:
             times.record(now)
-            times.finish(now, now, is_answered=True)
-            self.polls.append(now)
+            transit_s = weather.transit(now, is_cut=is_cut)
+            self.polls.append(now + transit_s)
+            self._after(2.0 * transit_s, lambda: self._answer(times, now))
             # Times that have come already are used at once.
             delay = 0.0
         else:
             delay = allowed - now + weather.lateness()
-        self._after(delay, lambda: self._step(member, times))
+        self._after(delay, lambda: self._step(member, times, is_cut=is_cut))
 
-    async def _ask(self, member: Any, times: GrantedPollTimes) -> None:
+    async def _answer(self, times: GrantedPollTimes, started: float) -> None:
+        times.finish(started, self.clock.now, is_answered=True)
+
+    async def _ask(self, member: Any, times: GrantedPollTimes, *, is_cut: bool) -> None:
         """Ask for times. The question or its answer may be lost, and then the client asks again."""
-        weather, results = self.weather, times.results
+        weather, results = self.weather, times.report_results()
         is_lost = weather.dice.random() < weather.lost
         if not is_lost or weather.dice.random() < 0.5:
             allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
 
         async def hear() -> None:
             if not is_lost:
-                times.forget_results(len(results))
+                times.forget_reported()
                 times.grant(allotment.poll_times, 0.0)
-            await self._step(member, times)
+            # A client with open tickets reports as often while it may not poll.
+            is_stalled = times.next_allowed > self.clock.now + REPORT_INTERVAL_S
+            self._after(
+                REPORT_INTERVAL_S if is_stalled else 0.0,
+                lambda: self._step(member, times, is_cut=is_cut),
+            )
 
         self._after(RETRY_S if is_lost else weather.dice.random() * weather.answer_s, hear)
 
@@ -139,6 +159,20 @@ async def test_late_clients_use_the_rate(members, clock, count, answer_s, late_s
     team.check()
     last = [when for when in team.polls if when > clock.now - 2.0]
     assert 0.9 * rate * 2.0 <= len(last)
+
+
+@pytest.mark.parametrize(
+    ("count", "transit_s", "cut"),
+    [(2, 0.1, (1002.0, 1004.5)), (2, 0.05, (1003.0, 1005.0)), (8, 0.02, (1003.0, 1006.0))],
+)
+async def test_rate_holds_where_polls_arrive(members, clock, count, transit_s, cut):
+    """The network delays one poll of five, and holds back those of one client for a while."""
+    weather = Weather(random.Random(1), answer_s=0.01, late_s=0.01, transit_s=transit_s, cut=cut)
+    team = Team(members, clock, 100, weather)
+    await team.run(count, 7.0)
+    team.check()
+    # Polls go on after the cut. Slow answers make clients careful, so not all times are used.
+    assert 20 <= sum(clock.now - 1.0 <= when for when in team.polls)
 
 
 async def test_late_poll_delays_only_its_own_permit(members, clock):
@@ -182,3 +216,35 @@ async def test_repeated_or_foreign_result_changes_nothing(members, clock):
 def test_spaced_times_leave_each_permit_its_rest(rate):
     """So permits never run out while polls start in time."""
     assert count_permits(rate) * step_seconds(rate) >= rest_seconds(rate)
+
+
+def test_delayed_poll_is_reported_again():
+    """It was sent late, or the network was slow, so it may have arrived with later polls."""
+    clock = ManualClock(0.0)
+    times = GrantedPollTimes(clock, lambda: None)
+    times.grant([0.1 * number for number in range(9)], 100.0)
+    for number, elapsed in enumerate((0.02, 0.02, 0.02, 0.08, 0.9)):
+        times.record(clock.now)
+        times.finish(clock.now, clock.now + elapsed, is_answered=True)
+        assert [100.0 + clock.now] == [each.rests_from for each in times.report_results()][:1]
+        again = [each.rests_from - 100.0 - clock.now for each in times.report_results()][1:]
+        assert [[], [], [], [pytest.approx(0.055, abs=0.005)], [pytest.approx(0.1)]][
+            number
+        ] == again
+        times.forget_reported()
+        clock.now += 0.1
+
+
+def test_overdue_poll_is_reported_until_it_is_answered():
+    """It may reach the server at any moment, so its permit does not begin to rest."""
+    clock = ManualClock(0.0)
+    times = GrantedPollTimes(clock, lambda: None)
+    times.grant([0.0], 100.0)
+    times.record(0.0)
+    for now, reported in ((0.1, [0.0]), (0.2, []), (0.5, [0.5]), (9.0, [9.0])):
+        clock.now = now
+        assert reported == [each.rests_from - 100.0 for each in times.report_results()]
+        times.forget_reported()
+    times.finish(0.0, 9.1, is_answered=True)
+    clock.now = 10.0
+    assert () == times.report_results()

@@ -31,9 +31,9 @@ async def poll_when_allowed(member, times, clock):
 
 async def ask_for_times(member, times):
     """Report what became of the granted times, and ask for more."""
-    results = times.results
+    results = times.report_results()
     allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
-    times.forget_results(len(results))
+    times.forget_reported()
     times.grant(allotment.poll_times, 0.0)
 
 
@@ -100,7 +100,7 @@ def test_late_times_are_lost():
     times.grant([0.0, 0.1, 0.2, 0.3], 0.0)
     now[0] = 0.35
     assert 0.1 == times.next_allowed
-    assert (PollResult(0.0, None),) == times.results
+    assert (PollResult(0.0, None),) == times.report_results()
 
 
 def test_cut_network_holds_back_few_polls():
@@ -212,10 +212,10 @@ async def test_client_that_hears_late_polls_all_the_same(members, clock):
             poll_at_once(times, clock.now)
             polls += 1
         if times.wanted:
-            results = times.results
+            results = times.report_results()
             allotment = await member.report(polls_wanted=times.wanted, poll_results=results)
             clock.now += 0.3
-            times.forget_results(len(results))
+            times.forget_reported()
             times.grant(allotment.poll_times, 0.0)
         else:
             clock.now += 0.005

@@ -72,10 +72,10 @@ async def poll(store: str, seconds: float) -> list[float]:
     while loop.time() < end:
         allowed = times.next_allowed
         if times.wanted:
-            results = times.results
+            results = times.report_results()
             report = KeyReport(polls_wanted=times.wanted, poll_results=results)
             reply = await exchange(member, report)
-            times.forget_results(len(results))
+            times.forget_reported()
             times.grant(reply.poll_times, member.clock() - loop.time())
         elif allowed > loop.time():
             await asyncio.sleep(allowed - loop.time())
