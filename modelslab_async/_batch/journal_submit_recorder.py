@@ -133,7 +133,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             await asyncio.wait([self._renewal_task])
         if self._run_id is not None:
             try:
-                await self._journal.leases.end_run(self._run_id)
+                await self._journal.leases.end_run(self._run_id, is_leaving=True)
             except JournalError as error:
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
 

@@ -126,11 +126,14 @@ class PollRun:
         finally:
             self._engine.poller.poll_guards.remove(self._may_poll)
             await self._release()
-        await self._pace_store.save()
+        if self.is_released:
+            await self._pace_store.save()
 
     async def _release(self) -> None:
         try:
-            await self._journal.leases.end_run(self.run_id, self._tickets.take_updates())
+            await self._journal.leases.end_run(
+                self.run_id, self._tickets.take_updates(), is_leaving=True
+            )
             self.is_released = True
         except JournalError as error:
             _logger.warning(

@@ -105,7 +105,12 @@ class RunSupervisor:
             run.drain()
 
     async def aclose(self) -> None:
-        """Close the active runs, and make their open tickets free for other processes."""
+        """
+        Close the active runs, and make their open tickets free for other processes.
+
+        From now on, the journal waits only for seconds for a database that is away.
+        """
+        self._journal.leases.start_leaving()
         for run in [*self._active_runs]:
             await self._close(run)
 

@@ -39,6 +39,19 @@ class JournalStore(Protocol):
         """Carry out an operation that only reads."""
         ...
 
+    async def wait_briefly(self, write: Awaitable[T]) -> T:
+        """
+        Wait for the result of `write`, but only for seconds while the database is away.
+
+        Raises:
+            JournalError: The database is away. The write may be carried out later.
+        """
+        ...
+
+    def start_leaving(self) -> None:
+        """From now on, wait only for seconds while the database is away."""
+        ...
+
     async def aclose(self) -> None:
         """Finish all writes, and close the store."""
         ...

@@ -111,14 +111,25 @@ class PostgresStore:
             failure = self._translate.for_caller(error)
         raise failure
 
+    async def wait_briefly(self, write: Awaitable[T]) -> T:
+        """See `JournalStore`."""
+        return await self._patience.wait_briefly(asyncio.ensure_future(write))
+
+    def start_leaving(self) -> None:
+        """See `JournalStore`."""
+        self._patience.start_leaving()
+
     async def aclose(self) -> None:
         """See `JournalStore`."""
         if self._is_closed:
             return
         self._is_closed = True
+        self.start_leaving()
         if self._writer is not None:
             await self._writer.aclose()
         async with self._read_lock:
+            if self._patience.is_away:
+                self._reader.drop()
             await self._reader.aclose()
 
     @asynccontextmanager

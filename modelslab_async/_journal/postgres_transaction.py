@@ -93,6 +93,13 @@ class Transaction:
 
     async def attempt(self) -> list[Any]:
         """Carry out all operations, and commit. After a lost connection, call this method again."""
+        try:
+            return await self._attempt()
+        except asyncio.CancelledError:
+            self._session.drop()
+            raise
+
+    async def _attempt(self) -> list[Any]:
         conflicts = 0
         while True:
             if self.unconfirmed is not None and await self._was_committed():

@@ -56,6 +56,7 @@ class PostgresWriter:
         self._name = secrets.token_hex(8)
         self._number = 0
         self._has_written = False
+        self._abandoned = 0
         self._queue: asyncio.Queue[QueuedWrite | None] = asyncio.Queue()
         self._undos: list[QueuedWrite] = []
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
@@ -79,6 +80,16 @@ class PostgresWriter:
         """Finish all queued operations, and close the connection."""
         self._queue.put_nowait(None)
         await asyncio.wait([self._task])
+        if self._abandoned:
+            _logger.warning(
+                "%d writes of callers that had left were given up while the database was away; "
+                "the next run polls the tickets that are not recorded",
+                self._abandoned,
+            )
+        if self._undos:
+            _logger.warning(
+                "%d submits that were not sent may stay recorded as uncertain", len(self._undos)
+            )
         if self._number:
             try:
                 await self._session.fetch(_FORGET, self._name)
@@ -134,6 +145,7 @@ class PostgresWriter:
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
     ) -> None:
         """Pass an error to the callers. Undo what may have been committed nevertheless."""
+        self._abandoned += sum(queued.future.cancelled() for queued in group)
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]
         for queued, result in zip(group, transaction.unconfirmed or (), strict=False):

@@ -37,9 +37,20 @@ class RunOperations:
         """Renew a run's lease. Return False if another run has ended the lease."""
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
-    async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """End a run after recording its last polls. Its open tickets become free for other runs."""
-        await self._store.write(tickets.end_run, run_id, updates)
+    async def end_run(
+        self, run_id: int, updates: Sequence[PollUpdate] = (), *, is_leaving: bool = False
+    ) -> None:
+        """
+        End a run after recording its last polls. Its open tickets become free for other runs.
+
+        With `is_leaving`, wait only for seconds while the database is away.
+        """
+        write = self._store.write(tickets.end_run, run_id, updates)
+        await (self._store.wait_briefly(write) if is_leaving else write)
+
+    def start_leaving(self) -> None:
+        """From now on, wait only for seconds while the database is away."""
+        self._store.start_leaving()
 
     async def claim(
         self, run_id: int, *, before_run: int, limit: int, lease: float

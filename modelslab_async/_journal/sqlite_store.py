@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
@@ -115,6 +115,13 @@ class SqliteStore:
             self._lock_timeout,
             lambda db: operation(db, *args, **kwargs),
         )
+
+    async def wait_briefly(self, write: Awaitable[T]) -> T:
+        """See `JournalStore`. A file is never away."""
+        return await write
+
+    def start_leaving(self) -> None:
+        """See `JournalStore`. A file is never away."""
 
     async def aclose(self) -> None:
         """
