@@ -9,6 +9,7 @@ from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTi
 from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
 from .postgres_leases import expire_runs
+from .postgres_session import LONG_TIMEOUT_S
 from .process_identity import has_died
 from .recorded_files import FilePosition
 from .schema import OPEN
@@ -35,9 +36,15 @@ FROM (
     FROM (
         SELECT * FROM tickets WHERE batch = $1 AND ticket > $2 ORDER BY ticket LIMIT {PAGE_ROWS}
     ) AS known
-        LEFT JOIN replies ON replies.batch = $1 AND replies.ticket = known.ticket
-        LEFT JOIN inputs ON inputs.batch = $1 AND inputs.ticket = known.ticket
-        LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = known.ticket
+        LEFT JOIN LATERAL (
+            SELECT * FROM replies WHERE batch = $1 AND ticket = known.ticket OFFSET 0
+        ) AS replies ON true
+        LEFT JOIN LATERAL (
+            SELECT columns FROM inputs WHERE batch = $1 AND ticket = known.ticket OFFSET 0
+        ) AS inputs ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM saves WHERE batch = $1 AND ticket = known.ticket OFFSET 0
+        ) AS saves ON true
 ) AS page
 WHERE size < {PAGE_BYTES} ORDER BY ticket
 """
@@ -50,12 +57,19 @@ FROM files CROSS JOIN LATERAL (
 WHERE files.batch = $1 AND (files.ticket, output_index) > ($2, $3)
 ORDER BY files.ticket, output_index LIMIT {PAGE_ROWS}
 """
-_SELECT_SUBMITS: Final = f"""
+# No index has the submits of a batch in their order. So the server sorts them once, for all pages.
+# It is safe to insert the number of the batch with `format`.
+_OPEN_SUBMITS: Final = """
+SET LOCAL cursor_tuple_fraction = 1.0;
+DECLARE submits_to_copy NO SCROLL CURSOR FOR
 SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, family, id
-FROM submits LEFT JOIN tickets
-    ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
-WHERE submits.batch = $1 AND submit > $2 ORDER BY submit LIMIT {PAGE_ROWS}
+FROM submits LEFT JOIN LATERAL (
+    SELECT family, id FROM tickets
+    WHERE batch = submits.batch AND ticket = submits.ticket OFFSET 0
+) AS known ON true
+WHERE batch = {batch} ORDER BY submit
 """
+_NEXT_SUBMITS: Final = f"FETCH {PAGE_ROWS} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 
@@ -116,7 +130,13 @@ class PostgresCopySource:
 
     async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
         """See `CopySource.submit_page`."""
-        rows = await self._fetch(_SELECT_SUBMITS, after)
+
+        async def fetch(db: PostgresContext) -> list[Any]:
+            if after == 0:
+                await db.session.run_script(_OPEN_SUBMITS.format(batch=db.batch))
+            return await db.session.fetch(_NEXT_SUBMITS, timeout=LONG_TIMEOUT_S)
+
+        rows = await self._connection.run(fetch)
         return Page([CopiedSubmit(*row[1:]) for row in rows], rows[-1][0] if rows else after)
 
     async def pace_state(self) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from attrs import asdict
+from journal_states import run_sql
 
 from modelslab_async import (
     Batch,
@@ -166,10 +167,9 @@ async def every_ticket(journal):
 async def test_copy_has_everything(new_path, kinds, monkeypatch):
     """Every kind of row arrives, over many pages, and so it does on the way back."""
     monkeypatch.setattr(sqlite_copy_source, "PAGE_ROWS", 2)
-    statements = {"_SELECT_TICKETS", "_SELECT_FILES", "_SELECT_SUBMITS"}
-    for name in statements:
+    for name in ("_SELECT_TICKETS", "_SELECT_FILES", "_NEXT_SUBMITS"):
         statement = getattr(postgres_copy_source, name)
-        short = statement.replace(f"LIMIT {copy_rows.PAGE_ROWS}", "LIMIT 2")
+        short = statement.replace(str(copy_rows.PAGE_ROWS), "2")
         assert short != statement
         monkeypatch.setattr(postgres_copy_source, name, short)
     source, target, back, original = map(new_path, (*kinds, kinds[0], kinds[0]))
@@ -527,6 +527,51 @@ async def test_page_is_bounded_by_the_size_of_its_replies(new_path, monkeypatch)
     await copy_journal(source, middle)
     await copy_journal(middle, target)
     assert [4, 4, 4] * 2 == pages
+
+
+async def test_copy_reads_each_row_of_a_database_about_once(address, new_path, monkeypatch):
+    """A page does not read the rows of other pages, however many there are."""
+    path, count = f"{address}&schema=copying", 20_000
+    async with Journal.open(path):
+        pass
+    rows = f"FROM copying.batches, generate_series(1, {count}) AS number"
+    inserts = {
+        "tickets (ticket, added_at, batch, family, id)": "number, 1, batch, 'images', number",
+        "replies (ticket, completed_at, batch, state)": "number, 1, batch, 2",
+        "inputs (ticket, batch, columns)": "number, batch, '{}'",
+        "saves (ticket, batch, state)": "number, batch, 2",
+        "files (ticket, size, recorded_at, batch, output_index, is_length_verified, path, sha256, "
+        "url)": "number, 1, 1, batch, 0, true, '', '', ''",
+        "submits (ticket, recorded_at, batch, track_id, endpoint, payload_hash)": (
+            "number, 1, batch, number, '', ''"
+        ),
+    }
+    reads = {}
+    finish = postgres_copy_source.PostgresCopySource.finish
+
+    async def counted(self):
+        counts = await self._fetch(
+            "SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
+            "WHERE schemaname = 'copying' AND $1::integer IS NOT NULL"
+        )
+        reads.update(map(tuple, counts))
+        await finish(self)
+
+    monkeypatch.setattr(postgres_copy_source.PostgresCopySource, "finish", counted)
+    try:
+        run_sql(
+            path,
+            *(
+                f"INSERT INTO copying.{table} SELECT {columns} {rows}"
+                for table, columns in inserts.items()
+            ),
+        )
+        assert await copy_journal(path, new_path("sqlite"))
+    finally:
+        run_sql(path, "DROP SCHEMA copying CASCADE")
+    # The files and the submits look their tickets up, too.
+    limits = {name.partition(" ")[0]: count * 2 for name in inserts} | {"tickets": count * 4}
+    assert {} == {name: reads[name] for name in limits if not count <= reads[name] <= limits[name]}
 
 
 async def test_damaged_row_stops_the_copy(new_path):
