@@ -66,7 +66,10 @@ class SQLiteAccount:
         try:
             lock = WriteLock(LOCK_TIMEOUT_S)
             with closing(lock.run_exclusive(lambda: connect(self.path))) as db:
-                lock.run_exclusive(lambda: self._prepare(db))
+                # Each transaction is retried alone. If many processes start together, two in a row
+                # seldom find the file unlocked.
+                lock.run_exclusive(lambda: prepare_tables(db, self.path))
+                lock.run_exclusive(lambda: self._set_limits(db))
         except sqlite3.Error as error:
             raise to_account_error(error, self.path) from error
 
@@ -78,8 +81,7 @@ class SQLiteAccount:
         membership = SQLiteMembership(self.path, self._clock)
         return AccountLink(membership, digest_of, has_rate=self.rate is not None)
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        prepare_tables(db, self.path)
+    def _set_limits(self, db: sqlite3.Connection) -> None:
         now = self._clock()
         with transaction(db):
             if db.execute("SELECT 1 FROM limits WHERE last_seen > ?", (now,)).fetchone():
