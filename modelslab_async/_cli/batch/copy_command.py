@@ -24,11 +24,11 @@ _LOCATION = LocationType(dir_okay=False, path_type=Path)
 @options.debug
 def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> None:
     """
-    Copy the journal SOURCE to TARGET, to go on with the batch there.
+    Copy a journal from a file to a database, or back.
 
-    Each is a file, or a batch in a database: 'postgresql://host/database?batch=NAME'. TARGET gets
-    everything at once: tickets, outcomes, submits and the records of saved files. It must be new or
-    empty. No run may be active in SOURCE.
+    The batch goes on in TARGET. SOURCE and TARGET are each a file, or a batch in a database:
+    'postgresql://host/database?batch=NAME'. TARGET gets everything at once: tickets, outcomes,
+    submits and the records of saved files. It must be new or empty. No run may be active in SOURCE.
 
     SOURCE keeps its content and can be read. No run begins there any more, so that nothing is paid
     for twice. If this command is killed, start it again with the same arguments.
