@@ -26,7 +26,7 @@ def multiple_face_swap(
     """
     Build a submission to the endpoint `deepfake/multiple_face_swap`.
 
-    An older name of an endpoint in `faceswap`. SDKs still use this name.
+    This is an older name of an endpoint in `faceswap`. SDKs still use it.
 
     See https://docs.modelslab.com/faceswap-api/multiple-face-swap
 
@@ -54,7 +54,7 @@ def single_face_swap(
     """
     Build a submission to the endpoint `deepfake/single_face_swap`.
 
-    An older name of an endpoint in `faceswap`. SDKs still use this name.
+    This is an older name of an endpoint in `faceswap`. SDKs still use it.
 
     See https://docs.modelslab.com/faceswap-api/specific-face-swap
 
@@ -83,7 +83,7 @@ def single_video_swap(
     """
     Build a submission to the endpoint `deepfake/single_video_swap`.
 
-    An older name of an endpoint in `faceswap`. SDKs still use this name.
+    This is an older name of an endpoint in `faceswap`. SDKs still use it.
 
     See https://docs.modelslab.com/faceswap-api/single-video-swap
 
@@ -113,7 +113,7 @@ def specific_video_swap(
     """
     Build a submission to the endpoint `deepfake/specific_video_swap`.
 
-    An older name of an endpoint in `faceswap`. SDKs still use this name.
+    This is an older name of an endpoint in `faceswap`. SDKs still use it.
 
     See https://docs.modelslab.com/faceswap-api/specific-video-swap
 

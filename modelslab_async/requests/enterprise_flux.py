@@ -50,7 +50,7 @@ def img2img(
             result.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links.
-        init_image: The input image. The service's documents disagree on its type.
+        init_image: The input image. The service's documents disagree on the type of this parameter.
         strength: How much the input is changed.
         temp: Whether the result is stored for only a day.
         webhook: The URL to which the service posts when the work has ended.

@@ -242,7 +242,7 @@ def inpaint(
         strength: How much the input is changed.
         instant_response: Whether the service replies before the work is done.
         base64: Whether input and output files are base64 text instead of links. The service's
-            documents disagree on its type.
+            documents disagree on the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         webhook: The URL to which the service posts when the work has ended.

@@ -49,7 +49,8 @@ def img2video(
         guidance_scale: How closely the result follows the prompt.
         fps: Frames per second.
         portrait: Whether the video has portrait orientation.
-        sample_shift: Shift of the sampling schedule. The service's documents disagree on its type.
+        sample_shift: Shift of the sampling schedule. The service's documents disagree on the type
+            of this parameter.
         temp: Whether the result is stored for only a day.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

@@ -288,9 +288,10 @@ def text_to_speech(
         voice_id: The voice to use.
         language: Language of the text.
         speed: Speaking speed.
-        emotion: Emotion of the voice. The service's documents disagree on its type.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+        emotion: Emotion of the voice. The service's documents disagree on the type of this
+            parameter.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         output_format: File format of the result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.

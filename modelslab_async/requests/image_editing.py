@@ -322,7 +322,7 @@ def inpaint(
         instant_response: Whether the service replies before the work is done. Give `true` or
             `false` as a string.
         base64: Whether input and output files are base64 text instead of links. The service's
-            documents disagree on its type.
+            documents disagree on the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         webhook: The URL to which the service posts when the work has ended.

@@ -137,8 +137,8 @@ def img2img(
         width: Width of the result in pixels.
         height: Height of the result in pixels.
         samples: Number of results.
-        num_inference_steps: Number of inference steps. The service's documents disagree on its
-            type.
+        num_inference_steps: Number of inference steps. The service's documents disagree on the type
+            of this parameter.
         guidance_scale: How closely the result follows the prompt.
         multi_lingual: Whether the prompt may be in any language. Give `yes` or `no` as a string.
         panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
@@ -148,17 +148,18 @@ def img2img(
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
-        safety_checker: Whether unsafe results are filtered. The service's documents disagree on its
-            type.
+        safety_checker: Whether unsafe results are filtered. The service's documents disagree on the
+            type of this parameter.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         model_id: The model to use.
         prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         init_image_2: The second input image.
-        strength: How much the input is changed. The service's documents disagree on its type.
+        strength: How much the input is changed. The service's documents disagree on the type of
+            this parameter.
         guidance: How closely the result follows the prompt.
         enhance_prompt: Whether the service extends the prompt. The service's documents disagree on
-            its type.
+            the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         base64: Whether input and output files are base64 text instead of links.
@@ -237,13 +238,13 @@ def inpaint(
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
-        safety_checker: Whether unsafe results are filtered. The service's documents disagree on its
-            type.
+        safety_checker: Whether unsafe results are filtered. The service's documents disagree on the
+            type of this parameter.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         prompt: Text that says what to generate or change.
         negative_prompt: Description of what the result must not show.
         enhance_prompt: Whether the service extends the prompt. The service's documents disagree on
-            its type.
+            the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         clip_skip: Number of final CLIP layers to skip.
@@ -311,7 +312,8 @@ def text2img(
         ip_adapter_scale: Weight of the IP adapter.
         ip_adapter_image: The image that guides the IP adapter.
         vae: The VAE to use.
-        lora_strength: Weight of each LoRA model. The service's documents disagree on its type.
+        lora_strength: Weight of each LoRA model. The service's documents disagree on the type of
+            this parameter.
         lora_model: One or more LoRA models, separated by commas.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -319,20 +321,21 @@ def text2img(
         num_inference_steps: Number of inference steps.
         guidance_scale: How closely the result follows the prompt.
         multi_lingual: Whether the prompt may be in any language. The service's documents disagree
-            on its type.
+            on the type of this parameter.
         panorama: Whether the result is a panorama. Give `yes` or `no` as a string.
         self_attention: Whether to improve details, which takes longer. Give `yes` or `no` as a
             string.
-        upscale: Whether to double the resolution. The service's documents disagree on its type.
+        upscale: Whether to double the resolution. The service's documents disagree on the type of
+            this parameter.
         scheduler: The scheduler of the inference steps.
         use_karras_sigmas: Whether to use the Karras noise schedule.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
-        safety_checker: Whether unsafe results are filtered. The service's documents disagree on its
-            type.
+        safety_checker: Whether unsafe results are filtered. The service's documents disagree on the
+            type of this parameter.
         safety_checker_type: How unsafe results are hidden, such as `blur`.
         negative_prompt: Description of what the result must not show.
         enhance_prompt: Whether the service extends the prompt. The service's documents disagree on
-            its type.
+            the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         clip_skip: Number of final CLIP layers to skip.

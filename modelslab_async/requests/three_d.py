@@ -166,7 +166,8 @@ def text_to_3d(
         seed: Seed of the random number generator. Without it, every request gives a different
             result.
         temp: Whether the result is stored for only a day. Give `yes` or `no` as a string.
-        resolution: Resolution of the result. The service's documents disagree on its type.
+        resolution: Resolution of the result. The service's documents disagree on the type of this
+            parameter.
         negative_prompt: Description of what the result must not show.
         guidance_scale: How closely the result follows the prompt.
         num_inference_steps: Number of inference steps.

@@ -37,7 +37,7 @@ def image_to_image(
 
     Args:
         model_id: The model to use.
-        init_image: The input image. The service's documents disagree on its type.
+        init_image: The input image. The service's documents disagree on the type of this parameter.
         prompt: Text that says what to generate or change.
         width: Width of the result in pixels.
         height: Height of the result in pixels.

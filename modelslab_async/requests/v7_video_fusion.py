@@ -36,10 +36,11 @@ def image_to_video(
 
     Args:
         model_id: The model to use.
-        init_image: The input image. The service's documents disagree on its type.
+        init_image: The input image. The service's documents disagree on the type of this parameter.
         init_audio: The input audio.
         prompt: Text that says what to generate or change.
-        duration: Length of the result in seconds. The service's documents disagree on its type.
+        duration: Length of the result in seconds. The service's documents disagree on the type of
+            this parameter.
         negative_prompt: Description of what the result must not show.
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
@@ -144,7 +145,8 @@ def text_to_video(
         aspect_ratio: Ratio of width to height, such as `16:9`.
         resolution: Resolution of the result.
         camera_fixed: Whether the camera stays still.
-        duration: Length of the result in seconds. The service's documents disagree on its type.
+        duration: Length of the result in seconds. The service's documents disagree on the type of
+            this parameter.
         negative_prompt: Description of what the result must not show.
         width: Width of the result in pixels.
         height: Height of the result in pixels.

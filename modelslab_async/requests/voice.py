@@ -121,9 +121,9 @@ def music_gen(
         init_audio: The input audio.
         duration: Length of the result in seconds.
         base64: Whether input and output files are base64 text instead of links. The service's
-            documents disagree on its type.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+            documents disagree on the type of this parameter.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         max_new_token: Maximum number of audio tokens.
         sampling_rate: Sampling rate of the audio.
         webhook: The URL to which the service posts when the work has ended.
@@ -313,9 +313,9 @@ def text_to_audio(
         language: Language of the text.
         speed: Speaking speed.
         base64: Whether input and output files are base64 text instead of links. The service's
-            documents disagree on its type.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+            documents disagree on the type of this parameter.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         stream: Whether the result is streamed.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -347,9 +347,10 @@ def text_to_speech(
         voice_id: The voice to use.
         language: Language of the text.
         speed: Speaking speed.
-        emotion: Emotion of the voice. The service's documents disagree on its type.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+        emotion: Emotion of the voice. The service's documents disagree on the type of this
+            parameter.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         output_format: File format of the result.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
@@ -448,9 +449,10 @@ def voice_cover(
         model_id: The model to use.
         pitch: How the pitch is shifted.
         algorithm: The algorithm that detects the pitch.
-        rate: How much of the original voice is kept. The service's documents disagree on its type.
+        rate: How much of the original voice is kept. The service's documents disagree on the type
+            of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
-            result. The service's documents disagree on its type.
+            result. The service's documents disagree on the type of this parameter.
         language: Language of the input audio.
         emotion: Emotion of the voice.
         speed: Speaking speed.
@@ -459,18 +461,18 @@ def voice_cover(
         hop_length: Interval between two estimates of the pitch.
         originality: How much of the voice's accent is kept.
         lead_voice_volume_delta: Volume change of the lead voice. The service's documents disagree
-            on its type.
+            on the type of this parameter.
         backup_voice_volume_delta: Volume change of the backing voices. The service's documents
-            disagree on its type.
+            disagree on the type of this parameter.
         instrument_volume_delta: Volume change of the instruments. The service's documents disagree
-            on its type.
+            on the type of this parameter.
         reverb_size: Room size of the reverb.
         wetness: Level of the reverb.
         dryness: Level of the sound without reverb.
         damping: Damping of the reverb.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -541,8 +543,8 @@ def voice_to_voice(
         target_audio: The voice to imitate.
         stream: Whether the result is streamed.
         base64: Whether input and output files are base64 text instead of links.
-        temp: Whether the result is stored for only a day. The service's documents disagree on its
-            type.
+        temp: Whether the result is stored for only a day. The service's documents disagree on the
+            type of this parameter.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

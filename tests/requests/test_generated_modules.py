@@ -129,7 +129,7 @@ def test_contradictory_documents_leave_the_type_open():
     function = function_for("voice/voice_cover")
     assert inspect.signature(function).parameters["seed"].annotation is Any
     text = " ".join(inspect.getdoc(function).split())
-    assert "The service's documents disagree on its type." in text
+    assert "The service's documents disagree on the type of this parameter." in text
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ ROWS = (
         _DEEPFAKE,
         image_options="watermark",
         video_options="watermark",
-        note="An older name of an endpoint in `faceswap`. SDKs still use this name.",
+        note="This is an older name of an endpoint in `faceswap`. SDKs still use it.",
     ),
     *_face_swaps(
         _ENTERPRISE,

@@ -63,7 +63,7 @@ ROWS = (
         optional=("deploy_type",),
         tier="enterprise",
         note="Clears the queue of an enterprise server such as `realtime` or `flux`, and restarts "
-        "it. Queued work is lost.",
+        "the server. Queued work is lost.",
     ),
     _utility(
         "voice/voice_list",
