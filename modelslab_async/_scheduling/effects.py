@@ -29,7 +29,7 @@ class Effects(NamedTuple):
 
     Attributes:
         completion: The end of the ticket; None if the ticket is still open.
-        paused: For how many seconds the poll pauses its host or its key; None for no pause.
+        paused: The seconds for which the poll pauses its host or its key; None for no pause.
     """
 
     completion: Completion | None = None

@@ -37,8 +37,8 @@ class FailureReaction:
     What happens next to a ticket whose poll failed.
 
     Attributes:
-        retry_at: When to poll the ticket again; None if the ticket ends.
-        paused: For how many seconds the failure pauses the host or the key; None for no pause.
+        retry_at: The time at which to poll the ticket again; None if the ticket ends.
+        paused: The seconds for which the failure pauses the host or the key; None for no pause.
     """
 
     retry_at: float | None = None

@@ -1,20 +1,8 @@
 """
-FamilyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
+FamilyQueue: decides which ticket of a family is polled next, from due times. It reads no clock.
 
-No operation takes long, even with a million tickets in the queue. The queue never reads a clock.
-
-After a pause of the host or a suspension of the machine, many tickets are due. Polling all of them
-at once would be a burst. So the end of a pause splits the queue:
-
-    backlog heaps   entries that were queued when a pause ended, one heap for each pause
-    current heap    entries that were pushed after the last pause; due as usual
-
-The polls of a backlog are spread over the usual time between two polls of a ticket. So the host
-gets no more polls than without the pause. The current heap does not wait for the backlog.
-
-A stale entry has lost its last watcher. It is dropped at the front of the queue. If most entries
-are stale, or many backlogs remain, each push also moves a few entries from the oldest heap to the
-current heap, and drops stale entries.
+After a pause, many tickets are overdue. The queue spreads their polls, so that the host gets no
+burst. `docs/explanation/architecture.md` explains the queue.
 """
 
 import math
@@ -25,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# The length from which a queue rounds due times up, so that many entries share a bucket.
+# A queue of at least this length rounds due times up, so that many entries share a bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -125,7 +113,13 @@ class DueHeap(Generic[E]):
 
 @define(eq=False)
 class FamilyQueue(Generic[E]):
-    """The queued tickets of one family, with gaps between the polls of a backlog."""
+    """
+    The queued tickets of one family, with gaps between the polls of a backlog.
+
+    A backlog is a heap of the entries that were queued when a pause ended. The last heap is the
+    current heap. It holds the entries that were pushed after the last pause. A stale entry has lost
+    its last watcher.
+    """
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
     _stale: int = 0
@@ -175,7 +169,7 @@ class FamilyQueue(Generic[E]):
         self._stale -= 1
 
     def next_due(self) -> float | None:
-        """Return when the next entry may be polled; None if the queue is empty."""
+        """Return the time at which the next entry may be polled; None if the queue is empty."""
         if not self._is_next_due_known:
             self._next_due = self._find_next_due()
             self._is_next_due_known = True

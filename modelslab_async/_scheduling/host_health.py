@@ -1,5 +1,5 @@
 """
-HostHealth: whether a host answers requests with one key. It holds no ticket.
+HostHealth: whether one host answers the requests of one API key. It holds no ticket.
 
     unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
 
@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The longest time between two failed polls that counts as silence, in seconds. After a longer time,
-# the machine was probably suspended.
+# Of the time between two failed polls, at most this many seconds count as silence. If more time has
+# passed, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -30,7 +30,7 @@ class HostHealth:
         is_proven: Whether the host has answered since its last pause or refusal of the key.
         is_answering: Whether the latest poll was answered. If so, one more answer changes nothing.
         last_error: The latest error since the last answer; None for no error.
-        silent_s: For how many seconds every poll has failed.
+        silent_s: The number of seconds for which every poll has failed.
     """
 
     paused_until: float = -math.inf

@@ -57,11 +57,12 @@ class Entry:
     and entries share the float objects of their times.
 
     Attributes:
-        due: When the next poll is due, or when the poll in flight was due.
-        poll_started: When the poll in flight started; -inf if no poll is in flight.
-        last_running: When a poll last saw the job running, or else when the ticket was added.
-        expected_done: When the job ends if the server's first eta is right; None if there is no
-            eta.
+        due: The time at which the next poll is due, or at which the poll in flight was due.
+        poll_started: The time at which the poll in flight started; -inf if no poll is in flight.
+        last_running: The time of the last poll that saw the job running. If no poll did, it is the
+            time at which the ticket was added.
+        expected_done: The time at which the job ends if the server's first eta is right; None for
+            no eta.
     """
 
     ticket: Ticket
@@ -161,7 +162,7 @@ class HostQueue:
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, as far as is known; None if nothing is queued."""
+        """Return the earliest known time at which a poll may start; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None

@@ -53,7 +53,7 @@ class Hosts:
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, as far as is known; None if nothing is queued."""
+        """Return the earliest known time at which a poll may start; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()

@@ -40,8 +40,9 @@ class Pace:
             the limit. With 0, all etas are ignored.
         jitter: The fraction of each step that is random. The random part shortens a step, but
             makes a step to an eta a little longer.
-        max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
-        outage: For how many seconds a host may be silent before the waits for its tickets end.
+        max_failures: The number of polls in a row that may fail before a ticket ends as
+            `Unresolved`.
+        outage: The seconds for which a host may be silent before the waits for its tickets end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
             yet.
     """

@@ -72,7 +72,7 @@ class RetryLimits(Protocol):
 
     @property
     def outage(self) -> float:
-        """For how many seconds a host may be silent before the waits for its tickets end."""
+        """The seconds for which a host may be silent before the waits for its tickets end."""
         ...
 
     @property

@@ -18,7 +18,7 @@ class PollRate(Protocol):
 
     @property
     def next_allowed(self) -> float:
-        """When the next poll may start; infinity while that is unknown."""
+        """The time at which the next poll may start; infinity while that time is unknown."""
         ...
 
     def record(self, now: float, /) -> None:
@@ -52,7 +52,7 @@ class RateLimiter:
 
     @property
     def next_allowed(self) -> float:
-        """When the next poll may start."""
+        """The time at which the next poll may start."""
         burst = ceil(self.rate)
         if len(self._recent) < burst:
             return self._next_even

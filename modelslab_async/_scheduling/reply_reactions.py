@@ -53,7 +53,7 @@ def react_to_reply(
     jitter: float,
     floats: SharedFloats,
 ) -> float | Success | Failed:
-    """Record a reply for an open ticket. Return when to poll the ticket again, or its outcome."""
+    """Record a reply for an open ticket. Return the time of its next poll, or its outcome."""
     age = entry.poll_started - entry.added
     match reply:
         case Success():

@@ -174,7 +174,7 @@ class Schedule:
         return entry.host_queue.health.last_error
 
     def next_poll_at(self) -> float | None:
-        """Return when `take` may next return an entry; None if none is queued."""
+        """Return the time at which `take` may next return an entry; None if none is queued."""
         return self.hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:

@@ -1,19 +1,8 @@
 """
-AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
+AdaptivePace: decides when to poll a ticket, from how long earlier jobs took. It reads no clock.
 
-For each family it keeps two histories of how long jobs took. Tickets with an eta use the history in
-multiples of the eta. All other tickets use the history in seconds.
-
-A step is the time from one poll of a ticket to the next. Learned steps come from a history. Plain
-steps come from the pace `plain`, which does not learn.
-
-    a job ends         The interval in which it ended goes into the histories. For this job, the
-                       cost with learned steps is compared with the cost with plain steps.
-    a step is needed   A plain step is taken if few jobs are known, or if learned steps have cost
-                       too much. Any other step leads to the next poll of the cheapest plan
-                       (`planner`).
-
-A family returns to plain steps if learned steps cost more. So it loses a few percent at most.
+It polls like a pace that does not learn while it knows few jobs, or while learning costs more.
+"A pace that learns" in `docs/explanation/pacing.md` has the theory.
 """
 
 import math
@@ -51,8 +40,15 @@ class AdaptiveFamilyPace:
     """
     The pace of one family.
 
-    Learned steps may cost more than plain steps. A `TrialBudget` limits this extra cost. While the
-    budget is used up, all steps are plain.
+    A step is the time from one poll of a ticket to the next. Plain steps come from the pace
+    `plain`. Learned steps come from a history of how long jobs took, and may cost more. A
+    `TrialBudget` limits this extra cost. While the budget is used up, all steps are plain.
+
+    Attributes:
+        plain: A pace that does not learn.
+        poll_cost: The seconds of delay that are as bad as one more poll.
+        ages: How long jobs took, in seconds.
+        ratios: How long jobs with an eta took, in multiples of the eta.
     """
 
     plain: PlainPace

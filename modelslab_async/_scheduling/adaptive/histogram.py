@@ -1,11 +1,8 @@
 """
-IntervalHistogram: the distribution of how long jobs took. It reads no clock.
+IntervalHistogram: estimates the distribution of how long jobs took. It reads no clock.
 
-A poll shows only whether a job is running or done. So the duration of a job is known only as an
-interval: from the last poll that saw the job running to the first poll that saw it done. The
-histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. From the
-counts, `density` estimates the most likely distribution (Turnbull 1976), and smooths it (Silverman
-and others 1990). Older jobs count less.
+The duration of a job is known only as an interval: from the last poll that saw the job running to
+the first poll that saw it done. `docs/explanation/pacing.md` explains the estimate.
 """
 
 import math
@@ -36,8 +33,8 @@ _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. One edge is exactly 1, because a job with a correct eta takes just under 1
-# eta.
+# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1,
+# because a job with a correct eta takes 1 eta or slightly less.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),

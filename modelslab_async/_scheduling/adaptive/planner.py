@@ -1,10 +1,8 @@
 """
-Finds the ages at which it costs least to poll a job, given the distribution of its duration.
+Decides at which ages to poll a job, from the distribution of how long jobs take. It never polls.
 
-This is the inspection problem of operations research. The hazard is the rate at which running jobs
-end. The best rate of polls is roughly sqrt(hazard / cost of a poll) (Keller 1974). This law is too
-coarse where the hazard changes fast, so dynamic programming finds each poll (Barlow, Hunter and
-Proschan 1963). The module never polls.
+Each poll has a cost, and so has the delay from the end of a job to the next poll. The plan has the
+lowest expected sum of both costs. `docs/explanation/pacing.md` names the theory.
 """
 
 from collections.abc import Sequence

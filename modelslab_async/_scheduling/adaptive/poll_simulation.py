@@ -12,7 +12,7 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
     """
     Return the ages at which a pace would poll a job.
 
-    The last age is the first that has reached `until`.
+    The list ends with the first age that is at least `until`.
     """
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
