@@ -258,7 +258,8 @@ class Client:
         Start many pieces of work, and yield each request with its outcome once that is known.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
-        the others. The client sends no more requests once the key is refused or the loop is left.
+        other requests. The client sends no more requests once the key is refused, or once the
+        caller leaves the loop.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.

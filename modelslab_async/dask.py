@@ -69,7 +69,7 @@ async def fetch(
         column: The name or the number of the column that holds the tickets or ids.
 
     Raises:
-        ShardsFailed: Some shards could not be finished. All others were finished.
+        ShardsFailed: Some shards could not be finished. All other shards were finished.
         ValueError: An argument does not fit, there is no such file, or a worker has no key.
         ModelsLabError: The key is refused, or the account cannot be used.
         ConnectionError: The connection to the Dask scheduler was lost.

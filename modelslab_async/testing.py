@@ -30,11 +30,11 @@ _REFUSAL = (
 _API_KEY = "a-key-for-tests"
 _QUICK_JOB_S = (0.01, 0.05)
 _QUICK_FLOOR_S = 0.02
-# How many real seconds a virtual clock waits for threads and sockets before it jumps to the next
+# A virtual clock waits this many real seconds for threads and sockets, before it jumps to the next
 # timer.
 _JUMP_DELAY_S = 0.001
-# How many real seconds a virtual clock waits for threads and sockets if no timer is set. After this
-# wait, the event loop raises an error.
+# If no timer is set, a virtual clock waits this many real seconds for threads and sockets. After
+# this wait, the event loop raises an error.
 _LAST_DELAY_S = 10.0
 
 
@@ -120,7 +120,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.time()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
-        # Wait without a timeout: it would expire on the virtual clock before the threads end.
+        # Ignore the timeout: on the virtual clock, it would expire before the threads end.
         await super().shutdown_default_executor()
 
 

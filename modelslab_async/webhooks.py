@@ -2,7 +2,7 @@
 Webhooks: an ASGI application that receives the service's webhook deliveries.
 
 The service does not sign its deliveries, so the result in a delivery is never used. A delivery only
-makes the client poll the ticket now.
+makes the client poll the ticket at once.
 """
 
 import asyncio
@@ -46,10 +46,10 @@ def receiver(
     Make an ASGI application that receives the service's webhook deliveries.
 
     Mount the application under Starlette, FastAPI, Litestar or Quart, and submit with
-    `webhook=client.webhook_url(base)`. Here `base` is the public address of the application. At
-    each delivery, the client polls the ticket now if a caller waits for it. Other clients of the
-    account do the same. Late, repeated and forged deliveries do no harm, because each client takes
-    the result from its own poll.
+    `webhook=client.webhook_url(base)`. Here `base` is the public address of the application. When a
+    delivery comes, the client polls the ticket at once, if a caller waits for it. Other clients of
+    the account do the same. Late, repeated and forged deliveries do no harm, because each client
+    takes the result from its own poll.
 
     With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket once,
     passes the reply to `on_reply`, and then answers the delivery. Submit with
@@ -138,8 +138,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Skip this delivery: another one already waits to fetch the same ticket, and will get a
-            # newer reply.
+            # Skip this delivery: another delivery already waits to fetch the same ticket, and will
+            # get a newer reply.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503

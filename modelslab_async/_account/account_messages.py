@@ -11,7 +11,7 @@ from .._parsing.webhook_ids import WebhookHint
 # Seconds between two reports of a client that waits for a slot, if the account does not announce
 # free slots.
 ASKING_INTERVAL_S: Final = 0.02
-# The number of seconds without a report after which other clients check whether a client's process
+# If a client has sent no report for this many seconds, the other clients check whether its process
 # still runs. The check reads three files. If 32 busy clients checked each other at each report, the
 # checks would take half a core.
 LIVENESS_CHECK_S: Final = 0.5
@@ -25,7 +25,8 @@ class HeldTicket:
     Attributes:
         ticket: The ticket.
         endpoint: The name of the endpoint of the submit.
-        submitted_at: When the client received the reply to the submit, on the account's clock.
+        submitted_at: The time at which the client received the reply to the submit, on the
+            account's clock.
     """
 
     ticket: Ticket
@@ -41,8 +42,8 @@ class SlotUse:
     Attributes:
         tickets: The tickets that hold slots.
         in_flight: The number of submits that have a slot, but no result yet.
-        uncertain_until: When the slots of uncertain submits are freed, on the account's clock. An
-            uncertain submit may or may not have started work.
+        uncertain_until: The times at which the slots of uncertain submits are freed, on the
+            account's clock. An uncertain submit may or may not have started work.
         waiting: The number of submits that wait for a slot.
     """
 
@@ -60,11 +61,11 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    Until when submits and polls with one key are paused, on the account's clock.
+    The times until which submits and polls with one key are paused, on the account's clock.
 
     Attributes:
-        submits: When submits may start again; 0 for no pause.
-        polls: When polls may start again; 0 for no pause.
+        submits: The time at which submits may start again; 0 for no pause.
+        polls: The time at which polls may start again; 0 for no pause.
     """
 
     submits: float = 0.0
@@ -82,8 +83,9 @@ class PollResult:
 
     Attributes:
         granted: The granted time, on the account's clock.
-        rests_from: When the permit begins to rest, on the account's clock: when the poll started,
-            or later if the network delayed it. None if the time expired unused.
+        rests_from: The time at which the permit begins to rest, on the account's clock. It is the
+            start of the poll, or later if the network delayed the poll. None if the granted time
+            expired unused.
     """
 
     granted: float
@@ -98,7 +100,7 @@ class KeyReport:
     Attributes:
         slots: The slots that the client uses.
         polls_wanted: The number of poll times that the client asks for.
-        poll_results: What became of granted poll times since the last answered report.
+        poll_results: What became of granted poll times since the last report that was answered.
         pauses: The pauses that the server has demanded from this client.
     """
 
@@ -117,8 +119,8 @@ class KeyAllotment:
         slot_limit: The maximum number of slots that the client may use until its next report.
         has_other_waiters: Whether submits of other clients wait for a slot.
         adopted: Tickets of dead clients. This client owns them and their slots from now on.
-        poll_times: When the client may start a poll, on the account's clock; None if the account
-            does not limit polls.
+        poll_times: The times at which the client may start polls, on the account's clock; None if
+            the account does not limit polls.
         pauses: The pauses that the server has demanded from any client.
     """
 

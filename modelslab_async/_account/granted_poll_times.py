@@ -62,7 +62,7 @@ class GrantedPollTimes:
 
     @property
     def next_allowed(self) -> float:
-        """When the next poll may start; infinity while no granted time is left."""
+        """The time at which the next poll may start; infinity while no granted time is left."""
         if not self.is_limited:
             return -math.inf
         now = self.clock()
@@ -74,8 +74,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Ask for more times, so
-            # that the last ones are still valid when the next answer comes.
+            # If all times expired unused, the account answered too late. Ask for more times then,
+            # because the last of them may still be in the future when the next answer comes.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

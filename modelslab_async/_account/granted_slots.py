@@ -60,7 +60,7 @@ class GrantedSlots(Slots):
 
     @property
     def paused_until(self) -> float:
-        """When the latest pause of submits ends, on the event loop's clock."""
+        """The time at which the latest pause of submits ends, on the event loop's clock."""
         return self._paused_until
 
     def count_admissible(self) -> int:
@@ -73,8 +73,7 @@ class GrantedSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # Tickets that are too old lose their slots first. Then all free slots go back to the
-        # account.
+        # Free the slots of tickets that are too old. Then return all free slots to the account.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)

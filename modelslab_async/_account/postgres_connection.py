@@ -119,8 +119,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, because poolers lose
-        # notifications. With a pooler, a statement runs in another server process than the one that
-        # opened the connection.
+        # notifications. With a pooler, one server process opened the connection, and another
+        # process runs a statement.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

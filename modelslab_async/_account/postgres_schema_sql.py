@@ -11,9 +11,9 @@ from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_GRANTS, POLL_P
 from .postgres_webhook_hints_sql import HINT_FUNCTION
 
 VERSION: Final = 3
-# The number of seconds without a report after which a client counts as dead.
+# A client that has sent no report for this many seconds counts as dead.
 LEASE_S: Final = 30.0
-# The maximum error, in seconds, of a client's estimate of the database server's time.
+# How far, in seconds, a client's estimate of the database server's time may be off.
 _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock goes back by more than this many seconds, all recorded times are
 # moved back by the same amount.

@@ -29,8 +29,8 @@ from .sqlite_webhook_hints import SharedHints
 
 T = TypeVar("T")
 
-# The number of seconds without a report after which a client counts as dead. On Linux, a client
-# also counts as dead as soon as its process has ended.
+# A client that has sent no report for this many seconds counts as dead. On Linux, a client also
+# counts as dead as soon as its process has ended.
 _LEASE_S: Final = 30.0
 LOCK_TIMEOUT_S: Final = 5.0
 

@@ -13,11 +13,10 @@ from .poll_permits import MAX_LATENESS_S, count_permits, rest_seconds, step_seco
 # ask have equal shares. With a larger number, a new client waits longer. With a smaller number,
 # slow answers leave poll times unused.
 _MAX_SHARE_S: Final = 0.4
-# One answer grants at most as many polls as the rate allows in this many seconds, because unused
-# poll times are lost.
+# One answer grants at most the polls of this many seconds at the full rate. The limit exists
+# because other clients cannot use a granted poll time that its client leaves unused.
 _MAX_ANSWER_S: Final = 0.25
-# The number of seconds for which a client keeps its share of the rate after it has asked for poll
-# times.
+# A client keeps its share of the rate for this many seconds after it has asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0
 
 

@@ -11,8 +11,8 @@ from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_messages import HeldTicket, KeyAllotment, SlotUse
 
-# The number of seconds without a report after which a client loses its turn for a slot. A waiting
-# client reports many times a second, so only a stopped process loses its turn.
+# A client that has sent no report for this many seconds loses its turn for a slot. A waiting client
+# reports many times a second, so only a stopped process loses its turn.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 

@@ -4,11 +4,10 @@ import math
 
 from attrs import Factory, define
 
-# The number of seconds after which an unanswered poll is overdue. This value holds until the first
-# answer.
+# Until the first answer, a poll without an answer is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# The minimum number of seconds after which an unanswered poll is overdue. The actual number depends
-# on how long earlier answers took.
+# After the first answer, a poll without an answer is overdue after at least this many seconds. The
+# actual number depends on how long earlier answers took.
 _MIN_PATIENCE_S = 0.05
 # RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
 # their average deviation. The two weights are those of the newest answer in these averages:
@@ -37,7 +36,7 @@ class StalledPolls:
     _patience_s: float = _FIRST_PATIENCE_S
 
     def allowed_at(self, now: float) -> float:
-        """Return when the next poll may start; -inf while no poll is overdue."""
+        """Return the time at which the next poll may start; -inf while no poll is overdue."""
         if not self._is_overdue(now):
             return -math.inf
         last = next(reversed(self._counts))

@@ -10,7 +10,7 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# The age in seconds at which webhook hints are deleted. Clients with open tickets read hints
+# Webhook hints of at least this age, in seconds, are deleted. Clients with open tickets read hints
 # several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000

@@ -24,7 +24,7 @@ class Gauges:
     Functions that return current counts of a client. Any thread may call them.
 
     Attributes:
-        open_tickets: Returns the number of tickets that are polled.
+        open_tickets: Returns the number of tickets that are being polled.
         used_slots: Returns the number of slots in use for each tier of key, such as `standard`.
     """
 

@@ -45,7 +45,7 @@ class Lease:
     Args:
         journal: The journal of the run.
         run_id: The run's number.
-        duration: How many seconds the lease lasts after each renewal.
+        duration: The seconds for which the lease lasts after each renewal.
     """
 
     def __init__(self, journal: Journal, run_id: int, duration: float) -> None:
@@ -64,7 +64,11 @@ class Lease:
 
     @property
     def is_over(self) -> bool:
-        """Whether the lease has run out on either clock, so that other runs may end it."""
+        """
+        Whether the lease has run out, by the event loop's clock or by the journal's clock.
+
+        Other runs may then take the tickets of this run.
+        """
         return any(
             now - renewed_at >= self.duration
             for now, renewed_at in zip(self.now(), self._renewed_at, strict=True)

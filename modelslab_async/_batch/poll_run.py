@@ -34,7 +34,7 @@ class PollRun:
         journal: The journal with the tickets.
         run_id: The run's number.
         before_run: Unresolved tickets of runs with a lower number are polled again.
-        lease: How many seconds claimed tickets stay reserved for this run if the process dies.
+        lease: The seconds for which claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue successes, so that a `SaveRun` saves their files.
         feed: Announces tickets that are added during the run; None if none are added.
 

@@ -19,7 +19,7 @@ class RunSupervisor:
 
     Args:
         journal: Records the runs and their leases.
-        lease: How many seconds the tickets of a run stay reserved for it if the process dies.
+        lease: The seconds for which the tickets of a run stay reserved for it if the process dies.
     """
 
     def __init__(self, journal: Journal, lease: float) -> None:

@@ -79,7 +79,7 @@ class AccountLimits:
             raise MissingExtra(str(error)) from None
 
     def flags(self) -> Iterator[str]:
-        """Yield the options that give another command the same limits, without a password."""
+        """Yield the options with which another command has the same limits. Leave out passwords."""
         match self.account:
             case Path() as path:
                 yield from ("--account", str(path))

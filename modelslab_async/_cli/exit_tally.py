@@ -48,7 +48,7 @@ class ExitTally:
 
     @property
     def handled(self) -> int:
-        """How many tickets, submits and skipped lines have been counted so far."""
+        """The number of tickets, submits and skipped lines that have been counted so far."""
         return self.codes.total()
 
     def print_summary(self) -> int:

@@ -34,7 +34,7 @@ class CommandGroup(click.Group):
     """
     A click group that imports each command only when it is needed, so that `--help` is fast.
 
-    The list of commands shows each summary in full, but click would cut long ones.
+    The list of commands shows each summary in full, whereas click itself would cut long ones.
 
     Args:
         sources: The source of each command, keyed by the command's name.

@@ -145,7 +145,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close idle connections now, and connections in use after their transfers."""
+        """Close idle connections now. Each other connection is closed after its transfer."""
         self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
@@ -281,7 +281,7 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """The maximum number of generations in progress or with results that were not taken yet."""
+        """The maximum number of generations that are in progress or have unread results."""
         return self._window
 
     @property

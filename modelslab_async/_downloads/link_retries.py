@@ -22,7 +22,7 @@ class LinkRetries:
     Counts the rounds of attempts for one output. A round tries each link of the output once.
 
     Args:
-        deadline: When to stop retrying dead links, on the event loop's clock.
+        deadline: The time at which to stop retrying dead links, on the event loop's clock.
         size: How many bytes of the output are on disk before the first round.
     """
 
@@ -69,7 +69,7 @@ def _delays() -> Iterator[float]:
 
 
 def links_of(success: Success, n: int) -> tuple[str, ...]:
-    """Return the link of an output, and a second link from `proxy_links` if each output has one."""
+    """Return the link of an output, and its link in `proxy_links` if each output has one there."""
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])

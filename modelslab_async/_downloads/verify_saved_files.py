@@ -31,7 +31,7 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
     Compare saved files with their records. The files may be in another folder by now.
 
     Args:
-        folder: The folder that holds the files now. None means the recorded paths.
+        folder: The folder that holds the files now. With None, each file is at its recorded path.
         files: The records. With a folder, only the file name of each recorded path is used.
     """
     unchanged: list[SavedFile] = []

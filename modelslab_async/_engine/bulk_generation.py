@@ -1,4 +1,4 @@
-"""BulkGeneration: one call of `generate_many`. A failed request never stops the others."""
+"""BulkGeneration: one call of `generate_many`. A failed request never stops other requests."""
 
 import asyncio
 import math
@@ -80,7 +80,7 @@ class BulkSubmits:
         Args:
             submission: The request.
             timeout: The timeout of the caller in seconds, for messages.
-            deadline: When the timeout ends, on the event loop's clock.
+            deadline: The time at which the timeout ends, on the event loop's clock.
         """
         progress = SubmitProgress(deadline)
         limit = asyncio.timeout_at(deadline)

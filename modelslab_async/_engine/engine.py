@@ -243,7 +243,9 @@ class Engine:
 
     def take_hint(self, hint: WebhookHint) -> None:
         """
-        Make every client of the account poll its open tickets that a webhook names.
+        Poll now each open ticket that a webhook names.
+
+        The other clients of the account do the same with their own open tickets.
 
         Raises:
             ClientClosed: The client was closed.

@@ -29,14 +29,15 @@ class _OpenTicket(NamedTuple):
 
     Attributes:
         times: How many times the source has yielded the ticket.
-        deadline: When the ticket times out; 0.0 for never.
+        deadline: The time at which the ticket times out; 0.0 for never.
     """
 
     times: int
     deadline: float
 
 
-# Most open tickets were named once and have no deadline. They share one object, to save memory.
+# The source yields most tickets only once, and most tickets have no deadline. Such open tickets
+# share this object, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 

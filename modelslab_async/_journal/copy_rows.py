@@ -18,7 +18,7 @@ PAGE_BYTES: Final = 8_000_000
 
 
 class CopiedTicket(NamedTuple):
-    """A ticket with its reply, its row of the input table, and how saving its files stands."""
+    """A ticket, its reply, its row of the input table, and its row of the table `saves`."""
 
     family: str
     id: str

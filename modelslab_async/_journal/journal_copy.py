@@ -46,7 +46,8 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
-            # If the mark cannot be removed, the next call goes on with it.
+            # Ignore a failure to remove the mark. The next call with the same arguments finds the
+            # mark, and copies the journal all the same.
             with suppress(JournalError):
                 await copy_source.give_up()
             raise

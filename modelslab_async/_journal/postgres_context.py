@@ -6,7 +6,7 @@ from attrs import define, field
 
 from .postgres_session import LONG_TIMEOUT_S, PostgresSession
 
-# `now_sql` puts the number of a statement's parameter in place of `{0}`.
+# `now_sql` replaces `{0}` with the number of a statement's parameter, such as 2 for `$2`.
 _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 

@@ -13,8 +13,8 @@ T = TypeVar("T")
 # The class of the advisory locks that keep two copies of the same batch apart.
 _COPY_LOCK: Final = 0x4D4C6A63
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({_COPY_LOCK}, $1)"
-# The transaction of a copy is idle while the other side reads or writes a page, however long that
-# takes.
+# The transaction of a copy is idle while the other side reads or writes a page, which may take
+# long. So this statement turns off the timeout of idle transactions.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL {level};
 SET LOCAL idle_in_transaction_session_timeout = 0
@@ -40,7 +40,7 @@ class PostgresCopyConnection:
         Call a function with the connection. Create the batch first, if it does not exist.
 
         Raises:
-            JournalError: The server cannot be reached or used, or the function has raised this.
+            JournalError: The server cannot be reached or used, or `work` raised this error.
         """
         try:
             return await work(await self._connected())

@@ -148,7 +148,8 @@ class PostgresCopySource:
         """See `CopySource.give_up`."""
         await self._connection.roll_back()
         if not self._had_mark:
-            # A new transaction, because a failed statement has ended the one of the copy.
+            # Begin a new transaction, because a failed statement has ended the transaction of the
+            # copy.
             await self._connection.begin("READ COMMITTED")
             await self._connection.run(copy_marks.remove_mark)
             await self._connection.commit()
@@ -160,7 +161,8 @@ class PostgresCopySource:
             if (mark := await copy_marks.find_mark(db)) is not None:
                 await copy_marks.set_mark(db, CopyMark(mark.target, is_complete=True))
 
-        # A new transaction, because the one of the copy sees the moment of its beginning.
+        # Begin a new transaction, because the transaction of the copy sees the moment of its
+        # beginning.
         await self._connection.roll_back()
         await self._connection.begin("READ COMMITTED")
         await self._connection.run(complete)

@@ -58,7 +58,7 @@ async def export(
 
 class PostgresSnapshot:
     """
-    All outcomes of a journal in a database at one moment. A thread writes them to a file.
+    A snapshot of all outcomes of a journal in a database. A thread writes it to a file.
 
     Attributes:
         count: The number of outcomes that have been read so far.

@@ -1,4 +1,4 @@
-"""Stores in a database which run has claimed which tickets, as `lease_rows` does in a file."""
+"""Records in a database which run has claimed which tickets, as `lease_rows` does in a file."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Reads from a database the outcomes of tickets with their saved files. See `result_queries`."""
+"""Reads the outcomes and saved files of tickets from a database. See `result_queries`."""
 
 from collections.abc import Iterable
 from typing import Any, Final

@@ -13,8 +13,8 @@ from .._postgres.store_clock import StoreClock
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# The idle time after which the server ends a transaction, so that a suspended process does not keep
-# rows locked.
+# The server ends a transaction that is idle for this long, so that a suspended process does not
+# keep rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
 # These settings restrict the planner to nested loops over indexes, because a plan that suits a

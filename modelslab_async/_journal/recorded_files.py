@@ -81,8 +81,8 @@ def files_between(
     Args:
         db: The journal.
         tickets: The tickets, keyed by the number of their row.
-        after: Rows up to this number are left out.
-        last: Rows above this number are left out.
+        after: Leave out the tickets whose row number is this or lower.
+        last: Leave out the tickets whose row number is higher than this.
     """
     rows = db.execute(
         "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "

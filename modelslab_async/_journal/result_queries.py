@@ -113,7 +113,7 @@ def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[Record
 
 def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """
-    Return the submits that have a key. The dictionary maps each key to its submit.
+    Return all submits that have a key, as a dictionary from the key to the submit.
 
     Args:
         db: The journal.

@@ -29,7 +29,7 @@ class RunOperations:
         Start a run. Return its number.
 
         Args:
-            lease: How many seconds the lease lasts unless it is renewed.
+            lease: The seconds for which the lease lasts unless it is renewed.
         """
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
@@ -62,7 +62,7 @@ class RunOperations:
             run_id: The run that claims.
             before_run: Unresolved tickets of runs with a lower number are claimed as well.
             limit: The maximum number of tickets to claim.
-            lease: How many seconds the lease lasts from now.
+            lease: The seconds for which the lease lasts from now.
 
         Returns:
             The claimed tickets; None if the run has lost its lease.

@@ -34,7 +34,7 @@ class SqliteCopyFile:
         Call a function with the connection. Open or create the file first, if it is not open.
 
         Raises:
-            JournalError: The file cannot be read or written, or the function has raised this.
+            JournalError: The file cannot be read or written, or `work` raised this error.
         """
         try:
             return work(self._connection())

@@ -112,7 +112,7 @@ def complete(
     lost: set[int] = set()
     db.execute("SAVEPOINT completing")
     if db.executemany(_COMPLETE, changes).rowcount != len(changes):
-        # This run has lost some of the tickets. Write each outcome alone to find out which ones.
+        # This run has lost some of the tickets. Write each outcome alone to find out which tickets.
         db.execute("ROLLBACK TO completing")
         written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]
         lost = {

@@ -25,8 +25,8 @@ _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 # The size of the page cache, in KiB. It is large, because new tickets touch pages all over the
 # index of ids.
 _CACHE_KIB: Final = 64 * 1024
-# The number of pages in the write-ahead log at which a checkpoint starts. With SQLite's default,
-# 1000, checkpoints would run more often.
+# A checkpoint starts when the write-ahead log has this many pages. With SQLite's default, 1000,
+# checkpoints would run more often.
 _CHECKPOINT_PAGES: Final = 4000
 
 
@@ -134,7 +134,7 @@ class Writer:
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
-        # Let SQLite wait 0 seconds for the lock, because `WriteLock` itself waits for it.
+        # `WriteLock` waits for the lock, so SQLite itself must not wait.
         db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
         try:
             self._write_lock.run_exclusive(lambda: prepare(db, self._path))

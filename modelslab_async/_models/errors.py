@@ -265,7 +265,11 @@ class UntrustedServer(ConnectionImpossible):
 
 
 class HandshakeFailed(ConnectionImpossible):
-    """The server and this machine have no TLS version, cipher or certificate in common."""
+    """
+    The TLS handshake with the server failed.
+
+    The two sides cannot agree on a TLS version, a cipher or a kind of certificate.
+    """
 
     advice = "check the scheme and the port of the base URL, and which TLS the server asks for"
 

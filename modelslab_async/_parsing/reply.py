@@ -225,7 +225,7 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads the responses to polls, and caches the newest "still processing" bodies without their ids.
+    Reads responses to polls, and caches the newest "still processing" bodies with the ids removed.
 
     Args:
         families: The families, with the base URLs in use.
@@ -286,7 +286,7 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """Cut the id out of a body. Return None if the body cannot serve as a template."""
+    """Return a body with a placeholder for the id, or None if it cannot serve as a template."""
     # Most ids are numbers, for which no regular expression is needed.
     is_plain = (id_.isdecimal() and id_.isascii() and len(id_) >= 4) or _is_plain_id(id_)
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not is_plain:

@@ -59,8 +59,8 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # `X-RateLimit-Reset` is documented as seconds since 1970. But a number that is too small for a
-    # date means the seconds to wait.
+    # `X-RateLimit-Reset` is documented as seconds since 1970. A value below `_MIN_EPOCH_S` cannot
+    # be a date of today, so read it as the seconds to wait.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

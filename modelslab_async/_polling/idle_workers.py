@@ -46,7 +46,11 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count one more worker and return True, unless a worker is idle or the pool is full."""
+        """
+        Count one more worker, and return True.
+
+        If a worker is idle or the pool is full, count none, and return False.
+        """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed
         self._set_worker_coming(is_coming=False)

@@ -177,7 +177,7 @@ class Notifier:
             watchers: The watchers of the ticket before the poll ended.
             result: The reply, or the error that the poll raised.
             effects: What the poll changed in the schedule.
-            overdue: How many seconds after its due time the poll started.
+            overdue: The seconds from the poll's due time to its start.
             elapsed: How many seconds the poll took.
         """
         for watcher in watchers:

@@ -22,7 +22,7 @@ def check_address(address: str) -> None:
     """
     Check that it is clear which part of an address is the password.
 
-    If it is unclear, an error message may hide only a part of the password.
+    If it is unclear, an error message might hide only a part of the password.
 
     Raises:
         TypeError: The address is not a string.

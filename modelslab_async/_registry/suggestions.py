@@ -1,12 +1,12 @@
-"""Suggests known names that are similar to an unknown one, but never replaces it."""
+"""Suggests known names that are similar to an unknown name. It never replaces a name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# The similarity, from 0 to 1, from which a name counts as a misspelling of another. With this
-# value, `witdh` counts as a misspelling of `width`.
+# The lowest similarity, from 0 to 1, at which a name counts as a misspelling of another name. With
+# this value, `witdh` counts as a misspelling of `width`.
 _MISSPELLING_SIMILARITY = 0.8
-# The similarity, from 0 to 1, from which a name is suggested. It is lower than
+# The lowest similarity, from 0 to 1, at which a name is suggested. It is below
 # `_MISSPELLING_SIMILARITY`, because a poor suggestion does no harm.
 _SUGGESTION_SIMILARITY = 0.5
 _MAX_SUGGESTIONS = 3

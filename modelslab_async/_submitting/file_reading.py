@@ -19,8 +19,8 @@ from .._models.errors import UnusableFile
 # The maximum size of a file that the service accepts.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# The size from which a file is hashed in a thread. For fewer bytes, a thread costs more time than
-# it saves.
+# Files of at least this size are hashed in a thread. For a smaller file, a thread costs more time
+# than it saves.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")

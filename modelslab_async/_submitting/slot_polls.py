@@ -51,7 +51,7 @@ class SlotPolls:
     _eta_ratios: deque[float] = Factory(lambda: deque(maxlen=_ETA_RATIOS_KEPT))
 
     def poll_due(self, records: Mapping[Ticket, SlotRecord], now: float) -> list[float]:
-        """Poll the tickets that are due. Return when each ticket is due next."""
+        """Poll the tickets that are due. Return the time at which each ticket is due next."""
         first_poll_share = _FIRST_POLL_ETA_SHARE * min(1.0, *self._eta_ratios, 1.0)
         return [self._poll_if_due(*each, now, first_poll_share) for each in records.items()]
 

@@ -46,7 +46,7 @@ class Slots:
 
     Args:
         limit: The number of slots; None for no limit.
-        polls: While submits wait, polls the tickets that hold slots.
+        polls: Polls the tickets that hold slots, while submits are waiting.
         duplicates: Delays submits that the server's spam filter would refuse.
         has_other_waiters: Whether submits of other clients wait for these slots.
     """
@@ -224,7 +224,7 @@ class Slots:
 
     @property
     def _next_probe_at(self) -> float:
-        """When the next submit is admitted if the server has not accepted the key by then."""
+        """The time at which the next submit is admitted, if the key is not accepted before."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:

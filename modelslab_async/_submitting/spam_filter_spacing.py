@@ -26,7 +26,7 @@ class _PayloadQueue:
     The submits of one payload, which the spam filter has refused before.
 
     Attributes:
-        next_send_at: When the next submit may be sent, on the clock of the event loop.
+        next_send_at: The time at which the next submit may be sent, on the clock of the event loop.
         interval: The seconds from the reply to one submit until the next submit is sent.
         current: The number of the submit that may be sent now; None while all must wait.
         waiting: The submits that wait.

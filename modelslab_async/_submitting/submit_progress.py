@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# How long to wait, after the caller's deadline, for the report that the request never left. The
-# connect timeout ends at the deadline, and the transport reports just after.
+# After the caller's deadline, wait at most this many seconds for the report that the request never
+# left. The connect timeout ends at the deadline, and the transport reports just after.
 _REPORT_GRACE_S = 0.5
 
 
@@ -36,7 +36,8 @@ class SubmitProgress:
 
     Attributes:
         request: The request; None until its files have been read.
-        deadline: When the caller stops waiting, on the event loop's clock; infinity for never.
+        deadline: The time at which the caller stops waiting, on the event loop's clock; infinity
+            for never.
         stage: What the submit is doing or waiting for.
         attempt: The task that sends the request; None while no attempt is being made.
         last_error: The error of the latest attempt; None if no attempt has failed.

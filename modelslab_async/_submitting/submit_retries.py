@@ -15,7 +15,7 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum number of seconds for an attempt, even if `unsent_timeout` has passed.
+# An attempt may take at least this many seconds to connect, even if `unsent_timeout` ends sooner.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 
@@ -27,7 +27,7 @@ class SubmitRetries:
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: For how many seconds a submit that cannot leave this machine is tried again.
+        unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
         endpoint: The name of the endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """

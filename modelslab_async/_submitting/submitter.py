@@ -62,7 +62,7 @@ class Submitter:
         make_slots: Makes the slots of one key.
         pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
-        unsent_timeout: For how many seconds a submit that cannot leave this machine is tried again.
+        unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
         on_submitted: Called with each `Submitted` event and awaited; None for no callback.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.

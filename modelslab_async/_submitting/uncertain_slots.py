@@ -41,7 +41,7 @@ class UncertainSlots:
         """
         Stop counting each submit that has been counted for long enough.
 
-        Return when to call this again; None if no submit is counted any more.
+        Return the time at which to call this again; None if no submit is counted any more.
         """
         for endpoint, submit_times in self._submit_times.items():
             duration = self._assumed_duration(endpoint)
@@ -51,7 +51,11 @@ class UncertainSlots:
         return min(self.expiries(), default=None)
 
     def expiries(self) -> list[float]:
-        """Return when each submit stops being counted. `record_duration` may change these times."""
+        """
+        Return the time at which each submit stops being counted.
+
+        `record_duration` may change these times.
+        """
         return [
             submitted_at + self._assumed_duration(endpoint)
             for endpoint, submit_times in self._submit_times.items()

@@ -65,8 +65,8 @@ def _score_delimiter(
     Rate how well a delimiter fits. Ratings are compared as tuples, and the highest is the best.
 
     Returns:
-        Whether the first row has a known column name, the share of rows that have as many cells as
-        the first row, and the number of cells in the first row.
+        A tuple of three values: whether the first row has a known column name, the share of rows
+        with as many cells as the first row, and the number of cells in the first row.
     """
     with _raised_field_limit():
         reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)

@@ -31,14 +31,15 @@ _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
 # With this name, a watched stream's `get_extra_info` returns the stream's `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# The number of reads from a connection after which its `ConnectionWatch` yields to the event loop.
+# The number of reads from a connection between two yields of its `ConnectionWatch` to the event
+# loop.
 _READS_PER_YIELD = 100
 # The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and no check
 # of an idle connection finds bytes that stay in its buffer.
 _MIN_READ_BYTES = 256 * 1024
-# How many chunks of a response are parsed, in addition to one for each read. The limit exists
-# because parsing a chunk takes about 30 us. After a response with more chunks, the connection is
-# not used again.
+# The maximum number of chunks of a response that are parsed. Each read from the connection adds one
+# to it. There is a maximum because parsing a chunk takes about 30 us. After a response with more
+# chunks, the connection is not used again.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -177,7 +178,7 @@ class _ResponseEnd:
     Finds the end of one response. It parses with h11, as httpcore does.
 
     Attributes:
-        is_end: Whether the response is complete, and no byte followed it.
+        is_end: Whether the response is complete, and no byte has followed it.
     """
 
     def __init__(self, method: bytes) -> None:

@@ -17,7 +17,7 @@ from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is
 # Other packages with transports for httpx. The transports may raise errors of these packages
 # instead of httpx errors.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
-# The number of chunks of a body after which the adapter yields to the event loop.
+# The number of chunks of a body that the adapter reads between two yields to the event loop.
 _CHUNKS_PER_YIELD = 100
 
 

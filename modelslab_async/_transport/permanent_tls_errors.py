@@ -44,9 +44,9 @@ def permanent_tls_error(
 
 def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
     """
-    Return whether an exception comes from OpenSSL itself.
+    Return whether an exception is a TLS error that comes from OpenSSL itself.
 
-    A TLS error of aiohttp does not, but its cause does.
+    aiohttp raises TLS errors of its own. The cause of such an error is the error from OpenSSL.
     """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")

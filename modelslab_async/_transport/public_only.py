@@ -13,7 +13,8 @@ from .ip_ranges import NotPublic, is_public
 from .testing_guard import refuse_if_mocked
 from .tls_context import SSLContextLoader
 
-# The time after which an idle connection is closed. Most servers keep idle connections for longer.
+# A connection that is idle for this many seconds is closed. Most servers keep idle connections for
+# longer.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 
@@ -101,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. Without the
-        # argument, httpcore would load another context.
+        # Pass the context only to keep httpcore from loading another one. httpcore does not use it,
+        # because `connect_tcp` sets up TLS itself.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

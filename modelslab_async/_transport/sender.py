@@ -48,7 +48,7 @@ class _RequestTemplate:
     """
     A poll request that still lacks the ticket's id.
 
-    It holds the key, so its repr shows no attribute.
+    It holds the key, so its repr shows no attributes.
     """
 
     method: str
@@ -226,7 +226,7 @@ class Sender:
         raise error
 
     async def aclose(self) -> None:
-        """Stop the deadlines, and close the transport if it has an `aclose` method."""
+        """Stop the timers, and close the transport if it has an `aclose` method."""
         self._deadlines.close()
         for deadlines in self._other_deadlines.values():
             deadlines.close()

@@ -39,9 +39,9 @@ class Emulator:
         jobs: How long jobs take and how they end.
         keys: The accepted keys. With None, the emulator accepts any key that is not empty.
         keys_without_credits: Keys that may poll, but whose submits are refused.
-        queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
-            limit. The service allows 5, 10 or 15, depending on the plan.
-        spam_window: How many seconds must pass before an accepted submit can be repeated. A repeat
+        queue_limit: The maximum number of unfinished submitted jobs of one key. With None, there is
+            no limit. The service allows 5, 10 or 15, depending on the plan.
+        spam_window: The seconds that must pass before an accepted submit can be repeated. A repeat
             has the same key, endpoint and parameters, apart from `track_id` and `webhook`. With
             None, no repeat is refused. The service uses 30 seconds.
         webhooks: How webhooks behave (see `deliver_webhooks`).

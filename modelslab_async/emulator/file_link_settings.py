@@ -22,10 +22,10 @@ class FileLinks:
     How the emulator's links to files behave.
 
     Args:
-        delay: How many seconds after the end of a job its files appear. Until then, a request for a
+        delay: The seconds from the end of a job until its files appear. Until then, a request for a
             file gets a 404.
-        lifetime: How many seconds a link is valid after the reply that contains it. A request for
-            an expired link gets a 403. Each reply contains new links. With None, links never
+        lifetime: The seconds for which a link is valid after the reply that contains it. A request
+            for an expired link gets a 403. Each reply contains new links. With None, links never
             expire.
         redirects: How many redirects a client must follow to reach a file.
         html_page: Whether each link leads to an HTML page with status 200 in place of the file.

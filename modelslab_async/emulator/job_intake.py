@@ -146,7 +146,11 @@ class JobIntake:
         return job
 
     def upload(self, name: str, *, now: float) -> Job:
-        """Store an uploaded file as a job of this family that has already succeeded."""
+        """
+        Store an uploaded file as a job that has already succeeded.
+
+        `name` is the family of the job. If it is unknown, the first family is used.
+        """
         family = name if name in self.families else next(iter(self.families))
         ticket = self.new_ticket(family)
         return self.add_job(ticket, now=now, duration=0.0, fails=False, output=None)

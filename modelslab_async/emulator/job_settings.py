@@ -31,7 +31,9 @@ def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
 @frozen(kw_only=True)
 class Jobs:
     """
-    How long jobs take and how they end. `add_job` can set both for a single job.
+    How long jobs take, and how they end.
+
+    For a single job, `add_job` can set the duration and the end.
 
     Args:
         duration: How many seconds a job takes, drawn evenly from this range. A callable gets a

@@ -22,7 +22,7 @@ class PlannedWebhook:
 
     Args:
         body: The JSON body.
-        due_after: How many seconds after the start of the job the webhook is due.
+        due_after: The seconds from the start of the job until the webhook is due.
         attempts: The maximum number of attempts to deliver the webhook.
     """
 

@@ -10,9 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# The time after which an idle connection is closed: the default of nginx. With uvicorn's default of
-# 5 s, a client that pauses for 5 s could send its next request while the connection is being
-# closed.
+# A connection that is idle for this many seconds is closed, as in nginx by default. With uvicorn's
+# default of 5 s, a client that pauses for 5 s could send its next request while the connection is
+# being closed.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 

@@ -24,9 +24,9 @@ class SubmitChecks:
     Args:
         job_store: Counts the queued jobs of each key.
         keys_without_credits: Keys whose submits are refused.
-        queue_limit: How many unfinished submitted jobs a key may have. With None, there is no
-            limit.
-        spam_window: How many seconds must pass before an accepted submit can be repeated. With
+        queue_limit: The maximum number of unfinished submitted jobs of one key. With None, there is
+            no limit.
+        spam_window: The seconds that must pass before an accepted submit can be repeated. With
             None, no repeat is refused.
     """
 

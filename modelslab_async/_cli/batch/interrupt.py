@@ -1,4 +1,8 @@
-"""Handles Ctrl-C during a batch: the first lets downloads finish, the second stops at once."""
+"""
+Handles Ctrl-C during a batch.
+
+The first Ctrl-C lets downloads finish. The second Ctrl-C stops at once.
+"""
 
 import asyncio
 import signal

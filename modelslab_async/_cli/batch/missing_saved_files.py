@@ -20,9 +20,10 @@ class MissingFiles:
 
     Attributes:
         folder: The folder of this run.
-        missing: How many files are neither in `folder` nor in the folder where they were saved.
-        in_other_folder: How many files are missing in `folder`, but still in the folder where they
-            were saved.
+        missing: The number of files that are neither in `folder` nor in the folder where they were
+            saved.
+        in_other_folder: The number of files that are missing in `folder`, but still in the folder
+            where they were saved.
         other_folder: The folder of the last file counted in `in_other_folder`.
     """
 
@@ -33,7 +34,7 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """How many of the files that the journal has recorded are not in this run's folder."""
+        """The number of recorded files that are not in this run's folder."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[RecordedFile]) -> None:

@@ -46,9 +46,11 @@ class RunProgress:
     The counts of a batch run. Times are in seconds since the run began.
 
     Attributes:
-        done_before: How many tickets had ended before this run began.
-        done_by_others: How many tickets other processes have finished since this run began.
-        given_up: How many tickets this run gave up on, without a final reply from the server.
+        done_before: The number of tickets that had ended before this run began.
+        done_by_others: The number of tickets that other processes have finished since this run
+            began.
+        given_up: The number of tickets that this run gave up on, without a final reply from the
+            server.
     """
 
     total: int = 0
@@ -148,7 +150,7 @@ class RunProgress:
 
     @property
     def handled(self) -> int:
-        """How many tickets and submissions this run has finished or given up on."""
+        """The number of tickets and submissions that this run has finished or given up on."""
         return self._ended_tickets + self.not_started + self.uncertain
 
     @property
@@ -157,17 +159,25 @@ class RunProgress:
 
     @property
     def handled_since_start(self) -> int:
-        """How many tickets have ended or been given up on since this run began, in any process."""
+        """
+        The number of tickets that have ended or been given up on since this run began.
+
+        This includes the tickets of other processes.
+        """
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """How many tickets are done: `done_before` plus `handled_since_start`, at most `total`."""
+        """
+        The number of tickets that are done.
+
+        It is `done_before` plus `handled_since_start`, but at most `total`.
+        """
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property
     def open(self) -> int:
-        """How many tickets have neither ended nor been given up on."""
+        """The number of tickets that have neither ended nor been given up on."""
         return self.total - self.completed
 
     @property
@@ -180,8 +190,8 @@ class RunProgress:
         """
         Estimate the seconds until all tickets are completed. Return a lower and a higher estimate.
 
-        One estimate assumes the mean speed of the whole run, the other assumes the speed of the
-        last half minute. Return None if no estimate is possible yet.
+        One estimate assumes the mean speed of the whole run. The other estimate assumes the speed
+        of the last half minute. Return None if no estimate is possible yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)

@@ -76,7 +76,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
     """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
-    # rich prints no line break after a `ProgressBar`, but it does after a `Padding` around one.
+    # Wrap the bar in a `Padding`, because rich prints no line break after a bare `ProgressBar`.
     rows: list[RenderableType] = [Padding(bar, 0), Text(completed, style="bold"), Text(speed)]
     if progress.recent_failures:
         rows.append(Text("last failures:", style="red"))

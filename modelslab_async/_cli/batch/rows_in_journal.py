@@ -71,8 +71,8 @@ class RowsInJournal:
         """
         Raise an error if the journal already holds a row under a key of the other kind.
 
-        This happens if one run takes the keys from a column, and another computes them. The second
-        run would submit the rows again under their new keys, and pay for them twice.
+        This happens if one run takes the keys from a column, and another run computes the keys. The
+        later of the two runs would submit the rows again under new keys, and pay for them twice.
 
         Raises:
             click.UsageError: The journal holds some of the new rows under other keys.

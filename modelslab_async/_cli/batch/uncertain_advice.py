@@ -26,7 +26,8 @@ def settling_commands(track_id: str, journal: JournalLocation) -> str:
     """
     Return the two commands that can settle an uncertain submit.
 
-    One records the ticket that the submit started. The other records that it started nothing.
+    One command records the ticket that the submit started. The other command records that the
+    submit started nothing.
     """
     command = _command(journal, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"

@@ -80,7 +80,7 @@ class DemoStatistics:
 
     @property
     def completed(self) -> int:
-        """How many jobs have succeeded or failed according to the server."""
+        """The number of jobs that have succeeded or failed, as the server says."""
         return self.succeeded + self.failed
 
     @property

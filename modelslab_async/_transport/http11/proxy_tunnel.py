@@ -19,8 +19,8 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# The statuses with which a proxy refuses every tunnel to a host and port. After any other error
-# status, a later attempt may succeed.
+# The statuses with which a proxy says that it will never open a tunnel to this host and port. After
+# any other error status, a later attempt may succeed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 

@@ -19,9 +19,9 @@ from .connection import Connection, Dialer
 from .default_codec import DefaultCodec
 from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 
-# The time after which an idle connection is closed. It is longer than most intervals between two
-# polls. It is shorter than the 60 s or more after which proxies and load balancers close an idle
-# connection.
+# A connection that is idle for this many seconds is closed. The value exceeds most intervals
+# between two polls. It is below the 60 s or more after which proxies and load balancers close an
+# idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5

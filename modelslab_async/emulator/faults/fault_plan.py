@@ -76,11 +76,11 @@ class Faults:
         script: The faults of the first requests, in order. A None among them means the true reply.
         connections: The faults of the first connections, in order. A None among them means no
             fault.
-        outage: How many seconds the port is closed at the start.
+        outage: The seconds for which the port is closed at the start.
         seed: The seed of the random draws.
-        delay: How many seconds a fault waits: between two bytes of a dripping reply, before a slow
-            reply, or until a closed port opens again.
-        hint: How many seconds a faulty reply asks the client to wait, for example in `Retry-After`.
+        delay: The length of a fault's pause in seconds. The pause is between two bytes of a
+            dripping reply, before a slow reply, or until a closed port opens again.
+        hint: The seconds that a faulty reply asks the client to wait, for example in `Retry-After`.
         foreign_url: The URL of another server. The faulty redirects and links lead there.
 
     Raises:

@@ -19,8 +19,8 @@ from .raw_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# The socket option that allows two sockets on one port: one reserves the port, and the other
-# listens. macOS needs SO_REUSEPORT for this.
+# The socket option that allows two sockets on one port. The first socket reserves the port during
+# an outage, while the second socket, which listens, is closed. macOS needs SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -62,7 +62,7 @@ async def run_faulty_server(
         host: The address to listen on.
         port: The port. 0 takes a free one.
         traffic: Receives a record of all requests, connections and faults.
-        max_connections: How many connections may be open at once. Any further one is reset.
+        max_connections: The maximum number of open connections. Any further connection is reset.
         ssl_context: The TLS context, with the certificate. With None, the server speaks plain HTTP.
 
     Raises:

@@ -19,7 +19,7 @@ class ReceivedRequest:
         target: The request target, exactly as the client sent it.
         headers: The headers, with names in lower case.
         body: The bytes of the body.
-        received_at: When the whole request had been read, on the event loop's clock.
+        received_at: The time at which the whole request had been read, on the event loop's clock.
         connection: The number of the request's connection. The first connection has the number 1.
     """
 

@@ -4,7 +4,7 @@ import unicodedata
 
 GLYPH_WIDTH = 5
 GLYPH_HEIGHT = 7
-# Each line has one sign and then its seven rows of pixels, from top to bottom. A row is a
+# Each line has one character and then its seven rows of pixels, from top to bottom. A row is a
 # hexadecimal number of five bits, one bit for each pixel.
 _TABLE = """
 A 0E 11 11 1F 11 11 11
@@ -59,20 +59,20 @@ Z 1F 01 02 04 08 10 1F
 ) 08 04 02 02 02 04 08
 """
 _GLYPHS = {
-    sign: tuple(int(row, 16) for row in rows)
-    for sign, *rows in map(str.split, _TABLE.strip().splitlines())
+    character: tuple(int(row, 16) for row in rows)
+    for character, *rows in map(str.split, _TABLE.strip().splitlines())
 }
 _BLANK = (0,) * GLYPH_HEIGHT
-_UNKNOWN_SIGN = (0x15, 0x0A, 0x15, 0x0A, 0x15, 0x0A, 0x15)
+_UNKNOWN_CHARACTER = (0x15, 0x0A, 0x15, 0x0A, 0x15, 0x0A, 0x15)
 _LOOK_ALIKES = str.maketrans({";": ",", "_": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"'})  # noqa: RUF001
 
 
-def glyph(sign: str) -> tuple[int, ...]:
-    """Return a sign's rows of pixels. The highest of a row's five bits is the leftmost pixel."""
-    return _BLANK if sign.isspace() else _GLYPHS.get(sign, _UNKNOWN_SIGN)
+def glyph(character: str) -> tuple[int, ...]:
+    """Return the rows of a character. The highest of a row's five bits is the leftmost pixel."""
+    return _BLANK if character.isspace() else _GLYPHS.get(character, _UNKNOWN_CHARACTER)
 
 
-def to_signs(text: str) -> str:
+def to_font_characters(text: str) -> str:
     """Turn text into capitals without accents, since the font has no other letters."""
     decomposed = unicodedata.normalize("NFKD", text).upper().translate(_LOOK_ALIKES)
-    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+    return "".join(character for character in decomposed if not unicodedata.combining(character))

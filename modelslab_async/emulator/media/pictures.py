@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from attrs import frozen
 
-from .caption_font import GLYPH_HEIGHT, GLYPH_WIDTH, glyph, to_signs
+from .caption_font import GLYPH_HEIGHT, GLYPH_WIDTH, glyph, to_font_characters
 
 Colour = tuple[int, int, int]
 
@@ -91,7 +91,7 @@ def _landscape(seed: int) -> list[bytearray]:
 
 
 def _lines(caption: str) -> list[str]:
-    lines = wrap(to_signs(caption[: 2 * _MAX_LINES * _LINE_LENGTH]), _LINE_LENGTH)
+    lines = wrap(to_font_characters(caption[: 2 * _MAX_LINES * _LINE_LENGTH]), _LINE_LENGTH)
     if len(lines) <= _MAX_LINES:
         return lines
     return [*lines[: _MAX_LINES - 1], f"{lines[_MAX_LINES - 1][: _LINE_LENGTH - 3]}..."]
