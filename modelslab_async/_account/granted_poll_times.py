@@ -13,8 +13,8 @@ from .stalled_polls import StalledPolls
 # Polls that took at most this many seconds longer than usual are not reported again. The share
 # `HELD_BACK_SHARE` of the rate is for them.
 _MAX_UNREPORTED_DELAY_S = 0.02
-# The delay of an answered poll is reported as at most this many seconds. A slow server answers late
-# as well, and then a longer delay would only leave poll times unused.
+# The delay of a poll that was not overdue is reported as at most this many seconds. A slow server
+# answers late as well, and then a longer delay would only leave poll times unused.
 _MAX_REPORTED_DELAY_S = 0.1
 
 
@@ -96,9 +96,10 @@ class GrantedPollTimes:
             time = times.pop()
             if not times:
                 del self._in_flight[started]
-            extra_s = self._unanswered.extra_seconds(now - started)
-            if extra_s > _MAX_UNREPORTED_DELAY_S:
-                delay_s = min(extra_s, _MAX_REPORTED_DELAY_S)
+            delay_s = self._unanswered.extra_seconds(now - started)
+            if not self._unanswered.is_late(now - started):
+                delay_s = min(delay_s, _MAX_REPORTED_DELAY_S)
+            if delay_s > _MAX_UNREPORTED_DELAY_S:
                 self._results.append(time.result(started + delay_s))
         self._unanswered.remove(started, now, is_answered=is_answered)
 

@@ -27,9 +27,13 @@ class StalledPolls:
     After an interruption, the network may deliver all waiting requests at once, and exceed the
     rate. So when the oldest unanswered poll is overdue, polls start only one by one, at growing
     intervals, until one is answered.
+
+    That answer ends the stall, but the network may deliver the older polls much later. Each
+    connection sends again at a time of its own.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
+    _late: dict[float, int] = Factory(dict[float, int])
     _probes: int = 0
     _answer_s: float = 0.0
     _deviation_s: float = 0.0
@@ -45,8 +49,13 @@ class StalledPolls:
     def held_back(self, now: float) -> list[float]:
         """Return when the polls started that the network may hold back now."""
         if not self._is_overdue(now):
-            return []
-        return [started for started in self._counts if now > started + self._patience_s]
+            return [*self._late]
+        overdue = (started for started in self._counts if self.is_late(now - started))
+        return [*self._late, *overdue]
+
+    def is_late(self, seconds: float) -> bool:
+        """Whether a poll is overdue after this many seconds."""
+        return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
         """Return how much longer than usual a poll took that took this many seconds."""
@@ -62,21 +71,24 @@ class StalledPolls:
     def remove(self, started: float, now: float, *, is_answered: bool) -> None:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
+            was_stalled = self._is_overdue(now)
             # Ignore the time of a forgotten poll. If the network held one poll back for a minute,
             # that time would delay the detection of the next stall.
             if started in self._counts:
                 self._record_time(now - started)
             # Forget older polls too: the answer shows that the network delivers requests, so it
-            # does not hold the older polls back.
+            # does not hold the older polls back, unless it did so until now.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
-                del self._counts[oldest]
-        elif (count := self._counts.pop(started, 0)) > 1:
-            self._counts[started] = count - 1
+                count = self._counts.pop(oldest)
+                if was_stalled:
+                    self._late[oldest] = count
+        _subtract_one(self._counts, started)
+        _subtract_one(self._late, started)
         if is_answered or not self._counts:
             self._probes = 0
 
     def _is_overdue(self, now: float) -> bool:
-        return bool(self._counts) and now > next(iter(self._counts)) + self._patience_s
+        return bool(self._counts) and self.is_late(now - next(iter(self._counts)))
 
     def _record_time(self, seconds: float) -> None:
         if self._answer_s:
@@ -89,3 +101,10 @@ class StalledPolls:
         # more polls would start before a stall is noticed.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)
+
+
+def _subtract_one(counts: dict[float, int], started: float) -> None:
+    if counts.get(started, 0) > 1:
+        counts[started] -= 1
+    else:
+        counts.pop(started, None)
