@@ -49,7 +49,7 @@ class JournalStore(Protocol):
         ...
 
     def start_leaving(self) -> None:
-        """From now on, wait only for seconds while the database is away."""
+        """From now on, wait only for seconds while the database is away, but for `confirm`."""
         ...
 
     async def aclose(self) -> None:

@@ -16,10 +16,10 @@ _logger = logging.getLogger("modelslab_async")
 # How many seconds to keep repeating an operation. After a crash, a server may need minutes before
 # it accepts connections again.
 PATIENCE_S: Final = 300.0
-# How many seconds to wait for a database that is away when a run is left, and again when the
-# journal is closed. The next run polls the tickets that are not recorded by then.
+# How many seconds to keep repeating an operation of a journal that closes. The next run polls the
+# tickets that are not recorded by then.
 LEAVE_S: Final = 5.0
-# How many seconds an attempt may take after that.
+# How many seconds an attempt may take at least while a journal closes and its database is away.
 _LAST_ATTEMPT_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.05
 _MAX_PAUSE_S: Final = 1.0
@@ -42,7 +42,9 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    After an operation has been given up, later operations are tried only once, until one succeeds.
+    While the journal closes, most operations are repeated for only `LEAVE_S` seconds after their
+    first lost connection. After an operation has been given up, later operations that would not be
+    repeated for longer are tried only once, until one succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -50,9 +52,10 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        self._has_run_out = False
+        # The patience in seconds of the operations that were given up; 0 after a success.
+        self._exhausted_s = 0.0
         self._failure: JournalError | None = None
-        self._leave_at = math.inf
+        self._leaving_since = math.inf
 
     @property
     def is_away(self) -> bool:
@@ -60,8 +63,8 @@ class Patience:
         return self._failure is not None
 
     def start_leaving(self) -> None:
-        """Repeat operations for `LEAVE_S` more seconds only, because the journal is closed."""
-        self._leave_at = min(self._leave_at, asyncio.get_running_loop().time() + LEAVE_S)
+        """From now on, repeat most operations for `LEAVE_S` seconds, because the journal closes."""
+        self._leaving_since = min(self._leaving_since, asyncio.get_running_loop().time())
 
     async def wait_briefly(self, write: asyncio.Future[T]) -> T:
         """
@@ -86,6 +89,7 @@ class Patience:
         attempt: Callable[[], Awaitable[T]],
         *,
         is_unconfirmed: Callable[[], bool] = lambda: False,
+        outlasts_leaving: bool = False,
     ) -> T:
         """
         Call `attempt`, and repeat it after each lost connection. Return its result.
@@ -93,18 +97,21 @@ class Patience:
         Args:
             attempt: Carries out the operation once.
             is_unconfirmed: Whether the last attempt may have been committed. If so, `attempt` is
-                repeated for the full `PATIENCE_S` seconds.
+                repeated although an earlier operation has been given up.
+            outlasts_leaving: Whether to repeat `attempt` for the full `PATIENCE_S` seconds even
+                while the journal closes.
 
         Raises:
-            DatabaseAway: `attempt` still lost the connection after `PATIENCE_S` seconds.
+            DatabaseAway: `attempt` still lost the connection when its time was over.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()
-        began_at, had_run_out = loop.time(), self._has_run_out
+        began_at, exhausted_s, first_failed_at = loop.time(), self._exhausted_s, math.inf
         pause = _FIRST_PAUSE_S
         while True:
+            deadline = None if outlasts_leaving else self._attempt_deadline(first_failed_at)
             try:
-                async with asyncio.timeout_at(self._attempt_deadline()):
+                async with asyncio.timeout_at(deadline):
                     result = await attempt()
             except Exception as error:
                 if not is_lost(error):
@@ -113,21 +120,33 @@ class Patience:
                 self._failure = failure = self._translate(error)
             else:
                 self._failure = None
-                self._has_run_out = False
+                self._exhausted_s = 0.0
                 return result
             # Raise outside the `except` block. Otherwise `__context__` would hold the original
             # error, whose message could contain the password.
-            patience = 0.0 if had_run_out and not is_unconfirmed() else PATIENCE_S
-            if loop.time() >= min(began_at + patience, self._leave_at):
-                self._has_run_out = True
+            first_failed_at = min(first_failed_at, loop.time())
+            patience_s, end_at = PATIENCE_S, began_at + PATIENCE_S
+            if self._leaving_since < math.inf and not outlasts_leaving:
+                patience_s, end_at = LEAVE_S, min(end_at, self._leave_at(first_failed_at))
+            is_tried_once = exhausted_s >= patience_s and not is_unconfirmed()
+            if is_tried_once or loop.time() >= end_at:
+                self._exhausted_s = max(self._exhausted_s, patience_s)
                 raise DatabaseAway(failure)
             if pause == _FIRST_PAUSE_S:
                 _logger.warning("the journal's database is away, trying again: %s", failure)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE_S)
 
-    def _attempt_deadline(self) -> float | None:
+    def _leave_at(self, first_failed_at: float) -> float:
+        """Return when to give up an operation of a journal that closes."""
+        return max(self._leaving_since, first_failed_at) + LEAVE_S
+
+    def _attempt_deadline(self, first_failed_at: float) -> float | None:
         """Return when to cut off the next attempt; None unless the journal closes in an outage."""
-        if self._leave_at == math.inf or not self.is_away:
+        if self._leaving_since == math.inf or not self.is_away:
             return None
-        return max(self._leave_at, asyncio.get_running_loop().time() + _LAST_ATTEMPT_S)
+        now = asyncio.get_running_loop().time()
+        soon = now + _LAST_ATTEMPT_S
+        if self._exhausted_s >= LEAVE_S:
+            return soon
+        return max(self._leave_at(min(first_failed_at, now)), soon)

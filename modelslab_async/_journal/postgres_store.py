@@ -11,7 +11,7 @@ from .._models.journal_errors import JournalError
 from .postgres_batch_location import PostgresBatch
 from .postgres_context import PostgresContext
 from .postgres_errors import is_lost
-from .postgres_operation_map import COUNTERPARTS, SNAPSHOTS, UNDO
+from .postgres_operation_map import COUNTERPARTS, OUTLASTS_LEAVING, SNAPSHOTS, UNDO
 from .postgres_patience import DatabaseAway, Patience
 from .postgres_session import PostgresSession, machine_clock
 from .postgres_writer import PostgresWriter
@@ -85,7 +85,9 @@ class PostgresStore:
                 session, self._scope(session), patience=self._patience, translate=self._translate
             )
         return self._writer.put(
-            lambda scope: counterpart(scope, *args, **kwargs), undo=UNDO.get(operation)
+            lambda scope: counterpart(scope, *args, **kwargs),
+            undo=UNDO.get(operation),
+            outlasts_leaving=operation in OUTLASTS_LEAVING,
         )
 
     async def read(

@@ -39,12 +39,14 @@ class QueuedWrite:
         future: Gets the result of the operation, or its error.
         undo: Undoes the operation, given its result; None if it is not to be undone.
         is_undo: Whether the operation itself undoes an earlier one.
+        outlasts_leaving: See `Patience.repeat`.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]
     future: asyncio.Future[Any]
     undo: Undo | None = None
     is_undo: bool = False
+    outlasts_leaving: bool = False
 
 
 class UnknownCommit(Exception):

@@ -62,7 +62,11 @@ class PostgresWriter:
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
 
     def put(
-        self, operation: Callable[[PostgresContext], Awaitable[Any]], *, undo: Undo | None = None
+        self,
+        operation: Callable[[PostgresContext], Awaitable[Any]],
+        *,
+        undo: Undo | None = None,
+        outlasts_leaving: bool = False,
     ) -> asyncio.Future[Any]:
         """
         Queue an operation. The returned future gets the result after the commit.
@@ -71,9 +75,12 @@ class PostgresWriter:
             operation: Carries out the operation.
             undo: Undoes the operation, given its result. Called if the operation may have been
                 committed, but the future got an error.
+            outlasts_leaving: See `Patience.repeat`. It holds for the whole transaction.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(QueuedWrite(operation, future, undo))
+        self._queue.put_nowait(
+            QueuedWrite(operation, future, undo, outlasts_leaving=outlasts_leaving)
+        )
         return future
 
     async def aclose(self) -> None:
@@ -121,7 +128,9 @@ class PostgresWriter:
         )
         try:
             results = await self._patience.repeat(
-                transaction.attempt, is_unconfirmed=lambda: transaction.unconfirmed is not None
+                transaction.attempt,
+                is_unconfirmed=lambda: transaction.unconfirmed is not None,
+                outlasts_leaving=any(queued.outlasts_leaving for queued in group),
             )
         except DatabaseAway as away:
             self._give_up(transaction, group, away.failure)

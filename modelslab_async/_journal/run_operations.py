@@ -49,7 +49,7 @@ class RunOperations:
         await (self._store.wait_briefly(write) if is_leaving else write)
 
     def start_leaving(self) -> None:
-        """From now on, wait only for seconds while the database is away."""
+        """From now on, wait only for seconds while the database is away, but for `confirm`."""
         self._store.start_leaving()
 
     async def claim(

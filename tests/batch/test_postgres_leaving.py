@@ -14,6 +14,7 @@ from modelslab_async._journal import postgres_patience
 from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async._journal.postgres_tables import DEFAULT_SCHEMA
 from modelslab_async.emulator import Emulator, Jobs
+from modelslab_async.journal import Journal
 
 REALTIME = "realtime/text2img"
 
@@ -104,31 +105,84 @@ async def test_run_is_left_while_the_database_is_away(
     assert (13, {1}) == (len(told), {*told.values()})
 
 
-async def test_ticket_that_is_not_recorded_when_the_batch_is_left_is_told(
-    address, outage, client, caplog
-):
-    """The submit is uncertain then, so it is not paid twice."""
-    arrived, released = asyncio.Event(), asyncio.Event()
-    transport = client.emulator
+class HeldReplies(httpx.ASGITransport):
+    """Passes requests on at once, and their replies when a test releases them."""
 
-    class Held(httpx.ASGITransport):
-        async def handle_async_request(self, request):
-            response = await super().handle_async_request(request)
-            arrived.set()
-            await released.wait()
-            return response
+    def __init__(self, app):
+        super().__init__(app=app)
+        self.arrived, self.released = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request):
+        response = await super().handle_async_request(request)
+        self.arrived.set()
+        await self.released.wait()
+        return response
+
+
+async def test_ticket_of_a_submit_is_recorded_however_late_in_the_leave_it_comes(
+    address, outage, client, monkeypatch
+):
+    """The leave has given up other writes by then, and the ticket's first commit is lost, too."""
+    monkeypatch.setattr(postgres_patience, "LEAVE_S", 0.0)
+    held, is_leaving = HeldReplies(app=client.emulator), asyncio.Event()
+
+    async def leave(client):
+        async with asyncio.timeout(300), Batch.open(address, client=client, lease=1) as batch:
+            submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
+            await held.arrived.wait()
+            is_leaving.set()
+        await submit
+
+    async with client, Client("a-key-for-tests", http=held) as submitting:
+        leaving = asyncio.create_task(leave(submitting))
+        await is_leaving.wait()
+        outage.lasts = True
+        # The renewal of the lease is given up at once.
+        await outage.failures.wait()
+        held.released.set()
+        for _ in range(3):
+            outage.failures.clear()
+            await outage.failures.wait()
+        outage.lasts = False
+        await leaving
+        (ticket,) = [each.ticket for each in client.emulator.submits]
+        async with Batch.open(address, client=client) as batch:
+            assert ticket == (await batch.journal.find_submit("7")).ticket
+
+
+async def test_closing_journal_repeats_a_write_that_fails_late(address, outage, monkeypatch):
+    """The time of a leave counts from the write's first lost connection."""
+    monkeypatch.setattr(postgres_patience, "LEAVE_S", 1e6)
+    async with Journal.open(address) as journal:
+        journal.leases.start_leaving()
+        # The leave began long ago.
+        now = asyncio.get_running_loop().time
+        monkeypatch.setattr(journal._store._patience, "_leaving_since", now() - 1e7)
+        outage.lasts = True
+        adding = asyncio.create_task(journal.add([("images", 1)]))
+        await outage.failures.wait()
+        outage.lasts = False
+        assert 1 == await adding
+
+
+async def test_ticket_that_is_not_recorded_when_the_batch_is_left_is_told(
+    address, outage, client, caplog, monkeypatch
+):
+    """The database stays away for too long. The submit is uncertain then: it is not paid twice."""
+    monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.5)
+    held = HeldReplies(app=client.emulator)
 
     async def leave():
         async with (
             asyncio.timeout(300),
-            Client("a-key-for-tests", http=Held(app=transport)) as held,
-            Batch.open(address, client=held, lease=1) as batch,
+            Client("a-key-for-tests", http=held) as submitting,
+            Batch.open(address, client=submitting, lease=1) as batch,
         ):
             submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
-            await arrived.wait()
+            await held.arrived.wait()
             outage.lasts = True
             submit.cancel()
-            released.set()
+            held.released.set()
 
     async with client:
         await leave()
