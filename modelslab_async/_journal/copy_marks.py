@@ -19,7 +19,7 @@ ORIGIN_PREFIX: Final = "copied from "
 _BEGUN_PREFIX: Final = "copying to "
 _COMPLETE_PREFIX: Final = "copied to "
 _FIND: Final = "SELECT process FROM runs WHERE lease_until = ?"
-_FIND_ORIGIN: Final = f"SELECT process FROM runs WHERE process LIKE '{ORIGIN_PREFIX}%'"
+_HAS_ORIGIN: Final = "SELECT EXISTS (SELECT 1 FROM runs WHERE process = ?)"
 
 
 @frozen
@@ -90,10 +90,14 @@ def remove_mark(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM runs WHERE lease_until = ?", (ENDLESS_LEASE,))
 
 
-def find_origin(db: sqlite3.Connection) -> str | None:
-    """Return the name of the journal that was copied to this one; None if none was."""
-    row = db.execute(_FIND_ORIGIN).fetchone()
-    return None if row is None else str(row[0]).removeprefix(ORIGIN_PREFIX)
+def has_origin(db: sqlite3.Connection, origin: str) -> bool:
+    """
+    Return whether a journal, given by its name, was copied to this one.
+
+    Several journals can be origins of one, if all but the last one had no rows.
+    """
+    (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
+    return bool(is_found)
 
 
 def record_origin(db: sqlite3.Connection, origin: str, *, now: float) -> None:

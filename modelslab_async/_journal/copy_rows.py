@@ -140,8 +140,8 @@ class CopyTarget(Protocol):
         """The name of the journal, without a password."""
         ...
 
-    async def find_origin(self) -> str | None:
-        """Return the name of the journal that was copied to this one; None if none was."""
+    async def has_origin(self, origin: str) -> bool:
+        """Return whether a journal, given by its name, was copied to this one."""
         ...
 
     async def is_empty(self) -> bool:
@@ -149,7 +149,12 @@ class CopyTarget(Protocol):
         ...
 
     async def begin(self, origin: str) -> None:
-        """Begin the transaction, and record where the rows come from."""
+        """
+        Begin the transaction, keep runs and submits out, and record where the rows come from.
+
+        Raises:
+            JournalLocked: A run is active, or another process copies this journal.
+        """
         ...
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:

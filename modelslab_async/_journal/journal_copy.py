@@ -23,7 +23,7 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         Whether it copied the journal. If False, an interrupted call had copied all of it already.
 
     Raises:
-        JournalLocked: A run is active in the source, or another process copies one of the two.
+        JournalLocked: A run is active in one of the two, or another process copies one of them.
         JournalError: A store cannot be used, the target has rows, or the source was copied before.
         ValueError: A path or an address is malformed.
         ModuleNotFoundError: asyncpg is not installed.
@@ -91,7 +91,7 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
         if mark is not None and mark.is_complete:
             raise _with_path(mark.refusal(), source.path)
         return False
-    if mark is not None and await target.find_origin() == source.path:
+    if mark is not None and await target.has_origin(source.path):
         return True
     await _check_empty(target)
     return False

@@ -6,13 +6,14 @@ from typing import Final, TypeVar
 from .._models.journal_errors import JournalLocked
 from .postgres_batch_location import PostgresBatch
 from .postgres_context import PostgresContext
+from .postgres_copy_marks import lock_key
 from .postgres_errors import is_lost
 
 T = TypeVar("T")
 
-# The class of the advisory locks that keep two copies of the same batch apart.
+# The kind of the advisory locks that keep two copies of the same batch apart.
 _COPY_LOCK: Final = 0x4D4C6A63
-_TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({_COPY_LOCK}, $1)"
+_TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({lock_key(_COPY_LOCK)})"
 # The transaction of a copy is idle while the other side reads or writes a page, which may take
 # long. So this statement turns off the timeout of idle transactions.
 _BEGIN: Final = """

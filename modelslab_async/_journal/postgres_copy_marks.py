@@ -1,16 +1,31 @@
 """Marks in a database that a journal was copied, as `copy_marks` does in a file."""
 
+import asyncio
 from typing import Final
 
 from .copy_marks import ENDLESS_LEASE, ORIGIN_PREFIX, CopyMark
 from .postgres_context import PostgresContext
 
-# The class of the advisory locks on the runs of a batch. A beginning run and a submit share the
-# lock, and a copy that sets its mark has it alone. So a run that has begun is seen by the copy, or
-# sees the mark.
+
+def lock_key(kind: int) -> str:
+    """
+    Return SQL for the key of an advisory lock on a batch, whose number is the parameter `$1`.
+
+    Advisory locks belong to the whole database, and the batches of each schema are numbered from 1.
+    So the key contains the schema.
+    """
+    return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
+
+
+# The kind of the advisory locks on the runs of a batch. A beginning run and a submit share the
+# lock. A copy has it alone while it sets the mark of its source, and until it commits its target.
+# So a run that has begun is seen by the copy, or waits for the copy and sees the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
-_SHARE_RUNS: Final = f"SELECT pg_advisory_xact_lock_shared({_RUNS_LOCK}, $1)"
-_LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({_RUNS_LOCK}, $1)"
+_SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
+_LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
+# How many seconds a run or a submit pauses before it tries again to share the lock. A copy takes
+# minutes, longer than a statement may take.
+_SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
 """
@@ -21,9 +36,7 @@ VALUES ($1, date_part('epoch', clock_timestamp()), '{ENDLESS_LEASE}', $2)
 _REMOVE: Final = """
 DELETE FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
 """
-_FIND_ORIGIN: Final = f"""
-SELECT process FROM runs WHERE batch = $1 AND process LIKE '{ORIGIN_PREFIX}%'
-"""
+_HAS_ORIGIN: Final = "SELECT EXISTS (SELECT FROM runs WHERE batch = $1 AND process = $2)"
 _RECORD_ORIGIN: Final = """
 INSERT INTO runs (batch, started_at, process)
 VALUES ($1, date_part('epoch', clock_timestamp()), $2)
@@ -37,8 +50,13 @@ async def find_mark(db: PostgresContext) -> CopyMark | None:
 
 
 async def check_not_copied(db: PostgresContext) -> None:
-    """See `copy_marks.check_not_copied`. Keep a copy from beginning before the next commit."""
-    await db.fetch(_SHARE_RUNS)
+    """
+    See `copy_marks.check_not_copied`. Keep a copy from beginning before the next commit.
+
+    If the batch is the target of a copy now, wait for its end.
+    """
+    while not (await db.fetch_row(_SHARE_RUNS))[0]:  # noqa: ASYNC110 -- the lock is the server's.
+        await asyncio.sleep(_SHARE_PAUSE_S)
     if (mark := await find_mark(db)) is not None:
         raise mark.refusal()
 
@@ -59,10 +77,10 @@ async def remove_mark(db: PostgresContext) -> None:
     await db.fetch(_REMOVE, ENDLESS_LEASE)
 
 
-async def find_origin(db: PostgresContext) -> str | None:
-    """See `copy_marks.find_origin`."""
-    row = await db.fetch_row(_FIND_ORIGIN)
-    return None if row is None else str(row[0]).removeprefix(ORIGIN_PREFIX)
+async def has_origin(db: PostgresContext, origin: str) -> bool:
+    """See `copy_marks.has_origin`."""
+    (is_found,) = await db.fetch_row(_HAS_ORIGIN, f"{ORIGIN_PREFIX}{origin}")
+    return bool(is_found)
 
 
 async def record_origin(db: PostgresContext, origin: str) -> None:

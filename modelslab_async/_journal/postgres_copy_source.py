@@ -92,14 +92,14 @@ class PostgresCopySource:
 
     async def check_idle(self) -> None:
         """See `CopySource.check_idle`."""
-        await self._connection.run(_check_idle)
+        await self._connection.run(check_idle)
 
     async def begin(self, target: str) -> None:
         """See `CopySource.begin`."""
 
         async def mark(db: PostgresContext) -> None:
             await copy_marks.keep_runs_out(db)
-            await _check_idle(db)
+            await check_idle(db)
             # A stopped process whose lease is over may go on later. It finds out then that its run
             # has ended, and cannot begin another one.
             await expire_runs(db, 0, 0.0)
@@ -176,7 +176,8 @@ class PostgresCopySource:
         return await self._connection.run(lambda db: db.fetch(statement, *arguments))
 
 
-async def _check_idle(db: PostgresContext) -> None:
+async def check_idle(db: PostgresContext) -> None:
+    """See `sqlite_copy_source.check_idle`."""
     for run_id, lease_s, process in await db.fetch(_LEASED_RUNS):
         if not has_died(process):
             raise active_run_error(run_id, lease_s)

@@ -6,7 +6,9 @@ from typing import Any, Final
 from . import postgres_copy_marks as copy_marks
 from .copy_marks import ENDLESS_LEASE
 from .copy_rows import CopiedFile, CopiedSubmit, CopiedTicket
+from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
+from .postgres_copy_source import check_idle
 from .schema import UNRESOLVED
 
 _HAS_ROWS: Final = """
@@ -89,9 +91,9 @@ class PostgresCopyTarget:
         self._connection = PostgresCopyConnection(address)
         self.path = self._connection.path
 
-    async def find_origin(self) -> str | None:
-        """See `CopyTarget.find_origin`."""
-        return await self._connection.run(copy_marks.find_origin)
+    async def has_origin(self, origin: str) -> bool:
+        """See `CopyTarget.has_origin`."""
+        return await self._connection.run(lambda db: copy_marks.has_origin(db, origin))
 
     async def is_empty(self) -> bool:
         """See `CopyTarget.is_empty`."""
@@ -100,8 +102,15 @@ class PostgresCopyTarget:
 
     async def begin(self, origin: str) -> None:
         """See `CopyTarget.begin`."""
+
+        async def prepare(db: PostgresContext) -> None:
+            # A submit that is sent during the copy would not see that it is in the source already.
+            await copy_marks.keep_runs_out(db)
+            await check_idle(db)
+            await copy_marks.record_origin(db, origin)
+
         await self._connection.begin("READ COMMITTED")
-        await self._connection.run(lambda db: copy_marks.record_origin(db, origin))
+        await self._connection.run(prepare)
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
         """See `CopyTarget.add_tickets`."""

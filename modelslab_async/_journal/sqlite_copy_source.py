@@ -73,7 +73,7 @@ class SqliteCopySource:
 
     async def check_idle(self) -> None:
         """See `CopySource.check_idle`."""
-        self._file.run(_check_idle)
+        self._file.run(check_idle)
 
     async def begin(self, target: str) -> None:
         """See `CopySource.begin`."""
@@ -169,7 +169,13 @@ class SqliteCopySource:
         self._file.close()
 
 
-def _check_idle(db: sqlite3.Connection) -> None:
+def check_idle(db: sqlite3.Connection) -> None:
+    """
+    Check that no run is active.
+
+    Raises:
+        JournalLocked: A run is active.
+    """
     now = time.time()
     active = db.execute(_ACTIVE_RUN, (now, copy_marks.ENDLESS_LEASE)).fetchone()
     if active is not None:
@@ -179,7 +185,7 @@ def _check_idle(db: sqlite3.Connection) -> None:
 
 def _mark(db: sqlite3.Connection, target: str) -> bool:
     """Mark the journal. Return whether it had a mark before."""
-    _check_idle(db)
+    check_idle(db)
     # A stopped process whose lease is over may go on later. It finds out then that its run has
     # ended, and cannot begin another one.
     expire_runs(db, time.time())

@@ -9,6 +9,7 @@ from .._models.ticket import Ticket
 from . import copy_marks
 from .copy_rows import CopiedFile, CopiedSubmit, CopiedTicket
 from .sqlite_copy_file import SqliteCopyFile
+from .sqlite_copy_source import check_idle
 from .ticket_id_codec import compact_id, family_ids
 
 _HAS_ROWS: Final = (
@@ -49,9 +50,9 @@ class SqliteCopyTarget:
         self._family_ids: dict[str, int] = {}
         self._last_ticket = 0
 
-    async def find_origin(self) -> str | None:
-        """See `CopyTarget.find_origin`."""
-        return self._file.run(copy_marks.find_origin)
+    async def has_origin(self, origin: str) -> bool:
+        """See `CopyTarget.has_origin`."""
+        return self._file.run(lambda db: copy_marks.has_origin(db, origin))
 
     async def is_empty(self) -> bool:
         """See `CopyTarget.is_empty`."""
@@ -62,8 +63,13 @@ class SqliteCopyTarget:
 
     async def begin(self, origin: str) -> None:
         """See `CopyTarget.begin`."""
+
+        def prepare(db: sqlite3.Connection) -> None:
+            check_idle(db)
+            copy_marks.record_origin(db, origin, now=time.time())
+
         self._file.begin()
-        self._file.run(lambda db: copy_marks.record_origin(db, origin, now=time.time()))
+        self._file.run(prepare)
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
         """See `CopyTarget.add_tickets`."""

@@ -28,6 +28,7 @@ from modelslab_async import (
 from modelslab_async._journal import copy_rows, postgres_copy_source, sqlite_copy_source
 from modelslab_async._journal.journal_copy import copy_journal
 from modelslab_async._journal.postgres_copy_target import PostgresCopyTarget
+from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async._journal.sqlite_copy_target import SqliteCopyTarget
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async.journal import Journal
@@ -457,18 +458,98 @@ async def test_copy_that_waited_for_the_same_copy_has_nothing_to_do(paths, monke
         assert before == await journal.report()
 
 
-async def test_run_that_begins_during_the_copy_is_refused(new_path, monkeypatch):
+@pytest.fixture
+def waits_for_copy(monkeypatch):
+    """An event that is set when an operation finds that a copy keeps runs out."""
+    found, fetch = asyncio.Event(), PostgresSession.fetch
+
+    async def watched(self, statement, *arguments, **more):
+        rows = await fetch(self, statement, *arguments, **more)
+        if "lock_shared" in statement and not rows[0][0]:
+            found.set()
+        return rows
+
+    monkeypatch.setattr(PostgresSession, "fetch", watched)
+    return found
+
+
+async def test_submit_to_the_target_waits_for_the_end_of_the_copy(
+    new_path, monkeypatch, waits_for_copy
+):
+    """A submit with the same key is in the source, and is not paid for a second time."""
+    source, target = new_path("sqlite"), new_path("postgres")
+    submit = {"endpoint": "e", "payload_hash": "", "key": "k"}
+    add_submits, recording = PostgresCopyTarget.add_submits, []
+
+    async def add(self, submits):
+        recording.append(asyncio.ensure_future(journal.record_submit("t2", **submit)))
+        await asyncio.wait(
+            [*recording, asyncio.ensure_future(waits_for_copy.wait())],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert not recording[0].done()
+        await add_submits(self, submits)
+
+    monkeypatch.setattr(PostgresCopyTarget, "add_submits", add)
+    async with Journal.open(source) as journal:
+        await journal.record_submit("t1", **submit)
+    async with Journal.open(target) as journal:
+        assert await copy_journal(source, target)
+        with pytest.raises(ValueError, match="already"):
+            await recording[0]
+
+
+async def test_active_run_keeps_its_journal_from_being_a_target(paths):
+    """Nothing else is in that journal yet. The source can still be run."""
+    source, target = paths
+    async with Journal.open(source) as journal, Journal.open(target) as other:
+        await journal.add([("images", 1)])
+        run = await other.leases.begin_run(lease=LEASE_S)
+        with pytest.raises(JournalLocked, match=f"run {run} is active"):
+            await copy_journal(source, target)
+        assert (await claimed(journal, lease=0.0))[1]
+        await other.leases.end_run(run)
+    assert await copy_journal(source, target)
+
+
+async def test_batch_is_copied_to_another_schema(address):
+    """The batches of both have the same number."""
+    paths = [f"{address}&schema={name}" for name in ("first", "second")]
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    try:
+        assert await copy_journal(source, target)
+        async with Journal.open(target) as journal:
+            assert 1 == (await journal.report()).tickets
+    finally:
+        run_sql(source, "DROP SCHEMA first CASCADE", "DROP SCHEMA second CASCADE")
+
+
+async def test_killed_copy_to_a_target_of_several_origins_is_started_again(paths, new_path):
+    """An empty journal was copied there before."""
+    source, target = paths
+    empty = new_path("sqlite")
+    async with Journal.open(source) as journal, Journal.open(empty):
+        await journal.add([("images", 1)])
+    assert await copy_journal(empty, target)
+    with kill_at("commit", after=True), pytest.raises(Killed):
+        await copy_journal(source, target)
+    assert not await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert 1 == (await journal.report()).tickets
+
+
+async def test_run_that_begins_during_the_copy_is_refused(new_path, monkeypatch, waits_for_copy):
     """In a database, such a run waits for the mark of the copy, and then finds it."""
     source, target = new_path("postgres"), new_path("sqlite")
-    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     marks = postgres_copy_source.copy_marks
     set_mark, begun = marks.set_mark, []
 
     async def set_late(db, mark):
         if not mark.is_complete:
             begun.append(asyncio.ensure_future(journal.leases.begin_run(lease=LEASE_S)))
-            while not await db.session.fetch(waiting):
-                assert not begun[0].done(), "the run did not wait"
+            await waits_for_copy.wait()
         await set_mark(db, mark)
 
     monkeypatch.setattr(marks, "set_mark", set_late)
