@@ -92,6 +92,7 @@ class Journal:
             The number of new tickets.
 
         Raises:
+            JournalReadOnly: The journal was copied to another store.
             ValueError: A ticket is ill-formed or has no id, or JSON cannot hold its dictionary.
         """
         given = [NewTicket.of(ticket) for ticket in new_tickets]

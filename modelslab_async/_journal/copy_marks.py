@@ -3,7 +3,8 @@ Marks in a journal that it was copied, and refuses runs in a marked one. It copi
 
 A mark is a row of the table `runs` with a lease that never ends. Its column `process` says where
 the journal was copied to. While a journal has a mark, no run begins and no submit is recorded, so
-that nothing is paid for both in the journal and in its copy.
+that nothing is paid for both in the journal and in its copy. Nothing is queued there either,
+because no run would get to it.
 """
 
 import sqlite3
@@ -47,7 +48,7 @@ class CopyMark:
         return f"{_COMPLETE_PREFIX if self.is_complete else _BEGUN_PREFIX}{self.target}"
 
     def refusal(self) -> JournalReadOnly:
-        """Return the error for a run or a submit in the marked journal."""
+        """Return the error for a run, a submit or new tickets in the marked journal."""
         if self.is_complete:
             return JournalReadOnly(
                 f"this journal was copied to {self.target}, and nothing runs here any more, so "
@@ -67,7 +68,7 @@ def find_mark(db: sqlite3.Connection) -> CopyMark | None:
 
 def check_not_copied(db: sqlite3.Connection) -> None:
     """
-    Check that a run may begin and a submit may be sent.
+    Check that a run may begin, a submit may be sent, and tickets may be queued.
 
     Raises:
         JournalReadOnly: The journal has a mark.

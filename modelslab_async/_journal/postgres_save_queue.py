@@ -7,6 +7,7 @@ from .._models.journal_errors import JournalDamaged
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .postgres_context import PostgresContext, now_sql
+from .postgres_copy_marks import check_not_copied
 from .postgres_files import files_of_rows
 from .postgres_leases import expire_runs, free_leftovers, renew
 from .postgres_tickets import row_id_of
@@ -99,6 +100,7 @@ async def queue_saves(db: PostgresContext) -> int:
 
 async def requeue_saves(db: PostgresContext, tickets: Sequence[Ticket]) -> None:
     """See `save_queue.requeue_saves`."""
+    await check_not_copied(db)
     await db.fetch(_REQUEUE, [await row_id_of(db, ticket) for ticket in tickets])
 
 

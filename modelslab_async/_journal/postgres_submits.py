@@ -7,7 +7,7 @@ from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
 from .postgres_context import PostgresContext, now_sql
 from .postgres_copy_marks import check_not_copied
-from .postgres_tickets import add, complete_new, row_id_of
+from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
 from .schema import UNRESOLVED
@@ -93,7 +93,8 @@ async def confirm(
     """See `submits.confirm`."""
     row = await db.fetch_row(_FIND_COLUMNS, track_id)
     _check_found(row, track_id)
-    await add(db, [NewTicket(ticket, row[0] or "")], now=now)
+    # A copy does not keep the ticket of paid work from being recorded.
+    await insert_new(db, [NewTicket(ticket, row[0] or "")], now=now)
     row_id = await row_id_of(db, ticket)
     _check_found(await db.fetch_row(_CONFIRM, track_id, row_id), track_id)
     if result is not None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from .._models.ticket import NewTicket, Ticket
 from .._models.unresolved_outcomes import Outcome
 from .postgres_context import PostgresContext, now_sql
+from .postgres_copy_marks import check_not_copied
 from .postgres_leases import end
 from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
@@ -113,6 +114,12 @@ WHERE known.completed_at IS NULL
 
 async def add(db: PostgresContext, new_tickets: Sequence[NewTicket], *, now: float) -> int:
     """See `tickets.add`."""
+    await check_not_copied(db)
+    return await insert_new(db, new_tickets, now=now)
+
+
+async def insert_new(db: PostgresContext, new_tickets: Sequence[NewTicket], *, now: float) -> int:
+    """See `tickets.insert_new`."""
     families = [new.ticket.family for new in new_tickets]
     ids = [new.ticket.id for new in new_tickets]
     (added,) = await db.fetch_row(_ADD, families, ids, db.moment(now))
@@ -160,6 +167,7 @@ async def complete_new(db: PostgresContext, row_id: int, outcome: Outcome, *, no
 
 async def reopen_failed(db: PostgresContext) -> int:
     """See `tickets.reopen_failed`."""
+    await check_not_copied(db)
     return int((await db.fetch_whole(_REOPEN_FAILED))[0][0])
 
 

@@ -9,6 +9,7 @@ from attrs import frozen
 from .._models.journal_errors import JournalDamaged
 from .._models.replies import Success
 from .._models.ticket import Ticket
+from .copy_marks import check_not_copied
 from .lease_rows import expire_runs, renew
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
@@ -92,8 +93,10 @@ def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     The records of files that were saved earlier are kept.
 
     Raises:
+        JournalReadOnly: The journal was copied to another store.
         ValueError: A ticket is not in this journal.
     """
+    check_not_copied(db)
     db.executemany(
         "INSERT OR REPLACE INTO saves (ticket) SELECT ticket FROM tickets "
         f"WHERE ticket = ? AND state = {SUCCESS}",

@@ -12,7 +12,7 @@ from .copy_marks import check_not_copied
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket, row_id_of
-from .tickets import add, complete_new
+from .tickets import complete_new, insert_new
 
 _SELECT_SUBMITS = (
     "SELECT track_id, endpoint, payload_hash, recorded_at, columns, key, ticket, family, id "
@@ -107,7 +107,8 @@ def confirm(
     (columns,) = db.execute(
         "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
     ).fetchone() or (None,)
-    add(db, [NewTicket(ticket, columns or "")], now=now)
+    # A copy does not keep the ticket of paid work from being recorded.
+    insert_new(db, [NewTicket(ticket, columns or "")], now=now)
     row_id = row_id_of(db, ticket)
     confirmed = db.execute(
         "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)

@@ -11,6 +11,7 @@ from .._models.replies import Processing
 from .._models.ticket import NewTicket
 from .._models.unresolved_outcomes import Outcome
 from . import lease_rows
+from .copy_marks import check_not_copied
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
 from .ticket_id_codec import compact_id, family_ids
@@ -74,7 +75,16 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
 
     A ticket may come with its row of the input table. The row of a known ticket is added if it is
     missing.
+
+    Raises:
+        JournalReadOnly: The journal was copied to another store.
     """
+    check_not_copied(db)
+    return insert_new(db, new_tickets, now=now)
+
+
+def insert_new(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float) -> int:
+    """Add tickets as `add` does, even if the journal was copied."""
     ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})
     keys = [(ids_by_family[new.ticket.family], compact_id(new.ticket)) for new in new_tickets]
     added = db.executemany(
@@ -137,7 +147,13 @@ def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: 
 
 
 def reopen_failed(db: sqlite3.Connection) -> int:
-    """Reopen all failed tickets. Return their number."""
+    """
+    Reopen all failed tickets. Return their number.
+
+    Raises:
+        JournalReadOnly: The journal was copied to another store.
+    """
+    check_not_copied(db)
     return db.execute(
         f"UPDATE tickets SET state = {OPEN}, run = 0, completed_at = NULL, max_lag = NULL "
         f"WHERE state = {FAILED}"

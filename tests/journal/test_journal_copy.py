@@ -261,8 +261,18 @@ async def test_source_is_read_and_not_run_any_more(paths, new_path):
         assert before == await journal.report()
         with pytest.raises(JournalReadOnly, match=r"was copied to .*use that one"):
             await journal.leases.begin_run(lease=LEASE_S)
-        with pytest.raises(JournalReadOnly, match="was copied to"):
-            await journal.record_submit("t9", endpoint="e", payload_hash="")
+        # No run would ever get to what is queued there.
+        for queue in (
+            journal.record_submit("t9", endpoint="e", payload_hash=""),
+            journal.add([("images", "new-1")]),
+            journal.reopen_failed(),
+            journal.requeue_saves([Ticket("images", "7")]),
+        ):
+            with pytest.raises(JournalReadOnly, match="was copied to"):
+                await queue
+        # A submit that was sent before the copy is not lost.
+        await journal.confirm("t2", Ticket("realtime", 2))
+        assert before.tickets + 1 == (await journal.report()).tickets
     with pytest.raises(JournalReadOnly, match="was copied to"):
         await copy_journal(source, new_path("sqlite"))
 
