@@ -12,7 +12,7 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 # A page of rows ends at either limit, so that a copy of any number of tickets needs the same
-# memory. A reply can have up to 14 MB.
+# memory. `PAGE_BYTES` limits the texts of all rows together. A reply can have up to 14 MB.
 PAGE_ROWS: Final = 1000
 PAGE_BYTES: Final = 8_000_000
 
@@ -62,6 +62,11 @@ class CopiedSubmit(NamedTuple):
     key: str | None
     family: str | None
     id: str | None
+
+
+def text_size(row: Sequence[object]) -> int:
+    """Return the number of characters in all texts of a row."""
+    return sum(len(value) for value in row if isinstance(value, str))
 
 
 @frozen

@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from . import postgres_copy_marks as copy_marks
 from .copy_marks import CopyMark
-from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .copy_rows import (
+    PAGE_BYTES,
+    PAGE_ROWS,
+    CopiedFile,
+    CopiedSubmit,
+    CopiedTicket,
+    Page,
+    text_size,
+)
 from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
 from .postgres_leases import expire_runs
@@ -21,8 +29,17 @@ WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until < 'infinity'
     AND lease_until > date_part('epoch', clock_timestamp())
 ORDER BY lease_until DESC
 """
-# `size` is the number of bytes of all bodies before the row. The server computes it without reading
-# the bodies, so no page gets much larger than the limit.
+
+
+def _bytes_of(*columns: str) -> str:
+    """Return SQL for the number of bytes of some texts, which the server counts without a read."""
+    return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
+
+
+# `bytes_before` is the number of bytes of all texts of a page before the row. So no page gets much
+# larger than the limit.
+_TICKET_BYTES: Final = _bytes_of("body", "other_fields", "columns", "error", "argument")
+_FILE_BYTES: Final = _bytes_of("path", "sha256", "url")
 _SELECT_TICKETS: Final = f"""
 SELECT ticket, family, id, added_at,
     CASE WHEN completed_at IS NULL THEN {OPEN} ELSE state END, completed_at, polls, max_lag,
@@ -31,8 +48,7 @@ FROM (
     SELECT known.ticket, family, id, added_at, replies.completed_at,
         coalesce(polls, 0) AS polls, max_lag, replies.state, body, other_fields, columns,
         saves.state AS save_state, saves.completed_at AS save_completed_at, error, argument,
-        sum(coalesce(octet_length(body), 0)) OVER (ORDER BY known.ticket)
-            - coalesce(octet_length(body), 0) AS size
+        sum({_TICKET_BYTES}) OVER (ORDER BY known.ticket) - ({_TICKET_BYTES}) AS bytes_before
     FROM (
         SELECT * FROM tickets WHERE batch = $1 AND ticket > $2 ORDER BY ticket LIMIT {PAGE_ROWS}
     ) AS known
@@ -46,16 +62,22 @@ FROM (
             SELECT * FROM saves WHERE batch = $1 AND ticket = known.ticket OFFSET 0
         ) AS saves ON true
 ) AS page
-WHERE size < {PAGE_BYTES} ORDER BY ticket
+WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket
 """
 _SELECT_FILES: Final = f"""
-SELECT files.ticket, family, id, output_index, path, sha256, size, url, is_length_verified,
-    recorded_at
-FROM files CROSS JOIN LATERAL (
-    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = files.ticket OFFSET 0
-) AS known
-WHERE files.batch = $1 AND (files.ticket, output_index) > ($2, $3)
-ORDER BY files.ticket, output_index LIMIT {PAGE_ROWS}
+SELECT ticket, family, id, output_index, path, sha256, size, url, is_length_verified, recorded_at
+FROM (
+    SELECT found.*, family, id,
+        sum({_FILE_BYTES}) OVER (ORDER BY found.ticket, output_index) - ({_FILE_BYTES})
+            AS bytes_before
+    FROM (
+        SELECT * FROM files WHERE batch = $1 AND (ticket, output_index) > ($2, $3)
+        ORDER BY ticket, output_index LIMIT {PAGE_ROWS}
+    ) AS found CROSS JOIN LATERAL (
+        SELECT family, id FROM tickets WHERE batch = $1 AND ticket = found.ticket OFFSET 0
+    ) AS known
+) AS page
+WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket, output_index
 """
 # No index has the submits of a batch in their order. So the server sorts them once, for all pages.
 # It is safe to insert the number of the batch with `format`.
@@ -69,7 +91,9 @@ FROM submits LEFT JOIN LATERAL (
 ) AS known ON true
 WHERE batch = {batch} ORDER BY submit
 """
-_NEXT_SUBMITS: Final = f"FETCH {PAGE_ROWS} FROM submits_to_copy"
+# A page takes several fetches, because its size is known only after each of them.
+_SUBMITS_PER_FETCH: Final = 50
+_NEXT_SUBMITS: Final = f"FETCH {_SUBMITS_PER_FETCH} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 
@@ -134,7 +158,15 @@ class PostgresCopySource:
         async def fetch(db: PostgresContext) -> list[Any]:
             if after == 0:
                 await db.session.run_script(_OPEN_SUBMITS.format(batch=db.batch))
-            return await db.session.fetch(_NEXT_SUBMITS, timeout=LONG_TIMEOUT_S)
+            rows: list[Any] = []
+            size = 0
+            while len(rows) < PAGE_ROWS and size < PAGE_BYTES:
+                fetched = await db.session.fetch(_NEXT_SUBMITS, timeout=LONG_TIMEOUT_S)
+                if not fetched:
+                    break
+                rows += fetched
+                size += sum(text_size([*row]) for row in fetched)
+            return rows
 
         rows = await self._connection.run(fetch)
         return Page([CopiedSubmit(*row[1:]) for row in rows], rows[-1][0] if rows else after)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from .._models.journal_errors import JournalError
 from . import postgres_copy_marks as copy_marks
 from .copy_marks import ENDLESS_LEASE
 from .copy_rows import CopiedFile, CopiedSubmit, CopiedTicket
 from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
 from .postgres_copy_source import check_idle
+from .postgres_statement_rows import in_statements, transposed
 from .schema import UNRESOLVED
 
 _HAS_ROWS: Final = """
@@ -114,11 +116,10 @@ class PostgresCopyTarget:
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
         """See `CopyTarget.add_tickets`."""
-        added = await self._fetch(
-            _ADD_TICKETS,
-            [each.family for each in tickets],
-            [each.id for each in tickets],
-            [each.added_at for each in tickets],
+        for each in tickets:
+            self._check_storable(f"{each.family}:{each.id}", each)
+        added = await self._insert(
+            _ADD_TICKETS, [(each.family, each.id, each.added_at) for each in tickets]
         )
         numbers = {(family, id_): number for number, family, id_ in added}
         numbered = [(numbers[each.family, each.id], each) for each in tickets]
@@ -151,6 +152,8 @@ class PostgresCopyTarget:
 
     async def add_files(self, files: Sequence[CopiedFile]) -> None:
         """See `CopyTarget.add_files`."""
+        for each in files:
+            self._check_storable(f"{each.family}:{each.id}", each)
         await self._insert(
             _ADD_FILES,
             [each._replace(is_length_verified=bool(each.is_length_verified)) for each in files],
@@ -158,6 +161,8 @@ class PostgresCopyTarget:
 
     async def add_submits(self, submits: Sequence[CopiedSubmit]) -> None:
         """See `CopyTarget.add_submits`."""
+        for each in submits:
+            self._check_storable(f"submit {each.track_id}", each)
         await self._insert(_ADD_SUBMITS, submits)
 
     async def set_pace_state(self, state: str) -> None:
@@ -176,10 +181,33 @@ class PostgresCopyTarget:
         """See `CopyTarget.aclose`."""
         await self._connection.aclose()
 
-    async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement whose arguments are the columns of some rows."""
-        if rows:
-            await self._fetch(statement, *([*column] for column in zip(*rows, strict=True)))
+    def _check_storable(self, name: str, row: CopiedTicket | CopiedFile | CopiedSubmit) -> None:
+        """
+        Check that PostgreSQL can store the texts of a row.
+
+        Raises:
+            JournalError: A text contains a NUL character. The error shows `name`.
+        """
+        for column, value in zip(row._fields, row, strict=True):
+            if isinstance(value, str) and "\0" in value:
+                raise JournalError(
+                    f"the {column} of {name!r} has a NUL character, which PostgreSQL cannot store; "
+                    "remove it from the source, or copy to a file",
+                    path=self.path,
+                )
+
+    async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a statement whose arguments are the columns of some rows. Return what it returns."""
+        returned: list[Any] = []
+        for part in in_statements(rows):
+            returned += await self._fetch(statement, *transposed(part))
+        return returned
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
-        return await self._connection.run(lambda db: db.fetch(statement, *arguments))
+        try:
+            return await self._connection.run(lambda db: db.fetch(statement, *arguments))
+        except ValueError as error:
+            reason = f"{error!s:.200}"
+        raise JournalError(
+            f"PostgreSQL cannot store a value of the source: {reason}", path=self.path
+        )

@@ -98,8 +98,7 @@ class Patience:
             attempt: Carries out the operation once.
             is_unconfirmed: Whether the last attempt may have been committed. If so, `attempt` is
                 repeated although an earlier operation has been given up.
-            outlasts_leaving: Whether to repeat `attempt` for the full `PATIENCE_S` seconds even
-                while the journal closes.
+            outlasts_leaving: Whether a closing journal repeats `attempt` for `PATIENCE_S` seconds.
 
         Raises:
             DatabaseAway: `attempt` still lost the connection when its time was over.
@@ -125,11 +124,10 @@ class Patience:
             # Raise outside the `except` block. Otherwise `__context__` would hold the original
             # error, whose message could contain the password.
             first_failed_at = min(first_failed_at, loop.time())
-            patience_s, end_at = PATIENCE_S, began_at + PATIENCE_S
-            if self._leaving_since < math.inf and not outlasts_leaving:
-                patience_s, end_at = LEAVE_S, min(end_at, self._leave_at(first_failed_at))
+            leave_at = math.inf if outlasts_leaving else self._leave_at(first_failed_at)
+            patience_s = PATIENCE_S if leave_at == math.inf else LEAVE_S
             is_tried_once = exhausted_s >= patience_s and not is_unconfirmed()
-            if is_tried_once or loop.time() >= end_at:
+            if is_tried_once or loop.time() >= min(began_at + PATIENCE_S, leave_at):
                 self._exhausted_s = max(self._exhausted_s, patience_s)
                 raise DatabaseAway(failure)
             if pause == _FIRST_PAUSE_S:
@@ -138,7 +136,7 @@ class Patience:
             pause = min(2 * pause, _MAX_PAUSE_S)
 
     def _leave_at(self, first_failed_at: float) -> float:
-        """Return when to give up an operation of a journal that closes."""
+        """Return when to give up an operation; infinity unless the journal closes."""
         return max(self._leaving_since, first_failed_at) + LEAVE_S
 
     def _attempt_deadline(self, first_failed_at: float) -> float | None:

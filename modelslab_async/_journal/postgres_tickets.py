@@ -1,6 +1,6 @@
 """Adds tickets to a database, and completes each ticket once. See `tickets`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from .._models.ticket import NewTicket, Ticket
@@ -8,13 +8,11 @@ from .._models.unresolved_outcomes import Outcome
 from .postgres_context import PostgresContext, now_sql
 from .postgres_copy_marks import check_not_copied
 from .postgres_leases import end
+from .postgres_statement_rows import in_statements, transposed
 from .row_codec import encode
 from .schema import FAILED, OPEN, SAVE_PENDING, SUCCESS, UNRESOLVED
 from .tickets import OutcomeRow, PollUpdate
 
-# The maximum number of characters in the arguments of one statement that writes several rows. Even
-# a slow network sends this many within a statement's timeout, 60 s.
-_MAX_STATEMENT_CHARS: Final = 8_000_000
 _ADD: Final = f"""
 WITH new AS (
     INSERT INTO tickets (batch, family, id, added_at)
@@ -126,8 +124,8 @@ async def insert_new(db: PostgresContext, new_tickets: Sequence[NewTicket], *, n
     with_columns = [
         (new.ticket.family, new.ticket.id, new.columns) for new in new_tickets if new.columns
     ]
-    for rows in _in_statements(with_columns):
-        await db.fetch(_ADD_COLUMNS, *_transposed(rows))
+    for rows in in_statements(with_columns):
+        await db.fetch(_ADD_COLUMNS, *transposed(rows))
     return int(added)
 
 
@@ -154,8 +152,8 @@ async def complete(
 ) -> list[bool]:
     """See `tickets.complete`."""
     own: set[int] = set()
-    for rows in _in_statements([_completion_row(each) for each in completions]):
-        written = await db.fetch(_COMPLETE, run_id, *_transposed(rows), db.moment(now), save_files)
+    for rows in in_statements([_completion_row(each) for each in completions]):
+        written = await db.fetch(_COMPLETE, run_id, *transposed(rows), db.moment(now), save_files)
         own.update(ticket for (ticket,) in written)
     return [completion.row_id in own for completion in completions]
 
@@ -173,8 +171,8 @@ async def reopen_failed(db: PostgresContext) -> int:
 
 async def record_polls(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
     """See `tickets.record_polls`."""
-    for rows in _in_statements([_poll_row(each) for each in updates]):
-        await db.fetch(_RECORD_POLLS, run_id, *_transposed(rows))
+    for rows in in_statements([_poll_row(each) for each in updates]):
+        await db.fetch(_RECORD_POLLS, run_id, *transposed(rows))
 
 
 async def end_run(db: PostgresContext, run_id: int, updates: Sequence[PollUpdate]) -> None:
@@ -191,21 +189,3 @@ def _completion_row(each: OutcomeRow) -> tuple[Any, ...]:
 def _poll_row(each: PollUpdate) -> tuple[Any, ...]:
     state, body, other_fields = (None, None, None) if each.last is None else encode(each.last)
     return each.row_id, each.polls, state, body, other_fields
-
-
-def _in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Divide rows among as many statements as their size demands."""
-    start, chars = 0, 0
-    for position, row in enumerate(rows):
-        row_chars = sum(len(value) for value in row if isinstance(value, str))
-        if position > start and chars + row_chars > _MAX_STATEMENT_CHARS:
-            yield rows[start:position]
-            start, chars = position, 0
-        chars += row_chars
-    if rows:
-        yield rows[start:]
-
-
-def _transposed(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    """Return rows as columns, because a statement takes one array for each column."""
-    return map(list, zip(*rows, strict=True))

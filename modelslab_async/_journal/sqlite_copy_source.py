@@ -7,7 +7,15 @@ from typing import Any, Final
 from .._models.journal_errors import JournalDamaged, JournalLocked
 from . import copy_marks
 from .copy_marks import CopyMark
-from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .copy_rows import (
+    PAGE_BYTES,
+    PAGE_ROWS,
+    CopiedFile,
+    CopiedSubmit,
+    CopiedTicket,
+    Page,
+    text_size,
+)
 from .lease_rows import expire_runs
 from .recorded_files import FilePosition
 from .schema import OPEN, RUN_IS_ALIVE
@@ -97,7 +105,7 @@ class SqliteCopySource:
             for row in db.execute(_SELECT_TICKETS, (after, PAGE_ROWS)):
                 last, copied = row[0], self._ticket(row)
                 rows.append(copied)
-                size += len(copied.body or "")
+                size += text_size(copied)
                 if size >= PAGE_BYTES:
                     break
             return Page(rows, last)
@@ -115,11 +123,14 @@ class SqliteCopySource:
         """See `CopySource.file_page`."""
 
         def read(db: sqlite3.Connection) -> Page[CopiedFile, FilePosition]:
-            position, rows = after, list[CopiedFile]()
+            position, rows, size = after, list[CopiedFile](), 0
             for row_id, family, id_, *columns in db.execute(_SELECT_FILES, (*after, PAGE_ROWS)):
                 ticket = read_ticket(self._names, row_id, family, id_)
                 rows.append(CopiedFile(ticket.family, ticket.id, *columns))
                 position = FilePosition(row_id, columns[0])
+                size += text_size(columns)
+                if size >= PAGE_BYTES:
+                    break
             return Page(rows, position)
 
         return self._file.run(read)
@@ -128,12 +139,15 @@ class SqliteCopySource:
         """See `CopySource.submit_page`."""
 
         def read(db: sqlite3.Connection) -> Page[CopiedSubmit, int]:
-            last, rows = after, list[CopiedSubmit]()
+            last, rows, size = after, list[CopiedSubmit](), 0
             for row in db.execute(_SELECT_SUBMITS, (after, PAGE_ROWS)):
                 last, *columns, row_id, family, id_ = row
                 ticket = None if row_id is None else read_ticket(self._names, row_id, family, id_)
                 names = (None, None) if ticket is None else (ticket.family, ticket.id)
                 rows.append(CopiedSubmit._make((*columns, *names)))
+                size += text_size(columns)
+                if size >= PAGE_BYTES:
+                    break
             return Page(rows, last)
 
         return self._file.run(read)

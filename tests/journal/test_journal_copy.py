@@ -25,7 +25,12 @@ from modelslab_async import (
     WaitTimeout,
     WrongJournal,
 )
-from modelslab_async._journal import copy_rows, postgres_copy_source, sqlite_copy_source
+from modelslab_async._journal import (
+    copy_rows,
+    postgres_copy_source,
+    postgres_statement_rows,
+    sqlite_copy_source,
+)
 from modelslab_async._journal.journal_copy import copy_journal
 from modelslab_async._journal.postgres_copy_target import PostgresCopyTarget
 from modelslab_async._journal.postgres_session import PostgresSession
@@ -167,8 +172,10 @@ async def every_ticket(journal):
 )
 async def test_copy_has_everything(new_path, kinds, monkeypatch):
     """Every kind of row arrives, over many pages, and so it does on the way back."""
-    monkeypatch.setattr(sqlite_copy_source, "PAGE_ROWS", 2)
-    for name in ("_SELECT_TICKETS", "_SELECT_FILES", "_NEXT_SUBMITS"):
+    for module in (sqlite_copy_source, postgres_copy_source):
+        monkeypatch.setattr(module, "PAGE_ROWS", 2)
+    monkeypatch.setattr(postgres_copy_source, "_NEXT_SUBMITS", "FETCH 2 FROM submits_to_copy")
+    for name in ("_SELECT_TICKETS", "_SELECT_FILES"):
         statement = getattr(postgres_copy_source, name)
         short = statement.replace(str(copy_rows.PAGE_ROWS), "2")
         assert short != statement
@@ -613,11 +620,100 @@ async def test_page_is_bounded_by_the_size_of_its_replies(new_path, monkeypatch)
         await journal.add([("images", number) for number in range(12)])
         run, rows = await claimed(journal)
         for ticket, row in rows.items():
-            await journal.leases.complete(run, [OutcomeRow(row, 1, done(ticket, "x" * 300_000))])
+            # The text is in two columns.
+            await journal.leases.complete(run, [OutcomeRow(row, 1, done(ticket, "x" * 150_000))])
         await journal.leases.end_run(run)
     await copy_journal(source, middle)
     await copy_journal(middle, target)
     assert [4, 4, 4] * 2 == pages
+
+
+async def test_page_is_bounded_by_the_size_of_all_its_texts(new_path, monkeypatch):
+    """Rows of the input table, links and other texts can be as large as replies."""
+    monkeypatch.setattr(sqlite_copy_source, "PAGE_BYTES", 1_000_000)
+    monkeypatch.setattr(postgres_copy_source, "PAGE_BYTES", 1_000_000)
+    monkeypatch.setattr(postgres_copy_source, "_NEXT_SUBMITS", "FETCH 1 FROM submits_to_copy")
+    for name in ("_SELECT_TICKETS", "_SELECT_FILES"):
+        statement = getattr(postgres_copy_source, name)
+        small = statement.replace(str(copy_rows.PAGE_BYTES), "1000000")
+        assert small != statement
+        monkeypatch.setattr(postgres_copy_source, name, small)
+    pages = {}
+    for kind, name in itertools.product(TARGETS, ("add_tickets", "add_files", "add_submits")):
+        add = getattr(kind, name)
+
+        async def counted(self, rows, add=add, name=name):
+            pages.setdefault((self.path, name), []).append(len(rows))
+            await add(self, rows)
+
+        monkeypatch.setattr(kind, name, counted)
+    source, middle, target = new_path("sqlite"), new_path("postgres"), new_path("sqlite")
+    text = "x" * 300_000
+    async with Journal.open(source) as journal:
+        await journal.add([(("images", number), {"a": text}) for number in range(6)])
+        for number in range(6):
+            more = {"sha256": "0" * 64, "size": 1, "path": "/a"}
+            await journal.record_file(("images", number), 0, url=f"https://a/{text}", **more)
+            submit = {"endpoint": "e", "payload_hash": "", "columns": {"a": text}}
+            await journal.record_submit(f"t{number}", **submit)
+    await copy_journal(source, middle)
+    await copy_journal(middle, target)
+    assert [[4, 2]] * 6 == [*pages.values()]
+
+
+async def test_page_is_written_in_statements_of_limited_size(new_path, monkeypatch):
+    """A slow network has the timeout of a statement for each of them."""
+    monkeypatch.setattr(postgres_statement_rows, "_MAX_STATEMENT_CHARS", 1_000_000)
+    sizes, fetch = [], PostgresSession.fetch
+
+    async def counted(self, statement, *arguments, **more):
+        texts = (text for each in arguments if isinstance(each, list) for text in each)
+        sizes.append(sum(len(text) for text in texts if isinstance(text, str)))
+        return await fetch(self, statement, *arguments, **more)
+
+    source, target = new_path("sqlite"), new_path("postgres")
+    async with Journal.open(source) as journal:
+        columns = {"a": "x" * 300_000}
+        await journal.add([(("images", number), columns) for number in range(6)])
+        await journal.record_submit("t", endpoint="e", payload_hash="", columns=columns)
+    monkeypatch.setattr(PostgresSession, "fetch", counted)
+    await copy_journal(source, target)
+    assert [3, 3, 1] == [each // 300_000 for each in sizes if each >= 300_000]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("file", "the url of 'images:1' has a NUL"),
+        ("submit", r"the track_id of 'submit a\\x00b' has a NUL"),
+    ],
+)
+async def test_text_that_a_database_cannot_store_is_named(new_path, place, message):
+    """The source can still be run, and copied to a file."""
+    source, target = new_path("sqlite"), new_path("postgres")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+        if place == "file":
+            more = {"sha256": "0" * 64, "size": 1, "path": "/a"}
+            await journal.record_file(("images", 1), 0, url="https://a/\0", **more)
+        else:
+            await journal.record_submit("a\0b", endpoint="e", payload_hash="")
+    with pytest.raises(JournalError, match=message):
+        await copy_journal(source, target)
+    async with Journal.open(source) as journal:
+        assert (await claimed(journal, lease=0.0))[1]
+    assert await copy_journal(source, new_path("sqlite"))
+
+
+async def test_number_that_a_database_cannot_store_is_an_error_of_the_journal(new_path):
+    """A file takes any number of an output."""
+    source, target = new_path("sqlite"), new_path("postgres")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+        more = {"sha256": "0" * 64, "size": 1, "path": "/a", "url": "https://a"}
+        await journal.record_file(("images", 1), 2**40, **more)
+    with pytest.raises(JournalError, match="cannot store a value of the source"):
+        await copy_journal(source, target)
 
 
 async def test_copy_reads_each_row_of_a_database_about_once(address, new_path, monkeypatch):

@@ -1,0 +1,26 @@
+"""Divides the rows of a write among statements of a limited size, and turns rows into arrays."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+# The maximum number of characters in the arguments of one statement that writes several rows. Even
+# a slow network sends this many within a statement's timeout, 60 s.
+_MAX_STATEMENT_CHARS: Final = 8_000_000
+
+
+def in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Divide rows among as many statements as their size demands."""
+    start, chars = 0, 0
+    for position, row in enumerate(rows):
+        row_chars = sum(len(value) for value in row if isinstance(value, str))
+        if position > start and chars + row_chars > _MAX_STATEMENT_CHARS:
+            yield rows[start:position]
+            start, chars = position, 0
+        chars += row_chars
+    if rows:
+        yield rows[start:]
+
+
+def transposed(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
+    """Return rows as columns, because a statement takes one array for each column."""
+    return map(list, zip(*rows, strict=True))
