@@ -11,10 +11,17 @@ started no poll, the permit need not rest.
 
 Granted times are evenly spaced, so that the service gets no bursts. A poll that starts at most
 `FREE_LATENESS_S` late delays no other poll.
+
+The account stores only permits that were granted before: permit 0, permit 1 and so on. It grants a
+new permit only if all stored permits still rest. So an account with a rate of 100,000, which its
+clients never reach, stays small. Two indexes find the permits that are free and the permits that a
+result names, so the work for one poll hardly grows with the rate.
 """
 
 import math
 from typing import Final
+
+from .._models.argument_checks import check_rate
 
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
@@ -23,6 +30,27 @@ FREE_LATENESS_S: Final = 0.02
 # The share by which a permit rests for longer than a second. The network may delay a poll, so that
 # it arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
+# The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
+_MAX_RATE: Final = 2**31 - 1
+# After the rate was lowered, surplus permits are removed as soon as they have rested for this many
+# times as long as the others. A removed permit counts as rested, also if the rate is raised again.
+# The factor is 2 because a permit rests for at most twice as long at one rate as at a lower one.
+SURPLUS_RESTS: Final = 2.0
+
+
+def check_account_rate(rate: float | None) -> None:
+    """
+    Check that a rate is one that every kind of account can hold, or None.
+
+    Raises:
+        TypeError: The rate is not a number.
+        ValueError: The rate is 0, negative, infinite, NaN or too high.
+    """
+    check_rate("rate", rate, unit="polls")
+    if rate is not None and rate > _MAX_RATE:
+        raise ValueError(
+            f"rate is at most {_MAX_RATE} polls a second, got {rate}; give None for no limit"
+        )
 
 
 def count_permits(rate: float) -> int:

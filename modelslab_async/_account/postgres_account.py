@@ -8,11 +8,12 @@ from copy import copy
 
 from .._journal.process_identity import has_died
 from .._models.account_errors import WrongAccount
-from .._models.argument_checks import check_count, check_rate, check_type
+from .._models.argument_checks import check_count, check_type
 from .._models.key_kind import Tier
 from .._postgres.postgres_driver import quote_name, require_asyncpg
 from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
+from .poll_permits import check_account_rate
 from .postgres_connection import PostgresConnection
 from .postgres_membership import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements
@@ -43,8 +44,8 @@ class PostgresAccount:
         address: The address of the database, as libpq writes it, such as
             `"postgresql://user@host/database?sslmode=verify-full"`. A password may be in it, in
             `PGPASSWORD` or in `~/.pgpass`. The password is never shown.
-        rate: The maximum number of polls a second with one key, of all clients together; None for
-            no limit.
+        rate: The maximum number of polls a second with one key, of all clients together, up to
+            2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10
             or 15, as the plan says; None for no limit.
         schema: The schema with the tables of the account. It is created if it does not exist.
@@ -65,7 +66,7 @@ class PostgresAccount:
         queue: int | None = 5,
         schema: str = "modelslab_async",
     ) -> None:
-        check_rate("rate", rate, unit="polls")
+        check_account_rate(rate)
         check_count("queue", queue, unit="slots", optional=True)
         check_type("schema", schema, str, "a text")
         require_asyncpg("PostgresAccount")
@@ -146,10 +147,10 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Add the newest table to an older account, and replace its SQL functions."""
+        """Add what an older account lacks, and replace its SQL functions."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
-        if versions in ([1], [2]):
+        if versions in ([1], [2], [3]):
             await self._connection.run_script(
                 f"""
                 BEGIN;

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-# Accounts before version 3 lack this table. The permit was last granted to `client`, for a poll at
-# `granted`. The last reported poll started at `last_start`. Until the next grant, no poll starts
-# after `latest_start`.
+# Accounts before version 3 lack this table, and accounts of version 3 lack its indexes. The permit
+# was last granted to `client`, for a poll at `granted`. The last reported poll started at
+# `last_start`. Until the next grant, no poll starts after `latest_start`.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,
@@ -14,10 +14,14 @@ CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     latest_start float8 NOT NULL,
     PRIMARY KEY (key, permit)
 ) WITH (fillfactor = 50);
+CREATE INDEX IF NOT EXISTS poll_permits_by_latest_start ON SCHEMA.poll_permits (key, latest_start);
+CREATE INDEX IF NOT EXISTS poll_permits_by_granted ON SCHEMA.poll_permits (key, granted);
 """
 
-# Roles that may use the older tables may also use the new one.
-POLL_PERMITS_GRANTS: Final = """
+# Accounts of version 3 have a function that is not used any more. Roles that may use the older
+# tables may also use the new one.
+POLL_PERMITS_CHANGES: Final = """
+DROP FUNCTION IF EXISTS SCHEMA.add_poll_permits(text, integer, float8);
 DO $do$
 DECLARE role oid; privileges text;
 BEGIN
@@ -34,51 +38,58 @@ END $do$;
 
 POLL_FUNCTIONS: Final = """
 -- What became of the poll times that a client was granted: see the module `poll_permits`.
+-- Without the settings, the server may plan for a small table, and read all of a large one.
 CREATE FUNCTION SCHEMA.record_poll_results(k text, me bigint, results jsonb) RETURNS void
-LANGUAGE sql AS $$
-    UPDATE SCHEMA.poll_permits AS permit SET
-        latest_start = coalesce(rests_from, last_start),
-        last_start = coalesce(rests_from, last_start)
-    FROM (
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE result record;
+BEGIN
+    FOR result IN
         SELECT (e->>0)::float8 AS at, max((e->>1)::float8) AS rests_from
         FROM jsonb_array_elements(results) e GROUP BY 1
-    ) AS result
-    WHERE key = k AND client = me AND granted = result.at;
-$$;
-
-CREATE FUNCTION SCHEMA.add_poll_permits(k text, count integer, rested_since float8) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO SCHEMA.poll_permits
-        SELECT k, n, 0, 0, rested_since, rested_since
-        FROM generate_series((SELECT count(*) FROM SCHEMA.poll_permits WHERE key = k), count - 1) n;
-$$;
+    LOOP
+        UPDATE SCHEMA.poll_permits SET
+            latest_start = coalesce(result.rests_from, last_start),
+            last_start = coalesce(result.rests_from, last_start)
+            WHERE key = k AND client = me AND granted = result.at;
+    END LOOP;
+END $$;
 
 -- `extra_float_digits` keeps all digits of the times, because clients name them in their results.
 CREATE FUNCTION SCHEMA.take_poll_times(
     k text, me bigint, t float8, polls_a_second float8, wanted integer
-) RETURNS jsonb LANGUAGE plpgsql SET extra_float_digits = 1 AS $$
+) RETURNS jsonb LANGUAGE plpgsql
+SET extra_float_digits = 1
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     permits integer := ceil(polls_a_second);
     rest float8 := permits / polls_a_second * REST_S;
     step float8 := STEP_S / polls_a_second;
-    asking integer; free record; next_time float8; times jsonb := '[]';
+    asking integer; most integer; known integer; free record; next_time float8;
+    times float8[] := '{}';
 BEGIN
     IF wanted = 0 THEN
-        RETURN times;
+        RETURN '[]';
     END IF;
     DELETE FROM SCHEMA.pollers WHERE asked_at <= t - ASK_GAP_S;
     INSERT INTO SCHEMA.pollers VALUES (k, me, t)
         ON CONFLICT (key, client) DO UPDATE SET asked_at = t;
     SELECT count(*) INTO asking FROM SCHEMA.pollers WHERE key = k;
-    PERFORM SCHEMA.add_poll_permits(k, permits, t - rest);
+    most := least(wanted, greatest(1, floor(polls_a_second * least(ANSWER_S, SHARE_S / asking))));
+    -- The permits that are stored are numbered from 0.
+    known := coalesce((SELECT permit FROM SCHEMA.poll_permits
+        WHERE key = k ORDER BY permit DESC LIMIT 1) + 1, 0);
+    IF known > permits THEN
+        -- Remove the permits of a higher rate, all at once, after all of them have rested.
+        DELETE FROM SCHEMA.poll_permits WHERE key = k AND permit >= permits
+            AND t - SURPLUS_RESTS * rest >= (SELECT max(latest_start) FROM SCHEMA.poll_permits
+                WHERE key = k AND permit >= permits);
+    END IF;
     next_time := greatest(t, (SELECT next_at FROM SCHEMA.poll_times WHERE key = k));
     FOR free IN
         SELECT permit, latest_start + rest AS free_at FROM SCHEMA.poll_permits
-        WHERE key = k AND permit < permits ORDER BY latest_start
-        LIMIT least(wanted, greatest(1,
-            floor(polls_a_second * least(ANSWER_S, SHARE_S / asking))))
+        WHERE key = k AND permit < permits ORDER BY latest_start LIMIT most
     LOOP
-        IF times = '[]' THEN
+        IF times = '{}' AND known >= permits THEN
             next_time := greatest(next_time, free.free_at);
         END IF;
         -- Do not wait for a permit that still rests. The next answer may grant it, or another.
@@ -86,12 +97,19 @@ BEGIN
         UPDATE SCHEMA.poll_permits
             SET client = me, granted = next_time, latest_start = next_time + LATENESS_S
             WHERE key = k AND permit = free.permit;
-        times := times || to_jsonb(next_time);
+        times := times || next_time;
+        next_time := next_time + step;
+    END LOOP;
+    WHILE known < permits AND cardinality(times) < most LOOP
+        INSERT INTO SCHEMA.poll_permits
+            VALUES (k, known, me, next_time, t - rest, next_time + LATENESS_S);
+        known := known + 1;
+        times := times || next_time;
         next_time := next_time + step;
     END LOOP;
     INSERT INTO SCHEMA.poll_times VALUES (k, next_time)
         ON CONFLICT (key) DO UPDATE SET next_at = excluded.next_at;
-    RETURN times;
+    RETURN to_jsonb(times);
 END $$;
 
 CREATE FUNCTION SCHEMA.merge_pauses(k text, r jsonb) RETURNS jsonb LANGUAGE sql AS $$

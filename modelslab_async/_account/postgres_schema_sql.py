@@ -5,12 +5,12 @@ from typing import Final
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_messages import LIVENESS_CHECK_S
-from .poll_permits import MAX_LATENESS_S, rest_seconds, step_seconds
+from .poll_permits import MAX_LATENESS_S, SURPLUS_RESTS, rest_seconds, step_seconds
 from .postgres_notify_sql import NEWS_FUNCTIONS
-from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_GRANTS, POLL_PERMITS_TABLE
+from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_CHANGES, POLL_PERMITS_TABLE
 from .postgres_webhook_hints_sql import HINT_FUNCTION
 
-VERSION: Final = 3
+VERSION: Final = 4
 # A client that has sent no report for this many seconds counts as dead.
 LEASE_S: Final = 30.0
 # How far, in seconds, a client's estimate of the database server's time may be off.
@@ -266,6 +266,7 @@ _VALUES: Final = {
     "ANSWER_S": _MAX_ANSWER_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
     "LATENESS_S": MAX_LATENESS_S,
+    "SURPLUS_RESTS": SURPLUS_RESTS,
     # These two values are for a rate of one poll a second. The SQL functions divide the values by
     # the account's rate.
     "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
@@ -280,7 +281,7 @@ def create_statements(schema: str) -> str:
 
 def migrate_statements(schema: str) -> str:
     """Return the statements that bring an account of an older version up to date."""
-    tables = _fill_in(POLL_PERMITS_TABLE + POLL_PERMITS_GRANTS, schema)
+    tables = _fill_in(POLL_PERMITS_TABLE + POLL_PERMITS_CHANGES, schema)
     set_version = _fill_in("UPDATE SCHEMA.account SET version = VERSION;", schema)
     return tables + _replace_functions(schema) + set_version
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import closing
 
 from .._journal.fair_write_lock import WriteLock, transaction
-from .._models.argument_checks import check_count, check_rate
+from .._models.argument_checks import check_count
 from .._models.key_kind import Tier
 from .._postgres.postgres_address import check_no_address
 from .account_link import AccountLink
+from .poll_permits import check_account_rate
 from .sqlite_membership import (
     LOCK_TIMEOUT_S,
     SQLiteMembership,
@@ -36,8 +37,8 @@ class SQLiteAccount:
 
     Args:
         path: The file. It must be on a local disk: locks on network file systems are unreliable.
-        rate: The maximum number of polls a second with one key, of all clients together; None for
-            no limit.
+        rate: The maximum number of polls a second with one key, of all clients together, up to
+            2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10
             or 15, as the plan says; None for no limit.
         clock: Returns the time in seconds. All processes of the machine must use the same clock.
@@ -56,7 +57,7 @@ class SQLiteAccount:
         queue: int | None = 5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_rate("rate", rate, unit="polls")
+        check_account_rate(rate)
         check_count("queue", queue, unit="slots", optional=True)
         self.path = os.fspath(path)
         check_no_address(self.path)

@@ -7,7 +7,13 @@ from typing import Final
 from attrs import frozen
 
 from .account_messages import PollResult
-from .poll_permits import MAX_LATENESS_S, count_permits, rest_seconds, step_seconds
+from .poll_permits import (
+    MAX_LATENESS_S,
+    SURPLUS_RESTS,
+    count_permits,
+    rest_seconds,
+    step_seconds,
+)
 
 # One answer grants a client at most its share of the polls in this many seconds. All clients that
 # ask have equal shares. With a larger number, a new client waits longer. With a smaller number,
@@ -43,7 +49,8 @@ class PollTimesOfKey:
         """Let permits rest from when their polls started. Unused permits need no more rest."""
         self.db.executemany(
             """
-            UPDATE poll_permits SET latest_start = coalesce(:rests_from, last_start),
+            UPDATE poll_permits INDEXED BY poll_permits_by_granted
+            SET latest_start = coalesce(:rests_from, last_start),
                 last_start = coalesce(:rests_from, last_start)
             WHERE key = :key AND client = :client AND granted = :granted
             """,
@@ -60,49 +67,74 @@ class PollTimesOfKey:
 
     def take(self, wanted: int) -> tuple[float, ...]:
         """Grant the next free poll times to the client: at most as many as it wants."""
-        self._add_missing_permits()
-        rest, step = rest_seconds(self.rate), step_seconds(self.rate)
-        permits = self.db.execute(
+        most = min(wanted, self._fair_share())
+        step, count, known = step_seconds(self.rate), count_permits(self.rate), self._count_known()
+        if known > count:
+            self._remove_surplus_permits()
+        rows = self.db.execute(
             """
-            SELECT permit, latest_start + ? FROM poll_permits WHERE key = ? AND permit < ?
+            SELECT permit, latest_start + ? FROM poll_permits
+            INDEXED BY poll_permits_by_latest_start WHERE key = ? AND permit < ?
             ORDER BY latest_start LIMIT ?
             """,
-            (rest, self.key, count_permits(self.rate), min(wanted, self._fair_share())),
+            (rest_seconds(self.rate), self.key, count, most),
         ).fetchall()
         row = self.db.execute(
             "SELECT next_at FROM poll_times WHERE key = ?", (self.key,)
         ).fetchone()
-        first = max(permits[0][1], self.now, *(row or ()))
-        times: list[float] = []
-        for permit, free_at in permits:
-            when = first + len(times) * step
+        earliest = rows[0][1] if known >= count else self.now
+        first = max(self.now, earliest, *(row or ()))
+        permits: list[int] = []
+        for permit, free_at in rows:
             # Do not wait for a permit that still rests. The next answer may grant it, or another.
-            if free_at > when:
+            if free_at > first + len(permits) * step:
                 break
-            self.db.execute(
-                """
-                UPDATE poll_permits SET client = ?, granted = ?, latest_start = ?
-                WHERE key = ? AND permit = ?
-                """,
-                (self.client, when, when + MAX_LATENESS_S, self.key, permit),
-            )
-            times.append(when)
+            permits.append(permit)
+        permits += range(known, min(count, known + most - len(permits)))
+        times = tuple(first + number * step for number in range(len(permits)))
+        self._grant(permits, times)
         self.db.execute(
             "INSERT OR REPLACE INTO poll_times VALUES (?, ?)",
             (self.key, first + len(times) * step),
         )
-        return tuple(times)
+        return times
 
-    def _add_missing_permits(self) -> None:
-        count = count_permits(self.rate)
-        (known,) = self.db.execute(
-            "SELECT count(*) FROM poll_permits WHERE key = ?", (self.key,)
-        ).fetchone()
+    def _grant(self, permits: Sequence[int], times: Sequence[float]) -> None:
+        """Grant each permit to the client, for a poll at one of the times."""
         rested_since = self.now - rest_seconds(self.rate)
         self.db.executemany(
-            "INSERT INTO poll_permits VALUES (?, ?, 0, 0, ?, ?)",
-            [(self.key, permit, rested_since, rested_since) for permit in range(known, count)],
+            """
+            INSERT INTO poll_permits VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (key, permit) DO UPDATE SET client = excluded.client,
+                granted = excluded.granted, latest_start = excluded.latest_start
+            """,
+            [
+                (self.key, permit, self.client, when, rested_since, when + MAX_LATENESS_S)
+                for permit, when in zip(permits, times, strict=True)
+            ],
         )
+
+    def _remove_surplus_permits(self) -> None:
+        """Remove the permits of a higher rate, all at once, after all of them have rested."""
+        self.db.execute(
+            """
+            DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (
+                SELECT max(latest_start) FROM poll_permits WHERE key = :key AND permit >= :count
+            )
+            """,
+            {
+                "key": self.key,
+                "count": count_permits(self.rate),
+                "rested_since": self.now - SURPLUS_RESTS * rest_seconds(self.rate),
+            },
+        )
+
+    def _count_known(self) -> int:
+        """Return the number of permits that are stored. They are numbered from 0."""
+        (last,) = self.db.execute(
+            "SELECT max(permit) FROM poll_permits WHERE key = ?", (self.key,)
+        ).fetchone()
+        return 0 if last is None else last + 1
 
     def _fair_share(self) -> int:
         """Return the most poll times that one answer may grant to the client."""

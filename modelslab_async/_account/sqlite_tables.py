@@ -97,6 +97,14 @@ _POLL_PERMITS: Final = """
         PRIMARY KEY (key, permit)
     ) WITHOUT ROWID
     """
+# An older account may lack these indexes, because they were added without a new version number.
+_POLL_PERMITS_INDEXES: Final = (
+    """
+    CREATE INDEX IF NOT EXISTS poll_permits_by_latest_start
+        ON poll_permits (key, latest_start)
+    """,
+    "CREATE INDEX IF NOT EXISTS poll_permits_by_granted ON poll_permits (key, granted)",
+)
 
 
 def prepare_tables(db: sqlite3.Connection, path: str) -> None:
@@ -132,6 +140,8 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
             )
         db.execute(_WEBHOOK_HINTS)
         db.execute(_POLL_PERMITS)
+        for statement in _POLL_PERMITS_INDEXES:
+            db.execute(statement)
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:

@@ -275,16 +275,22 @@ def test_schema_of_another_program_is_left_as_it_is(store):
     assert [(99,)] == store.run("SELECT version FROM account")
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_account_of_an_older_version_is_brought_up_to_date(store, version):
-    """It gets the functions of this version and one more table, for the same roles."""
+    """It gets the functions, the table and the indexes that it lacks, for the same roles."""
     store.account()
     store.run(f"UPDATE account SET version = {version}")
     store.run("DROP FUNCTION tell_of_slots")
-    store.run("DROP TABLE poll_permits")
+    if version == 3:
+        store.run("DROP INDEX poll_permits_by_latest_start, poll_permits_by_granted")
+        store.run("GRANT SELECT, UPDATE ON poll_permits TO PUBLIC")
+    else:
+        store.run("DROP TABLE poll_permits")
     store.run("GRANT SELECT, UPDATE ON poll_times TO PUBLIC")
     store.account()
-    assert [(3,)] == store.run("SELECT version FROM account")
+    indexes = f"SELECT 1 FROM pg_indexes WHERE schemaname = '{store.schema}' AND indexname ~ "
+    assert 2 == len(store.run(f"{indexes} '^poll_permits_by_'"))
+    assert [(4,)] == store.run("SELECT version FROM account")
     rights = (
         "SELECT grantee, privilege_type FROM information_schema.table_privileges "
         f"WHERE table_schema = '{store.schema}' AND table_name = "
