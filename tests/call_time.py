@@ -14,7 +14,7 @@ class CallTimeLoop(JumpingLoop):
     Time jumps while there is nothing to do, and passes with each function call otherwise.
 
     So the work of the client takes time, but the same time on every machine, however busy it is.
-    Calls of functions written in Python and in C count alike.
+    Functions written in Python and in C count alike. A loop that calls nothing takes no time.
     """
 
     def __init__(self) -> None:

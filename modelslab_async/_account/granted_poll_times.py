@@ -97,10 +97,12 @@ class GrantedPollTimes:
             if not times:
                 del self._in_flight[started]
             delay_s = self._unanswered.extra_seconds(now - started)
-            if not self._unanswered.is_late(now - started):
-                delay_s = min(delay_s, _MAX_REPORTED_DELAY_S)
-            if delay_s > _MAX_UNREPORTED_DELAY_S:
-                self._results.append(time.result(started + delay_s))
+            if self._unanswered.is_late(now - started):
+                # The network may have delivered the poll only now.
+                self._results.append(time.result(now))
+            elif delay_s > _MAX_UNREPORTED_DELAY_S:
+                moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)
+                self._results.append(time.result(moment))
         self._unanswered.remove(started, now, is_answered=is_answered)
 
     def report_results(self) -> tuple[PollResult, ...]:

@@ -15,6 +15,7 @@ _MIN_PATIENCE_S = 0.05
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
+_MAX_RECORDED_PATIENCES = 4.0
 _PROBE_INTERVAL_S = 1.0
 _MAX_PROBE_DOUBLINGS = 3
 
@@ -74,8 +75,10 @@ class StalledPolls:
             was_stalled = self._is_overdue(now)
             # Ignore the time of a forgotten poll. If the network held one poll back for a minute,
             # that time would delay the detection of the next stall.
+            # A poll of a stall counts, because a slow server looks the same, but with a limit.
             if started in self._counts:
-                self._record_time(now - started)
+                limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
+                self._record_time(min(now - started, limit_s))
             # Forget older polls too: the answer shows that the network delivers requests, so it
             # does not hold the older polls back, unless it did so until now.
             while self._counts and (oldest := next(iter(self._counts))) <= started:

@@ -101,7 +101,9 @@ class Team:
             times.record(now)
             transit_s = weather.transit(now, is_cut=is_cut)
             self.polls.append(now + transit_s)
-            self._after(2.0 * transit_s, lambda: self._answer(times, now))
+            # The way back is as short as usual.
+            answer_s = transit_s + min(transit_s, weather.transit_s)
+            self._after(answer_s, lambda: self._answer(times, now))
             # Times that have come already are used at once.
             delay = 0.0
         else:
@@ -224,8 +226,8 @@ def test_delayed_poll_is_reported_again():
     clock = ManualClock(0.0)
     times = GrantedPollTimes(clock, lambda: None)
     times.grant([0.1 * number for number in range(9)], 100.0)
-    # The last but one takes longer than usual, and the last is overdue.
-    expected = [[], [], [], [pytest.approx(0.055, abs=0.005)], [pytest.approx(0.85, abs=0.005)]]
+    # The last two are overdue.
+    expected = [[], [], [], [pytest.approx(0.08)], [pytest.approx(0.9)]]
     for elapsed, reported in zip((0.02, 0.02, 0.02, 0.08, 0.9), expected, strict=True):
         times.record(clock.now)
         times.finish(clock.now, clock.now + elapsed, is_answered=True)
@@ -248,4 +250,32 @@ def test_overdue_poll_is_reported_until_it_is_answered():
         times.forget_reported()
     times.finish(0.0, 9.1, is_answered=True)
     clock.now = 10.0
-    assert () == times.report_results()
+    assert [pytest.approx(109.1)] == [each.rests_from for each in times.report_results()]
+
+
+def test_delay_of_a_slow_server_counts_for_little():
+    """The poll is not overdue, so its permit rests from at most 0.1 s after the start."""
+    clock = ManualClock(0.0)
+    times = GrantedPollTimes(clock, lambda: None)
+    times.grant([100.0, 101.0], 100.0)
+    for started, elapsed in ((0.0, 0.24), (1.0, 0.48)):
+        clock.now = started
+        times.record(started)
+        times.finish(started, started + elapsed, is_answered=True)
+    results = [each.rests_from for each in times.report_results()]
+    assert [100.0, 101.0, pytest.approx(101.1)] == results
+
+
+def test_polls_of_a_stall_are_reported_until_each_of_them_is_answered():
+    """After a stall, one connection may deliver its poll much later than another."""
+    clock = ManualClock(0.0)
+    times = GrantedPollTimes(clock, lambda: None)
+    times.grant([100.0, 100.1, 100.2], 100.0)
+    for started in (0.0, 0.1, 0.2):
+        clock.now = started
+        times.record(started)
+    times.finish(0.1, 5.0, is_answered=True)
+    for now in (5.1, 6.0):
+        clock.now = now
+        held_back = {each.granted: each.rests_from for each in times.report_results()}
+        assert pytest.approx({100.0: 100.0 + now, 100.1: 105.0, 100.2: 100.0 + now}) == held_back
