@@ -38,9 +38,10 @@ END $do$;
 
 POLL_FUNCTIONS: Final = """
 -- What became of the poll times that a client was granted: see the module `poll_permits`.
--- Without the settings, the server may plan for a small table, and read all of a large one.
+-- Without the settings `enable_...`, the server may plan for a small table, and then read all of a
+-- large one. They make it think that some queries are expensive. With `jit` it would compile these.
 CREATE FUNCTION SCHEMA.record_poll_results(k text, me bigint, results jsonb) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
 DECLARE result record;
 BEGIN
     FOR result IN
@@ -58,7 +59,7 @@ END $$;
 CREATE FUNCTION SCHEMA.take_poll_times(
     k text, me bigint, t float8, polls_a_second float8, wanted integer
 ) RETURNS jsonb LANGUAGE plpgsql
-SET extra_float_digits = 1
+SET extra_float_digits = 1 SET jit = off
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     permits integer := ceil(polls_a_second);

@@ -78,6 +78,20 @@ async def test_high_rate_costs_postgres_few_more_rows(postgres):
         await store.aclose()
 
 
+def test_postgres_does_not_compile_the_queries_of_an_exchange(postgres):
+    """It would compile each query that it has to think expensive, for longer than it runs."""
+    store = PostgresStore(postgres.address)
+    store.account(rate=1)
+    settings = store.run(
+        "SELECT array_to_string(proconfig, ' ') FROM pg_proc "
+        f"WHERE pronamespace = '\"{store.schema}\"'::regnamespace"
+    )
+    forced = [each for (each,) in settings if each and "enable_" in each]
+    assert forced
+    assert all("jit=off" in each for each in forced)
+    store.run(f'DROP SCHEMA "{store.schema}" CASCADE')
+
+
 async def count_permit_rows(store):
     """Return the number of permits that an account stores."""
     ((count,),) = store.run("SELECT count(*) FROM poll_permits")
