@@ -19,9 +19,9 @@ from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
-from .account_messages import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
+from .report_and_answer_types import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
 
 _logger = logging.getLogger("modelslab_async")
 

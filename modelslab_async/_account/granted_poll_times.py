@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from attrs import Factory, define, frozen
 
-from .account_messages import PollResult
+from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
-from .stalled_polls import StalledPolls
+from .report_and_answer_types import PollResult
 
 # Polls that took at most this many seconds longer than usual are not reported again. The share
 # `HELD_BACK_SHARE` of the rate is for them.

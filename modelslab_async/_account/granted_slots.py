@@ -6,7 +6,7 @@ from collections.abc import Callable
 from attrs import define
 
 from .._submitting.slots import Slots
-from .account_messages import HeldTicket, KeyAllotment, SlotUse
+from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 
 
 @define(eq=False, kw_only=True)

@@ -15,7 +15,7 @@ from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
 from .poll_permits import check_account_rate
 from .postgres_connection import PostgresConnection
-from .postgres_membership import PostgresMembership
+from .postgres_report_exchange import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.

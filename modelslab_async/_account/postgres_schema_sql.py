@@ -4,11 +4,11 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .account_messages import LIVENESS_CHECK_S
 from .poll_permits import MAX_LATENESS_S, SURPLUS_RESTS, rest_seconds, step_seconds
 from .postgres_notify_sql import NEWS_FUNCTIONS
 from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_CHANGES, POLL_PERMITS_TABLE
 from .postgres_webhook_hints_sql import HINT_FUNCTION
+from .report_and_answer_types import LIVENESS_CHECK_S
 
 VERSION: Final = 4
 # A client that has sent no report for this many seconds counts as dead.

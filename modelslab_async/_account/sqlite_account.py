@@ -12,7 +12,7 @@ from .._models.key_kind import Tier
 from .._postgres.postgres_address import check_no_address
 from .account_link import AccountLink
 from .poll_permits import check_account_rate
-from .sqlite_membership import (
+from .sqlite_report_exchange import (
     LOCK_TIMEOUT_S,
     SQLiteMembership,
     connect,

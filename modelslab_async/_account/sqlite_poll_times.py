@@ -6,7 +6,6 @@ from typing import Final
 
 from attrs import frozen
 
-from .account_messages import PollResult
 from .poll_permits import (
     MAX_LATENESS_S,
     SURPLUS_RESTS,
@@ -14,6 +13,7 @@ from .poll_permits import (
     rest_seconds,
     step_seconds,
 )
+from .report_and_answer_types import PollResult
 
 # One answer grants a client at most its share of the polls in this many seconds. All clients that
 # ask have equal shares. With a larger number, a new client waits longer. With a smaller number,

@@ -9,7 +9,7 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .account_messages import HeldTicket, KeyAllotment, SlotUse
+from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 
 # A client that has sent no report for this many seconds loses its turn for a slot. A waiting client
 # reports many times a second, so only a stopped process loses its turn.

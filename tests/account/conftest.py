@@ -7,7 +7,7 @@ import pytest
 from attrs import Factory, define
 
 from modelslab_async import Ticket
-from modelslab_async._account.account_messages import HeldTicket, KeyReport, SlotUse
+from modelslab_async._account.report_and_answer_types import HeldTicket, KeyReport, SlotUse
 
 from .stores import ManualClock, PostgresStore, SQLiteStore
 

@@ -14,10 +14,9 @@ import asyncpg
 import pytest
 from attrs import Factory, define
 
-from modelslab_async._account import sqlite_membership
 from modelslab_async._account.postgres_account import PostgresAccount
 from modelslab_async._account.sqlite_account import SQLiteAccount
-from modelslab_async._account.sqlite_membership import SQLiteMembership
+from modelslab_async._account.sqlite_report_exchange import SQLiteMembership
 
 _numbers = itertools.count()
 
@@ -75,7 +74,7 @@ class SQLiteStore:
 
     def give_up_locks_soon(self, patch: pytest.MonkeyPatch) -> None:
         """Let an exchange fail that finds the account locked."""
-        patch.setattr(sqlite_membership, "LOCK_TIMEOUT_S", 0.05)
+        patch.setattr(sqlite_report_exchange, "LOCK_TIMEOUT_S", 0.05)
 
     def dump(self) -> bytes:
         """All that is stored."""

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from modelslab_async import Client, ClientClosed, Paused, RateLimited, WaitTimeout
-from modelslab_async._account.account_messages import KeyReport, Pauses
+from modelslab_async._account.report_and_answer_types import KeyReport, Pauses
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async.emulator import Emulator, Jobs, run_server
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from modelslab_async._account.account_messages import KeyAllotment
 from modelslab_async._account.granted_slots import GrantedSlots
+from modelslab_async._account.report_and_answer_types import KeyAllotment
 from modelslab_async._submitting.slot_polls import SlotPolls
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from modelslab_async import AccountError, Client, Pace
 from modelslab_async._account.account_link import AccountLink
-from modelslab_async._account.account_messages import KeyAllotment
+from modelslab_async._account.report_and_answer_types import KeyAllotment
 from modelslab_async.emulator import Emulator, run_server
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from modelslab_async import Client
-from modelslab_async._account import postgres_membership, sqlite_membership
 
 KEY = "a-secret-key-0123456789"
 
@@ -54,7 +53,7 @@ async def test_store_holds_no_key(store):
 async def test_busy_clients_do_not_check_whether_the_others_live(members, clock, monkeypatch):
     """A check reads files of the system, so only clients that have not reported are checked."""
     checks = []
-    for module in (sqlite_membership, postgres_membership):
+    for module in (sqlite_report_exchange, postgres_report_exchange):
         monkeypatch.setattr(module, "has_died", lambda process: bool(checks.append(process)))
     *busy, idle = members(4, rate=100)
     await idle.report()

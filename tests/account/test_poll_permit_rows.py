@@ -6,8 +6,8 @@ import sqlite3
 import asyncpg
 import pytest
 
-from modelslab_async._account.account_messages import PollResult
 from modelslab_async._account.postgres_account import PostgresAccount
+from modelslab_async._account.report_and_answer_types import PollResult
 from modelslab_async._account.sqlite_account import SQLiteAccount
 from modelslab_async._account.sqlite_poll_times import PollTimesOfKey
 from modelslab_async._account.sqlite_tables import prepare_tables

@@ -11,7 +11,6 @@ import pytest
 from attrs import Factory, define
 from everyday import cases
 
-from modelslab_async._account.account_messages import PollResult
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
 from modelslab_async._account.poll_permits import (
     MAX_LATENESS_S,
@@ -19,6 +18,7 @@ from modelslab_async._account.poll_permits import (
     rest_seconds,
     step_seconds,
 )
+from modelslab_async._account.report_and_answer_types import PollResult
 
 from .stores import ManualClock
 

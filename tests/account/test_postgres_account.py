@@ -10,7 +10,7 @@ import pytest
 from postgres_server import PostgresServer
 
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
-from modelslab_async._account.account_messages import KeyReport, SlotUse
+from modelslab_async._account.report_and_answer_types import KeyReport, SlotUse
 from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async._postgres.postgres_address import passwords
 from modelslab_async.emulator import Emulator, Jobs, run_server

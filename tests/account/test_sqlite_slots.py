@@ -6,7 +6,7 @@ import pytest
 from everyday import cases
 
 from modelslab_async import Ticket
-from modelslab_async._account.account_messages import KeyReport, SlotUse
+from modelslab_async._account.report_and_answer_types import KeyReport, SlotUse
 
 
 async def test_no_more_slots_than_the_queue_has(members):

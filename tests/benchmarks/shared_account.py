@@ -17,10 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from modelslab_async import AccountError, PostgresAccount, SQLiteAccount
-from modelslab_async._account.account_messages import HeldTicket, KeyReport, PollResult, SlotUse
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
 from modelslab_async._account.poll_permits import MAX_LATENESS_S
-from modelslab_async._account.sqlite_membership import SQLiteMembership
+from modelslab_async._account.report_and_answer_types import (
+    HeldTicket,
+    KeyReport,
+    PollResult,
+    SlotUse,
+)
+from modelslab_async._account.sqlite_report_exchange import SQLiteMembership
 from modelslab_async._aio.yield_and_wakeup import Wakeup
 from modelslab_async._models.ticket import Ticket
 

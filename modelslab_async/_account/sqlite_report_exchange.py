@@ -14,7 +14,7 @@ from .._journal.fair_write_lock import WriteLock, transaction
 from .._journal.process_identity import has_died, this_process
 from .._models.account_errors import AccountError, WrongAccount
 from .._parsing.webhook_ids import WebhookHint
-from .account_messages import (
+from .report_and_answer_types import (
     ASKING_INTERVAL_S,
     LIVENESS_CHECK_S,
     Allotments,

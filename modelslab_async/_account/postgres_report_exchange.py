@@ -12,7 +12,9 @@ from .._parsing.webhook_ids import WebhookHint
 from .._postgres.postgres_driver import quote_name
 from .._postgres.store_clock import StoreClock
 from . import webhook_hint_codec
-from .account_messages import (
+from .postgres_connection import PostgresConnection
+from .postgres_notify_sql import channel_of
+from .report_and_answer_types import (
     ASKING_INTERVAL_S,
     Allotments,
     HeldTicket,
@@ -21,8 +23,6 @@ from .account_messages import (
     Pauses,
     Reports,
 )
-from .postgres_connection import PostgresConnection
-from .postgres_notify_sql import channel_of
 
 # Seconds between two reports of a client that waits for a slot, if the server announces free slots.
 # The client loses its turn after half a second without a report.
