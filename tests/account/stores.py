@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from attrs import Factory, define
 
+from modelslab_async._account import sqlite_report_exchange
 from modelslab_async._account.postgres_account import PostgresAccount
 from modelslab_async._account.sqlite_account import SQLiteAccount
 from modelslab_async._account.sqlite_report_exchange import SQLiteMembership

@@ -3,6 +3,7 @@
 import pytest
 
 from modelslab_async import Client
+from modelslab_async._account import postgres_report_exchange, sqlite_report_exchange
 
 KEY = "a-secret-key-0123456789"
 
