@@ -32,18 +32,18 @@ _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# The maximum number of seconds from a report to its answer. The client uses no slots from a later
-# answer: 30 seconds after the report, the account may give the slots to other clients.
+# The maximum number of seconds from a report to its answer. The client ignores the slots in a later
+# answer, because the account may give them to other clients 30 seconds after the report.
 _MAX_ANSWER_AGE_S = 15.0
 # A pause is new if it ends more than this many seconds after the known pause. Smaller differences
-# come from the clocks of the account and of the client.
+# may be errors of the clocks.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 
 
 class AccountLink:
     """
-    Reports one client's use to an account, and applies the limits that the account grants.
+    Reports one client's usage to an account, and applies the account's answers.
 
     Args:
         membership: The client's membership in the account.
@@ -61,8 +61,8 @@ class AccountLink:
         self._slots: dict[Tier, GrantedSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
-        # The webhooks to pass on to other clients. The oldest are dropped if the account cannot be
-        # reached for long.
+        # The webhooks to pass on to other clients. If the account cannot be reached and more than
+        # `_MAX_HINTS` accumulate, the oldest are dropped.
         self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +121,7 @@ class AccountLink:
         return poll_times
 
     def on_event(self, event: Event) -> None:
-        """Report a pause of polls to the account if a rate limit has caused it."""
+        """If a rate limit has paused polls, report the pause to the account."""
         if isinstance(event, Paused) and isinstance(event.cause, RateLimited):
             until = asyncio.get_running_loop().time() + event.seconds
             self._polls_paused_until[event.tier] = until
@@ -174,14 +174,14 @@ class AccountLink:
         try:
             received = await self._membership.share_hints(given)
         except BaseException:
-            # Keep them for the next attempt, together with those that came meanwhile.
+            # Keep these hints for the next attempt, together with hints that came meanwhile.
             self._hints = deque([*given, *self._hints], maxlen=_MAX_HINTS)
             raise
         for hint in received:
             self._on_hint(hint)
 
     async def _try_share_hints(self) -> None:
-        """Share hints, or keep them for the next attempt: submits and polls do not depend on it."""
+        """Share hints. If this fails, try again later: submits and polls do not need the hints."""
         try:
             await self._share_hints()
             self._is_failing_to_share = False
@@ -213,7 +213,7 @@ class AccountLink:
         return reports
 
     def _forget_results(self, reports: Reports) -> None:
-        """Forget the results of polls that the account has been told."""
+        """Forget the poll results in these reports, because the account knows them now."""
         for tier, poll_times in self._poll_times.items():
             if self._digest_of(tier) in reports:
                 poll_times.forget_reported()

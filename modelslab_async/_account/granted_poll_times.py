@@ -10,11 +10,11 @@ from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
-# Polls that took at most this many seconds longer than usual are not reported again. The share
-# `HELD_BACK_SHARE` of the rate is for them.
+# The start of each poll is reported. A poll that takes longer than usual by more than this many
+# seconds is reported again, with a later start. `HELD_BACK_SHARE` allows for smaller delays.
 _MAX_UNREPORTED_DELAY_S = 0.02
-# The delay of a poll that was not overdue is reported as at most this many seconds. A slow server
-# answers late as well, and then a longer delay would only leave poll times unused.
+# The longest delay, in seconds, that is reported for a poll that was not overdue. The cause may be
+# a slow server instead of the network. In that case, the permit need not rest longer.
 _MAX_REPORTED_DELAY_S = 0.1
 
 
@@ -26,7 +26,7 @@ class _GrantedTime:
     granted: float
 
     def result(self, moment: float) -> PollResult:
-        """Return the result of a poll that the server may have received at this time."""
+        """Return the result of a poll that the server may have received as late as `moment`."""
         return PollResult(self.granted, self.granted + max(0.0, moment - self.when))
 
 
@@ -74,8 +74,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Ask for more times then,
-            # because the last of them may still be in the future when the next answer comes.
+            # If all times expired unused, the account answered too late. Ask for twice as many then:
+            # if the next answer is late as well, the last of its times can still be used.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
@@ -107,9 +107,9 @@ class GrantedPollTimes:
 
     def report_results(self) -> tuple[PollResult, ...]:
         """
-        Return what became of granted times, as far as the account has not been told.
+        Return the results that the account does not know yet.
 
-        Polls that the network may hold back are among them each time, because they may reach the
+        Polls that the network may hold back are included each time, because they may reach the
         server at any moment.
         """
         now = self.clock()
@@ -122,7 +122,7 @@ class GrantedPollTimes:
         return (*self._results, *held_back)
 
     def forget_reported(self) -> None:
-        """Forget the results of the last `report_results`, because the account has been told."""
+        """Forget the results of the last `report_results`, because the account knows them now."""
         for _ in range(self._reported):
             self._results.popleft()
         self._reported = 0

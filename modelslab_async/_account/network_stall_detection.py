@@ -4,13 +4,13 @@ import math
 
 from attrs import Factory, define
 
-# Until the first answer, a poll without an answer is overdue after this many seconds.
+# As long as no poll has been answered, a poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# After the first answer, a poll without an answer is overdue after at least this many seconds. The
-# actual number depends on how long earlier answers took.
+# Once a poll has been answered, later polls are overdue after this many seconds or more. The actual
+# number depends on how long earlier answers took.
 _MIN_PATIENCE_S = 0.05
 # RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
-# their average deviation. The two weights are those of the newest answer in these averages:
+# their average deviation. The two weights say how much the newest answer changes each average.
 # https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
@@ -25,12 +25,12 @@ class StalledPolls:
     """
     The polls in flight that started after the last answered poll. The network may hold them back.
 
-    After an interruption, the network may deliver all waiting requests at once, and exceed the
-    rate. So when the oldest unanswered poll is overdue, polls start only one by one, at growing
-    intervals, until one is answered.
+    After an interruption, all polls that the network held back may arrive at once. Together, they
+    could exceed the rate. So when the oldest unanswered poll is overdue, polls start only one by
+    one, at growing intervals, until one is answered.
 
-    That answer ends the stall, but the network may deliver the older polls much later. Each
-    connection sends again at a time of its own.
+    That answer ends the stall, but the older polls may still arrive much later, because each
+    connection resends its data at a time of its own.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
@@ -48,7 +48,7 @@ class StalledPolls:
         return last + _PROBE_INTERVAL_S * (1 << min(self._probes, _MAX_PROBE_DOUBLINGS))
 
     def held_back(self, now: float) -> list[float]:
-        """Return when the polls started that the network may hold back now."""
+        """Return the start times of the polls that the network may hold back now."""
         if not self._is_overdue(now):
             return [*self._late]
         overdue = (started for started in self._counts if self.is_late(now - started))
@@ -59,7 +59,7 @@ class StalledPolls:
         return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
-        """Return how much longer than usual a poll took that took this many seconds."""
+        """Return how much longer than usual a poll took if it took this many seconds."""
         if not self._answer_s:
             return 0.0
         return max(0.0, seconds - self._answer_s - self._deviation_s)
@@ -73,14 +73,15 @@ class StalledPolls:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # Ignore the time of a forgotten poll. If the network held one poll back for a minute,
-            # that time would delay the detection of the next stall.
-            # A poll of a stall counts, because a slow server looks the same, but with a limit.
+            # Do not record the time of a poll that the answer to a later poll has removed from
+            # `_counts`. The network may have held it back for a minute. Such a time would delay the
+            # detection of the next stall. Record the times of other polls, even of overdue ones,
+            # because the server may be slow. But limit these times.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
-            # Forget older polls too: the answer shows that the network delivers requests, so it
-            # does not hold the older polls back, unless it did so until now.
+            # Remove older polls too, because the answer shows that the network delivers requests.
+            # After a stall, move them to `_late`, because the network may still hold them back.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:

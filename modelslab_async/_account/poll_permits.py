@@ -1,5 +1,5 @@
 """
-Computes with the poll permits of one key. Stores nothing.
+Computes how many poll permits a key has, and how long each rests. Stores nothing.
 
 An account with a rate of 200 has 200 permits. Each permit may start one poll, and then rests for a
 second. So at most 200 polls start within any second, whatever the clients do.
@@ -14,8 +14,8 @@ Granted times are evenly spaced, so that the service gets no bursts. A poll that
 
 The account stores only permits that were granted before: permit 0, permit 1 and so on. It grants a
 new permit only if all stored permits still rest. So an account with a rate of 100,000, which its
-clients never reach, stays small. Two indexes find the permits that are free and the permits that a
-result names, so the work for one poll hardly grows with the rate.
+clients never reach, stays small. One index finds the free permits, another finds the permit of a
+reported poll. So the work for one poll hardly grows with the rate.
 """
 
 import math
@@ -27,20 +27,20 @@ from .._models.argument_checks import check_rate
 MAX_LATENESS_S: Final = 0.25
 # The number of seconds by which a poll may start late without delaying other polls.
 FREE_LATENESS_S: Final = 0.02
-# The share by which a permit rests for longer than a second. The network may delay a poll, so that
-# it arrives together with later polls.
+# Permits rest longer by this share than the rate requires. So the rate is kept even if the network
+# delays a poll a little, and the poll arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
-# After the rate was lowered, surplus permits are removed as soon as they have rested for this many
-# times as long as the others. A removed permit counts as rested, also if the rate is raised again.
-# The factor is 2 because a permit rests for at most twice as long at one rate as at a lower one.
+# After the rate was lowered, surplus permits are removed. If the rate is raised again, a removed
+# permit counts as rested. So a permit is removed only after it has rested for this many times as
+# long as the lower rate requires. A higher rate requires at most twice the rest of a lower one.
 SURPLUS_RESTS: Final = 2.0
 
 
 def check_account_rate(rate: float | None) -> None:
     """
-    Check that a rate is one that every kind of account can hold, or None.
+    Check that every kind of account can have this rate. None is allowed too.
 
     Raises:
         TypeError: The rate is not a number.
@@ -54,7 +54,11 @@ def check_account_rate(rate: float | None) -> None:
 
 
 def count_permits(rate: float) -> int:
-    """Return the number of permits. 2.5 polls a second are 3 permits that rest for 1.2 seconds."""
+    """
+    Return the number of permits.
+
+    For 2.5 polls a second, there are 3 permits, and each can be used once every 1.2 seconds.
+    """
     return math.ceil(rate)
 
 

@@ -13,8 +13,8 @@ from .._postgres.postgres_driver import describe_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The maximum number of seconds to connect, and to run a statement. The server stops a statement
-# that has waited eight seconds for the lock of the account.
+# The maximum number of seconds to connect, and to run a statement. If a statement waits for the
+# account's lock, the server stops it earlier, after eight seconds.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
 
@@ -45,7 +45,11 @@ class PostgresConnection:
         self._has_warned = False
 
     def listen(self, channel: str, on_notification: Callable[[], object]) -> None:
-        """Call `on_notification` for each message on a channel, from the next connection on."""
+        """
+        Call `on_notification` for each message on a channel.
+
+        A connection that is already open does not listen to the channel. The next one does.
+        """
         self._channel, self._on_notification = channel, on_notification
 
     def __repr__(self) -> str:
@@ -119,8 +123,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, because poolers lose
-        # notifications. With a pooler, one server process opened the connection, and another
-        # process runs a statement.
+        # notifications. A pooler is recognized by two different process ids: the id received when
+        # the connection opened, and the id of the server process that runs this query.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

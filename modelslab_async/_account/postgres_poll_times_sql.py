@@ -2,9 +2,10 @@
 
 from typing import Final
 
-# Accounts before version 3 lack this table, and accounts of version 3 lack its indexes. The permit
-# was last granted to `client`, for a poll at `granted`. The last reported poll started at
-# `last_start`. Until the next grant, no poll starts after `latest_start`.
+# Each row is a permit that was last granted to `client`, for a poll at the time `granted`. That
+# poll starts at `latest_start` or earlier, if it starts at all. `last_start` is the start of the
+# last reported poll. Accounts before version 3 lack this table, and accounts of version 3 lack its
+# indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,
@@ -18,8 +19,8 @@ CREATE INDEX IF NOT EXISTS poll_permits_by_latest_start ON SCHEMA.poll_permits (
 CREATE INDEX IF NOT EXISTS poll_permits_by_granted ON SCHEMA.poll_permits (key, granted);
 """
 
-# Accounts of version 3 have a function that is not used any more. Roles that may use the older
-# tables may also use the new one.
+# Drop a function of version 3 that is not used any more. Give each role the same rights to the
+# table `poll_permits` as it has to the older table `poll_times`.
 POLL_PERMITS_CHANGES: Final = """
 DROP FUNCTION IF EXISTS SCHEMA.add_poll_permits(text, integer, float8);
 DO $do$

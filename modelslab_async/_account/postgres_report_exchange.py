@@ -25,7 +25,7 @@ from .report_and_answer_types import (
 )
 
 # Seconds between two reports of a client that waits for a slot, if the server announces free slots.
-# The client loses its turn after half a second without a report.
+# After half a second without a report, the client would lose its turn.
 _LISTENING_INTERVAL_S: Final = 0.2
 
 
@@ -33,10 +33,10 @@ class PostgresMembership:
     """
     One client as a member of a `PostgresAccount`.
 
-    An exchange sends the client's reports, and its reply says what the client may use. Replies can
-    be lost. So each exchange has a number, and names the last exchange whose reply arrived. The
-    server repeats the tickets that it handed over in lost replies. It rejects an exchange that
-    arrives after a later one.
+    An exchange sends the client's reports, and the reply says what the client may use. Replies can
+    be lost. So each exchange has a number, and also sends the number of the last exchange whose
+    reply arrived. The server repeats the tickets that it handed over in lost replies. It rejects
+    an exchange that arrives after a later one.
 
     Args:
         connection: A connection for this client alone.

@@ -13,7 +13,7 @@ from .report_and_answer_types import LIVENESS_CHECK_S
 VERSION: Final = 4
 # A client that has sent no report for this many seconds counts as dead.
 LEASE_S: Final = 30.0
-# How far, in seconds, a client's estimate of the database server's time may be off.
+# The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock goes back by more than this many seconds, all recorded times are
 # moved back by the same amount.
@@ -267,8 +267,8 @@ _VALUES: Final = {
     "ASK_GAP_S": _MAX_ASK_GAP_S,
     "LATENESS_S": MAX_LATENESS_S,
     "SURPLUS_RESTS": SURPLUS_RESTS,
-    # These two values are for a rate of one poll a second. The SQL functions divide the values by
-    # the account's rate.
+    # These two values are for a rate of one poll a second. From them, the SQL functions compute the
+    # values for the account's rate.
     "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
     "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
 }

@@ -67,8 +67,8 @@ class SQLiteAccount:
         try:
             lock = WriteLock(LOCK_TIMEOUT_S)
             with closing(lock.run_exclusive(lambda: connect(self.path))) as db:
-                # Each transaction is retried alone. If many processes start together, two in a row
-                # seldom find the file unlocked.
+                # Retry each transaction on its own. If many processes start at the same time, two
+                # transactions in a row seldom find the file unlocked.
                 lock.run_exclusive(lambda: prepare_tables(db, self.path))
                 lock.run_exclusive(lambda: self._set_limits(db))
         except sqlite3.Error as error:

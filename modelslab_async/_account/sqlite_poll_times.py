@@ -15,12 +15,12 @@ from .poll_permits import (
 )
 from .report_and_answer_types import PollResult
 
-# One answer grants a client at most its share of the polls in this many seconds. All clients that
-# ask have equal shares. With a larger number, a new client waits longer. With a smaller number,
-# slow answers leave poll times unused.
+# The longest time, in seconds, for which one answer grants a client its share of the rate. Clients
+# that ask for poll times have equal shares. If this time were longer, a new client would wait
+# longer. If it were shorter, a client would use up its poll times before a slow answer comes.
 _MAX_SHARE_S: Final = 0.4
-# One answer grants at most the polls of this many seconds at the full rate. The limit exists
-# because other clients cannot use a granted poll time that its client leaves unused.
+# The longest time, in seconds, for which one answer grants the full rate to the only client that
+# asks. Other clients cannot use the poll times that this client then leaves unused.
 _MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0
@@ -46,7 +46,7 @@ class PollTimesOfKey:
     now: float
 
     def record(self, results: Sequence[PollResult]) -> None:
-        """Let permits rest from when their polls started. Unused permits need no more rest."""
+        """Let each permit rest from the start of its poll. An unused permit needs no new rest."""
         self.db.executemany(
             """
             UPDATE poll_permits INDEXED BY poll_permits_by_granted
@@ -66,7 +66,7 @@ class PollTimesOfKey:
         )
 
     def take(self, wanted: int) -> tuple[float, ...]:
-        """Grant the next free poll times to the client: at most as many as it wants."""
+        """Grant the client the next free poll times, but no more than it wants."""
         most = min(wanted, self._fair_share())
         step, count, known = step_seconds(self.rate), count_permits(self.rate), self._count_known()
         if known > count:
@@ -86,7 +86,7 @@ class PollTimesOfKey:
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
         for permit, free_at in rows:
-            # Do not wait for a permit that still rests. The next answer may grant it, or another.
+            # Do not grant a permit that still rests at its poll time. A later answer may grant it.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)
@@ -100,7 +100,7 @@ class PollTimesOfKey:
         return times
 
     def _grant(self, permits: Sequence[int], times: Sequence[float]) -> None:
-        """Grant each permit to the client, for a poll at one of the times."""
+        """Grant the permits to the client, one for each of the poll times."""
         rested_since = self.now - rest_seconds(self.rate)
         self.db.executemany(
             """
@@ -115,7 +115,7 @@ class PollTimesOfKey:
         )
 
     def _remove_surplus_permits(self) -> None:
-        """Remove the permits of a higher rate, all at once, after all of them have rested."""
+        """Remove the permits that only a higher rate needs, once all of them have rested."""
         self.db.execute(
             """
             DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (
@@ -137,7 +137,7 @@ class PollTimesOfKey:
         return 0 if last is None else last + 1
 
     def _fair_share(self) -> int:
-        """Return the most poll times that one answer may grant to the client."""
+        """Return the maximum number of poll times that one answer may grant to the client."""
         self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - _MAX_ASK_GAP_S,))
         self.db.execute(
             "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)

@@ -1,4 +1,4 @@
-"""SQLiteMembership: records one client's use in the file of an account, and returns its share."""
+"""SQLiteMembership: records a client's usage in a file, and returns what the client may use."""
 
 import asyncio
 import secrets
@@ -45,7 +45,7 @@ class _Limits(NamedTuple):
 
 class SQLiteMembership:
     """
-    One client as a member of an `SQLiteAccount`. It reads and writes the file in its own thread.
+    One client as a member of an `SQLiteAccount`. A separate thread reads and writes the file.
 
     Args:
         path: The file of the account.

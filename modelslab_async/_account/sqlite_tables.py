@@ -10,7 +10,8 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 # The letters "MLac", which mark an SQLite database as an account.
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 2
-# The version of accounts that limited polls without `poll_permits`. They only need that table.
+# The version of accounts that limited polls without the table `poll_permits`. To update such an
+# account, only this table is added.
 _VERSION_WITHOUT_PERMITS: Final = 1
 
 # The tables of an account. All times are on the machine's monotonic clock, which restarts at each
@@ -84,8 +85,9 @@ _WEBHOOK_HINTS: Final = """
     """
 
 
-# The permits to poll. The permit was last granted to `client`, for a poll at `granted`. The last
-# reported poll started at `last_start`. Until the next grant, no poll starts after `latest_start`.
+# Each row is a permit that was last granted to `client`, for a poll at the time `granted`. That
+# poll starts at `latest_start` or earlier, if it starts at all. `last_start` is the start of the
+# last reported poll.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

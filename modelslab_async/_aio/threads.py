@@ -1,4 +1,4 @@
-"""Runs blocking work in a thread, and waits until it has ended, even when cancelled."""
+"""Runs blocking work in a thread, and waits for its end even if the waiting task is cancelled."""
 
 import asyncio
 from collections.abc import Callable

@@ -165,7 +165,7 @@ class FamilyQueue(Generic[E]):
             self._sweep()
 
     def unmark_stale(self) -> None:
-        """Undo `mark_stale` for an entry that had left the queue before it became stale."""
+        """Undo a `mark_stale` that counted an entry which was no longer in the queue."""
         self._stale -= 1
 
     def next_due(self) -> float | None:
