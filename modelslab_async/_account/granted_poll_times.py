@@ -74,8 +74,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Ask for twice as many then:
-            # if the next answer is late as well, the last of its times can still be used.
+            # If all times expired unused, the account answered too late. Then ask for twice as
+            # many: if the next answer is late as well, the last of its times can still be used.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

@@ -12,8 +12,8 @@ from .._parsing.webhook_ids import WebhookHint
 # free slots.
 ASKING_INTERVAL_S: Final = 0.02
 # If a client has sent no report for this many seconds, the other clients check whether its process
-# still runs. The check reads three files. If 32 busy clients checked each other at each report, the
-# checks would take half a core.
+# still runs. They do not check at each report, because a check reads three files. With 32 busy
+# clients, such checks would take half a CPU core.
 LIVENESS_CHECK_S: Final = 0.5
 
 
