@@ -79,7 +79,7 @@ class AccountLimits:
             raise MissingExtra(str(error)) from None
 
     def flags(self) -> Iterator[str]:
-        """Yield the options with which another command has the same limits. Leave out passwords."""
+        """Yield the options that give another command the same limits. Passwords are left out."""
         match self.account:
             case Path() as path:
                 yield from ("--account", str(path))

@@ -13,8 +13,8 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# The minimum number of seconds between two retries of a submit in a long outage. The maximum number
-# of attempts is computed from this pause, so that the timeout ends the retries first.
+# The shortest pause, in seconds, between two retries of a submit in a long outage. The maximum
+# number of attempts is computed from this pause, so that the timeout is reached first.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -1,10 +1,10 @@
 """
-Marks in a journal that it was copied, and refuses runs in a marked one. It copies nothing.
+Marks a journal that is being copied or was copied. No run can begin in a marked journal.
 
 A mark is a row of the table `runs` with a lease that never ends. Its column `process` says where
-the journal was copied to. While a journal has a mark, no run begins and no submit is recorded, so
-that nothing is paid for both in the journal and in its copy. Nothing is queued there either,
-because no run would get to it.
+the journal was copied to. While a journal has a mark, no run begins in it and no submit is
+recorded. Otherwise the same work could be paid for twice: once in the journal and once in its copy.
+No tickets are added either, because no run would poll them.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from .._models.journal_errors import JournalReadOnly
 
-# The lease of a mark. No run has it, because the lease of a run ends.
+# The end of a mark's lease. It distinguishes a mark from a run, whose lease ends at a finite time.
 ENDLESS_LEASE: Final = float("inf")
 ORIGIN_PREFIX: Final = "copied from "
 _BEGUN_PREFIX: Final = "copying to "
@@ -26,11 +26,11 @@ _HAS_ORIGIN: Final = "SELECT EXISTS (SELECT 1 FROM runs WHERE process = ?)"
 @frozen
 class CopyMark:
     """
-    Where a journal was copied to.
+    Where a journal is copied to, and whether the copy is complete.
 
     Attributes:
-        target: The file, or the hosts, the database and the batch.
-        is_complete: Whether the copy has ended. If not, it goes on now, or it was killed.
+        target: The path of a file, or the hosts, the database and the batch.
+        is_complete: Whether the copy is complete. If not, it is still running or was interrupted.
     """
 
     target: str
@@ -38,17 +38,17 @@ class CopyMark:
 
     @classmethod
     def parse(cls, process: str) -> Self:
-        """Return the mark in the column `process`."""
+        """Parse a value of the column `process`."""
         is_complete = process.startswith(_COMPLETE_PREFIX)
         prefix = _COMPLETE_PREFIX if is_complete else _BEGUN_PREFIX
         return cls(process.removeprefix(prefix), is_complete)
 
     def __str__(self) -> str:
-        """Return the value of the column `process`."""
+        """Return the mark as a value of the column `process`."""
         return f"{_COMPLETE_PREFIX if self.is_complete else _BEGUN_PREFIX}{self.target}"
 
     def refusal(self) -> JournalReadOnly:
-        """Return the error for a run, a submit or new tickets in the marked journal."""
+        """Return the error that refuses a run, a submit or new tickets in the marked journal."""
         if self.is_complete:
             return JournalReadOnly(
                 f"this journal was copied to {self.target}, and nothing runs here any more, so "
@@ -68,7 +68,7 @@ def find_mark(db: sqlite3.Connection) -> CopyMark | None:
 
 def check_not_copied(db: sqlite3.Connection) -> None:
     """
-    Check that a run may begin, a submit may be sent, and tickets may be queued.
+    Check that runs, submits and tickets may be added to a journal.
 
     Raises:
         JournalReadOnly: The journal has a mark.
@@ -78,7 +78,7 @@ def check_not_copied(db: sqlite3.Connection) -> None:
 
 
 def set_mark(db: sqlite3.Connection, mark: CopyMark, *, now: float) -> None:
-    """Mark a journal, in place of an earlier mark."""
+    """Set the mark of a journal. It replaces an earlier mark."""
     remove_mark(db)
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
@@ -93,16 +93,16 @@ def remove_mark(db: sqlite3.Connection) -> None:
 
 def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
-    Return whether a journal, given by its name, was copied to this one.
+    Return whether the journal with the name `origin` was copied to this journal.
 
-    Several journals can be origins of one, if all but the last one had no rows.
+    A journal has several origins if empty journals were copied to it before another one.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)
 
 
 def record_origin(db: sqlite3.Connection, origin: str, *, now: float) -> None:
-    """Record the name of the journal whose rows this one gets."""
+    """Record the name of the journal that is copied to this journal."""
     db.execute(
         "INSERT INTO runs (started_at, process) VALUES (?, ?)", (now, f"{ORIGIN_PREFIX}{origin}")
     )

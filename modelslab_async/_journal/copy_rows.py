@@ -1,4 +1,4 @@
-"""Values that a copy moves from one journal to another, and the interfaces of its two sides."""
+"""The rows that a copy moves, and the interfaces of the journals on its two sides."""
 
 from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
@@ -11,8 +11,9 @@ from .recorded_files import FilePosition
 R = TypeVar("R")
 C = TypeVar("C")
 
-# A page of rows ends at either limit, so that a copy of any number of tickets needs the same
-# memory. `PAGE_BYTES` limits the texts of all rows together. A reply can have up to 14 MB.
+# A page of rows ends when it reaches one of these limits, so the memory for a copy does not grow
+# with the number of tickets. `PAGE_BYTES` limits the total size of the texts on a page, because one
+# reply can have up to 14 MB.
 PAGE_ROWS: Final = 1000
 PAGE_BYTES: Final = 8_000_000
 
@@ -38,7 +39,7 @@ class CopiedTicket(NamedTuple):
 
 
 class CopiedFile(NamedTuple):
-    """A recorded file. Its ticket is named by family and id."""
+    """The record of a saved file. `family` and `id` name the file's ticket."""
 
     family: str
     id: str
@@ -52,7 +53,7 @@ class CopiedFile(NamedTuple):
 
 
 class CopiedSubmit(NamedTuple):
-    """A submit. Family and id name the ticket of its work; None if the submit has no ticket."""
+    """A submit. `family` and `id` name its ticket, and are None if it has no ticket."""
 
     track_id: str
     endpoint: str
@@ -84,7 +85,7 @@ class Page(Generic[R, C]):
 
 
 class CopySource(Protocol):
-    """The journal that is copied. After `begin`, pages show the moment of `begin`."""
+    """The journal that is copied. The pages show its rows as they were at the time of `begin`."""
 
     @property
     def path(self) -> str:
@@ -92,7 +93,7 @@ class CopySource(Protocol):
         ...
 
     async def find_mark(self) -> CopyMark | None:
-        """Return the mark of an earlier copy; None if there was none."""
+        """Return the mark of the journal; None if it has none."""
         ...
 
     async def check_idle(self) -> None:
@@ -101,7 +102,7 @@ class CopySource(Protocol):
 
     async def begin(self, target: str) -> None:
         """
-        Mark the journal, so that no run begins any more, and keep other copies out.
+        Mark the journal, so that no run begins any more. Keep other copies out.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -125,11 +126,11 @@ class CopySource(Protocol):
         ...
 
     async def give_up(self) -> None:
-        """End a copy that has copied nothing. Remove the mark, if this copy has made it."""
+        """End a copy that has failed. Remove the mark if this copy has set it."""
         ...
 
     async def finish(self) -> None:
-        """End the copy, and mark the journal as copied."""
+        """End the copy, and record in the mark that it is complete."""
         ...
 
     async def aclose(self) -> None:
@@ -146,16 +147,16 @@ class CopyTarget(Protocol):
         ...
 
     async def has_origin(self, origin: str) -> bool:
-        """Return whether a journal, given by its name, was copied to this one."""
+        """Return whether the journal with the name `origin` was copied to this journal."""
         ...
 
     async def is_empty(self) -> bool:
-        """Return whether the journal has neither tickets nor submits, and was never copied."""
+        """Return whether the journal has no tickets, no submits and no mark."""
         ...
 
     async def begin(self, origin: str) -> None:
         """
-        Begin the transaction, keep runs and submits out, and record where the rows come from.
+        Begin the transaction, keep runs and submits out, and record the name of the source.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -163,15 +164,15 @@ class CopyTarget(Protocol):
         ...
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
-        """Add tickets, behind those of earlier pages."""
+        """Add tickets after those of earlier pages."""
         ...
 
     async def add_files(self, files: Sequence[CopiedFile]) -> None:
-        """Add records of files, whose tickets have been added."""
+        """Add records of files. Their tickets must have been added before."""
         ...
 
     async def add_submits(self, submits: Sequence[CopiedSubmit]) -> None:
-        """Add submits, whose tickets have been added."""
+        """Add submits. Their tickets must have been added before."""
         ...
 
     async def set_pace_state(self, state: str) -> None:
@@ -179,7 +180,7 @@ class CopyTarget(Protocol):
         ...
 
     async def commit(self) -> None:
-        """Commit everything at once."""
+        """Commit everything since `begin`."""
         ...
 
     async def roll_back(self) -> None:

@@ -1,4 +1,4 @@
-"""Copies a journal to another store, once, and marks the source as copied. It polls nothing."""
+"""Copies a journal to another store, and marks the source so that no run begins there."""
 
 import os
 from contextlib import AsyncExitStack, suppress
@@ -16,14 +16,15 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
     """
     Copy a journal to an empty one, and mark the source, so that no run begins there any more.
 
-    The target gets all rows in one transaction. If this function was interrupted in any way, call
-    it again with the same arguments. It blocks the event loop while it reads or writes a file.
+    The target gets all rows in one transaction. If a call was interrupted, even by a crash, repeat
+    it with the same arguments. This function blocks the event loop while it reads or writes a file.
 
     Returns:
-        Whether it copied the journal. If False, an interrupted call had copied all of it already.
+        True if this call copied the journal; False if an earlier call had already copied all of it.
 
     Raises:
-        JournalLocked: A run is active in one of the two, or another process copies one of them.
+        JournalLocked: A run is active in one of the two journals, or another process is copying
+            one.
         JournalError: A store cannot be used, the target has rows, or the source was copied before.
         ValueError: A path or an address is malformed.
         ModuleNotFoundError: asyncpg is not installed.
@@ -34,11 +35,11 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        # Refuse what cannot be copied before the source is marked.
+        # Check this before `begin` marks the source, so that a refused call leaves no mark.
         await _is_copied(copy_source, copy_target)
         await copy_source.begin(copy_target.path)
         try:
-            # Ask again, because another call may have ended while this one waited for its end.
+            # Check again, because another call may have copied the journal while this one waited.
             has_copied = not await _is_copied(copy_source, copy_target)
             if has_copied:
                 await copy_target.begin(copy_source.path)
@@ -46,13 +47,13 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
-            # Ignore a failure to remove the mark. The next call with the same arguments finds the
-            # mark, and copies the journal all the same.
+            # If the mark cannot be removed, leave it. The next call with the same arguments copies
+            # the journal in spite of the mark.
             with suppress(JournalError):
                 await copy_source.give_up()
             raise
-        # From here on, the mark stays whatever happens: the commit may have taken place, even if
-        # its reply is lost. The next call finds out.
+        # From here on, keep the mark even after an error, because the commit may have taken place
+        # although its reply was lost. The next call finds out whether it did.
         if has_copied:
             await copy_target.commit()
         await copy_source.finish()
@@ -61,7 +62,7 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
 
 def _open_source(path: str | os.PathLike[str]) -> CopySource:
     if is_address(path):
-        # Import the database's side only if it is needed, because few programs use it.
+        # Imported here, because few programs use a database.
         from .postgres_copy_source import PostgresCopySource  # noqa: PLC0415
 
         return PostgresCopySource(path)
@@ -78,11 +79,12 @@ def _open_target(path: str | os.PathLike[str]) -> CopyTarget:
 
 async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     """
-    Return whether an interrupted call has copied everything, and only did not complete the mark.
+    Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal, or to this one in full.
-        WrongJournal: The target has rows of its own.
+        JournalReadOnly: The source was copied to another journal. Or its mark is complete, but the
+            target is empty.
+        WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()
     if mark is not None and mark.target != target.path:

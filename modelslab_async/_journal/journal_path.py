@@ -7,8 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# A `pathlib.Path` turns the `//` of a database's address into `/`. An address may contain a
-# password, so the error message does not show it.
+# How the address of a database begins after `pathlib.Path` has turned its `//` into `/`. An address
+# may contain a password, so the error message leaves it out.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

@@ -41,7 +41,7 @@ class JournalStore(Protocol):
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
         """
-        Wait for the result of `write`, but only for seconds while the database is away.
+        Wait for the result of `write`. If the database is away, give up after a few seconds.
 
         Raises:
             JournalError: The database is away. The write may be carried out later.
@@ -49,7 +49,7 @@ class JournalStore(Protocol):
         ...
 
     def start_leaving(self) -> None:
-        """From now on, wait only for seconds while the database is away, but for `confirm`."""
+        """If the database is away from now on, give up after a few seconds, except in `confirm`."""
         ...
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""PostgresCopyConnection: the database of one side of a copy, and the errors of working with it."""
+"""PostgresCopyConnection: a connection to the source or the target of a copy in a database."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -11,11 +11,11 @@ from .postgres_errors import is_lost
 
 T = TypeVar("T")
 
-# The kind of the advisory locks that keep two copies of the same batch apart.
+# The kind of advisory lock that a copy holds, so that no other copy of the batch can begin.
 _COPY_LOCK: Final = 0x4D4C6A63
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({lock_key(_COPY_LOCK)})"
-# The transaction of a copy is idle while the other side reads or writes a page, which may take
-# long. So this statement turns off the timeout of idle transactions.
+# The transaction has no idle timeout. It is idle while the other side of the copy reads or writes a
+# page, and this can take long.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL {level};
 SET LOCAL idle_in_transaction_session_timeout = 0
@@ -24,7 +24,7 @@ SET LOCAL idle_in_transaction_session_timeout = 0
 
 class PostgresCopyConnection:
     """
-    A connection to a journal in a database. It opens with the first work.
+    A connection to a journal in a database. The first operation opens it.
 
     Attributes:
         path: The hosts, the database and the batch.
@@ -38,7 +38,7 @@ class PostgresCopyConnection:
 
     async def run(self, work: Callable[[PostgresContext], Awaitable[T]]) -> T:
         """
-        Call a function with the connection. Create the batch first, if it does not exist.
+        Call `work` with the connection, and return its result. Create the batch if it is missing.
 
         Raises:
             JournalError: The server cannot be reached or used, or `work` raised this error.
@@ -54,13 +54,13 @@ class PostgresCopyConnection:
 
     async def begin(self, level: str) -> None:
         """
-        Begin a transaction that keeps other copies of the batch out.
+        Begin a transaction. Until it ends, no other process can copy the batch.
 
         Args:
-            level: The isolation level. At `REPEATABLE READ`, the transaction sees one moment.
+            level: The isolation level. At `REPEATABLE READ`, all reads show the same moment.
 
         Raises:
-            JournalLocked: Another process copies the batch.
+            JournalLocked: Another process is copying the batch.
         """
 
         async def begin(db: PostgresContext) -> None:

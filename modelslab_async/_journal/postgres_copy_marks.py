@@ -1,4 +1,4 @@
-"""Marks in a database that a journal was copied, as `copy_marks` does in a file."""
+"""Marks a copied journal in a database, as `copy_marks` does in a file."""
 
 import asyncio
 from typing import Final
@@ -11,20 +11,21 @@ def lock_key(kind: int) -> str:
     """
     Return SQL for the key of an advisory lock on a batch, whose number is the parameter `$1`.
 
-    Advisory locks belong to the whole database, and the batches of each schema are numbered from 1.
-    So the key contains the schema.
+    The key contains the schema, because batches in two schemas can have the same number, and the
+    whole database has only one set of advisory locks.
     """
     return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
 
 
-# The kind of the advisory locks on the runs of a batch. A beginning run and a submit share the
-# lock. A copy has it alone while it sets the mark of its source, and until it commits its target.
-# So a run that has begun is seen by the copy, or waits for the copy and sees the mark.
+# The kind of advisory lock on the runs of a batch. A run that begins and a submit share the lock. A
+# copy holds the lock alone: on its source while it sets the mark, and on its target until the
+# commit. So there are two cases: the run begins first, and the copy sees it; or the run waits, and
+# then sees the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
-# How many seconds a run or a submit pauses before it tries again to share the lock. A copy takes
-# minutes, longer than a statement may take.
+# The pause, in seconds, before a run or a submit tries again to share the lock. One statement
+# cannot wait for the lock, because a copy may take minutes, and the statement would time out.
 _SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
@@ -51,9 +52,9 @@ async def find_mark(db: PostgresContext) -> CopyMark | None:
 
 async def check_not_copied(db: PostgresContext) -> None:
     """
-    See `copy_marks.check_not_copied`. Keep a copy from beginning before the next commit.
+    See `copy_marks.check_not_copied`. Until the next commit, no copy of the batch can begin.
 
-    If the batch is the target of a copy now, wait for its end.
+    If the batch is the target of a copy now, wait until the copy ends.
     """
     while not (await db.fetch_row(_SHARE_RUNS))[0]:  # noqa: ASYNC110 -- the lock is the server's.
         await asyncio.sleep(_SHARE_PAUSE_S)
@@ -62,7 +63,7 @@ async def check_not_copied(db: PostgresContext) -> None:
 
 
 async def keep_runs_out(db: PostgresContext) -> None:
-    """Wait until no run is beginning. None can begin before the next commit."""
+    """Wait until no run is beginning. Until the next commit, no other run can begin."""
     await db.fetch(_LOCK_RUNS)
 
 

@@ -1,4 +1,4 @@
-"""PostgresCopySource: the batch in a database that is copied. Only its mark is written."""
+"""PostgresCopySource: reads a batch that is copied from a database, and sets the batch's mark."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -32,12 +32,12 @@ ORDER BY lease_until DESC
 
 
 def _bytes_of(*columns: str) -> str:
-    """Return SQL for the number of bytes of some texts, which the server counts without a read."""
+    """Return SQL for the size of some columns in bytes. The server need not read the texts."""
     return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
 
 
-# `bytes_before` is the number of bytes of all texts of a page before the row. So no page gets much
-# larger than the limit.
+# `bytes_before` is the size of all texts in earlier rows of the page. The row that reaches the
+# limit is the last one of the page.
 _TICKET_BYTES: Final = _bytes_of("body", "other_fields", "columns", "error", "argument")
 _FILE_BYTES: Final = _bytes_of("path", "sha256", "url")
 _SELECT_TICKETS: Final = f"""
@@ -79,8 +79,8 @@ FROM (
 ) AS page
 WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket, output_index
 """
-# No index has the submits of a batch in their order. So the server sorts them once, for all pages.
-# It is safe to insert the number of the batch with `format`.
+# No index has the submits of a batch in the order of their numbers. With a cursor, the server sorts
+# them only once for all pages. `format` is safe here, because `batch` is a number.
 _OPEN_SUBMITS: Final = """
 SET LOCAL cursor_tuple_fraction = 1.0;
 DECLARE submits_to_copy NO SCROLL CURSOR FOR
@@ -91,7 +91,7 @@ FROM submits LEFT JOIN LATERAL (
 ) AS known ON true
 WHERE batch = {batch} ORDER BY submit
 """
-# A page takes several fetches, because its size is known only after each of them.
+# A page is read in several fetches, because the size of a row is known only after its fetch.
 _SUBMITS_PER_FETCH: Final = 50
 _NEXT_SUBMITS: Final = f"FETCH {_SUBMITS_PER_FETCH} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
@@ -124,8 +124,8 @@ class PostgresCopySource:
         async def mark(db: PostgresContext) -> None:
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
-            # A stopped process whose lease is over may go on later. It finds out then that its run
-            # has ended, and cannot begin another one.
+            # End the runs whose lease has run out. If the process of such a run was only suspended,
+            # it later finds that its run has ended, and it cannot begin another one.
             await expire_runs(db, 0, 0.0)
             self._had_mark = await copy_marks.find_mark(db) is not None
             if not self._had_mark:
@@ -180,8 +180,7 @@ class PostgresCopySource:
         """See `CopySource.give_up`."""
         await self._connection.roll_back()
         if not self._had_mark:
-            # Begin a new transaction, because a failed statement has ended the transaction of the
-            # copy.
+            # Use a new transaction, because a failed statement may have aborted the old one.
             await self._connection.begin("READ COMMITTED")
             await self._connection.run(copy_marks.remove_mark)
             await self._connection.commit()
@@ -193,8 +192,7 @@ class PostgresCopySource:
             if (mark := await copy_marks.find_mark(db)) is not None:
                 await copy_marks.set_mark(db, CopyMark(mark.target, is_complete=True))
 
-        # Begin a new transaction, because the transaction of the copy sees the moment of its
-        # beginning.
+        # Use a new transaction, because the old one shows the rows as they were at its start.
         await self._connection.roll_back()
         await self._connection.begin("READ COMMITTED")
         await self._connection.run(complete)

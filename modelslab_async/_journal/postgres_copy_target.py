@@ -1,4 +1,4 @@
-"""PostgresCopyTarget: the batch in a database to which a journal is copied, in one transaction."""
+"""PostgresCopyTarget: writes a copied journal to a batch in a database, in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ SELECT EXISTS (SELECT FROM tickets WHERE batch = $1)
     OR EXISTS (SELECT FROM submits WHERE batch = $1)
     OR EXISTS (SELECT FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2)
 """
-# The database numbers the tickets, because it numbers those of all batches together.
+# The tickets get new numbers, because all batches share one sequence of ticket numbers.
 _ADD_TICKETS: Final = """
 INSERT INTO tickets (batch, family, id, added_at) SELECT $1, family, id, added_at
 FROM unnest($2::text[], $3::text[], $4::float8[]) WITH ORDINALITY
@@ -45,7 +45,8 @@ SELECT $1, given.* FROM unnest(
     $2::bigint[], $3::smallint[], $4::float8[], $5::text[], $6::text[]
 ) AS given
 """
-# Finds the number of a ticket in this batch. `OFFSET 0` makes the server look up each row.
+# Finds the number of a ticket in this batch. `OFFSET 0` makes the server look up one ticket at a
+# time.
 _KNOWN: Final = """
 LATERAL (
     SELECT ticket FROM tickets WHERE batch = $1 AND family = given.family AND id = given.id OFFSET 0
@@ -106,7 +107,8 @@ class PostgresCopyTarget:
         """See `CopyTarget.begin`."""
 
         async def prepare(db: PostgresContext) -> None:
-            # A submit that is sent during the copy would not see that it is in the source already.
+            # Keep submits out too. During the copy, a process cannot see that a submit is already
+            # in the source, and could send it a second time.
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
             await copy_marks.record_origin(db, origin)
@@ -197,7 +199,7 @@ class PostgresCopyTarget:
                 )
 
     async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run a statement whose arguments are the columns of some rows. Return what it returns."""
+        """Run a statement with the columns of `rows` as arguments. Return its result rows."""
         returned: list[Any] = []
         for part in in_statements(rows):
             returned += await self._fetch(statement, *transposed(part))

@@ -13,13 +13,14 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# How many seconds to keep repeating an operation. After a crash, a server may need minutes before
-# it accepts connections again.
+# The longest time, in seconds, for which an operation is repeated. After a crash, a server may need
+# minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
-# How many seconds to keep repeating an operation of a journal that closes. The next run polls the
-# tickets that are not recorded by then.
+# The longest time, in seconds, for which a closing journal repeats an operation. The next run polls
+# the tickets whose outcomes are not recorded by then.
 LEAVE_S: Final = 5.0
-# How many seconds an attempt may take at least while a journal closes and its database is away.
+# While a journal closes and its database is away, each attempt has a time limit. This is the
+# shortest such limit, in seconds.
 _LAST_ATTEMPT_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.05
 _MAX_PAUSE_S: Final = 1.0
@@ -27,7 +28,7 @@ _MAX_PAUSE_S: Final = 1.0
 
 class DatabaseAway(Exception):
     """
-    The database could not be reached for so long that the operation was given up.
+    An operation was given up, because the database could not be reached for too long.
 
     Attributes:
         failure: The error for the caller.
@@ -43,8 +44,8 @@ class Patience:
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
     While the journal closes, most operations are repeated for only `LEAVE_S` seconds after their
-    first lost connection. After an operation has been given up, later operations that would not be
-    repeated for longer are tried only once, until one succeeds.
+    first lost connection. After an operation has been given up, later operations with the same or a
+    shorter limit are tried only once. This ends when an operation succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -52,14 +53,15 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        # The patience in seconds of the operations that were given up; 0 after a success.
+        # The longest limit, in seconds, of the operations given up since the last success; 0 if
+        # none.
         self._exhausted_s = 0.0
         self._failure: JournalError | None = None
         self._leaving_since = math.inf
 
     @property
     def is_away(self) -> bool:
-        """Whether the last attempt of any operation lost the connection."""
+        """Whether the most recent attempt at an operation lost the connection."""
         return self._failure is not None
 
     def start_leaving(self) -> None:
@@ -68,7 +70,7 @@ class Patience:
 
     async def wait_briefly(self, write: asyncio.Future[T]) -> T:
         """
-        Wait for a queued write. If the database is away, wait for `LEAVE_S` seconds only.
+        Wait for a queued write. If the database is away, give up after `LEAVE_S` seconds.
 
         Raises:
             JournalError: The database is still away. The write stays queued.
@@ -101,7 +103,7 @@ class Patience:
             outlasts_leaving: Whether a closing journal repeats `attempt` for `PATIENCE_S` seconds.
 
         Raises:
-            DatabaseAway: `attempt` still lost the connection when its time was over.
+            DatabaseAway: `attempt` still lost the connection when the time was over.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()
@@ -136,11 +138,15 @@ class Patience:
             pause = min(2 * pause, _MAX_PAUSE_S)
 
     def _leave_at(self, first_failed_at: float) -> float:
-        """Return when to give up an operation; infinity unless the journal closes."""
+        """Return the time at which to give up; infinity unless the journal is closing."""
         return max(self._leaving_since, first_failed_at) + LEAVE_S
 
     def _attempt_deadline(self, first_failed_at: float) -> float | None:
-        """Return when to cut off the next attempt; None unless the journal closes in an outage."""
+        """
+        Return the time at which to cut off the next attempt; None for no limit.
+
+        An attempt has a limit only while the journal is closing and the database is away.
+        """
         if self._leaving_since == math.inf or not self.is_away:
             return None
         now = asyncio.get_running_loop().time()

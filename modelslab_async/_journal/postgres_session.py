@@ -95,7 +95,7 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # The host name is unknown, for example. Raise a ConnectionError, because callers take
+            # For example, the host name is unknown. Raise a ConnectionError, because callers take
             # any other OSError for an error of a file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost

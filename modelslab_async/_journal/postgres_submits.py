@@ -75,7 +75,7 @@ async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int 
 
 async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
     """
-    Delete the row of a submit that was not sent, because its caller got an error.
+    Delete the row of a submit whose caller got an error and therefore did not send it.
 
     The row is found by its number, because another submit may have the same track_id.
     """
@@ -93,7 +93,7 @@ async def confirm(
     """See `submits.confirm`."""
     row = await db.fetch_row(_FIND_COLUMNS, track_id)
     _check_found(row, track_id)
-    # A copy does not keep the ticket of paid work from being recorded.
+    # Record the ticket even if the journal was copied, because its work is paid for.
     await insert_new(db, [NewTicket(ticket, row[0] or "")], now=now)
     row_id = await row_id_of(db, ticket)
     _check_found(await db.fetch_row(_CONFIRM, track_id, row_id), track_id)

@@ -12,8 +12,8 @@ from .postgres_session import PostgresSession
 
 _MAX_CONFLICTS: Final = 100
 
-# Begins a transaction, and records its number. `format` is safe here, because this process has made
-# the number and the name.
+# Begins a transaction, and records its number. `format` is safe here, because this process chooses
+# the number and the writer's name.
 _BEGIN: Final = """
 BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})

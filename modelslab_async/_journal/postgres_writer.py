@@ -31,8 +31,8 @@ class PostgresWriter:
     during a commit, the writer asks the server whether the commit took place. If it did not, the
     writer repeats the transaction.
 
-    If the server cannot be reached for too long, the callers get an error. Operations that may have
-    been committed are undone before the next operation, if they have an `undo`.
+    If the server cannot be reached for too long, the callers get an error. If an operation with an
+    `undo` may have been committed nevertheless, the writer undoes it before the next operation.
 
     Args:
         session: A connection for this writer alone.
@@ -73,9 +73,10 @@ class PostgresWriter:
 
         Args:
             operation: Carries out the operation.
-            undo: Undoes the operation, given its result. Called if the operation may have been
-                committed, but the future got an error.
-            outlasts_leaving: See `Patience.repeat`. It holds for the whole transaction.
+            undo: Undoes the operation, given its result. Called if the future got an error although
+                the operation may have been committed.
+            outlasts_leaving: See `Patience.repeat`. If True, this applies to all operations of the
+                same transaction.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(
@@ -153,7 +154,7 @@ class PostgresWriter:
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
     ) -> None:
-        """Pass an error to the callers. Undo what may have been committed nevertheless."""
+        """Pass an error to the callers. Undo each operation that may have been committed."""
         self._abandoned += sum(queued.future.cancelled() for queued in group)
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]

@@ -43,13 +43,13 @@ class RunOperations:
         """
         End a run after recording its last polls. Its open tickets become free for other runs.
 
-        With `is_leaving`, wait only for seconds while the database is away.
+        With `is_leaving`, give up after a few seconds if the database is away.
         """
         write = self._store.write(tickets.end_run, run_id, updates)
         await (self._store.wait_briefly(write) if is_leaving else write)
 
     def start_leaving(self) -> None:
-        """From now on, wait only for seconds while the database is away, but for `confirm`."""
+        """If the database is away from now on, give up after a few seconds, except in `confirm`."""
         self._store.start_leaving()
 
     async def claim(

@@ -1,4 +1,4 @@
-"""SqliteCopyFile: the file of one side of a copy, and the errors of working with it."""
+"""SqliteCopyFile: a connection to the source or the target of a copy in a file."""
 
 import sqlite3
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _LOCK_TIMEOUT_S: Final = 30.0
 
 class SqliteCopyFile:
     """
-    A connection to a journal's file. It blocks the event loop, in which nothing else runs.
+    A connection to a journal's file. Its methods block the event loop, in which only the copy runs.
 
     Attributes:
         path: The path of the file.
@@ -31,7 +31,7 @@ class SqliteCopyFile:
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """
-        Call a function with the connection. Open or create the file first, if it is not open.
+        Call `work` with the connection, and return its result. Open or create the file if needed.
 
         Raises:
             JournalError: The file cannot be read or written, or `work` raised this error.
@@ -46,7 +46,7 @@ class SqliteCopyFile:
 
     @property
     def is_in_transaction(self) -> bool:
-        """Whether `begin` was called, and neither `commit` nor `roll_back` after it."""
+        """Whether a transaction has begun and has not ended."""
         return self._db is not None and self._db.in_transaction
 
     def begin(self) -> None:
@@ -77,7 +77,7 @@ class SqliteCopyFile:
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             check_file(self.path)
-            # Let SQLite wait 0 seconds for the lock, because `WriteLock` itself waits for it.
+            # SQLite itself does not wait for the lock, because `WriteLock` does.
             db = self._lock.run_exclusive(lambda: connect(self.path, lock_timeout=0.0))
             try:
                 self._lock.run_exclusive(lambda: prepare(db, self.path))

@@ -1,4 +1,4 @@
-"""SqliteCopySource: the file that is copied to another journal. Only its mark is written."""
+"""SqliteCopySource: reads a file that is copied to another journal, and sets the file's mark."""
 
 import sqlite3
 import time
@@ -57,13 +57,13 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
 
 
 def mark_gone_error() -> JournalLocked:
-    """Return the error for a mark that another copy has removed while this one waited."""
+    """Return the error for a copy that waited for another copy, which then failed."""
     return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
 class SqliteCopySource:
     """
-    See `CopySource`. During a copy it holds the write lock of the file.
+    See `CopySource`. During a copy, it holds the write lock of the file.
 
     Attributes:
         path: The path of the file.
@@ -89,7 +89,8 @@ class SqliteCopySource:
         try:
             self._had_mark = self._file.run(lambda db: _mark(db, target))
             self._file.commit()
-            # Hold the write lock from here on. It keeps other copies and all changes out.
+            # Hold the write lock from here on, so that no other process can copy or change the
+            # file.
             self._file.begin()
             self._names = self._file.run(_begin_reading)
         except BaseException:
@@ -200,8 +201,8 @@ def check_idle(db: sqlite3.Connection) -> None:
 def _mark(db: sqlite3.Connection, target: str) -> bool:
     """Mark the journal. Return whether it had a mark before."""
     check_idle(db)
-    # A stopped process whose lease is over may go on later. It finds out then that its run has
-    # ended, and cannot begin another one.
+    # End the runs whose lease has run out. If the process of such a run was only suspended, it
+    # later finds that its run has ended, and it cannot begin another one.
     expire_runs(db, time.time())
     mark = copy_marks.find_mark(db)
     if mark is None:
@@ -210,7 +211,7 @@ def _mark(db: sqlite3.Connection, target: str) -> bool:
 
 
 def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of the API families. Check first that no other copy has just given up."""
+    """Return the names of the API families. Check first that no other copy has removed the mark."""
     if copy_marks.find_mark(db) is None:
         raise mark_gone_error()
     return family_names(db)

@@ -1,4 +1,4 @@
-"""SqliteCopyTarget: the file to which another journal is copied, in one transaction."""
+"""SqliteCopyTarget: writes a copied journal to a file, in one transaction."""
 
 import sqlite3
 import time

@@ -117,11 +117,11 @@ class SqliteStore:
         )
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
-        """See `JournalStore`. A file is never away."""
+        """See `JournalStore`. Only a database can be away."""
         return await write
 
     def start_leaving(self) -> None:
-        """See `JournalStore`. A file is never away."""
+        """See `JournalStore`. Only a database can be away."""
 
     async def aclose(self) -> None:
         """

@@ -107,7 +107,7 @@ def confirm(
     (columns,) = db.execute(
         "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
     ).fetchone() or (None,)
-    # A copy does not keep the ticket of paid work from being recorded.
+    # Record the ticket even if the journal was copied, because its work is paid for.
     insert_new(db, [NewTicket(ticket, columns or "")], now=now)
     row_id = row_id_of(db, ticket)
     confirmed = db.execute(
