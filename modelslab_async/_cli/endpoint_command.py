@@ -179,7 +179,7 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # The text cannot be a path: it is too long, or contains a NUL.
+    except (OSError, ValueError):  # Not a path: the text is too long or contains a NUL character.
         return False
 
 

@@ -102,7 +102,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` ranks below the codes above, because repeating the command helps only after those.
+    # `UNCERTAIN` ranks below the codes above. After those, the user can repeat the command, but
+    # that never settles an uncertain submit.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

@@ -2,8 +2,8 @@
 
 # Python's own handler of Ctrl-C raises KeyboardInterrupt at any point. If that happens in a
 # callback of importlib, Python prints the exception and goes on. So this module sets another
-# handler while the program starts. The module imports little, because an earlier Ctrl-C prints a
-# traceback.
+# handler while the program starts. This module imports little, because Ctrl-C prints a traceback
+# until the handler is set.
 
 import os
 import signal

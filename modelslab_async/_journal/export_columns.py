@@ -17,10 +17,11 @@ OWN_COLUMNS: Final = (
 )
 # Added to the name of an input column if the export already has a column with that name.
 _PREFIX: Final = "input_"
-# Floats represent integers exactly up to this one.
+# The largest integer up to which floats represent every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The type of a column that has values of two types. Any other mix of types becomes text.
+# Maps the two types of values in a column to the type of the column. A column with any other mix of
+# types becomes text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

@@ -49,7 +49,7 @@ class JournalStore(Protocol):
         ...
 
     def start_leaving(self) -> None:
-        """If the database is away from now on, give up after a few seconds, except in `confirm`."""
+        """From now on, wait only a few seconds for a database that is away, except in `confirm`."""
         ...
 
     async def aclose(self) -> None:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 # The kind of advisory lock that a copy holds, so that no other copy of the batch can begin.
 _COPY_LOCK: Final = 0x4D4C6A63
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({lock_key(_COPY_LOCK)})"
-# The transaction has no idle timeout. It is idle while the other side of the copy reads or writes a
-# page, and this can take long.
+# The transaction has no idle timeout, because it is idle while the other side of the copy reads or
+# writes a page. This can take long.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL {level};
 SET LOCAL idle_in_transaction_session_timeout = 0

@@ -49,7 +49,7 @@ class RunOperations:
         await (self._store.wait_briefly(write) if is_leaving else write)
 
     def start_leaving(self) -> None:
-        """If the database is away from now on, give up after a few seconds, except in `confirm`."""
+        """From now on, wait only a few seconds for a database that is away, except in `confirm`."""
         self._store.start_leaving()
 
     async def claim(

@@ -26,7 +26,7 @@ async def open_store(
         ValueError: The path or the address is malformed.
     """
     if is_address(path):
-        # Import the database store only if it is needed, because few programs use it.
+        # Imported here, because few programs use a database.
         from .postgres_store import PostgresStore  # noqa: PLC0415
 
         store = await PostgresStore.open(path, clock=None if clock is time.time else clock)

@@ -24,7 +24,7 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # If a shell starts a process in the background, SIGINT may be ignored. Keep SIGINT ignored.
+        # If a shell starts a process in the background, SIGINT may be ignored. Leave it so.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
