@@ -6,8 +6,7 @@ from attrs import Factory, define
 
 # As long as no poll has been answered, a poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# Once a poll has been answered, later polls are overdue after this many seconds or more. The actual
-# number depends on how long earlier answers took.
+# The minimum of that number, once a poll has been answered. It is higher if answers take longer.
 _MIN_PATIENCE_S = 0.05
 # RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
 # their average deviation. The two weights say how much the newest answer changes each average.
@@ -59,7 +58,7 @@ class StalledPolls:
         return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
-        """Return how much longer than usual a poll took if it took this many seconds."""
+        """Return by how many seconds a poll of this duration took longer than usual."""
         if not self._answer_s:
             return 0.0
         return max(0.0, seconds - self._answer_s - self._deviation_s)

@@ -19,8 +19,8 @@ from .report_and_answer_types import PollResult
 # that ask for poll times have equal shares. If this time were longer, a new client would wait
 # longer. If it were shorter, a client would use up its poll times before a slow answer comes.
 _MAX_SHARE_S: Final = 0.4
-# The longest time, in seconds, for which one answer grants the full rate to the only client that
-# asks. Other clients cannot use the poll times that this client then leaves unused.
+# If only one client asks the account for poll times, one answer grants it the full rate for at most
+# this many seconds. The time is short, because a client may leave granted poll times unused.
 _MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0

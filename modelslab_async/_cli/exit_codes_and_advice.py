@@ -153,8 +153,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll before the timeout ended with an error. Return the exit code of that
-            # error, because a longer timeout does not help.
+            # The last poll failed. Return the exit code of its error, because a longer timeout
+            # does not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

@@ -104,7 +104,7 @@ def validator_of(headers: Mapping[str, str]) -> str:
 
 
 def is_sendable(validator: str) -> bool:
-    """Whether an ETag or date fits into an `If-Range` header. httpx sends only ASCII headers."""
+    """Whether an ETag or date can be sent in `If-Range`. httpx sends only ASCII headers."""
     return validator.isascii() and validator.isprintable()
 
 

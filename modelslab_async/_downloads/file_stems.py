@@ -1,4 +1,4 @@
-"""Turns tickets into file names that are safe on every system. It ignores a server's file names."""
+"""Turns tickets into file names that are safe on every system."""
 
 import re
 import unicodedata

@@ -58,6 +58,6 @@ class LinkRenewal:
         except ModelsLabError as fault:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
-            # The text of this exception may quote the API key, because the client is the user's
-            # own. So name only the exception's class, and do not chain the exception.
+            # The user supplied this client, so the text of its exception may quote the API key.
+            # Name only the exception's class, and do not chain the exception.
             return LinkGone(f"the poll raised {type(fault).__name__}")

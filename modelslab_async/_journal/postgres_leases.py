@@ -100,8 +100,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. If this run's claim got no ticket, free tickets count too,
-# because another run has locked them and is claiming them now.
+# Whether other runs have open tickets. If this run could claim no ticket, unclaimed tickets count
+# too: another run has locked them and is about to claim them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2

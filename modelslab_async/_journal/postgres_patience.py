@@ -98,12 +98,12 @@ class Patience:
 
         Args:
             attempt: Carries out the operation once.
-            is_unconfirmed: Whether the last attempt may have been committed. If so, `attempt` is
-                repeated although an earlier operation has been given up.
+            is_unconfirmed: Whether the last attempt may have been committed. Such an attempt is
+                repeated even after another operation has been given up.
             outlasts_leaving: Whether a closing journal repeats `attempt` for `PATIENCE_S` seconds.
 
         Raises:
-            DatabaseAway: `attempt` still lost the connection when the time was over.
+            DatabaseAway: `attempt` lost the connection until the time for repeating was over.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()

@@ -122,7 +122,7 @@ def page_of_files(
 
 
 def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
-    """Return the file in a row. Check types, because SQLite does not enforce them."""
+    """Return the file that a row describes. Check types, because SQLite does not enforce them."""
     path, sha256, size, url, is_length_verified, recorded_at = columns
     if not all(isinstance(text, str) for text in (path, sha256, url)):
         error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")

@@ -117,11 +117,11 @@ class SqliteStore:
         )
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
-        """See `JournalStore`. Only a database can be away."""
+        """See `JournalStore`. A file needs no server that could be away."""
         return await write
 
     def start_leaving(self) -> None:
-        """See `JournalStore`. Only a database can be away."""
+        """See `JournalStore`. Does nothing, because a file needs no server that could be away."""
 
     async def aclose(self) -> None:
         """

@@ -56,7 +56,7 @@ class OutcomeRow:
 @frozen
 class PollUpdate:
     """
-    How often an open ticket was polled since the last update, and the last reply.
+    How often an open ticket has been polled since the last update, and the last reply.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.

@@ -11,7 +11,7 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum time between two warnings about a host that is paused again and again for one cause.
+# The minimum time between two warnings about a host that is paused again and again for the same cause.
 _WARNING_INTERVAL_S = 600.0
 # The maximum number of pauses that are added up for a log line. More pauses would take too long.
 _MAX_PAUSES_ADDED = 1000
@@ -53,7 +53,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long waits go on if the host does not answer again."""
+        """Describe when the waits end if the host stays silent."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

@@ -1,5 +1,5 @@
 """
-Finds the input files of a pattern, and the output files that earlier calls wrote for them.
+Finds the input files that match a pattern, and the output files that earlier calls wrote for them.
 
 An output file is called a part.
 """

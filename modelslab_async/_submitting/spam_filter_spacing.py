@@ -23,7 +23,7 @@ _CLOCK_MARGIN_S = 0.1
 @define(eq=False)
 class _PayloadQueue:
     """
-    The submits of one payload, which the spam filter has refused before.
+    The submits of one payload that the spam filter has already refused.
 
     Attributes:
         next_send_at: The time at which the next submit may be sent, on the clock of the event loop.

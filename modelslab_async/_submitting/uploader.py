@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error that made an upload fail. Return an error without such a cause unchanged."""
+    """Return the upload's error if it caused this error. Otherwise return this error."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -20,8 +20,8 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module's limit for the length of a cell. It is too high to be reached, because the csv
-# module would read the rest of a longer cell as rows. The real limit is `_MAX_CELL_CHARS`.
+# The limit that the csv module gets for the length of a cell. No cell reaches it: after a cell over
+# the limit, the csv module would read the rest as rows. `_MAX_CELL_CHARS` is the real limit.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
