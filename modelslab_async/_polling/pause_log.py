@@ -11,7 +11,7 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum time between two warnings about a host that is paused again and again for the same cause.
+# The minimum time between two warnings about a host that is paused several times for one cause.
 _WARNING_INTERVAL_S = 600.0
 # The maximum number of pauses that are added up for a log line. More pauses would take too long.
 _MAX_PAUSES_ADDED = 1000
