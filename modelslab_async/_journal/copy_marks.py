@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from attrs import frozen
 
-from .._models.journal_errors import JournalReadOnly
+from .._models.journal_errors import JournalLocked, JournalReadOnly
 
 # The end of a mark's lease. It distinguishes a mark from a run, whose lease ends at a finite time.
 ENDLESS_LEASE: Final = float("inf")
@@ -58,6 +58,19 @@ class CopyMark:
             f"a copy of this journal to {self.target} has begun, so nothing runs here; wait for "
             "its end or, if it was killed, start the same `batch copy` again"
         )
+
+
+def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
+    """Return the error for a journal in which a run is active."""
+    return JournalLocked(
+        f"run {run_id} is active in this journal: end its process and copy then; if that process "
+        f"was killed on another host, its lease ends in {max(lease_s, 0.0):.0f} s"
+    )
+
+
+def mark_gone_error() -> JournalLocked:
+    """Return the error for a copy that waited for another copy, which then failed."""
+    return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
 def find_mark(db: sqlite3.Connection) -> CopyMark | None:

@@ -8,7 +8,7 @@ from attrs import frozen
 from .copy_marks import CopyMark
 from .recorded_files import FilePosition
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Sequence[object])
 C = TypeVar("C")
 
 # A page of rows ends when it reaches one of these limits, so the memory for a copy does not grow
@@ -63,11 +63,6 @@ class CopiedSubmit(NamedTuple):
     key: str | None
     family: str | None
     id: str | None
-
-
-def text_size(row: Sequence[object]) -> int:
-    """Return the number of characters in all texts of a row."""
-    return sum(len(value) for value in row if isinstance(value, str))
 
 
 @frozen

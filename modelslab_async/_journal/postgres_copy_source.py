@@ -4,24 +4,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from . import postgres_copy_marks as copy_marks
-from .copy_marks import CopyMark
-from .copy_rows import (
-    PAGE_BYTES,
-    PAGE_ROWS,
-    CopiedFile,
-    CopiedSubmit,
-    CopiedTicket,
-    Page,
-    text_size,
-)
+from .copy_marks import CopyMark, active_run_error, mark_gone_error
+from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
 from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
 from .postgres_leases import expire_runs
 from .postgres_session import LONG_TIMEOUT_S
 from .process_identity import has_died
 from .recorded_files import FilePosition
+from .row_codec import text_size
 from .schema import OPEN
-from .sqlite_copy_source import active_run_error, mark_gone_error
 
 _LEASED_RUNS: Final = """
 SELECT run, lease_until - date_part('epoch', clock_timestamp()), process FROM runs

@@ -33,23 +33,20 @@ WHERE batch = $1 AND run IN (
 RETURNING run
 """
 _END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
+_OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
+_PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
 # Frees the tickets of a run. Locked rows are left to a later claim, because the process that has
 # locked them may be suspended.
 _FREE_TICKETS: Final = f"""
 UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = $2
-    FOR UPDATE SKIP LOCKED
+    SELECT ctid FROM {_OPEN} AND run = $2 FOR UPDATE SKIP LOCKED
 ))
 """
 _FREE_SAVES: Final = f"""
 UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM saves
-    WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run = $2
-    FOR UPDATE SKIP LOCKED
+    SELECT ctid FROM {_PENDING} AND run = $2 FOR UPDATE SKIP LOCKED
 ))
 """
-_OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
-_PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
 # The runs that hold some of the given rows. Each step of the recursion finds the next higher run
 # number in the index, so the query reads one row for each run.
 _HOLDERS_OF: Final = """(
@@ -104,11 +101,11 @@ WITH free AS MATERIALIZED (
 # too: another run has locked them and is about to claim them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
-    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > 0 AND run < $2
+    SELECT FROM {_OPEN} AND run > 0 AND run < $2
 ) OR EXISTS (
-    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run > $2
+    SELECT FROM {_OPEN} AND run > $2
 ) OR ($4 AND (EXISTS (
-    SELECT FROM unfinished WHERE batch = $1 AND state = {OPEN} AND run = 0
+    SELECT FROM {_OPEN} AND run = 0
 ) OR EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {UNRESOLVED} AND run < $3
 )))

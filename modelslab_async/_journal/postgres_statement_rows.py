@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from .row_codec import text_size
+
 # The maximum number of characters in the arguments of one statement that writes several rows. Even
 # a slow network sends this many within a statement's timeout, 60 s.
 _MAX_STATEMENT_CHARS: Final = 8_000_000
@@ -12,7 +14,7 @@ def in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[An
     """Divide rows among as many statements as their size demands."""
     start, chars = 0, 0
     for position, row in enumerate(rows):
-        row_chars = sum(len(value) for value in row if isinstance(value, str))
+        row_chars = text_size(row)
         if position > start and chars + row_chars > _MAX_STATEMENT_CHARS:
             yield rows[start:position]
             start, chars = position, 0

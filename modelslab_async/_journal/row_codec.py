@@ -32,6 +32,11 @@ DAMAGE: Final = (
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 
+def text_size(row: Sequence[object]) -> int:
+    """Return the number of characters in all texts of a row."""
+    return sum(len(value) for value in row if isinstance(value, str))
+
+
 def damaged_row(ticket: Ticket | str, what: str, table: str, error: Exception) -> JournalDamaged:
     """Return the error for a row that cannot be decoded."""
     damaged = JournalDamaged(

@@ -2,22 +2,16 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
-from .._models.journal_errors import JournalDamaged, JournalLocked
+from .._models.journal_errors import JournalDamaged
 from . import copy_marks
 from .copy_marks import CopyMark
-from .copy_rows import (
-    PAGE_BYTES,
-    PAGE_ROWS,
-    CopiedFile,
-    CopiedSubmit,
-    CopiedTicket,
-    Page,
-    text_size,
-)
+from .copy_rows import PAGE_BYTES, PAGE_ROWS, C, CopiedFile, CopiedSubmit, CopiedTicket, Page, R
 from .lease_rows import expire_runs
 from .recorded_files import FilePosition
+from .row_codec import text_size
 from .schema import OPEN, RUN_IS_ALIVE
 from .sqlite_copy_file import SqliteCopyFile
 from .ticket_id_codec import family_names, read_ticket
@@ -46,19 +40,6 @@ _SELECT_SUBMITS: Final = """
     FROM submits LEFT JOIN tickets USING (ticket)
     WHERE submit > ? ORDER BY submit LIMIT ?
 """
-
-
-def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
-    """Return the error for a journal in which a run is active."""
-    return JournalLocked(
-        f"run {run_id} is active in this journal: end its process and copy then; if that process "
-        f"was killed on another host, its lease ends in {max(lease_s, 0.0):.0f} s"
-    )
-
-
-def mark_gone_error() -> JournalLocked:
-    """Return the error for a copy that waited for another copy, which then failed."""
-    return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
 class SqliteCopySource:
@@ -100,53 +81,51 @@ class SqliteCopySource:
     async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
         """See `CopySource.ticket_page`."""
 
-        def read(db: sqlite3.Connection) -> Page[CopiedTicket, int]:
-            rows: list[CopiedTicket] = []
-            last, size = after, 0
-            for row in db.execute(_SELECT_TICKETS, (after, PAGE_ROWS)):
-                last, copied = row[0], self._ticket(row)
-                rows.append(copied)
-                size += text_size(copied)
-                if size >= PAGE_BYTES:
-                    break
-            return Page(rows, last)
+        def read_row(row: tuple[Any, ...]) -> tuple[int, CopiedTicket]:
+            ticket = read_ticket(self._names, *row[:3])
+            copied = CopiedTicket(ticket.family, ticket.id, *row[3:])
+            if copied.state not in (OPEN, copied.reply_state):
+                raise JournalDamaged(f"{ticket} has ended, but its outcome is missing in `replies`")
+            return row[0], copied
 
-        return self._file.run(read)
-
-    def _ticket(self, row: tuple[Any, ...]) -> CopiedTicket:
-        ticket = read_ticket(self._names, *row[:3])
-        copied = CopiedTicket(ticket.family, ticket.id, *row[3:])
-        if copied.state not in (OPEN, copied.reply_state):
-            raise JournalDamaged(f"{ticket} has ended, but its outcome is missing in `replies`")
-        return copied
+        return self._page(_SELECT_TICKETS, (after,), after, read_row)
 
     async def file_page(self, after: FilePosition) -> Page[CopiedFile, FilePosition]:
         """See `CopySource.file_page`."""
 
-        def read(db: sqlite3.Connection) -> Page[CopiedFile, FilePosition]:
-            position, rows, size = after, list[CopiedFile](), 0
-            for row_id, family, id_, *columns in db.execute(_SELECT_FILES, (*after, PAGE_ROWS)):
-                ticket = read_ticket(self._names, row_id, family, id_)
-                rows.append(CopiedFile(ticket.family, ticket.id, *columns))
-                position = FilePosition(row_id, columns[0])
-                size += text_size(columns)
-                if size >= PAGE_BYTES:
-                    break
-            return Page(rows, position)
+        def read_row(row: tuple[Any, ...]) -> tuple[FilePosition, CopiedFile]:
+            ticket = read_ticket(self._names, *row[:3])
+            return FilePosition(row[0], row[3]), CopiedFile(ticket.family, ticket.id, *row[3:])
 
-        return self._file.run(read)
+        return self._page(_SELECT_FILES, after, after, read_row)
 
     async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
         """See `CopySource.submit_page`."""
 
-        def read(db: sqlite3.Connection) -> Page[CopiedSubmit, int]:
-            last, rows, size = after, list[CopiedSubmit](), 0
-            for row in db.execute(_SELECT_SUBMITS, (after, PAGE_ROWS)):
-                last, *columns, row_id, family, id_ = row
-                ticket = None if row_id is None else read_ticket(self._names, row_id, family, id_)
-                names = (None, None) if ticket is None else (ticket.family, ticket.id)
-                rows.append(CopiedSubmit._make((*columns, *names)))
-                size += text_size(columns)
+        def read_row(row: tuple[Any, ...]) -> tuple[int, CopiedSubmit]:
+            number, *columns, row_id, family, id_ = row
+            ticket = None if row_id is None else read_ticket(self._names, row_id, family, id_)
+            names = (None, None) if ticket is None else (ticket.family, ticket.id)
+            return number, CopiedSubmit._make((*columns, *names))
+
+        return self._page(_SELECT_SUBMITS, (after,), after, read_row)
+
+    def _page(
+        self,
+        statement: str,
+        arguments: tuple[int, ...],
+        after: C,
+        read_row: Callable[[tuple[Any, ...]], tuple[C, R]],
+    ) -> Page[R, C]:
+        """Return a page of rows. `read_row` returns the position of a row, and the copied row."""
+
+        def read(db: sqlite3.Connection) -> Page[R, C]:
+            rows: list[R] = []
+            last, size = after, 0
+            for row in db.execute(statement, (*arguments, PAGE_ROWS)):
+                last, copied = read_row(row)
+                rows.append(copied)
+                size += text_size(copied)
                 if size >= PAGE_BYTES:
                     break
             return Page(rows, last)
@@ -195,7 +174,7 @@ def check_idle(db: sqlite3.Connection) -> None:
     active = db.execute(_ACTIVE_RUN, (now, copy_marks.ENDLESS_LEASE)).fetchone()
     if active is not None:
         run_id, lease_until = active
-        raise active_run_error(run_id, lease_until - now)
+        raise copy_marks.active_run_error(run_id, lease_until - now)
 
 
 def _mark(db: sqlite3.Connection, target: str) -> bool:
@@ -213,5 +192,5 @@ def _mark(db: sqlite3.Connection, target: str) -> bool:
 def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
     """Return the names of the API families. Check first that no other copy has removed the mark."""
     if copy_marks.find_mark(db) is None:
-        raise mark_gone_error()
+        raise copy_marks.mark_gone_error()
     return family_names(db)
