@@ -48,7 +48,7 @@ class PostgresConnection:
         """
         Call `on_notification` for each message on a channel.
 
-        A connection that is already open does not listen to the channel. The next one does.
+        This takes effect when the next connection opens.
         """
         self._channel, self._on_notification = channel, on_notification
 

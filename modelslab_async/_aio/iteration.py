@@ -90,8 +90,7 @@ async def read_source(
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-        # This task itself was not cancelled. The source awaited a task or future that was
-        # cancelled.
+        # This task was not cancelled. Something that the source awaited was cancelled.
         return RuntimeError(f"the source of {contents} was cancelled")
     except (KeyboardInterrupt, SystemExit):
         raise

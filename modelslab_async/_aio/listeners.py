@@ -49,8 +49,8 @@ def call_listener(listener: Listener, event: Event, context: Context | None = No
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
     """
-    # Run the listener in a copy of the context, so that it cannot change the caller's variables. A
-    # copy can also be entered while the original is in use.
+    # Run the listener in a copy of the context, so that it cannot change the caller's variables.
+    # The context itself may be in use, and cannot be entered twice.
     copy = copy_context() if context is None else context.copy()
     try:
         copy.run(listener, event)

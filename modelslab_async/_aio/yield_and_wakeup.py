@@ -7,7 +7,7 @@ from itertools import cycle
 from attrs import define, field
 
 _ITEMS_PER_CLOCK_CHECK = 32
-# For each item, whether to read the clock.
+# What `is_clock_due` returns, call by call. Only the last of these 32 values is True.
 _CLOCK_CHECKS = (*(False,) * (_ITEMS_PER_CLOCK_CHECK - 1), True)
 _MAX_BUSY_S = 0.004
 

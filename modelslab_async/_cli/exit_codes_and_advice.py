@@ -102,8 +102,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` ranks below the codes above. After those, the user can repeat the command, but
-    # that never settles an uncertain submit.
+    # `UNCERTAIN` ranks below the problems that repeating the command may solve. Repeating never
+    # settles an uncertain submit.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

@@ -61,7 +61,7 @@ class CommandGroup(click.Group):
             for name in self.list_commands(ctx)
             if name.startswith(incomplete)
         ]
-        # `click.Command` completes the options. `click.Group` would import each command.
+        # Complete the options as `click.Command` does: `click.Group` would import each command.
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -116,7 +116,7 @@ class StreamBuffer:
         return True
 
     def forget(self, ticket: Ticket) -> None:
-        """Undo `register`, which returned True."""
+        """Remove a ticket for which `register` has just returned True."""
         del self._open[ticket]
 
     def notify(self, update: Processing | Outcome) -> None:

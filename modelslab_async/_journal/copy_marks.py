@@ -14,7 +14,7 @@ from attrs import frozen
 
 from .._models.journal_errors import JournalLocked, JournalReadOnly
 
-# The end of a mark's lease. It distinguishes a mark from a run, whose lease ends at a finite time.
+# The end of a mark's lease. Marks and runs share one table, and only a mark has an endless lease.
 ENDLESS_LEASE: Final = float("inf")
 ORIGIN_PREFIX: Final = "copied from "
 _BEGUN_PREFIX: Final = "copying to "

@@ -20,8 +20,7 @@ _PREFIX: Final = "input_"
 # The largest integer up to which floats represent every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps the two types of values in a column to the type of the column. A column with any other mix of
-# types becomes text.
+# Maps a mix of two types in one column to the type of the column. Any other mix becomes text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

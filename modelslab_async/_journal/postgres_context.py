@@ -12,9 +12,9 @@ _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
 
 def now_sql(parameter: int) -> str:
     """
-    Return SQL for the current time: a parameter's value, or the server's time if it is null.
+    Return SQL for the current time.
 
-    `parameter=2` means the statement's parameter `$2`.
+    With `parameter=2`, the time is the statement's `$2`, or the server's time if `$2` is null.
     """
     return _NOW.format(parameter)
 

@@ -17,10 +17,10 @@ def lock_key(kind: int) -> str:
     return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
 
 
-# The kind of advisory lock on the runs of a batch. A run that begins and a submit share the lock. A
+# The kind of advisory lock on the runs of a batch. Runs that begin, and submits, share the lock. A
 # copy holds the lock alone: on its source while it sets the mark, and on its target until the
-# commit. So there are two cases: the run begins first, and the copy sees it; or the run waits, and
-# then sees the mark.
+# commit. If a run begins first, the copy sees the run. If the copy is first, the run waits for the
+# lock, and then sees the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"

@@ -98,7 +98,7 @@ WITH free AS MATERIALIZED (
 {_CLAIMED}
 """
 # Whether other runs have open tickets. If this run could claim no ticket, unclaimed tickets count
-# too: another run has locked them and is about to claim them.
+# too, because another run is just claiming them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM {_OPEN} AND run > 0 AND run < $2

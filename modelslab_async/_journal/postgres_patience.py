@@ -43,9 +43,9 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    While the journal closes, most operations are repeated for only `LEAVE_S` seconds after their
-    first lost connection. After an operation has been given up, later operations with the same or a
-    shorter limit are tried only once. This ends when an operation succeeds.
+    While the journal closes, the limit of most operations is `LEAVE_S` seconds from their first
+    lost connection. Once an operation reaches its limit, later operations with the same or a
+    shorter limit are tried only once, until an operation succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -53,8 +53,7 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        # The longest limit, in seconds, of the operations given up since the last success; 0 if
-        # none.
+        # The longest limit, in seconds, that an operation has reached since the last success.
         self._exhausted_s = 0.0
         self._failure: JournalError | None = None
         self._leaving_since = math.inf

@@ -11,7 +11,7 @@ _MAX_STATEMENT_CHARS: Final = 8_000_000
 
 
 def in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Divide rows among as many statements as their size demands."""
+    """Split rows into groups, one for each statement, to limit the size of a statement."""
     start, chars = 0, 0
     for position, row in enumerate(rows):
         row_chars = text_size(row)

@@ -131,7 +131,7 @@ class Transaction:
             if is_lost(error):
                 raise
             if error_code(error) == READ_ONLY:
-                # The new primary can tell whether the commit took place.
+                # This server is now a standby. The new primary knows whether the commit took place.
                 raise _standby_error() from None
             unknown = UnknownCommit(error)
         else:

@@ -106,7 +106,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of those tickets that have an outcome; `Unresolved` for a damaged row."""
+    """Return the result of each ticket that has an outcome. A damaged row gives `Unresolved`."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

@@ -102,7 +102,7 @@ class RunOperations:
         return await self._store.read(result_queries.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
-        """Return submits of ended runs, if their ticket has no outcome from the server yet."""
+        """Return submits whose run has ended, and whose ticket has not succeeded or failed yet."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:

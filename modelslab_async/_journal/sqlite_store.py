@@ -117,11 +117,11 @@ class SqliteStore:
         )
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
-        """See `JournalStore`. A file needs no server that could be away."""
+        """See `JournalStore`. Waits without a limit, because no server is involved."""
         return await write
 
     def start_leaving(self) -> None:
-        """See `JournalStore`. Does nothing, because a file needs no server that could be away."""
+        """See `JournalStore`. Does nothing, because no server is involved."""
 
     async def aclose(self) -> None:
         """

@@ -147,7 +147,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return submits of ended runs, if their ticket has no outcome from the server yet."""
+    """Return submits whose run has ended, and whose ticket has not succeeded or failed yet."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "

@@ -32,8 +32,7 @@ def _id_to_str(value: int | str) -> str:
             "write the id exactly as the submit reply gave it"
         )
     if number.bit_length() > _MAX_ID_BITS:
-        # Check the length before `str`, which refuses very long integers with an error that does
-        # not mention ids.
+        # `str` would refuse a very long integer with an error that does not mention ids.
         raise ValueError(
             f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"

@@ -39,7 +39,7 @@ from .status import JobState, Meaning, read_state
 
 MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-# A NUL byte takes the place of the id in a template. JSON contains no NUL byte.
+# Takes the place of the id in the template of a reply body. JSON contains no NUL byte.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
@@ -286,7 +286,7 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """Return a body with a placeholder for the id, or None if it cannot serve as a template."""
+    """Replace the id in a body with a placeholder. Return None for an unsuitable body or id."""
     # Most ids are numbers, for which no regular expression is needed.
     is_plain = (id_.isdecimal() and id_.isascii() and len(id_) >= 4) or _is_plain_id(id_)
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not is_plain:

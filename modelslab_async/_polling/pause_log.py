@@ -22,7 +22,7 @@ class PauseLog:
     """
     Logs the pauses of hosts.
 
-    The first pause after an answer of the host is a warning. Most later pauses are DEBUG.
+    The first pause after an answer is logged as a warning. Most later pauses are logged as DEBUG.
 
     Args:
         limits: How many polls may fail, and for how long, before a wait ends.

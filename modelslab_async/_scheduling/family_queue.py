@@ -71,7 +71,7 @@ class DueHeap(Generic[E]):
             self.next_due = self._due_times[0]
             entry.due = due
             return
-        # All entries of a bucket share one float object, which saves 24 bytes for each entry.
+        # Entries with equal due times share one float object, which saves 24 bytes for each entry.
         entry.due = bucket[0].due
         bucket.append(entry)
 
@@ -165,7 +165,7 @@ class FamilyQueue(Generic[E]):
             self._sweep()
 
     def unmark_stale(self) -> None:
-        """Undo a `mark_stale` that counted an entry which was no longer in the queue."""
+        """Undo a call of `mark_stale` for an entry that had already left the queue."""
         self._stale -= 1
 
     def next_due(self) -> float | None:
@@ -187,7 +187,7 @@ class FamilyQueue(Generic[E]):
         if len(self._heaps) == 1:
             [heap] = self._heaps
             entry = heap.pop()
-            # Unless there are stale entries, the new head of the heap is the next entry.
+            # If no entry is stale, the new head of the heap is the next entry to poll.
             self._next_due = heap.next_due
             self._is_next_due_known = not self._stale
             return entry

@@ -94,7 +94,7 @@ class Schedule:
             entry.watchers += (watcher,)
             return
         family_pace = self.policy.for_family(ticket.family)
-        # Tickets that are added within a millisecond share one float object, which saves memory.
+        # To save memory, tickets added within a millisecond share one float object for the time.
         added = self._floats.moment(now)
         due = added + family_pace.first_step(facts.eta, jitter, just_submitted=facts.just_submitted)
         host_queue = self.hosts.queue_for(tier, host)

@@ -23,7 +23,7 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# Hidden files are removed at this age, in seconds. A killed process has left them behind.
+# The age, in seconds, at which hidden files that a killed process left behind are removed.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 

@@ -73,7 +73,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
 async def _poll(
     columns: Mapping[Ticket, Columns], limits: PollLimits
 ) -> dict[Ticket, RecordedOutcome]:
-    """Poll tickets, and return their outcomes. `columns` has each ticket's row of the table."""
+    """Poll tickets, and return their outcomes. `columns` maps each ticket to its table row."""
     polls, outcomes = Counter[Ticket](), dict[Ticket, RecordedOutcome]()
     started_at = time.time()
 

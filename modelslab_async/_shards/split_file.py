@@ -140,7 +140,7 @@ def read_shard(shard: Shard) -> dict[Ticket, NewTicket]:
 
 
 def _add(split: SplitFile, part: Path, tickets: list[NewTicket]) -> SplitFile:
-    """Write the tickets of one more shard to a file, unless its output file is complete."""
+    """Write the tickets of one more shard to a file. Skip a shard with a complete output file."""
     counts = read_counts(part)
     if counts is not None and not counts.unresolved:
         return evolve(split, kept=split.kept + 1, counts=split.counts + counts)

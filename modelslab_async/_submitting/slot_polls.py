@@ -25,7 +25,7 @@ _ETA_RATIOS_KEPT = 8
 
 
 class TicketPoller(Protocol):
-    """Polls tickets. The engine calls `Slots.on_completed` with each ticket that has ended."""
+    """Polls tickets. When a ticket has ended, the engine calls `Slots.on_completed`."""
 
     def watch(
         self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts, /

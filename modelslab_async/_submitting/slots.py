@@ -166,7 +166,7 @@ class Slots:
 
         The server's message decides which submits are delayed, and for how long:
 
-            spam filter       submits of this payload, each until some time after the previous one
+            spam filter       submits of this payload, which are then sent singly, with pauses
             full queue        all submits, until a slot is freed or some time has passed
             any other limit   all submits, for some time
         """
@@ -270,7 +270,7 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Limit the gap, because tickets that get a slot in the meantime need polls too.
+            # Tickets that get a slot before the next scan need polls too, so scan again soon.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),

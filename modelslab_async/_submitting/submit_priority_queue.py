@@ -37,7 +37,7 @@ class SubmitPriorityQueue:
         return waiter
 
     def admit_first(self) -> int | None:
-        """Admit the submit with the lowest number, and return that number; None if none waits."""
+        """Admit the submit with the lowest number. Return the number; None if no submit waits."""
         if not self:
             return None
         number, _, waiter = heappop(self._heap)

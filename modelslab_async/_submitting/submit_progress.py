@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# After the caller's deadline, wait at most this many seconds for the report that the request never
-# left. The connect timeout ends at the deadline, and the transport reports just after.
+# The connect timeout ends at the caller's deadline. Wait at most this many seconds longer, so that
+# the transport can report that it sent nothing.
 _REPORT_GRACE_S = 0.5
 
 

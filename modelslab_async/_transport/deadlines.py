@@ -109,7 +109,7 @@ class Deadlines:
         self._expire_soon(iterations, now, loop)
 
     def _had_grace(self, now: float) -> bool:
-        """Return whether every exchange whose deadline has passed has had its grace period."""
+        """Return whether all overdue exchanges have had their grace period."""
         for entry in self._in_flight:
             if entry.due > now:
                 break

@@ -29,7 +29,7 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# With this name, a watched stream's `get_extra_info` returns the stream's `ConnectionWatch`.
+# For this name, `get_extra_info` of a watched stream returns the `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
 # The number of reads from a connection between two yields of its `ConnectionWatch` to the event
 # loop.

@@ -174,7 +174,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """An httpcore stream over an asyncio connection, which already has TLS if it is for https."""
+    """An httpcore stream over an asyncio connection. For https, TLS is already set up."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -76,14 +76,13 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        With the probability `immediate`, the job takes zero seconds. `draw` decides everything
-        else.
+        This is `draw`, but with the probability `immediate`, the job takes zero seconds.
         """
         seconds, fails = self.draw(random)
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # Draw no number if the share is 0, so that the same seed gives the same jobs here and in
+        # If the share is 0, draw no further number, so that a seed gives the same jobs as with
         # `draw`.
         if share and random.random() < share:
             seconds = 0.0

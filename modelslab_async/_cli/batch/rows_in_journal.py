@@ -69,10 +69,10 @@ class RowsInJournal:
 
     def check_keys(self) -> None:
         """
-        Raise an error if the journal already holds a row under a key of the other kind.
+        Raise an error if the journal already holds new rows under another kind of key.
 
-        This happens if one run takes the keys from a column, and another run computes the keys. The
-        later of the two runs would submit the rows again under new keys, and pay for them twice.
+        An earlier run computed its keys and this run takes them from a column, or the reverse. This
+        run would submit the rows again, and pay for them twice.
 
         Raises:
             click.UsageError: The journal holds some of the new rows under other keys.

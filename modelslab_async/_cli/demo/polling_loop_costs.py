@@ -92,7 +92,7 @@ def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up:
 
 
 def compare_loops(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
-    """Return the name of each client, and what its loop would cost for these jobs, as text."""
+    """Return, for each client, its name and a text about the cost of its loop for these jobs."""
     planned = list(jobs)
     rows: list[tuple[str, str]] = []
     for loop in OTHER_LOOPS:

@@ -75,7 +75,7 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was seen only at age 0, or never.
+        Ignore a job that was done at age 0, or that was never seen after age 0.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return

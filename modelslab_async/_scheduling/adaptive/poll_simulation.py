@@ -1,4 +1,4 @@
-"""Computes what polling a finished job at other times would have cost. It polls nothing."""
+"""Simulates polls of a finished job at other times, and computes their cost. It polls nothing."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence

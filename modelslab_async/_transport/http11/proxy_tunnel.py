@@ -195,8 +195,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before the next protocol took over. Pass the
-        # call on, because the event loop makes no second one.
+        # The event loop may have scheduled this call before `next_protocol` took over. It makes
+        # this call only once, so pass the call on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 

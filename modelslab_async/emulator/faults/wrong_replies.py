@@ -19,7 +19,7 @@ _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The settings of `Faults` that only some of the faults use."""
+    """Settings of `Faults` for details of single faults, such as the delay of a slow reply."""
 
     @property
     def delay(self) -> float: ...
