@@ -98,7 +98,7 @@ class GrantedPollTimes:
                 del self._in_flight[started]
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
-                # The network may have delivered the poll only now.
+                # The network may have held the poll back until now, so its permit rests from now.
                 self._results.append(time.result(now))
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)

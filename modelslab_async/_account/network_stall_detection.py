@@ -72,15 +72,15 @@ class StalledPolls:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # Do not record the time of a poll that the answer to a later poll has removed from
-            # `_counts`. The network may have held it back for a minute. Such a time would delay the
-            # detection of the next stall. Record the times of other polls, even of overdue ones,
-            # because the server may be slow. But limit these times.
+            # If a later poll was answered first, this poll is missing in `_counts`. The network may
+            # have held this poll back for a minute, so do not record its time. Record other times,
+            # even of overdue polls, because the server may be slow. But limit these times: long
+            # ones would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
-            # Remove older polls too, because the answer shows that the network delivers requests.
-            # After a stall, move them to `_late`, because the network may still hold them back.
+            # The answer shows that the network delivers requests, so stop counting older polls.
+            # After a stall, keep them in `_late`, because they may still reach the server.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:

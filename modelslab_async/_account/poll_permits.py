@@ -25,16 +25,16 @@ from .._models.argument_checks import check_rate
 
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
-# The number of seconds by which a poll may start late without delaying other polls.
+# A poll that starts at most this many seconds late delays no other poll.
 FREE_LATENESS_S: Final = 0.02
 # Permits rest longer by this share than the rate requires. So the rate is kept even if the network
 # delays a poll a little, and the poll arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
-# After the rate was lowered, surplus permits are removed. If the rate is raised again, a removed
-# permit counts as rested. So a permit is removed only after it has rested for this many times as
-# long as the lower rate requires. A higher rate requires at most twice the rest of a lower one.
+# A lower rate needs fewer permits, so the account removes the others. A higher rate later adds them
+# again, as new permits without a rest. So a permit is removed only after this many rests at the
+# lower rate. A rest at the higher rate is at most twice as long.
 SURPLUS_RESTS: Final = 2.0
 
 

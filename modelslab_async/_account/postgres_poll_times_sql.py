@@ -2,10 +2,10 @@
 
 from typing import Final
 
-# Each row is a permit that was last granted to `client`, for a poll at the time `granted`. That
-# poll starts at `latest_start` or earlier, if it starts at all. `last_start` is the start of the
-# last reported poll. Accounts before version 3 lack this table, and accounts of version 3 lack its
-# indexes.
+# One row for each permit. The permit was last granted to `client`, for a poll at the time
+# `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
+# reported poll started. Accounts before version 3 lack this table, and accounts of version 3 lack
+# its indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,

@@ -46,7 +46,7 @@ class PollTimesOfKey:
     now: float
 
     def record(self, results: Sequence[PollResult]) -> None:
-        """Let each permit rest from the start of its poll. An unused permit needs no new rest."""
+        """Record when each permit began to rest. A permit without a poll keeps its earlier time."""
         self.db.executemany(
             """
             UPDATE poll_permits INDEXED BY poll_permits_by_granted

@@ -85,9 +85,9 @@ _WEBHOOK_HINTS: Final = """
     """
 
 
-# Each row is a permit that was last granted to `client`, for a poll at the time `granted`. That
-# poll starts at `latest_start` or earlier, if it starts at all. `last_start` is the start of the
-# last reported poll.
+# One row for each permit. The permit was last granted to `client`, for a poll at the time
+# `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
+# reported poll started.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

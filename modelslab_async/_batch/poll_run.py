@@ -117,7 +117,7 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # This item wakes the task that waits for outcomes. If the queue is full, no task waits.
+        # Wake the task that waits for outcomes. No task waits while the queue is full.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:
@@ -198,8 +198,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, wait no longer than the recheck interval, because this run may then claim
-        the tickets of a dead process.
+        With `recheck`, wait at most for the recheck interval. If another process has died by then,
+        this run can claim its tickets.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):

@@ -11,7 +11,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # The largest number of tickets that are added in one commit of the journal.
 MAX_ADDED: Final = 5000
-# The largest number of outcomes in one commit, and of results in the queue for the caller.
+# The largest number of outcomes in one commit. It also limits the queue of results for the caller.
 MAX_READY: Final = 100
 
 

@@ -243,7 +243,7 @@ class _OutputSave:
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # No type fits the content. UTF-8 text from inside a reply gets the suffix `txt`.
+            # The suffix if no known type fits. Text that the reply itself contained gets `txt`.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,

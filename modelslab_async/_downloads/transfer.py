@@ -163,9 +163,9 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Take the size of a whole body from an earlier response for the same version of the file.
+    Return a whole body's range with the size from an earlier response for the same version.
 
-    Return None if this response announces another size: one of the two bodies is incomplete.
+    Return None if the two responses announce different sizes: one of the bodies is incomplete.
     """
     if (
         earlier is None

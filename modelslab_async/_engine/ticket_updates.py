@@ -24,7 +24,7 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """True, because the caller wants changes, and not only the outcome."""
+        """True: `notify` is called with every change of the ticket, not only with the outcome."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:

@@ -108,7 +108,7 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    A journal has several origins if empty journals were copied to it before another one.
+    A journal can have several origins: after a copy of an empty journal, it accepts another copy.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)

@@ -7,8 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# How the address of a database begins after `pathlib.Path` has turned its `//` into `/`. An address
-# may contain a password, so the error message leaves it out.
+# `pathlib.Path` turns the `//` in the address of a database into `/`. An error message must not
+# quote an address, which may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

@@ -40,7 +40,7 @@ class PostgresContext:
     last_claimed: dict[int, int] = field(factory=dict[int, int])
 
     def moment(self, now: float) -> float | None:
-        """Return the parameter for `now_sql`: `now`, or None for the server's clock."""
+        """Return the value for a parameter of `now_sql`: `now`, or None for the server's clock."""
         return None if self.has_server_clock else now
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:

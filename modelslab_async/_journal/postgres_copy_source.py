@@ -24,7 +24,7 @@ ORDER BY lease_until DESC
 
 
 def _bytes_of(*columns: str) -> str:
-    """Return SQL for the size of some columns in bytes. The server need not read the texts."""
+    """Return SQL for the total bytes of some columns. The server need not load their texts."""
     return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
 
 

@@ -107,8 +107,8 @@ class PostgresCopyTarget:
         """See `CopyTarget.begin`."""
 
         async def prepare(db: PostgresContext) -> None:
-            # Keep submits out too. During the copy, a process cannot see that a submit is already
-            # in the source, and could send it a second time.
+            # This lock keeps submits out too. A process cannot see yet that the source already has
+            # a submit, and could send it a second time.
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
             await copy_marks.record_origin(db, origin)

@@ -174,7 +174,7 @@ async def free_leftovers(db: PostgresContext) -> bool:
 
 
 async def expire_runs(db: PostgresContext, run_id: int, now: float) -> None:
-    """End every run except `run_id` whose lease has run out or whose process has died."""
+    """End the runs whose lease has run out or whose process has died, but not the run `run_id`."""
     for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
         is_dead = has_died(process)
         if (is_over or is_dead) and await db.fetch_row(_EXPIRE, other, is_dead, db.moment(now)):

@@ -1,4 +1,4 @@
-"""Transaction: carries out a group of writes, and finds out whether a lost commit took place."""
+"""Transaction: carries out writes together. Finds out whether an unanswered commit took place."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,8 +19,8 @@ BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Reads the number of the writer's last commit. Unlike a SELECT, this INSERT waits until the
-# writer's earlier transaction has ended.
+# Returns the number of the writer's last commit. It is an INSERT, because a SELECT would not wait
+# until the writer's earlier transaction has ended.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits

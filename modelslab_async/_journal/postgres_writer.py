@@ -75,8 +75,8 @@ class PostgresWriter:
             operation: Carries out the operation.
             undo: Undoes the operation, given its result. Called if the future got an error although
                 the operation may have been committed.
-            outlasts_leaving: See `Patience.repeat`. If True, this applies to all operations of the
-                same transaction.
+            outlasts_leaving: Whether the transaction of this operation is repeated for `PATIENCE_S`
+                seconds after a lost connection, even if the journal is closing.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(

@@ -1,4 +1,4 @@
-"""SqliteCopyFile: a connection to the source or the target of a copy in a file."""
+"""SqliteCopyFile: a connection to a journal's file that is the source or the target of a copy."""
 
 import sqlite3
 from collections.abc import Callable

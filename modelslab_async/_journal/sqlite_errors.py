@@ -132,7 +132,7 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 
 def _file_type(path: Path) -> int:
-    """Return the type of a file; 0 if it is missing. Raise other errors, unlike `Path.exists`."""
+    """Return the type of a file, such as `stat.S_IFREG`; 0 if there is no file."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

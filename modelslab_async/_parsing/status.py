@@ -137,7 +137,7 @@ def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether this is a known status word of replies that report the state by this rule."""
+    """Whether a status word is known. The rule `training` adds words of its own."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

@@ -117,7 +117,7 @@ class StatusClient:
         # Check the family now, and not only when the ticket is polled.
         self.family_of(new.ticket)
         if new.columns:
-            # The caller's columns may hold the API key, for example in a table of requests.
+            # The row may hold the API key, for example if the table lists requests.
             columns = self._sender.credentials.redact(new.columns.encode()).decode()
             return evolve(new, columns=columns)
         return new

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# A queue of at least this length rounds due times up, so that many entries share a bucket.
+# A queue of at least this length rounds due times up, so that many entries have the same one.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -21,8 +21,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog, in seconds. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# After a late timer, the polls of a backlog come faster. They make up for at most this many
-# seconds.
+# The maximum delay of a late timer, in seconds, that the polls of a backlog make up for by coming
+# faster.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -137,7 +137,7 @@ class FamilyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether there is a backlog after a pause, or a sweep in progress."""
+        """Whether a pause has left a backlog, or stale entries are being swept out."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:

@@ -77,7 +77,7 @@ def react_to_reply(
 def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
     """Tell the pace how long a job ran. `first_done` is None if no poll saw the job's end."""
     if type(policy) is Pace:
-        # A plain pace does not learn, so its calls would cost time for nothing.
+        # `Pace.learn` does nothing, so save the time of the calls.
         return
     family_pace = policy.for_family(entry.ticket.family)
     family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)

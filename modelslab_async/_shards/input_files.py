@@ -37,8 +37,8 @@ class InputFile:
         path: The path of the file.
         label: What stands for this file in the names of its output files. Files of one pattern
             have different labels.
-        digests: The digests in the names of the existing output files. A digest shows from which
-            content of this file an output file was made.
+        digests: The digests in the names of this file's existing output files. Each is a digest of
+            the content from which an output file was made.
     """
 
     path: str

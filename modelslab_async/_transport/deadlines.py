@@ -118,7 +118,7 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Postpone deadlines to the end of the grace period, each only once."""
+        """Postpone the deadlines in the grace period to its end, but each deadline only once."""
         # At least half a grace period remains from now, even if the timer fired very late.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:

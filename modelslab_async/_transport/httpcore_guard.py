@@ -37,9 +37,8 @@ _READS_PER_YIELD = 100
 # The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and no check
 # of an idle connection finds bytes that stay in its buffer.
 _MIN_READ_BYTES = 256 * 1024
-# The maximum number of chunks of a response that are parsed. Each read from the connection adds one
-# to it. There is a maximum because parsing a chunk takes about 30 us. After a response with more
-# chunks, the connection is not used again.
+# Parsing a chunk takes about 30 us. So of one response, only this many chunks are parsed, plus one
+# for each read. After a response with more chunks, the connection is not used again.
 _MAX_PARSED_CHUNKS = 100
 
 

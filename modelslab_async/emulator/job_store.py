@@ -44,7 +44,7 @@ class JobStore:
     ended.
 
     Args:
-        random: Draws the ids that are not consecutive numbers.
+        random: Chooses the ids of jobs whose family has random ids. Other ids are consecutive.
     """
 
     def __init__(self, random: Random) -> None:

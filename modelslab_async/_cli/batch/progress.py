@@ -177,7 +177,7 @@ class RunProgress:
 
     @property
     def open(self) -> int:
-        """The number of tickets that have neither ended nor been given up on."""
+        """The number of tickets that are not completed yet."""
         return self.total - self.completed
 
     @property

@@ -110,7 +110,7 @@ def run_batch(
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """Return the error that this run ends with if it cannot poll one of the journal's tickets."""
+    """Return the error of a run that cannot poll a ticket of the journal."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():

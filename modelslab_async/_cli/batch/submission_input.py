@@ -108,7 +108,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the columns that some rows do not send, for a message.
+    List the columns that are not sent, or not in all rows, for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """

@@ -80,7 +80,7 @@ async def _serve(plan: DemoPlan) -> None:
     loop = asyncio.get_running_loop()
     threading.Thread(target=messages.read_stdin, args=(loop,), daemon=True).start()
     clock = JobClock()
-    # Each reply to a submit already contains the result, so the demo's pictures take no time.
+    # Each reply to a submit already contains the result, so the demo's two pictures take no time.
     emulator = Emulator(clock=clock, jobs=Jobs(immediate=1.0))
     jobs = list(plan_jobs(plan))
     for job in jobs:

@@ -26,8 +26,8 @@ class ReportData:
     Attributes:
         report: How many tickets and files the journal holds in each state.
         outcome_times: For each ticket, the seconds from its addition to its outcome.
-        late: For each ticket, the maximum delay in seconds from the end of its job to the poll that
-            noticed the end. A ticket is left out if no poll found its job running.
+        late: For each ticket, the longest possible delay in seconds from the end of its job to the
+            poll that noticed the end. Leaves out tickets that no poll found running.
         generation_times: For each success, how many seconds the server worked, if the reply says
             so.
         polls: The number of polls of each ticket.

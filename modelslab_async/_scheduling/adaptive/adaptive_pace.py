@@ -131,9 +131,9 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compute what polls of a finished job would have cost with plain and with learned steps.
+        Compute what polls of a finished job would have cost.
 
-        The `TrialBudget` records the cost with plain steps, and the difference.
+        The `TrialBudget` records the cost with the plain pace, and the extra cost of learned steps.
         """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))

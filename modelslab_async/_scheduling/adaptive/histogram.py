@@ -22,7 +22,7 @@ _MIN_WEIGHT = 1e-3
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads the probability of a bin over enough bins around it to hold this many jobs.
+# Smoothing spreads a bin's probability over just enough neighbouring bins to hold this many jobs.
 _SMOOTHING_JOBS = 10.0
 # The next job may take longer than all known jobs, so the distribution gets this many longer jobs.
 # Their durations are from 1 to 20 times that of the longest known job.

@@ -39,11 +39,11 @@ class ObservedJob:
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
         """
-        Return the ages of planned polls, corrected for jitter.
+        Return the job's ages at planned polls, corrected for jitter.
 
-        A planned poll close to `last_running` sees the job running, so its age becomes at most
-        `last_running`. A planned poll close to `first_done` sees the job done, so its age becomes
-        at least `first_done`. Later polls are left out.
+        An age slightly above `last_running` becomes `last_running`. An age slightly below
+        `first_done` becomes `first_done`. Polls after the first that sees the job done are left
+        out.
         """
         found = list[float]()
         for poll_age in poll_ages:

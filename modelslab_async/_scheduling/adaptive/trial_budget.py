@@ -11,8 +11,8 @@ _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
 # A total saving up to the cost of this many polls may be chance.
 _LUCKY_POLLS = 5.0
-# The maximum saving that a budget records, as a multiple of the saving that `has_paid_off`
-# requires. Without a maximum, one large saving would allow high extra costs for a long time.
+# A budget records at most this many times the saving that `has_paid_off` requires. Without a
+# maximum, one large saving would allow high extra costs for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
