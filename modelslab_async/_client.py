@@ -240,7 +240,7 @@ class Client:
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
-            SubmitUncertain: The time was up while the request was in flight, or as for `submit`.
+            SubmitUncertain: The work may have been started, for example if no reply came in time.
             WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
             ModelsLabError: Any other error of `submit` or `wait`.
         """

@@ -79,7 +79,7 @@ class Journal:
 
     @property
     def path(self) -> str:
-        """The path of the file, or the hosts, the database and the batch."""
+        """The path of the file. For PostgreSQL: the hosts, the database and the batch."""
         return self._store.path
 
     async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:

@@ -86,8 +86,8 @@ class AccountLink:
         """Leave the account. Tickets that are still open keep their slots."""
         if self._task is None:
             return
-        # Let a report in progress finish, because its answer may hand over tickets. The last report
-        # must list these tickets, so that they keep their slots.
+        # Let a report in progress finish: its answer may assign tickets of dead clients to this
+        # client. The last report must list them too, so that they keep their slots.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))

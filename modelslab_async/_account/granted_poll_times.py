@@ -26,7 +26,7 @@ class _GrantedTime:
     granted: float
 
     def result(self, moment: float) -> PollResult:
-        """Return the result of a poll that the server may have received as late as `moment`."""
+        """Return the result for a poll that may have reached the server as late as `moment`."""
         return PollResult(self.granted, self.granted + max(0.0, moment - self.when))
 
 

@@ -15,9 +15,9 @@ from .poll_permits import (
 )
 from .report_and_answer_types import PollResult
 
-# The longest time, in seconds, for which one answer grants a client its share of the rate. Clients
-# that ask for poll times have equal shares. If this time were longer, a new client would wait
-# longer. If it were shorter, a client would use up its poll times before a slow answer comes.
+# One answer grants a client its equal share of the rate for at most this many seconds. With a
+# higher value, a new client would wait longer for its first answer with poll times. With a lower
+# value, clients would run out of poll times while they wait for a slow answer.
 _MAX_SHARE_S: Final = 0.4
 # If only one client asks the account for poll times, one answer grants it the full rate for at most
 # this many seconds. The time is short, because a client may leave granted poll times unused.
@@ -115,7 +115,7 @@ class PollTimesOfKey:
         )
 
     def _remove_surplus_permits(self) -> None:
-        """Remove the permits that only a higher rate needs, once all of them have rested."""
+        """Remove the permits that remain from a higher rate, after all of them have rested."""
         self.db.execute(
             """
             DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (

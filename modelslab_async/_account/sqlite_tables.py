@@ -10,8 +10,8 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 # The letters "MLac", which mark an SQLite database as an account.
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 2
-# The version of accounts that limited polls without the table `poll_permits`. To update such an
-# account, only this table is added.
+# Accounts of this version have no table `poll_permits`. The table is added when such an account is
+# opened.
 _VERSION_WITHOUT_PERMITS: Final = 1
 
 # The tables of an account. All times are on the machine's monotonic clock, which restarts at each

@@ -270,7 +270,7 @@ class _PaceStore:
             _logger.warning("what the journal's pace had learned is ignored: %s", error)
 
     async def save(self) -> None:
-        """Save the state of the pace, if it has learned something."""
+        """Save what an adaptive pace has learned from jobs, if anything."""
         if self._pace is None or not self._pace.has_learned:
             return
         try:

@@ -12,7 +12,7 @@ class Interrupted(click.ClickException):
 
 
 class Terminated(click.ClickException):
-    """SIGTERM stopped the command, which has cleaned up. The message says what it had done."""
+    """SIGTERM stopped the command. The message sums up what the command did before."""
 
     exit_code = TERMINATED
 

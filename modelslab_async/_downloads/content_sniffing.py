@@ -140,7 +140,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """Return the suffix of the binary type that the first bytes show, if it fits these media."""
+    """Return the suffix of the binary file type that matches the bytes and the media, or None."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix

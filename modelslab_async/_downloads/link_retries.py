@@ -12,8 +12,8 @@ _MAX_ROUNDS_WITHOUT_PROGRESS = 5
 # The maximum number of rounds with a broken transfer, for one output. Without a maximum, a server
 # that sends a few bytes in each response would be asked for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
-# The statuses of an expired link, which is renewed at once. After a 404, the file may still appear
-# under the same link.
+# A link with one of these statuses has expired and is renewed at once. A link with the status 404
+# is tried again first, because its file may appear later.
 _EXPIRED_STATUSES = (403, 410)
 
 

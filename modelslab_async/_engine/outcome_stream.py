@@ -36,8 +36,8 @@ class _OpenTicket(NamedTuple):
     deadline: float
 
 
-# The source yields most tickets only once, and most tickets have no deadline. Such open tickets
-# share this object, to save memory.
+# Most tickets of a stream occur once in its source and have no deadline. They share this object, to
+# save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 

@@ -78,7 +78,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and unresolved tickets of runs with a number below `before_run`.
+    Claim open tickets, and tickets that runs with numbers below `before_run` left unresolved.
 
     Return None if the run `run_id` has lost its lease.
     """

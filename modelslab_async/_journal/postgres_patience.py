@@ -97,9 +97,9 @@ class Patience:
 
         Args:
             attempt: Carries out the operation once.
-            is_unconfirmed: Whether the last attempt may have been committed. Such an attempt is
-                repeated even after another operation has been given up.
-            outlasts_leaving: Whether a closing journal repeats `attempt` for `PATIENCE_S` seconds.
+            is_unconfirmed: Returns whether the last attempt may have been committed. If True,
+                `attempt` is repeated even if operations are currently tried only once.
+            outlasts_leaving: Whether `attempt` keeps `PATIENCE_S` seconds when the journal closes.
 
         Raises:
             DatabaseAway: `attempt` lost the connection until the time for repeating was over.

@@ -71,8 +71,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. If this run's claim got no save, free saves count too,
-# because another run has locked them and is claiming them now.
+# Whether other runs have pending saves. If this run found no save to claim, unclaimed saves count
+# too: another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)

@@ -98,7 +98,7 @@ class RunOperations:
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
-        """Return the recorded results of those tickets that have an outcome."""
+        """Return the recorded results of tickets. Tickets without an outcome are left out."""
         return await self._store.read(result_queries.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:

@@ -23,8 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for an active run. Its parameter is the current time. The Python function
-# `configured` adds the SQL function `has_died` to every connection.
+# The SQL condition for an active run. Its parameter is the current time. Every connection has the
+# SQL function `has_died`; see `configured`.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (

@@ -8,7 +8,8 @@ class JournalError(ModelsLabError):
     The journal of a batch cannot be used. Outcomes that it has recorded are not lost.
 
     Attributes:
-        path: The journal's file, or the hosts, the database and the batch.
+        path: The path of the journal's file. For a journal in PostgreSQL, the hosts, the database
+            and the batch.
     """
 
     def __init__(self, message: str = "", *, path: str = "") -> None:

@@ -191,8 +191,8 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
     for key in _RESULT_FIELDS:
         if found := find_links(value.get(key)):
             return found
-    # PHP writes a list with gaps as a map with numeric keys. In such a map, each value is a result.
-    # Another map may also hold seeds and names, so only its links and nested values are results.
+    # PHP writes a list with gaps as a map with numeric keys. Each value of such a map is a result.
+    # In any other map, a string that is not a link may be a name or a seed, and is skipped.
     is_list = all(key.isdecimal() for key in value)
     return tuple(
         found

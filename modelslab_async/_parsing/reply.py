@@ -43,8 +43,8 @@ MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# Only an id of this form is cut out of a body. A shorter id may equal other text in the body. JSON
-# may escape other characters.
+# Only bodies with an id of this form are cached. A shorter id may equal other text in the body. An
+# id with other characters may be escaped in JSON.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -235,7 +235,7 @@ class ReplyCache:
     _families: Mapping[str, Family]
     _on_processing: Callable[[Processing], object] = lambda _: None
     _replies: dict[bytes, CachedProcessing] = Factory(dict)
-    # Lengths of bodies that were stored. A body of another length is parsed without a look-up.
+    # The lengths of all bodies that were cached. Bodies of other lengths skip the cache look-up.
     _lengths: set[int] = Factory(set)
 
     def read(
@@ -295,5 +295,5 @@ def _make_template(body: bytes, id_: str) -> bytes | None:
 
 
 def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
-    """Return a "still processing" reply as a `Processing`, even if it comes from the cache."""
+    """Convert a reply from the cache to a `Processing`. Return a `Processing` unchanged."""
     return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

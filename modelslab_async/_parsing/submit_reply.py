@@ -146,7 +146,7 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 
 
 def _ticket_from_url(url: str, families: Iterable[Family]) -> Ticket | None:
-    """Return the ticket that the URL in `fetch_result` polls, if a registered family uses it."""
+    """Return the ticket that this poll URL from `fetch_result` names; None if no family fits."""
     for family in families:
         # The URL in `fetch_result` ends with the id, even if polls of the family send the id in the
         # body.

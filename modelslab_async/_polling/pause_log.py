@@ -53,7 +53,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe when the waits end if the host stays silent."""
+        """Describe how long callers go on waiting if the host stays silent."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

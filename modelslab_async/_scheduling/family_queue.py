@@ -19,7 +19,7 @@ _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The maximum gap between two polls of a backlog, in seconds. Ten polls a second are no burst.
+# The maximum gap between two polls of a backlog, in seconds. Polls this far apart are not a burst.
 _MAX_BACKLOG_GAP_S = 0.1
 # The maximum delay of a late timer, in seconds, that the polls of a backlog make up for by coming
 # faster.
@@ -116,9 +116,8 @@ class FamilyQueue(Generic[E]):
     """
     The queued tickets of one family, with gaps between the polls of a backlog.
 
-    A backlog is a heap of the entries that were queued when a pause ended. The last heap is the
-    current heap. It holds the entries that were pushed after the last pause. A stale entry has lost
-    its last watcher.
+    The last heap takes new entries. The heaps before it hold the backlog: entries that were queued
+    when a pause ended. A stale entry has lost its last watcher.
     """
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])

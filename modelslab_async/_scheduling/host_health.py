@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# Of the time between two failed polls, at most this many seconds count as silence. If more time has
-# passed, the machine was probably suspended.
+# A gap between two failed polls counts as at most this many seconds of silence. If a gap is longer,
+# the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 

@@ -33,7 +33,7 @@ class FetchReport:
     problems: tuple[str, ...] = ()
 
     def plus_split(self, split: SplitFile) -> "FetchReport":
-        """Return this report with the numbers of one more input file added."""
+        """Return a copy of this report that also counts the results of a split input file."""
         return evolve(
             self._plus(split.counts),
             kept=self.kept + split.kept,
@@ -42,7 +42,7 @@ class FetchReport:
         )
 
     def plus_part(self, counts: PartCounts) -> "FetchReport":
-        """Return this report with the numbers of one more written output file added."""
+        """Return a copy of this report that also counts a newly written output file."""
         return evolve(self._plus(counts), written=self.written + 1)
 
     def _plus(self, counts: PartCounts) -> "FetchReport":

@@ -147,7 +147,7 @@ class EndpointRequests:
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
-        """Whether the files of a request are uploaded with the key that the request itself uses."""
+        """Whether a request and the uploads of its files use the same API key."""
         upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         return self.key_tier(submit_request) == upload_tier
 

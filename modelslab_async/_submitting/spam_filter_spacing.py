@@ -71,7 +71,7 @@ class DuplicatePayloads:
 
     def release(self, payload: str, number: int) -> None:
         """
-        End the turn of submit `number`, so that the next submit of the payload may follow.
+        End the turn of submit `number`. The next submit with the same payload may follow.
 
         Do nothing if it is not the turn of submit `number`.
         """

@@ -29,7 +29,7 @@ class UncertainSlots:
     _durations: dict[str, deque[float]] = Factory(dict)
 
     def add(self, endpoint: str, now: float) -> None:
-        """Begin to count a submit to an endpoint."""
+        """Count a submit that may have started work at this endpoint."""
         self._submit_times.setdefault(endpoint, deque()).append(now)
         self.count += 1
 
@@ -52,7 +52,7 @@ class UncertainSlots:
 
     def expiries(self) -> list[float]:
         """
-        Return the time at which each submit stops being counted.
+        Return the times at which the counted submits give up their slots.
 
         `record_duration` may change these times.
         """

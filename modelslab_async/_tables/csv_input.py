@@ -20,8 +20,8 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The limit that the csv module gets for the length of a cell. No cell reaches it: after a cell over
-# the limit, the csv module would read the rest as rows. `_MAX_CELL_CHARS` is the real limit.
+# The csv module's own limit is set too high for any cell to exceed. After a cell that exceeds it,
+# the csv module would read the rest of that cell as rows. The real limit is `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 

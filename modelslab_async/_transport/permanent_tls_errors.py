@@ -30,7 +30,7 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # An error that a caller's `http` object made itself lacks the `verify_message` of OpenSSL.
+        # Only OpenSSL sets `verify_message`. The caller's `http` object may raise this error too.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""

@@ -62,11 +62,11 @@ class JobStore:
             self._jobs_of_any_family[family_group.family.status, job.ticket.id] = job
 
     def find(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Return the job with this id that is polled at the URL of this group, or None."""
+        """Return the job with this id in the families of this group, or None."""
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Find a job as `find` does, or else in any family with the same status rule."""
+        """Find a job in this group, or else in any family with the same status rule."""
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 

@@ -17,15 +17,15 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The maximum weight of an interval in saved data. Older jobs weigh less, so all jobs together weigh
-# at most `_MEMORY_JOBS` + 1.
+# Saved data with a heavier interval is invalid. The newest job weighs 1, and older jobs weigh less:
+# all jobs together weigh at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
 # Smoothing spreads a bin's probability over just enough neighbouring bins to hold this many jobs.
 _SMOOTHING_JOBS = 10.0
-# The next job may take longer than all known jobs, so the distribution gets this many longer jobs.
-# Their durations are from 1 to 20 times that of the longest known job.
+# The next job may take longer than all known jobs. So the distribution includes this many assumed
+# jobs that take up to 20 times as long as the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 # The number of bins between any age and twice that age. If a job was never seen done, the

@@ -54,9 +54,9 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is certain what polls at these ages would have seen.
+        Whether it is known what polls at these ages would have seen.
 
-        The job ended at an unknown age between `last_running` and `first_done`.
+        It is unknown for ages between `last_running` and `first_done`, when the job ended.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 

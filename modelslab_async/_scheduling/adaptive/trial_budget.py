@@ -19,7 +19,7 @@ _MAX_SAVED_RATIO = 2.0
 @define(eq=False)
 class TrialBudget:
     """
-    Counts how much more learned steps have cost than plain steps. Older jobs count less.
+    Compares what polls cost with learned steps and with plain steps. Older jobs count less.
 
     All costs are in seconds of delay. A poll costs as much as a delay of `poll_cost` seconds.
 
