@@ -243,8 +243,8 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The job has not ended. The result need not be a `Processing`, because the poller does
-            # not always parse the whole reply.
+            # The job is running. Its result is not always a `Processing`, because the poller may
+            # parse only a part of the reply.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))

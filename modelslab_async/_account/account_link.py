@@ -61,8 +61,8 @@ class AccountLink:
         self._slots: dict[Tier, GrantedSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
-        # The webhooks to pass on to other clients. If the account cannot be reached and more than
-        # `_MAX_HINTS` accumulate, the oldest are dropped.
+        # The webhooks to pass on to other clients. While the account cannot be reached, only the
+        # newest `_MAX_HINTS` are kept.
         self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None

@@ -10,8 +10,8 @@ from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
-# The start of each poll is reported. A poll that takes longer than usual by more than this many
-# seconds is reported again, with a later start. `HELD_BACK_SHARE` allows for smaller delays.
+# The start of each poll is reported. If the answer comes later than usual by more than this many
+# seconds, the poll is reported again, with a later start. `HELD_BACK_SHARE` covers smaller delays.
 _MAX_UNREPORTED_DELAY_S = 0.02
 # The longest delay, in seconds, that is reported for a poll that was not overdue. The cause may be
 # a slow server instead of the network. In that case, the permit need not rest longer.

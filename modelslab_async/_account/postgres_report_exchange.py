@@ -121,8 +121,8 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # Set `_heard` only after the reply was parsed, so that the server repeats the tickets of a
-        # reply that cannot be parsed.
+        # `_heard` tells the server which reply was parsed last. If parsing fails, the server sends
+        # the tickets of this reply again.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments

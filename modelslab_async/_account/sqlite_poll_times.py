@@ -86,7 +86,7 @@ class PollTimesOfKey:
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
         for permit, free_at in rows:
-            # Do not grant a permit that still rests at its poll time. A later answer may grant it.
+            # It would be too early to use this permit again. A later answer may grant it.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)

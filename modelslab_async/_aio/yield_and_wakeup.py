@@ -50,7 +50,7 @@ class Wakeup:
     An event for one waiting task, which clears itself when that task wakes.
 
     Attributes:
-        is_set: Whether `wake` was called since the task last woke. Then another call does nothing.
+        is_set: Whether `wake` was called since the task last woke. If so, `wake` does nothing.
     """
 
     is_set: bool = field(default=False, init=False)

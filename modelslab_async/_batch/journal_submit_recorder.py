@@ -76,7 +76,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # Only a submit with a key or a track_id from the caller can have been sent before.
+        # Without a submission key or a track_id, an earlier submit cannot be found in the journal.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:

@@ -86,7 +86,7 @@ class GenerationRun:
         self._show_progress()
 
     def on_event(self, event: Event) -> None:
-        """Show the progress of a job that a poll found running."""
+        """Show the progress after each poll of a running job."""
         match event:
             case Polled(ticket=ticket, reply=Processing(status=status, eta=eta)):
                 eta_text = "" if eta is None else f", about {eta:g} s to go"
@@ -186,7 +186,7 @@ class GenerationRun:
         return "; ".join(parts)
 
     def print_summary(self) -> int:
-        """Return the exit code. If files are missing, print first how to get them later."""
+        """Print the summary, and how to get missing files later. Return the exit code."""
         code = self._tally.print_summary()
         if self._open:
             output.print_message(self._resume_hint())

@@ -31,7 +31,7 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    Find endpoints by name, by half of the name, by the family of their tickets, or by pattern.
+    Find endpoints by name, by one side of its slash, by their tickets' family, or by pattern.
 
     Raises:
         click.UsageError: No endpoint matches.

@@ -95,13 +95,13 @@ def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
     """
-    Return the bytes of the file that an output itself holds.
+    Return the file that an output contains in place of a link.
 
     Return None if decoding fails. Return None for plain text if the family makes no text.
 
     Args:
         output: An output that is not a link.
-        media: The media that the family makes. Empty allows all.
+        media: The media that the family makes. If it is empty, all media are allowed.
     """
     text = output.encode("utf-8", "replace")
     encoded = find_encoded(text[:SNIFF_BYTES], media)

@@ -237,8 +237,8 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Try `take_ready` first: it makes no coroutine, and many outcomes come at the same
-            # time.
+            # Call `take_ready` first, because `take` makes a coroutine for each outcome, and often
+            # many outcomes are ready.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome

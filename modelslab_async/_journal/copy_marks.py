@@ -48,7 +48,7 @@ class CopyMark:
         return f"{_COMPLETE_PREFIX if self.is_complete else _BEGUN_PREFIX}{self.target}"
 
     def refusal(self) -> JournalReadOnly:
-        """Return the error that refuses a run, a submit or new tickets in the marked journal."""
+        """Return the error that a run, a submit or a new ticket gets in the marked journal."""
         if self.is_complete:
             return JournalReadOnly(
                 f"this journal was copied to {self.target}, and nothing runs here any more, so "

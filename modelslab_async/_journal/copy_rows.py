@@ -68,10 +68,10 @@ class CopiedSubmit(NamedTuple):
 @frozen
 class Page(Generic[R, C]):
     """
-    Some rows of a journal.
+    Some successive rows of a journal.
 
     Attributes:
-        rows: The rows. After the last page, there are none.
+        rows: The rows. An empty page means that all rows have been read.
         last: The position of the last row. The next page begins after it.
     """
 

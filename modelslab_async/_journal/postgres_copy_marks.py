@@ -24,8 +24,8 @@ def lock_key(kind: int) -> str:
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
-# The pause, in seconds, before a run or a submit tries again to share the lock. A statement that
-# waits for the lock would time out, because a copy may take minutes.
+# The seconds between two attempts of a run or a submit to share the lock. A statement that waits
+# for the lock would time out, because a copy may take minutes.
 _SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2

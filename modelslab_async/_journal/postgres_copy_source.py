@@ -1,4 +1,4 @@
-"""PostgresCopySource: reads a batch that is copied from a database, and sets the batch's mark."""
+"""PostgresCopySource: reads a batch of a database for a copy, and marks the batch as copied."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,8 +28,8 @@ def _bytes_of(*columns: str) -> str:
     return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
 
 
-# `bytes_before` is the size of all texts in earlier rows of the page. The row that reaches the
-# limit is the last one of the page.
+# `bytes_before` is the size of all texts in earlier rows of the page. A page ends with the row
+# that reaches `PAGE_BYTES`.
 _TICKET_BYTES: Final = _bytes_of("body", "other_fields", "columns", "error", "argument")
 _FILE_BYTES: Final = _bytes_of("path", "sha256", "url")
 _SELECT_TICKETS: Final = f"""
@@ -71,8 +71,8 @@ FROM (
 ) AS page
 WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket, output_index
 """
-# No index has the submits of a batch in the order of their numbers. With a cursor, the server sorts
-# them only once for all pages. `format` is safe here, because `batch` is a number.
+# No index sorts the submits of a batch by their numbers. With a cursor, the server sorts them once,
+# and not for each page. `format` is safe here, because `batch` is a number.
 _OPEN_SUBMITS: Final = """
 SET LOCAL cursor_tuple_fraction = 1.0;
 DECLARE submits_to_copy NO SCROLL CURSOR FOR

@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, the host name is unknown. Raise a ConnectionError, because callers take
-            # any other OSError for an error of a file.
+            # The host name may be unknown, for example. Callers would take this error for an error
+            # of a file, so raise a ConnectionError.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

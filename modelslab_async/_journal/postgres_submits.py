@@ -75,7 +75,7 @@ async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int 
 
 async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
     """
-    Delete the row of a submit whose caller got an error and therefore did not send it.
+    Delete the row of a submit that was not sent, because recording it raised an error.
 
     The row is found by its number, because another submit may have the same track_id.
     """

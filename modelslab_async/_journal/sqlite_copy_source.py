@@ -1,4 +1,4 @@
-"""SqliteCopySource: reads a file that is copied to another journal, and sets the file's mark."""
+"""SqliteCopySource: reads a journal's file for a copy, and marks the file as copied."""
 
 import sqlite3
 import time
@@ -180,8 +180,8 @@ def check_idle(db: sqlite3.Connection) -> None:
 def _mark(db: sqlite3.Connection, target: str) -> bool:
     """Mark the journal. Return whether it had a mark before."""
     check_idle(db)
-    # End the runs whose lease has run out. If the process of such a run was only suspended, it
-    # later finds that its run has ended, and it cannot begin another one.
+    # End the runs whose lease has run out. A process that was only suspended then finds its run
+    # ended, and the mark keeps it from beginning another one.
     expire_runs(db, time.time())
     mark = copy_marks.find_mark(db)
     if mark is None:
@@ -190,7 +190,7 @@ def _mark(db: sqlite3.Connection, target: str) -> bool:
 
 
 def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of the API families. Check first that no other copy has removed the mark."""
+    """Return the names of the API families. Raise if another copy has removed this one's mark."""
     if copy_marks.find_mark(db) is None:
         raise copy_marks.mark_gone_error()
     return family_names(db)

@@ -192,7 +192,7 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether status and eta stay the same if the body gets another id. None means not checked yet.
+    # Whether the id in the body affects neither status nor eta; None until this is checked.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:

@@ -122,7 +122,7 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
-    Return the error class of the refusal that a message states, or None.
+    Return the error class of the refusal in a message; None if the message has no refusal.
 
     Args:
         message: The server's message.
@@ -145,10 +145,10 @@ def error_type_of(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
     """
-    Return the error class that a reply means. None means that the job failed or is unknown.
+    Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    Call this for a running or finished job only if the HTTP status is 400 or above. Then the status
-    contradicts the body: with 429 the error is `RateLimited`, with 404 `UnreadableReply`.
+    For a running or finished job, call this only if the HTTP status is 400 or above. The class is
+    then that of the status, such as `RateLimited` for 429, or else `UnreadableReply`.
     """
     if status_error := _error_for_status(status_code):
         return status_error

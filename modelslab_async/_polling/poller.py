@@ -195,7 +195,8 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # Only the poller starts tasks: a task inherits the context variables of its creator.
+        # A task inherits the context variables of the task that starts it. So the poller's own task
+        # starts all others, and none gets the variables of a caller.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)

@@ -50,7 +50,7 @@ class NullWatcher:
         """Ignore a change of the ticket."""
 
     def fail(self, error: BaseException) -> None:
-        """Ignore an exception that ends the wait."""
+        """Ignore the exception, because no caller waits for it."""
 
 
 NULL_WATCHER = NullWatcher()

@@ -180,8 +180,8 @@ class FamilyQueue(Generic[E]):
 
         Args:
             now: The current time.
-            step: Returns the seconds between two polls of an entry. The polls of a backlog are
-                spread over this time.
+            step: Returns the seconds from one poll of an entry to the next. The polls of a
+                backlog are spread over one step.
         """
         if len(self._heaps) == 1:
             [heap] = self._heaps

@@ -39,8 +39,8 @@ class RateLimiter:
     """
     Allows `rate` polls a second, at even intervals.
 
-    After a late timer, polls come faster, but at most `rate` polls start within any one second. A
-    rate of 2.5 means at most 3 polls within any 1.2 seconds.
+    After a late timer, polls come faster. With a rate of 2, still at most 2 polls start within any
+    second. With a rate of 2.5, at most 3 polls start within any 1.2 seconds.
     """
 
     rate: float

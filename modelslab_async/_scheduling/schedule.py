@@ -74,7 +74,7 @@ class Schedule:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether there are refused tickets that `pop_refused` still has to end."""
+        """Whether `pop_refused` still has refused tickets to end."""
         return self.hosts.has_pending_refusals
 
     def add(
@@ -88,7 +88,7 @@ class Schedule:
         jitter: float,
         facts: InitialTicketFacts = NO_FACTS,
     ) -> None:
-        """Add a watcher to a new or open ticket. The facts count for a new ticket only."""
+        """Add a watcher to a ticket. If the ticket is open already, `facts` has no effect."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)

@@ -119,7 +119,7 @@ class Deadlines:
 
     def _grant_grace(self, now: float) -> None:
         """Postpone the deadlines in the grace period to its end, but each deadline only once."""
-        # At least half a grace period remains from now, even if the timer fired very late.
+        # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:

@@ -34,8 +34,8 @@ _WATCH = "modelslab_async.watch"
 # The number of reads from a connection between two yields of its `ConnectionWatch` to the event
 # loop.
 _READS_PER_YIELD = 100
-# The minimum number of bytes to read at once. asyncio receives up to 256 KiB at once, and no check
-# of an idle connection finds bytes that stay in its buffer.
+# Read at least this many bytes at once. asyncio receives up to 256 KiB at once, and the check of an
+# idle connection cannot see what stays in asyncio's buffer.
 _MIN_READ_BYTES = 256 * 1024
 # Parsing a chunk takes about 30 us. So of one response, only this many chunks are parsed, plus one
 # for each read. After a response with more chunks, the connection is not used again.

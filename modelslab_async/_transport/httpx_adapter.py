@@ -168,8 +168,8 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
     Over HTTP/2, httpcore lets some errors of other packages pass, such as a `ValueError` for an
-    invalid status. So any error that was raised below httpcore counts. An `OSError` does not count,
-    because the sender translates it.
+    invalid status. So every error raised inside httpcore counts, except an `OSError`, which the
+    sender translates.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (

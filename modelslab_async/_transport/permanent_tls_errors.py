@@ -7,7 +7,7 @@ from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedSer
 
 # The types of TLS errors after which a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# OpenSSL's names for other TLS errors after which a new connection may succeed.
+# How OpenSSL's names of transient errors end. After such an error, a new connection may succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 

@@ -89,8 +89,8 @@ class WebhookSender:
         """
         Start delivering the webhooks of a job.
 
-        The emulator answers the submit after this call. So for some of the jobs (the setting
-        `before_reply`, a fraction), wait until the webhooks have been delivered.
+        For the fraction `before_reply` of the jobs, return only after the deliveries, so that the
+        webhooks arrive before the reply to the submit.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

@@ -70,7 +70,7 @@ class TicketWork:
     window: int
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
-        """Add the tickets to the journal. Return 0, because this work submits nothing."""
+        """Add the tickets to the journal. Return the number of new submits, which is 0."""
         await batch.add(self.tickets)
         if self.retry_failed:
             await batch.retry_failed()

@@ -1,7 +1,7 @@
 """
 AdaptivePace: decides when to poll a ticket, from how long earlier jobs took. It reads no clock.
 
-It polls like a pace that does not learn while it knows few jobs, or while learning costs more.
+While it knows few jobs, or while learning costs too much, it polls like a pace without learning.
 "A pace that learns" in `docs/explanation/pacing.md` has the theory.
 """
 

@@ -33,8 +33,8 @@ _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1,
-# because a job with a correct eta takes 1 eta or slightly less.
+# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1: if
+# durations are in multiples of the eta, many jobs end just before this edge.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),

@@ -9,7 +9,7 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# A total saving up to the cost of this many polls may be chance.
+# `has_paid_off` ignores a saving of up to the cost of this many polls, because it may be chance.
 _LUCKY_POLLS = 5.0
 # A budget records at most this many times the saving that `has_paid_off` requires. Without a
 # maximum, one large saving would allow high extra costs for a long time.
@@ -39,7 +39,7 @@ class TrialBudget:
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved more than they may save by chance."""
+        """Whether learned steps have saved too much for it to be chance."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
