@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 # The shortest pause, in seconds, between two retries of a submit in a long outage. The maximum
-# number of attempts is computed from this pause, so that the timeout is reached first.
+# number of attempts is computed from this pause, so that the timeout ends the retries.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -39,7 +39,7 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # No caller has cancelled this task: the user's transport or client raised the error.
+        # This task was not cancelled. The user's transport or client raised the CancelledError.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

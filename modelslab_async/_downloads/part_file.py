@@ -36,15 +36,14 @@ class PartFile:
 
     A lock lets only one process write a part at a time. A second process uses `<stem>.2.part`.
 
-    `publish` gives the complete file its final name by a hard link, and keeps the part. The caller
-    deletes the part after it has recorded the file.
+    `publish` gives the complete file its final name by a hard link, or else moves the part. The
+    caller calls `delete` after it has recorded the file.
 
     Attributes:
         size: The number of bytes in the part.
         metadata: The version of the file that the bytes belong to. None if the download cannot
             resume.
-        published: A complete file that an earlier run moved to its final path but did not record,
-            or None.
+        published: A complete file that an earlier run published but did not record, or None.
     """
 
     size: int

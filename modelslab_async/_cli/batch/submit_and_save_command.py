@@ -92,7 +92,7 @@ def submit(
     """
     Start a generation for each row of TABLE, wait for all, and save their files.
 
-    TABLE is a CSV file whose columns are parameters, JSON lines, a JSON array, or a text file with
+    TABLE is JSON lines, a JSON array, a CSV file whose columns are parameters, or a text file with
     a prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint
     is not sent, is named on standard error, and comes back in exports.
 
