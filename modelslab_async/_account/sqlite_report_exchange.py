@@ -167,8 +167,8 @@ class SQLiteMembership:
 def connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # With `synchronous = NORMAL`, a power cut may undo the latest commits. The power cut also
-        # ends all clients, so only the records of their latest submits are lost.
+        # With `synchronous = NORMAL`, a power cut may undo the latest commits. Only the records of
+        # the latest submits are then lost, because the power cut also ends all clients.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:

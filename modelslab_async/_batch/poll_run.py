@@ -170,7 +170,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets, until no more can be added and no other run has open tickets."""
+        """Claim and yield tickets until the feed is closed and no other run has open tickets."""
         has_logged = False
         while True:
             self._has_news.clear()
@@ -240,7 +240,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether to poll a ticket. A ticket of this run is polled only while the lease lasts."""
+        """Return False for a ticket that this run has claimed, if the run's lease is over."""
         return ticket not in self._tickets or not self.lease.is_over
 
 

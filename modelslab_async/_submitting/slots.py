@@ -224,7 +224,7 @@ class Slots:
 
     @property
     def _next_probe_at(self) -> float:
-        """The time at which the next submit is admitted, if the key is not accepted before."""
+        """The time at which the next submit is admitted if the key is still unconfirmed."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:

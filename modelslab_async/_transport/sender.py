@@ -274,7 +274,7 @@ def _os_error(fault: OSError) -> ModelsLabError:
 
 def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
-    Return the arguments of a `CancelledError`, or else those of its context.
+    Return the arguments of a `CancelledError`. If it has none, return those of its context.
 
     The redacted copy must keep the arguments, because anyio recognizes its own cancellations by
     them.
