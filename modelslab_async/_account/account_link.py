@@ -147,14 +147,14 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     async def _exchange(self) -> bool:
-        """Report once, and apply the answer. Return whether submits wait for a slot."""
+        """Send a report, and apply the answer. Return whether submits wait for a slot."""
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
         allotments = await self._membership.exchange(reports)
         self._forget_results(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
-        # Compute the offset again: the answer may show that the account's clock was changed.
+        # The answer may show that the account's clock was changed, so compute the offset again.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))

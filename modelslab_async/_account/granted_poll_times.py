@@ -13,8 +13,8 @@ from .report_and_answer_types import PollResult
 # The start of each poll is reported. If the answer comes later than usual by more than this many
 # seconds, the poll is reported again, with a later start. `HELD_BACK_SHARE` covers smaller delays.
 _MAX_UNREPORTED_DELAY_S = 0.02
-# The longest delay, in seconds, that is reported for a poll that was not overdue. The cause may be
-# a slow server instead of the network. In that case, the permit need not rest longer.
+# The maximum delay, in seconds, that is reported for a poll that was not overdue. The limit is low,
+# because the cause may be a slow server instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
 
 
@@ -74,8 +74,8 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If all times expired unused, the account answered too late. Then ask for twice as
-            # many: if the next answer is late as well, the last of its times can still be used.
+            # If no time was used, the account answered too late. A larger number of times reaches
+            # further into the future, so some can be used even if the next answer is late too.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
@@ -107,9 +107,9 @@ class GrantedPollTimes:
 
     def report_results(self) -> tuple[PollResult, ...]:
         """
-        Return the results that the account does not know yet.
+        Return the poll results that the account does not know yet.
 
-        Polls that the network may hold back are included each time, because they may reach the
+        A poll that the network may hold back is reported again each time, because it may reach the
         server at any moment.
         """
         now = self.clock()

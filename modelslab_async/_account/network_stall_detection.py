@@ -6,7 +6,8 @@ from attrs import Factory, define
 
 # As long as no poll has been answered, a poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# The minimum of that number, once a poll has been answered. It is higher if answers take longer.
+# Once a poll has been answered, polls are overdue after at least this many seconds. If the server
+# answers slowly, they are overdue later.
 _MIN_PATIENCE_S = 0.05
 # RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
 # their average deviation. The two weights say how much the newest answer changes each average.

@@ -27,8 +27,8 @@ from .._models.argument_checks import check_rate
 MAX_LATENESS_S: Final = 0.25
 # A poll that starts at most this many seconds late delays no other poll.
 FREE_LATENESS_S: Final = 0.02
-# Permits rest longer by this share than the rate requires. So the rate is kept even if the network
-# delays a poll a little, and the poll arrives together with later polls.
+# A permit rests longer than the rate requires, by this fraction. So the rate is kept even if a poll
+# is slightly delayed and arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
@@ -40,7 +40,7 @@ SURPLUS_RESTS: Final = 2.0
 
 def check_account_rate(rate: float | None) -> None:
     """
-    Check that every kind of account can have this rate. None is allowed too.
+    Check the rate of an account. None means no limit.
 
     Raises:
         TypeError: The rate is not a number.

@@ -147,7 +147,7 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Add what an older account lacks, and replace its SQL functions."""
+        """Migrate an account of an older version. Raise an error for an unknown version."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
         if versions in ([1], [2], [3]):

@@ -264,7 +264,7 @@ class BatchGeneration:
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
-                # Ignore errors of the journal, which is read again after the next pause.
+                # Ignore errors of the journal, because the next iteration reads it again.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 

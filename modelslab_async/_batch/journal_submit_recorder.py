@@ -167,7 +167,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             return self._run_id
 
     async def _keep_lease(self, run_id: int) -> None:
-        """Renew the lease until another process ends the run. A later submit begins a new run."""
+        """Renew the lease. If another process ends the run, the next submit begins a new run."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:

@@ -69,7 +69,7 @@ def _delays() -> Iterator[float]:
 
 
 def links_of(success: Success, n: int) -> tuple[str, ...]:
-    """Return the link of an output, and its link in `proxy_links` if each output has one there."""
+    """Return the links to one output. `proxy_links` count only if each output has one."""
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])

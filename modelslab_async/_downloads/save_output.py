@@ -163,7 +163,7 @@ class _OutputSave:
         )
 
     async def _write_inline(self, output: str) -> None:
-        """Decode an output that holds the file itself, and write the file to the part."""
+        """Decode an output that is not a link but the file itself, and store its bytes."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(

@@ -69,12 +69,12 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
 
 
 def mark_gone_error() -> JournalLocked:
-    """Return the error for a copy that waited for another copy, which then failed."""
+    """Return the error for a missing mark: another copy has failed and removed it."""
     return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
 def find_mark(db: sqlite3.Connection) -> CopyMark | None:
-    """Return the mark of a journal; None if it has none."""
+    """Return the copy mark of a journal; None if no copy has begun."""
     row = db.execute(_FIND, (ENDLESS_LEASE,)).fetchone()
     return None if row is None else CopyMark.parse(str(row[0]))
 
@@ -91,7 +91,7 @@ def check_not_copied(db: sqlite3.Connection) -> None:
 
 
 def set_mark(db: sqlite3.Connection, mark: CopyMark, *, now: float) -> None:
-    """Set the mark of a journal. It replaces an earlier mark."""
+    """Set the copy mark of a journal, in place of an earlier mark."""
     remove_mark(db)
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
@@ -100,7 +100,7 @@ def set_mark(db: sqlite3.Connection, mark: CopyMark, *, now: float) -> None:
 
 
 def remove_mark(db: sqlite3.Connection) -> None:
-    """Remove the mark of a journal."""
+    """Remove the copy mark of a journal."""
     db.execute("DELETE FROM runs WHERE lease_until = ?", (ENDLESS_LEASE,))
 
 

@@ -35,7 +35,7 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        # Check this before `begin` marks the source, so that a refused call leaves no mark.
+        # Check the target before `begin` marks the source, so that a refused call leaves no mark.
         await _is_copied(copy_source, copy_target)
         await copy_source.begin(copy_target.path)
         try:
@@ -52,8 +52,8 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
             with suppress(JournalError):
                 await copy_source.give_up()
             raise
-        # From here on, keep the mark even after an error, because the commit may have taken place
-        # although its reply was lost. The next call finds out whether it did.
+        # From here on, keep the mark even after an error, because a commit whose reply was lost may
+        # have taken place. The next call finds out whether it did.
         if has_copied:
             await copy_target.commit()
         await copy_source.finish()
@@ -82,8 +82,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal. Or its mark is complete, but the
-            target is empty.
+        JournalReadOnly: The source was copied to another journal, or the target no longer has the
+            complete copy.
         WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()

@@ -27,7 +27,7 @@ class PostgresCopyConnection:
     A connection to a journal in a database. The first operation opens it.
 
     Attributes:
-        path: The hosts, the database and the batch.
+        path: The name of the journal: the hosts, the database and the batch.
     """
 
     def __init__(self, address: str) -> None:

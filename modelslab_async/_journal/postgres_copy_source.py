@@ -94,7 +94,7 @@ class PostgresCopySource:
     See `CopySource`. During a copy it holds a snapshot of the batch.
 
     Attributes:
-        path: The hosts, the database and the batch.
+        path: The name of the journal: the hosts, the database and the batch.
     """
 
     def __init__(self, address: str) -> None:

@@ -87,7 +87,7 @@ class PostgresCopyTarget:
     See `CopyTarget`.
 
     Attributes:
-        path: The hosts, the database and the batch.
+        path: The name of the journal: the hosts, the database and the batch.
     """
 
     def __init__(self, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Outcomes: how a wait ended, with a final reply (Success, Failed) or without (Unresolved)."""
+"""Defines `Unresolved` and `Unsubmitted`, which have no final reply, and the type `Outcome`."""
 
 from typing import TypeAlias
 

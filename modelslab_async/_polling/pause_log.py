@@ -13,7 +13,7 @@ _logger = logging.getLogger("modelslab_async")
 
 # The minimum time between two warnings about a host that is paused several times for one cause.
 _WARNING_INTERVAL_S = 600.0
-# The maximum number of pauses that are added up for a log line. More pauses would take too long.
+# The maximum number of future pauses that are added up for a log line. Adding more takes too long.
 _MAX_PAUSES_ADDED = 1000
 
 

@@ -140,9 +140,9 @@ class StatusClient:
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of a ticket's key, and the ticket's family.
+        Return the tier of the key that polls a ticket, and the ticket's family.
 
-        When the server refuses a ticket, it refuses all tickets of that key or of that family.
+        If the server refuses a poll, it refuses all polls with that key or of that family.
         """
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 

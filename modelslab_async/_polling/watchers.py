@@ -119,7 +119,7 @@ class WatcherRemoval:
         return frozenset(self._leaving)
 
     def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Queue the removal of a watcher from these tickets. `start` begins it."""
+        """Queue the removal of a watcher from these tickets. `start` begins the removal."""
         self._pending.append((tickets, watcher))
         self._leaving.append(watcher)
 

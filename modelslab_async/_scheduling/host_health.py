@@ -28,7 +28,7 @@ class HostHealth:
     Attributes:
         paused_until: No poll starts before this time.
         is_proven: Whether the host has answered since its last pause or refusal of the key.
-        is_answering: Whether the latest poll was answered. If so, one more answer changes nothing.
+        is_answering: Whether the latest poll was answered. If so, `record_answer` changes nothing.
         last_error: The latest error since the last answer; None for no error.
         silent_s: The number of seconds for which every poll has failed.
     """

@@ -99,7 +99,7 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """The object that holds the retry limits, such as `outage`. It is this pace itself."""
+        """The object that holds the retry limits: the pace itself."""
         return self
 
     def for_family(self, _family: str, /) -> Self:

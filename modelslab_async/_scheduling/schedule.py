@@ -219,7 +219,7 @@ class Schedule:
         return Effects(self._complete(entry, _unresolved(entry, result), now), reaction.paused)
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
-        """End a ticket after an unexpected error of its poll. Return None if it was not open."""
+        """End a ticket whose poll raised an unexpected error. Return None if it was not open."""
         self.hosts.finish_poll(entry, now, is_answered=False)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None

@@ -62,7 +62,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     }
     settled = read_settled_rows(part)
     outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
-    # Another worker may have written the output file meanwhile. Its outcomes stay.
+    # Another worker may have written outcomes to the output file meanwhile. Keep them.
     settled |= read_settled_rows(part)
     rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
     counts = write_part(part, [*columns.values()], rows)

@@ -146,7 +146,7 @@ def _add(split: SplitFile, part: Path, tickets: list[NewTicket]) -> SplitFile:
         return evolve(split, kept=split.kept + 1, counts=split.counts + counts)
     path = part.with_name(f".{part.stem}.shard")
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.draft")
-    # Tickets and JSON on one line contain no tab and no line break, so these can separate them.
+    # Tabs and line breaks are safe separators: neither a ticket nor JSON on one line contains them.
     draft.write_text("".join(f"{new.ticket}\t{new.columns}\n" for new in tickets), encoding="utf-8")
     draft.replace(path)
     shard = Shard(path=str(path), part=str(part), size=len(tickets))

@@ -31,9 +31,10 @@ from .uncertain_slots import UncertainSlots
 # The longest time, in seconds, for which a ticket holds a slot. A ticket that is never polled must
 # not hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# The maximum gap, in seconds, between two scans that poll tickets with slots. If there are many
-# tickets, a scan takes long, and the gap is `_SCAN_GAP_PER_SLOT_S` for each ticket.
+# The maximum number of seconds between two scans for tickets to poll.
 _MAX_SCAN_GAP_S = 0.5
+# The minimum number of seconds between two scans, for each ticket with a slot. A scan of many
+# tickets takes long, so this minimum takes precedence over the maximum.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0

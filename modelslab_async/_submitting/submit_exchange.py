@@ -32,7 +32,7 @@ class SubmitExchange:
 
     Args:
         families: The ticket families, keyed by name.
-        default_families: The same families with their default base URLs, which a reply may contain.
+        default_families: The same families with default base URLs. Replies may contain these URLs.
         sender: Sends the requests.
         timeout: The maximum number of seconds that one submit may take.
     """

@@ -118,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the upload's error if it caused this error. Otherwise return this error."""
+    """Return the error that `_as_upload_error` copied. Return any other error unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

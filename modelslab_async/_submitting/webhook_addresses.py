@@ -35,5 +35,5 @@ class WebhookAddresses:
         return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()
 
     def is_own(self, address: Any) -> bool:
-        """Whether this object made the address, so that this client's receiver gets the webhook."""
+        """Whether this object made the address."""
         return str(address).partition("?")[0].rpartition("/")[2] in self._tokens

@@ -19,9 +19,8 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether a TLS error surely came from the connection to the API server. If
-            a hook may have caused the error, pass False. The error then becomes a `TransportError`,
-            unless the request provably never left.
+        believe_tls_error: Pass False if a hook may have raised the error. A TLS error then becomes
+            a `TransportError`, unless `is_unsent` is True.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)

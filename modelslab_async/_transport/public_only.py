@@ -102,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # Pass the context only to keep httpcore from loading another one. httpcore does not use it,
-        # because `connect_tcp` sets up TLS itself.
+        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS itself. Without
+        # the argument, httpcore would load a context of its own.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -32,8 +32,8 @@ class JournalExitCodes:
         Return each exit code that applies, with the number of tickets or submits that lead to it.
 
         Args:
-            given_up: How many tickets this run itself gave up on. They are left out here, because
-                the run has already counted them.
+            given_up: How many tickets this run gave up on. The run has counted them already, so
+                they are left out.
         """
         report = self.report
         counts = {

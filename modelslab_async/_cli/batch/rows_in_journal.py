@@ -51,10 +51,9 @@ class RowsInJournal:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # A new row is rekeyed if the journal holds an equal row with a key of the other kind. It
-        # does not count as rekeyed if this table also contains the recorded key: the user then
-        # wants two equal rows. Nor does it if the recorded submit has failed: the user may submit
-        # the row again under a new key.
+        # A new row is rekeyed if the journal holds an equal row with a key of the other kind. There
+        # are two exceptions. If the table contains the recorded key too, the user wants two equal
+        # rows. If the recorded submit failed, the user may submit the row again under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():

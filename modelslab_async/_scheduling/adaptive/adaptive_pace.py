@@ -119,7 +119,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
         history, _ = self._history_for(eta)
-        # A job younger than the shortest possible step has had no step yet.
+        # A job that is younger than the shortest possible step is in its first step.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios

@@ -87,8 +87,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Smoothing has moved some probability behind the eta. Move it back, so that plans add
-            # no poll after a correct eta.
+            # Smoothing has moved some probability past the eta. Move it back: otherwise plans would
+            # add a poll after a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 

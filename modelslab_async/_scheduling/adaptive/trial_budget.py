@@ -26,7 +26,7 @@ class TrialBudget:
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have cost less.
-        reserved: The cost that is reserved for running jobs whose first step is a learned one.
+        reserved: The cost that is reserved for running jobs that began with a learned step.
     """
 
     allowed: float = 0.0
@@ -44,7 +44,7 @@ class TrialBudget:
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll, for a job whose first step is a learned one.
+        Reserve the cost of one poll for a job that begins with a learned step.
 
         Return False, and reserve nothing, if the budget is used up.
         """
@@ -55,10 +55,10 @@ class TrialBudget:
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
         """
-        Record what it would have cost to poll a finished job.
+        Record the costs for a finished job with plain and with learned steps.
 
         Args:
-            plain_cost: The cost with plain steps.
+            plain_cost: The cost that plain steps would have had.
             extra: How much more learned steps would have cost; None if this is unknown.
             poll_cost: The cost of one poll.
         """
