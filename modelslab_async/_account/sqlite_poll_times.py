@@ -19,8 +19,8 @@ from .report_and_answer_types import PollResult
 # higher value, a new client would wait longer for its first answer with poll times. With a lower
 # value, clients would run out of poll times while they wait for a slow answer.
 _MAX_SHARE_S: Final = 0.4
-# If only one client asks the account for poll times, one answer grants it the full rate for at most
-# this many seconds. The time is short, because a client may leave granted poll times unused.
+# The longest time, in seconds, for which one answer grants the full rate to the only client that
+# asks for poll times. It is short, because a client may leave granted poll times unused.
 _MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 _MAX_ASK_GAP_S: Final = 1.0

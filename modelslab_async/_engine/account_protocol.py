@@ -34,7 +34,7 @@ class JoinedAccount(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Leave the account, which keeps the slots of tickets that are still open."""
+        """Leave the account. The account keeps the slots of tickets that are still open."""
         ...
 
     def poll_rate_of(self, tier: Tier, /) -> PollRate | None:

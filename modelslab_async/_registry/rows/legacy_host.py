@@ -1,5 +1,5 @@
 """
-Endpoints of the service's old host. The table requires none of their parameters.
+Endpoints of the service's old host. Here, all their parameters are optional.
 
 Some pages of the old host's documentation are gone, and the others do not say which parameters are
 required.
