@@ -59,7 +59,7 @@ class StalledPolls:
         return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
-        """Return by how many seconds a poll of this duration took longer than usual."""
+        """Return how many seconds longer than usual a poll of this duration took."""
         if not self._answer_s:
             return 0.0
         return max(0.0, seconds - self._answer_s - self._deviation_s)

@@ -55,7 +55,7 @@ class Lease:
         self._renewed_at = self.now()
 
     def now(self) -> Moment:
-        """Return the current time on both clocks."""
+        """Return the current time on the clocks of the event loop and of the journal."""
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:

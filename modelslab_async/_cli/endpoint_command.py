@@ -123,7 +123,7 @@ def extra_parameters_option(help_text: str) -> Callable[[F], F]:
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """
-    Return the parameters of each request. There is one request for each prompt.
+    Return the parameters of each request: one for each prompt, or a single one without a prompt.
 
     Args:
         endpoint: The endpoint of all requests.

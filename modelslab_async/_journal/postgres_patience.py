@@ -28,7 +28,7 @@ _MAX_PAUSE_S: Final = 1.0
 
 class DatabaseAway(Exception):
     """
-    An operation was given up, because the database could not be reached for too long.
+    An operation was given up, because the database was out of reach for too long.
 
     Attributes:
         failure: The error for the caller.

@@ -65,7 +65,7 @@ class SqliteCopyFile:
     def roll_back(self) -> None:
         """Undo the transaction, if there is one."""
         if self._db is not None:
-            # SQLite may have rolled back already.
+            # Ignore a failing ROLLBACK: SQLite may have rolled back already.
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
 

@@ -66,8 +66,8 @@ class SubmitProgress:
             timeout: The caller's timeout in seconds.
 
         Returns:
-            A `SubmitTimeout` if nothing was sent; a `SubmitUncertain` if no reply came; else the
-            result of the last attempt.
+            A `SubmitTimeout` if the submit was never sent, or was refused for its rate; a
+            `SubmitUncertain` if no reply came; else the result of the last attempt.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:
@@ -90,7 +90,7 @@ class SubmitProgress:
                 return result
 
     def unsent_error(self, endpoint: str, timeout: float) -> SubmitTimeout:
-        """Return the error for a submit that had sent nothing when its caller's timeout passed."""
+        """Return the error for a submit that started no work before its caller's timeout passed."""
         reason = f" ({self.last_error.message.rstrip('.')})" if self.last_error else ""
         error = SubmitTimeout(
             f"{endpoint} was not started within {timeout:g} s: {_STAGE_TEXTS[self.stage]}{reason}; "

@@ -160,7 +160,7 @@ class RunProgress:
     @property
     def handled_since_start(self) -> int:
         """
-        The number of tickets that have ended or been given up on since this run began.
+        The number of tickets and submissions finished or given up on since this run began.
 
         This includes the tickets of other processes.
         """
