@@ -81,7 +81,7 @@ def receiver(
 
 
 class _Receiver:
-    """Receives deliveries for one client."""
+    """Receives the webhooks for one client."""
 
     def __init__(self, client: Client, secret: str | None, on_reply: OnReply | None) -> None:
         self._client = client

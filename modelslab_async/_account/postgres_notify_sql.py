@@ -5,7 +5,7 @@ from typing import Final
 _CHANNEL_PREFIX: Final = "modelslab_async_"
 
 # Each client listens to its own channel. On a shared channel, one free slot would wake all clients,
-# and their reports would wait for each other.
+# and all of them would report at once.
 _FUNCTIONS: Final = """
 CREATE FUNCTION SCHEMA.tell(client bigint) RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('CHANNEL_PREFIX' || client, '');

@@ -100,7 +100,7 @@ class PollTimesOfKey:
         return times
 
     def _grant(self, permits: Sequence[int], times: Sequence[float]) -> None:
-        """Grant the permits to the client, one for each of the poll times."""
+        """Grant permits to the client, one for each poll time."""
         rested_since = self.now - rest_seconds(self.rate)
         self.db.executemany(
             """

@@ -35,8 +35,8 @@ async def run_in_thread(
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # Retrieve the function's exception, even if `undo` is None. If it is never retrieved,
-        # asyncio logs an error.
+        # Call `exception` even if `undo` is None, because asyncio logs an exception that is never
+        # retrieved.
         if future.exception() is None and undo is not None:
             # Suppress an error of `undo`, so that this task still ends with the CancelledError.
             with suppress(Exception):

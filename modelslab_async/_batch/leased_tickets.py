@@ -282,5 +282,5 @@ def renewal_interval(lease: float) -> float:
 
 
 def recheck_interval(lease: float) -> float:
-    """Return how many seconds to wait before checking again what other runs have done."""
+    """Return the number of seconds between two checks of what other runs have done."""
     return min(_MAX_RECHECK_S, renewal_interval(lease))

@@ -8,7 +8,7 @@ from .._models.ticket import Ticket
 
 # A safe id has no capitals, because `A` and `a` are the same file name on Windows and macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A family with a dash is not safe, because the first dash in a file name ends the family.
+# A safe family has no dash, because the first dash in a file name ends the family.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60

@@ -95,8 +95,8 @@ def _training(fields: Mapping[str, Any]) -> JobState:
 def _workflow(fields: Mapping[str, Any]) -> JobState:
     execution = fields.get("execution")
     if not isinstance(execution, dict):
-        # The reply to a submit of a workflow has no `execution`. In this reply, the status
-        # "success" means only that the run began.
+        # Without `execution`, this is the reply to a submit. Its status "success" means only that
+        # the workflow has begun to run.
         envelope = _generation(fields)
         if envelope.word == "success":
             return envelope._replace(meaning=Meaning.RUNNING)

@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(error: BaseException) -> ModelsLabError:
-    """Return the cause of an `Unresolved` for a ticket whose poll raised an unexpected error."""
+    """Return the error for a ticket whose poll raised an unexpected exception."""
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
         "of an object passed as http= or pace=; the log says where; wait for the same ticket "

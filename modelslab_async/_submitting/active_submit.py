@@ -76,7 +76,7 @@ class ActiveSubmit:
             slots.release()
 
     def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
-        """Record that `task` sends the request now."""
+        """Record that `task` begins to send the request."""
         self.progress.begin_attempt(task)
         self.share.begin_attempt()
         task.add_done_callback(self._on_sent)

@@ -50,7 +50,7 @@ class SubmitProgress:
     last_error: ModelsLabError | None = None
 
     def begin_attempt(self, attempt: "asyncio.Task[SubmitResult]") -> None:
-        """Record that the task `attempt` sends the request now."""
+        """Record that the task `attempt` begins to send the request."""
         self.stage, self.attempt = "send", attempt
 
     def record_failure(self, error: ModelsLabError) -> None:

@@ -56,7 +56,7 @@ class JobStore:
         self._next_id = _FIRST_ID
 
     def put(self, job: Job, family_groups: Iterable[FamilyGroup]) -> None:
-        """Store a job, so that polls at the URL of each of these family groups find it."""
+        """Store a job. Polls at the URLs of these family groups will find it."""
         for family_group in family_groups:
             self._jobs[family_group.path, job.ticket.id] = job
             self._jobs_of_any_family[family_group.family.status, job.ticket.id] = job

@@ -94,7 +94,7 @@ _SUFFIXES: Mapping[str, str] = {
 }
 
 
-# The file types that a submit can ask for, for each medium that an endpoint makes.
+# The file types that a submit can ask for, keyed by medium.
 _ASKED_SUFFIXES: Mapping[Medium, frozenset[str]] = {
     "image": frozenset({"png", "jpg", "webp"}),
     "video": frozenset({"mp4", "gif"}),

@@ -117,7 +117,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
 
 
 def _missing_folder_message(folder: Path, found: Verified) -> str:
-    """Return a message that a folder does not exist. It names one of the files expected there."""
+    """Return the message for a missing folder. It names one of the files expected there."""
     message = f"there is no folder {folder}"
     if not found.missing:
         return message

@@ -41,7 +41,7 @@ class DemoStatistics:
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
-        """Set the jobs of the demo. Each of them must get an outcome."""
+        """Set the jobs that must get an outcome."""
         self._open_jobs = {job.ticket: job for job in jobs}
         self.count = len(self._open_jobs)
         self.longest = max(job.duration for job in self._open_jobs.values())

@@ -210,7 +210,7 @@ class _FaultyServer:
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()
-            # asyncio logs an error of the connection later unless `wait_closed` has retrieved it.
+            # Without `wait_closed`, asyncio would log an error of the connection later.
             with suppress(OSError):
                 await writer.wait_closed()
         finally:
