@@ -29,7 +29,7 @@ _MAX_ASK_GAP_S: Final = 1.0
 @frozen
 class PollTimesOfKey:
     """
-    The poll times of one key in an account, for one of its clients. See `poll_permits`.
+    The poll times of one key, for one client of the account. See `poll_permits`.
 
     Args:
         db: A connection to the account, in a transaction that may write.

@@ -125,7 +125,7 @@ class Settings:
         """
         Return the families with the default base URLs instead of the client's.
 
-        If the client uses a proxy's base URL, a reply may still contain a URL of the service.
+        A reply may contain such a URL even if the client uses the base URL of a proxy.
         """
         return {name: family.with_hosts() for name, family in self.families.items()}
 

@@ -94,7 +94,7 @@ class DueHeap(Generic[E]):
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """Remove and return any entry, which is faster than `pop`. The heap must not be empty."""
+        """Remove and return any entry, faster than `pop`. The heap must not be empty."""
         # Removing the last item of the list keeps the rest in heap order.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()

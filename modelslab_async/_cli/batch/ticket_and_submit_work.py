@@ -26,7 +26,7 @@ class WorkResult:
 
     Attributes:
         result: An outcome, saved files, or a submit that made no ticket.
-        name: What messages call the result: the ticket, or the location of the row.
+        name: The result's name in messages: the ticket, or the location of the row.
         endpoint: The endpoint of the row. A message about wrong parameters names this endpoint.
         details: Further fields for the result's line of JSON.
     """
