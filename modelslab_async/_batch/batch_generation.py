@@ -245,7 +245,7 @@ class BatchGeneration:
                 self._resolve(result.ticket, result)
 
     async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
-        """Pass each result of the runs to the task that waits for it."""
+        """Pass each result of the runs to the task that waits for the result's ticket."""
         try:
             async with aclosing(run_results):
                 async for result in run_results:

@@ -120,8 +120,8 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
         media: The media that the family makes. Empty allows all known types.
-        url_suffix: The suffix in the URL. It is used for text and binary STL, whose first bytes
-            show no suffix.
+        url_suffix: The suffix in the URL. It decides for text files and for binary STL files,
+            because their first bytes show no type.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None

@@ -111,8 +111,8 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    # Even behind a proxy, the link in the reply may lead to the service's own host. So compare the
-    # link with the default URLs too.
+    # If the base URL is that of a proxy, the link in the reply may still lead to the service's own
+    # host. So compare the link with the default URLs too.
     url_families = (family for registry in registries for family in registry.values())
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 

@@ -21,8 +21,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog, in seconds. Polls this far apart are not a burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# The maximum delay of a late timer, in seconds, that the polls of a backlog make up for by coming
-# faster.
+# After a late timer, the polls of a backlog come faster, to make up for at most this many seconds
+# of delay.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# The maximum delay of a late timer, in seconds, that later polls make up for by coming faster.
+# After a late timer, polls come faster, to make up for at most this many seconds of delay.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -139,7 +139,7 @@ def _fixed_folder(pattern: str) -> str:
 
 
 def _label(name: str) -> str:
-    """Return a file name for a path. Different paths get different file names."""
+    """Return the label of the input file with this name. Different names get different labels."""
     label = _OTHER_CHARACTERS.sub("_", name)[-_MAX_LABEL_CHARS:]
     return (
         label

@@ -66,7 +66,7 @@ class PollLimits:
 
         Raises:
             MissingApiKey: The environment has no key.
-            ValueError: The account has other limits.
+            ValueError: The account already has other limits.
             AccountError: The account cannot be used.
         """
         if self.account is None:

@@ -118,7 +118,7 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Postpone the deadlines in the grace period to its end, but each deadline only once."""
+        """Move all deadlines before the end of the grace period to its end, but none twice."""
         # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:

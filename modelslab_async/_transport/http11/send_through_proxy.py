@@ -93,8 +93,8 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    Requests go through a tunnel if the proxy opens one, because a request whose tunnel fails
-    provably never left. But many proxies open tunnels to port 443 only, and forward other requests.
+    It prefers tunnels: if a tunnel cannot be opened, the request provably never left. But many
+    proxies open tunnels to port 443 only, and forward other requests.
 
     Args:
         proxy: The proxy.
