@@ -256,7 +256,7 @@ class FamilyQueue(Generic[E]):
         return max(due, self._backlog_due)
 
     def _sweep(self) -> None:
-        """Move a few entries from the oldest heap to the current heap. Drop the stale ones."""
+        """Move a few entries from the oldest heap to the last heap, but drop stale entries."""
         oldest, current = self._heaps[0], self._heaps[-1]
         for _ in range(min(_SWEPT_PER_CALL, len(oldest))):
             entry = oldest.pop_any()
