@@ -3,7 +3,7 @@ Fetches tables of tickets on a Dask cluster, and writes the outcomes as Parquet 
 
 The tickets are divided into shards. Dask chooses a worker for each shard, and starts the shard
 again if that worker dies. Neither a key nor a ticket is sent through Dask: each worker reads the
-key from its environment, and the tickets from the tables.
+key from its environment, and the tickets from files.
 """
 
 import asyncio

@@ -163,7 +163,7 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return a whole body's range with the size from an earlier response for the same version.
+    Return the range of a whole body. An earlier response for the same version may add its size.
 
     Return None if the two responses announce different sizes: one of the bodies is incomplete.
     """
