@@ -46,8 +46,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
         Args:
             source: The items. If the source raises, `run` first yields the results of all earlier
                 items, and then raises the exception.
-            check: Called with each item as soon as it is read, even if the window is full. An
-                exception of `check` counts as an exception of the source.
+            check: Called with each item as soon as it is read, before the item waits for room in
+                the window. An exception of `check` counts as an exception of the source.
         """
         reader_task = asyncio.create_task(
             self._read_source(source, check), name="modelslab_async map source"

@@ -20,7 +20,7 @@ class JoinedAccount(Protocol):
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Begin to ask the account for slots and polls, and to receive ids from its webhooks.
+        Start the link: from now on, the account grants slots and polls to this client.
 
         Args:
             schedule: The client's open tickets.

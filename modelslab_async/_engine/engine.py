@@ -174,7 +174,7 @@ class Engine:
 
         Raises:
             ClientClosed: The client was closed.
-            ValueError: The ticket's family is unknown, or its key is missing.
+            ValueError: The ticket is invalid, or the client has no API key for the ticket's family.
         """
         self.check_usable()
         facts = self._initial_facts_of(ticket) if self.submitter.slots else NO_FACTS

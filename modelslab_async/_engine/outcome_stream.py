@@ -186,8 +186,8 @@ class StreamBuffer:
 
     def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
-            # The task that takes outcomes waits without a timeout. Wake it, so that it notices this
-            # deadline.
+            # While there is no deadline, `take` waits without a timeout. Wake it, so that it waits
+            # until the new deadline at most.
             self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
         if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:

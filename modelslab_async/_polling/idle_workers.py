@@ -12,10 +12,11 @@ from contextvars import Context
 
 class IdleWorkers:
     """
-    A pool of up to `size` workers. Each worker is started when it is needed.
+    A pool of up to `size` workers. Each worker is started when it is first needed.
 
-    One timer serves all tickets. While all workers are busy, no timer is set: the next free worker
-    takes the due ticket and sets the timer. While a worker is being woken, `arm` does nothing.
+    One timer serves all tickets. While all workers are busy, `arm` does nothing, because a worker
+    that becomes free looks for a due ticket and calls `arm`. While a worker is being started or
+    woken, `arm` does nothing either.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
@@ -24,7 +25,8 @@ class IdleWorkers:
         request_worker: Asks the owner of the pool to start one more worker.
 
     Attributes:
-        is_settled: Whether `arm` has nothing to do: a worker is on its way, or all are busy.
+        is_settled: Whether `arm` has nothing to do: all workers are busy, or one is being started
+            or woken.
     """
 
     def __init__(

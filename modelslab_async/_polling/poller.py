@@ -89,7 +89,7 @@ class Poller:
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
 
         Raises:
-            ValueError: The ticket's family is unknown or its key is missing.
+            ValueError: The ticket is invalid, or the client has no API key for the ticket's family.
         """
         tier, host = self._status_client.tier_and_host_of(ticket)
         if self._task is None:

@@ -95,7 +95,7 @@ class StatusClient:
 
         Raises:
             UnknownFamily: The client does not know the family.
-            MissingApiKey: The family's key is missing.
+            MissingApiKey: The client has no API key for the family.
             ValueError: The id does not fit the family.
         """
         family = self.family_named(ticket.family)
@@ -127,7 +127,8 @@ class StatusClient:
         Return the tier of the key for polls of the ticket, and the host that is polled.
 
         Raises:
-            ValueError: The family is unknown, its key is missing, or the id does not fit.
+            ValueError: The ticket's family is unknown, its id does not fit the family, or the
+                client has no API key for the family.
         """
         known = self._tiers_and_hosts.get(ticket.family)
         if known is not None:

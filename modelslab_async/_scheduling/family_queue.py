@@ -21,8 +21,8 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog, in seconds. Polls this far apart are not a burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# After a late timer, the polls of a backlog come faster, to make up for at most this many seconds
-# of delay.
+# If a timer fires late, the next polls of a backlog come without a gap, until they have made up for
+# the delay. They make up for at most this many seconds of it.
 _MAX_CATCH_UP_S = 0.05
 
 

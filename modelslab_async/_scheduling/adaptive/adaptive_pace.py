@@ -20,8 +20,8 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter shifts each poll away from its planned age. The tolerance for this shift is a fraction of a
-# plain step or of the job's age, whichever is longer.
+# Jitter makes the age of a real poll differ from that of a simulated poll. The two ages count as
+# equal if they differ by at most a fraction of a plain step, or by at most a fraction of the age.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # A factor on the cost of a poll, for jobs with an eta. It keeps their polls few until learned steps

@@ -73,7 +73,9 @@ class IntervalHistogram:
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return for each bin the probability that a job ends in it. Leave out empty bins at the end.
+        Return for each bin the probability that a job ends in it.
+
+        The list ends with the last bin in which a job may end.
 
         Args:
             eta_prior: The prior probability that a job ends just before its eta.

@@ -13,9 +13,9 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return a plan: for each edge of a bin, the edge at which to poll next if the job still runs.
+    Return for each edge the index of the edge to poll at next, if the job still runs.
 
-    A bin is a range of the job's ages. Its edges are the lowest and the highest age of the range.
+    Bins are ranges of a job's ages. Edges are the ages at which bins begin or end.
 
     Args:
         edges: The edges of the bins, in ascending order.

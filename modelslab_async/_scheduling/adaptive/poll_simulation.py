@@ -56,7 +56,8 @@ class ObservedJob:
         """
         Whether it is known what polls at these ages would have seen.
 
-        It is unknown for ages between `last_running` and `first_done`, when the job ended.
+        The job ended at an unknown age between `last_running` and `first_done`. So a poll between
+        these two ages might have seen it running or done.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
