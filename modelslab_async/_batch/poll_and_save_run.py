@@ -37,7 +37,7 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: A run's number. Failed saves of runs before it are tried again.
+        before_run: A run's number. Saves that failed in runs with lower numbers are tried again.
         feed: Announces tickets that are added during the run; None if none are added.
     """
 

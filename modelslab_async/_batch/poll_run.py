@@ -33,7 +33,8 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: A run's number. Unresolved tickets of runs before it are polled again.
+        before_run: A run's number. Tickets left unresolved by runs with lower numbers are polled
+            again.
         lease: The seconds for which claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue successes, so that a `SaveRun` saves their files.
         feed: Announces tickets that are added during the run; None if none are added.

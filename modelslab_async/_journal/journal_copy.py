@@ -47,8 +47,8 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
-            # If the source's mark cannot be removed, leave it. The next call with the same
-            # arguments copies the journal in spite of the mark.
+            # Ignore an error while the source's mark is removed. Even if the mark stays, the next
+            # call with the same arguments copies the journal.
             with suppress(JournalError):
                 await copy_source.give_up()
             raise

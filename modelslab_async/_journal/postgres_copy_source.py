@@ -83,7 +83,8 @@ FROM submits LEFT JOIN LATERAL (
 ) AS known ON true
 WHERE batch = {batch} ORDER BY submit
 """
-# A page is read in several fetches, because the size of a row is known only after its fetch.
+# A page ends once its rows reach a total size. The size of a row is known only after its fetch, so
+# each fetch reads few rows.
 _SUBMITS_PER_FETCH: Final = 50
 _NEXT_SUBMITS: Final = f"FETCH {_SUBMITS_PER_FETCH} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"

@@ -119,8 +119,8 @@ class ErrorTranslator:
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # Codes that begin with 22 mean a value that cannot be stored, such as a string with a NUL
-        # character. For some of these values, the driver raises a ValueError.
+        # A code that begins with 22 means that a value cannot be stored, such as a string with a
+        # NUL character. The driver itself refuses some of these values, with a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

@@ -65,8 +65,8 @@ WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
-# Returns only the tickets whose rows were updated. A claim may also lock a row that another run has
-# just changed, but does not update it.
+# Returns the tickets whose rows the claim has updated. It may have locked more rows: a row that
+# another run changed after the statement began can be locked, but is not updated.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0

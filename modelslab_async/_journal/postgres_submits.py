@@ -75,9 +75,10 @@ async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int 
 
 async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
     """
-    Delete the row of a submit that was not sent, because recording it raised an error.
+    Delete the row of a submit that was never sent.
 
-    The row is found by its number, because another submit may have the same track_id.
+    Nothing was sent, because `record_submit` raised an error. But the row may have been committed.
+    It is found by its number, because another submit may have the same track_id.
     """
     await db.fetch(_DELETE, row_id)
 

@@ -35,8 +35,8 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # If the start time has changed, another process has this pid now. A zombie process has ended
-    # too.
+    # If the start time has changed, another process has this pid now. A zombie has ended too,
+    # although its pid is still in use.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )

@@ -60,7 +60,8 @@ class RunOperations:
 
         Args:
             run_id: The run that claims.
-            before_run: A run's number. Unresolved tickets of runs before it are claimed as well.
+            before_run: A run's number. Tickets left unresolved by runs with lower numbers are
+                claimed too.
             limit: The maximum number of tickets to claim.
             lease: The seconds for which the lease lasts from now.
 

@@ -108,7 +108,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves, and failed saves of runs with a number below `before_run`.
+    Claim pending saves, and saves that failed in runs with numbers below `before_run`.
 
     If a row is damaged, only the save of its ticket fails. Return None if the run `run_id` has lost
     its lease.

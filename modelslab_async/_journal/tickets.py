@@ -41,7 +41,7 @@ class OutcomeRow:
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        polls: The number of polls since the last update.
+        polls: The number of polls that are not recorded yet.
         outcome: The outcome.
         max_lag: The longest possible time, in seconds, from the end of the work to the poll that
             noticed it; None if unknown.
@@ -56,11 +56,11 @@ class OutcomeRow:
 @frozen
 class PollUpdate:
     """
-    How often an open ticket has been polled since the last update, and the last reply.
+    What is to be recorded about an open ticket: the number of new polls, and the last reply.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        polls: The number of polls since the last update.
+        polls: The number of polls that are not recorded yet.
         last: The last reply; None if no reply came.
     """
 

@@ -1,4 +1,8 @@
-"""The command `batch copy`: moves a journal between a file and a database. It polls nothing."""
+"""
+The command `batch copy`: copies a journal to a file or to a database. It polls nothing.
+
+The source keeps its rows, but no run begins there any more.
+"""
 
 import json
 import shlex

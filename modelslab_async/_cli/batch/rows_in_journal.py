@@ -19,12 +19,12 @@ class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
-    There are two kinds of keys: taken from a column, and computed from a row's payload.
+    Each row has a key. A key is either taken from a column, or computed from the row's payload.
 
     Attributes:
         recorded: Maps each key in the journal to the submit with that key.
         new: The rows whose keys are not in the journal.
-        rekeyed: The rows in `new` that the journal already holds under a key of the other kind.
+        rekeyed: The rows in `new` that may be paid for already, under a key of the other kind.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])

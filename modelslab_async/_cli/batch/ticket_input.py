@@ -63,7 +63,7 @@ def read_tickets(
 
 
 def source_name(source: str) -> str:
-    """Return what messages call the input: its path, or "standard input"."""
+    """Return the name of the input for messages: its path, or "standard input"."""
     return "standard input" if source == STDIN else source
 
 
