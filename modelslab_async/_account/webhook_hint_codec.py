@@ -1,7 +1,8 @@
 """
 Converts webhook hints to the JSON strings that an account stores, and back.
 
-A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
+A webhook hint consists of the ids in one webhook. A client that reads the hint polls the
+tickets with these ids at once.
 """
 
 import json

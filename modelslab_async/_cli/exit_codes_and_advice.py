@@ -194,7 +194,7 @@ def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
 
 def explain_unsaved(message: str, argument: str) -> str:
     """
-    Return why a file was not saved, and which option would allow it.
+    Return a message that says why a file was not saved, and which option helps, if any.
 
     Args:
         message: The message of a `DownloadError`.

@@ -39,12 +39,12 @@ from .status import JobState, Meaning, read_state
 
 MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-# Takes the place of the id in the template of a reply body. JSON contains no NUL byte.
+# In a cached body, this byte replaces the id. Valid JSON contains no NUL byte.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# Only bodies with an id of this form are cached. A shorter id may equal other text in the body. An
-# id with other characters may be escaped in JSON.
+# A body is cached only if the ticket's id has this form. A shorter id may also occur elsewhere in
+# the body. Other characters may be escaped in JSON, so that the id is not found.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024

@@ -147,8 +147,9 @@ def error_type_of(
     """
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    For a running or finished job, call this only if the HTTP status is 400 or above. The class is
-    then that of the status, such as `RateLimited` for 429, or else `UnreadableReply`.
+    The HTTP status may decide the class alone, such as 429 for `RateLimited`. Otherwise, the class
+    for a running or finished job is `UnreadableReply`. Do not call this function for such a job if
+    the status is below 400, because that reply is no error.
     """
     if status_error := _error_for_status(status_code):
         return status_error

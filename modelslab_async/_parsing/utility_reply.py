@@ -1,4 +1,4 @@
-"""Reads the response of a utility endpoint, which starts no job. It builds no reply."""
+"""Reads responses of utility endpoints, which start no job. Returns a dictionary, not a `Reply`."""
 
 from typing import Any
 

@@ -61,7 +61,8 @@ class ShardFailure:
 
     Attributes:
         path: The path of the file.
-        error: The error that the worker raised, or the error that ended the worker.
+        error: The error that the worker raised. If the worker's process died, the error with which
+            the cluster reported this.
     """
 
     path: str

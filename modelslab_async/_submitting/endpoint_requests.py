@@ -50,7 +50,8 @@ class EndpointRequests:
 
         Raises:
             ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
-                file is given for a parameter that takes no file, or the API key is missing.
+                file is given for a parameter that takes no file, or the client has no API key for
+                the endpoint.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
@@ -153,7 +154,7 @@ class EndpointRequests:
 
     def tier_of(self, name: str) -> Tier:
         """
-        Return which key an endpoint is called with: the "standard" or the "enterprise" key.
+        Return the kind of API key for requests to an endpoint: "standard" or "enterprise".
 
         Raises:
             ValueError: The endpoint is unknown, or the client has no key for it.
@@ -161,7 +162,7 @@ class EndpointRequests:
         return self._sender.credentials.key_tier(self._endpoint(name).tier)
 
     def key_tier(self, submit_request: SubmitRequest) -> Tier:
-        """Return which key a request is submitted with: the "standard" or the "enterprise" key."""
+        """Return the kind of API key for a request: "standard" or "enterprise"."""
         return self._sender.credentials.key_tier(submit_request.endpoint.tier)
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Count one submit as paid for, or free its share of the budget for another submit."""
+        """Record how one submit ended. If it was not paid for, its share can be reserved again."""
         if is_paid:
             self._paid += 1
         else:
