@@ -9,13 +9,13 @@ from typing import Any, Self, overload
 from ._aio.iteration import pass_in_chunks
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
-from ._batch.poll_and_save_run import to_saved_file
 from ._batch.run_protocol import MAX_ADDED
 from ._batch.run_supervisor import RunSupervisor
+from ._batch.verify_recorded_files import verify_recorded_files
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
-from ._downloads.verify_saved_files import Verified, verify
+from ._downloads.verify_saved_files import Verified
 from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
@@ -245,10 +245,11 @@ class Batch:
         """
         Compare all recorded files with those on disk, in `folder` or where each file was saved.
 
-        With `repair`, the next `save` downloads changed and missing files again.
+        With `repair`, the next `save` downloads changed and missing files again. A file that is not
+        here but was saved by another host is `elsewhere` and not missing.
         """
-        files = [to_saved_file(record) async for record in self._journal.all_files()]
-        found = await verify(None if folder is None else os.fspath(folder), files)
+        path = None if folder is None else os.fspath(folder)
+        found = await verify_recorded_files(self._journal, path)
         if repair:
             bad = dict.fromkeys(file.ticket for file in (*found.changed, *found.missing))
             await self._journal.requeue_saves([*bad])

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from ._journal import exports, pace_state, queries, recorded_files, save_queue, submits, tickets
 from ._journal.exports import ExportFormat, format_from_path
+from ._journal.host_name import this_host
 from ._journal.journal_store import JournalStore
 from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import FilePosition, RecordedFile
@@ -36,11 +37,13 @@ class Journal:
     Attributes:
         leases: Claims and completes tickets for runs.
         clock: Returns the time in seconds since 1970.
+        spans_hosts: Whether several hosts may share the journal: only if it is in a database.
     """
 
     def __init__(self, store: JournalStore, *, clock: Callable[[], float]) -> None:
         self.leases = RunOperations(store, clock)
         self.clock = clock
+        self.spans_hosts = store.spans_hosts
         self._store = store
 
     @classmethod
@@ -133,13 +136,11 @@ class Journal:
             OSError: The file cannot be written.
         """
         target = os.fspath(path)
+        chosen = file_format or format_from_path(target)
         cancelled = threading.Event()
         try:
             return await self._store.read(
-                exports.export,
-                target,
-                file_format or format_from_path(target),
-                is_cancelled=cancelled.is_set,
+                exports.export, target, chosen, is_cancelled=cancelled.is_set
             )
         finally:
             cancelled.set()
@@ -179,6 +180,7 @@ class Journal:
             url=url,
             is_length_verified=is_length_verified,
             recorded_at=self.clock(),
+            host=this_host(),
         )
         await self._store.write(recorded_files.record_file, file)
 

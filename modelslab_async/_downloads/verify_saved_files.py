@@ -1,9 +1,9 @@
 """Compares saved files with their records. It changes no file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
@@ -19,11 +19,14 @@ class Verified:
         unchanged: Files that have the recorded bytes.
         changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
+        elsewhere: Files that do not exist here, because other hosts saved them: for the name of
+            each such host, its files. Only `Batch.verify` knows such files.
     """
 
     unchanged: tuple[SavedFile, ...]
     changed: tuple[SavedFile, ...]
     missing: tuple[SavedFile, ...]
+    elsewhere: Mapping[str, tuple[SavedFile, ...]] = field(factory=dict, hash=False)
 
 
 async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verified:

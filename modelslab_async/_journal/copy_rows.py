@@ -50,6 +50,7 @@ class CopiedFile(NamedTuple):
     url: str
     is_length_verified: bool
     recorded_at: float
+    host: str | None
 
 
 class CopiedSubmit(NamedTuple):

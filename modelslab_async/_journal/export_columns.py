@@ -13,7 +13,7 @@ ColumnType: TypeAlias = Literal["text", "integer", "long", "number", "boolean"]
 OWN_COLUMNS: Final = (
     *("ticket", "state", "reason", "output", "message"),
     *("polls", "added_at", "completed_at", "body"),
-    *("files", "track_id", "endpoint", "key"),
+    *("files", "track_id", "endpoint", "key", "file_hosts"),
 )
 # Added to the name of an input column if the export already has a column with that name.
 _PREFIX: Final = "input_"

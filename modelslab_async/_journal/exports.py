@@ -169,6 +169,7 @@ def _json_line(each: RecordedOutcome) -> str:
                 "path": file.path,
                 "sha256": file.sha256,
                 "size": file.size,
+                "host": file.host,
             }
             for file in each.files
         ],
@@ -189,6 +190,7 @@ def _csv_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, 
     }
     row["output"] = json.dumps(row["output"])
     row["files"] = json.dumps(row["files"])
+    row["file_hosts"] = json.dumps(row["file_hosts"])
     for name in ("added_at", "completed_at"):
         row[name] = row[name].isoformat()
     return row

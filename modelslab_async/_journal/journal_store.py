@@ -21,6 +21,11 @@ class JournalStore(Protocol):
         """The name of the store, for messages. It contains no password."""
         ...
 
+    @property
+    def spans_hosts(self) -> bool:
+        """Whether processes of several hosts may have the store open."""
+        ...
+
     def write(
         self,
         operation: Callable[Concatenate[sqlite3.Connection, P], T],

@@ -45,6 +45,7 @@ def outcome_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[st
         "track_id": each.track_id,
         "endpoint": each.endpoint,
         "key": each.key,
+        "file_hosts": [file.host for file in each.files],
         **{column.export_name: column.value(each.columns) for column in inputs},
     }
 
@@ -70,7 +71,7 @@ def write_parquet(
     arrow, parquet = require_arrow()
     timestamp_type = arrow.timestamp("us", tz="UTC")
     types = {name: arrow.string() for name in OWN_COLUMNS}
-    types |= {"output": arrow.list_(arrow.string()), "files": arrow.list_(arrow.string())}
+    types |= dict.fromkeys(("output", "files", "file_hosts"), arrow.list_(arrow.string()))
     types |= {"polls": arrow.int64(), "added_at": timestamp_type, "completed_at": timestamp_type}
     types |= {each.export_name: getattr(arrow, _ARROW_TYPES[each.type])() for each in inputs}
     schema = arrow.schema([*types.items()], metadata=metadata)

@@ -31,7 +31,7 @@ def _bytes_of(*columns: str) -> str:
 # `bytes_before` is the size of all texts in earlier rows of the page. A page ends with the row
 # that reaches `PAGE_BYTES`.
 _TICKET_BYTES: Final = _bytes_of("body", "other_fields", "columns", "error", "argument")
-_FILE_BYTES: Final = _bytes_of("path", "sha256", "url")
+_FILE_BYTES: Final = _bytes_of("path", "sha256", "url", "host")
 _SELECT_TICKETS: Final = f"""
 SELECT ticket, family, id, added_at,
     CASE WHEN completed_at IS NULL THEN {OPEN} ELSE state END, completed_at, polls, max_lag,
@@ -57,7 +57,8 @@ FROM (
 WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket
 """
 _SELECT_FILES: Final = f"""
-SELECT ticket, family, id, output_index, path, sha256, size, url, is_length_verified, recorded_at
+SELECT ticket, family, id, output_index, path, sha256, size, url, is_length_verified, recorded_at,
+    host
 FROM (
     SELECT found.*, family, id,
         sum({_FILE_BYTES}) OVER (ORDER BY found.ticket, output_index) - ({_FILE_BYTES})

@@ -54,14 +54,15 @@ LATERAL (
 """
 _ADD_FILES: Final = f"""
 INSERT INTO files (
-    batch, ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at
+    batch, ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at, host
 )
-SELECT $1, known.ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at
+SELECT $1, known.ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at,
+    host
 FROM unnest(
     $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-    $9::boolean[], $10::float8[]
+    $9::boolean[], $10::float8[], $11::text[]
 ) AS given (
-    family, id, output_index, path, sha256, size, url, is_length_verified, recorded_at
+    family, id, output_index, path, sha256, size, url, is_length_verified, recorded_at, host
 ) CROSS JOIN {_KNOWN}
 """
 _ADD_SUBMITS: Final = f"""

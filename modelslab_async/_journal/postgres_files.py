@@ -11,15 +11,16 @@ from .recorded_files import FilePosition, RecordedFile
 
 _RECORD: Final = """
 INSERT INTO files (
-    batch, ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    batch, ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at, host
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (batch, ticket, output_index) DO UPDATE SET
     path = excluded.path, sha256 = excluded.sha256, size = excluded.size, url = excluded.url,
-    is_length_verified = excluded.is_length_verified, recorded_at = excluded.recorded_at
+    is_length_verified = excluded.is_length_verified, recorded_at = excluded.recorded_at,
+    host = excluded.host
 """
 _COLUMN_NAMES: Final = (
     *("output_index", "path", "sha256", "size", "url"),
-    *("is_length_verified", "recorded_at"),
+    *("is_length_verified", "recorded_at", "host"),
 )
 _COLUMNS: Final = ", ".join(_COLUMN_NAMES)
 _SELECT_BETWEEN: Final = f"""
@@ -45,7 +46,7 @@ async def record_file(db: PostgresContext, file: RecordedFile) -> None:
     await db.fetch(
         _RECORD,
         *(await row_id_of(db, file.ticket), file.output_index, file.path, file.sha256),
-        *(file.size, file.url, file.is_length_verified, file.recorded_at),
+        *(file.size, file.url, file.is_length_verified, file.recorded_at, file.host),
     )
 
 

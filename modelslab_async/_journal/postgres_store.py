@@ -36,6 +36,7 @@ class PostgresStore:
         self, batch: PostgresBatch, number: int, *, clock: Callable[[], float] | None
     ) -> None:
         self.path = batch.shown
+        self.spans_hosts = True
         self._batch = batch
         self._number = number
         self._clock = clock

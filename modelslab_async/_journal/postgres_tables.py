@@ -149,8 +149,11 @@ _VERSION_1: Migration = (
     """,
 )
 
+# The host that saved the file. Null if an earlier version recorded the file.
+_VERSION_2: Migration = ("ALTER TABLE files ADD COLUMN host text",)
+
 # The first migration creates the tables. Each later one leads to the next version.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1,)
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
@@ -164,12 +167,14 @@ def migration_script(
     """
     Return the statements that migrate a schema from `version` to the newest version.
 
-    An empty schema has version 0. If another process has run the statements already, they change
-    nothing.
+    An empty schema has version 0. In a schema of a later version, the statements run only the
+    migrations that it lacks.
     """
     quoted = quote_name(schema)
-    steps = ";\n".join(
-        statement.strip() for migration in migrations[version:] for statement in migration
+    steps = "".join(
+        _step(from_version, migration)
+        for from_version, migration in enumerate(migrations)
+        if from_version >= version
     )
     literal = schema.replace("'", "''")
     return f"""BEGIN;
@@ -180,11 +185,17 @@ IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{literal}') THEN
 END IF;
 SET LOCAL search_path = {quoted};
 CREATE TABLE IF NOT EXISTS journal_version (version integer NOT NULL);
-IF coalesce((SELECT max(version) FROM journal_version), 0) = {version} THEN
-{steps};
-DELETE FROM journal_version;
-INSERT INTO journal_version VALUES ({newest_version(migrations)});
-END IF;
-END $do$;
+{steps}END $do$;
 COMMIT;
+"""
+
+
+def _step(from_version: int, migration: Migration) -> str:
+    """Return the statements of one migration. They change nothing if another process ran them."""
+    statements = ";\n".join(statement.strip() for statement in migration)
+    return f"""IF coalesce((SELECT max(version) FROM journal_version), 0) = {from_version} THEN
+{statements};
+DELETE FROM journal_version;
+INSERT INTO journal_version VALUES ({from_version + 1});
+END IF;
 """

@@ -3,13 +3,15 @@
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 
 from .._models.ticket import Ticket
 from .row_codec import damaged_row
 from .ticket_id_codec import family_names, read_ticket, row_id_of
+
+_COLUMNS: Final = "output_index, path, sha256, size, url, is_length_verified, recorded_at, host"
 
 
 @frozen(kw_only=True)
@@ -26,6 +28,7 @@ class RecordedFile:
         url: The link that the file was downloaded from.
         is_length_verified: Whether the file has the length that the server announced.
         recorded_at: When the file was recorded, in seconds since 1970.
+        host: The name of the host that saved the file. None if it was not recorded.
     """
 
     ticket: Ticket
@@ -36,6 +39,7 @@ class RecordedFile:
     url: str
     is_length_verified: bool = True
     recorded_at: float
+    host: str | None = None
 
 
 class FilePosition(NamedTuple):
@@ -54,10 +58,10 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
     """
     db.execute(
         "INSERT OR REPLACE INTO files (ticket, output_index, path, sha256, size, url, "
-        "is_length_verified, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "is_length_verified, recorded_at, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(row_id_of(db, file.ticket), file.output_index, file.path, file.sha256),
-            *(file.size, file.url, file.is_length_verified, file.recorded_at),
+            *(file.size, file.url, file.is_length_verified, file.recorded_at, file.host),
         ),
     )
 
@@ -65,8 +69,7 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
 def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
     """Return the recorded files of a ticket, in the order of its outputs."""
     rows = db.execute(
-        "SELECT output_index, path, sha256, size, url, is_length_verified, recorded_at "
-        "FROM files WHERE ticket = ? ORDER BY output_index",
+        f"SELECT {_COLUMNS} FROM files WHERE ticket = ? ORDER BY output_index",
         (row_id_of(db, ticket),),
     )
     return [_recorded(ticket, *row) for row in rows]
@@ -85,8 +88,8 @@ def files_between(
         last: Leave out the tickets whose row number is higher than this.
     """
     rows = db.execute(
-        "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "
-        "FROM files WHERE ticket > ? AND ticket <= ? ORDER BY ticket, output_index",
+        f"SELECT ticket, {_COLUMNS} FROM files WHERE ticket > ? AND ticket <= ? "
+        "ORDER BY ticket, output_index",
         (after, last),
     )
     files: defaultdict[int, tuple[RecordedFile, ...]] = defaultdict(tuple)
@@ -105,8 +108,8 @@ def page_of_files(
     The page begins after the position `after`. If no page follows, the second value is None.
     """
     rows = db.execute(
-        "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
-        "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
+        f"SELECT files.ticket, family, id, {_COLUMNS} "
+        "FROM files JOIN tickets ON tickets.ticket = files.ticket "
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
@@ -123,9 +126,10 @@ def page_of_files(
 
 def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
     """Return the file that a row describes. Check types, because SQLite does not enforce them."""
-    path, sha256, size, url, is_length_verified, recorded_at = columns
-    if not all(isinstance(text, str) for text in (path, sha256, url)):
-        error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")
+    path, sha256, size, url, is_length_verified, recorded_at, host = columns
+    texts = (path, sha256, url, "" if host is None else host)
+    if not all(isinstance(text, str) for text in texts):
+        error = TypeError("no text but " + ", ".join(f"{text!r:.80}" for text in texts))
         raise damaged_row(ticket, f"file {output_index}", "files", error)
     return RecordedFile(
         ticket=ticket,
@@ -136,4 +140,5 @@ def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
         url=url,
         is_length_verified=bool(is_length_verified),
         recorded_at=recorded_at,
+        host=host,
     )

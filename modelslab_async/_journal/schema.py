@@ -128,10 +128,15 @@ _VERSION_3: Migration = (
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
 
+_VERSION_4: Migration = (
+    # The host that saved the file. Null if an earlier version recorded the file.
+    "ALTER TABLE files ADD COLUMN host TEXT",
+)
+
 # The version that the first migration creates. Version 1 was never released.
 _FIRST_VERSION: Final = 2
 # The first migration creates the tables in an empty file. Each later one leads to the next version.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
 
 
 class _FileIdentity(NamedTuple):

@@ -31,7 +31,7 @@ _SELECT_TICKETS: Final = """
 """
 _SELECT_FILES: Final = """
     SELECT files.ticket, family, id, output_index, path, sha256, size, url, is_length_verified,
-        recorded_at
+        recorded_at, host
     FROM files JOIN tickets ON tickets.ticket = files.ticket
     WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?
 """

@@ -28,7 +28,7 @@ _ADD_SAVE: Final = (
 _TICKET: Final = "(SELECT ticket FROM tickets WHERE family = ? AND id = ?)"
 _ADD_FILE: Final = (
     "INSERT INTO files (ticket, output_index, path, sha256, size, url, is_length_verified, "
-    f"recorded_at) VALUES ({_TICKET}, ?, ?, ?, ?, ?, ?, ?)"
+    f"recorded_at, host) VALUES ({_TICKET}, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD_SUBMIT: Final = (
     "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, key, state, "

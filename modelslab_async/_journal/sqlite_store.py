@@ -29,6 +29,7 @@ class SqliteStore:
 
     def __init__(self, path: str, *, lock_timeout: float) -> None:
         self.path = path
+        self.spans_hosts = False
         self._lock_timeout = lock_timeout
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()

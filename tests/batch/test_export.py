@@ -109,12 +109,14 @@ ROWS = [
 
 
 @pytest.fixture
-async def detailed_batch(batch):
-    """The same tickets with columns of a table, a saved file, and a submit."""
+async def detailed_batch(batch, monkeypatch):
+    """The same tickets with columns of a table, saved files, and a submit."""
     await batch.add(ROWS)
+    monkeypatch.setenv("MODELSLAB_HOST_NAME", "south")
     await batch.journal.record_file(
         "images:1", 1, path="/p/b.png", sha256="00", size=3, url="https://a/2.png"
     )
+    monkeypatch.setenv("MODELSLAB_HOST_NAME", "north")
     await batch.journal.record_file(
         "images:1", 0, path="/p/a.png", sha256="11", size=2, url="https://a/1.png"
     )
@@ -129,8 +131,8 @@ async def test_json_lines_hold_files_submit_and_input(detailed_batch, tmp_path):
     await detailed_batch.export(file)
     first, second, third = map(json.loads, file.read_text().splitlines())
     assert [
-        {"n": 0, "path": "/p/a.png", "sha256": "11", "size": 2},
-        {"n": 1, "path": "/p/b.png", "sha256": "00", "size": 3},
+        {"n": 0, "path": "/p/a.png", "sha256": "11", "size": 2, "host": "north"},
+        {"n": 1, "path": "/p/b.png", "sha256": "00", "size": 3, "host": "south"},
     ] == first["files"]
     assert ([], "", "") == (second["files"], second["track_id"], second["endpoint"])
     assert ("my-3", "video/text2video") == (third["track_id"], third["endpoint"])
@@ -147,11 +149,12 @@ async def test_csv_holds_files_submit_and_input(detailed_batch, tmp_path):
         reader = csv.DictReader(lines)
         rows = list(reader)
     assert [
-        *("files", "track_id", "endpoint", "key"),
+        *("files", "track_id", "endpoint", "key", "file_hosts"),
         *("prompt", "Seed", "input_state", "input_input_state"),
         *("ratio", "ok", "more", "prompt?", "input_input_input_STATE"),
     ] == reader.fieldnames[9:]
     assert ["/p/a.png", "/p/b.png"] == json.loads(rows[0]["files"])
+    assert ["north", "south"] == json.loads(rows[0]["file_hosts"])
     assert ["", "", "my-3"] == [row["track_id"] for row in rows]
     assert ["", "", "video/text2video"] == [row["endpoint"] for row in rows]
     assert ["a cat", "b,\n", ""] == [row["prompt"] for row in rows]
@@ -167,6 +170,7 @@ async def test_parquet_types_the_columns_of_the_input(detailed_batch, tmp_path):
     await detailed_batch.export(file)
     rows = parquet.read_table(file).to_pylist()
     assert [["/p/a.png", "/p/b.png"], [], []] == [row["files"] for row in rows]
+    assert [["north", "south"], [], []] == [row["file_hosts"] for row in rows]
     assert [7, None, None] == [row["Seed"] for row in rows]
     assert [None, 1.0, 0.5] == [row["ratio"] for row in rows]
     assert [None, True, None] == [row["ok"] for row in rows]

@@ -327,6 +327,20 @@ async def test_files_come_in_the_order_of_outputs(journal, clock):
         await journal.files(B)
 
 
+async def test_file_has_the_name_of_the_host_that_saved_it(journal, monkeypatch):
+    """It is that of the machine, or that of the environment. A later download replaces it."""
+    await journal.add([A])
+    monkeypatch.setattr("platform.node", lambda: "machine")
+    file = {"path": "out/1.png", "sha256": "ab" * 32, "size": 1, "url": "https://a"}
+    hosts = []
+    for name in ("", "pod-\udcff 2", "web-1"):
+        monkeypatch.setenv("MODELSLAB_HOST_NAME", name)
+        await journal.record_file(A, 0, **file)
+        hosts += [each.host for each in await journal.files(A)]
+        assert hosts[-1:] == [each.host async for each in journal.all_files()]
+    assert ["machine", "pod-? 2", "web-1"] == hosts
+
+
 async def test_submit_is_uncertain_until_confirmed(journal, clock):
     """Its ticket joins the batch when it is known."""
     await journal.record_submit("t-1", endpoint="images/text2img", payload_hash="ab")

@@ -6,10 +6,12 @@ import inspect
 import json
 import logging
 import os
+import platform
 import re
 import traceback
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 import asyncpg
 import pytest
@@ -164,6 +166,38 @@ async def test_older_schema_is_migrated_once(address, monkeypatch):
         async with Journal.open(path):
             pass
     run_sql(path, "DROP SCHEMA migrated CASCADE")
+
+
+@pytest.mark.parametrize("by_script", [False, True], ids=["opened", "printed statements"])
+async def test_version_1_is_migrated(address, by_script):
+    """Its files are there, without the names of their hosts, and new ones have such a name."""
+    path = f"{address}&schema=version%201"
+    run_sql(path, 'DROP SCHEMA IF EXISTS "version 1" CASCADE')
+    run_script(path, migration_script("version 1", migrations=MIGRATIONS[:1]))
+    run_script(
+        path,
+        f"""
+        SET search_path = "version 1";
+        INSERT INTO batches (name) VALUES ('other'), ('{unquote(address.rpartition("=")[2])}');
+        INSERT INTO tickets (batch, family, id, added_at)
+        SELECT batch, 'images', '1', 9 FROM batches;
+        INSERT INTO files (
+            batch, ticket, size, recorded_at, output_index, is_length_verified, path, sha256, url
+        ) SELECT batch, ticket, 5, 9, 0, true, '/out/a.png', 'ab', 'https://a' FROM tickets
+        """,
+    )
+    if by_script:
+        run_script(path, migration_script("version 1"))
+        assert [(2,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
+    async with Journal.open(path) as journal:
+        (old,) = await journal.files(A)
+        assert ("/out/a.png", "ab", 5, 9.0, None) == (
+            *(old.path, old.sha256, old.size, old.recorded_at, old.host),
+        )
+        await journal.record_file(A, 1, path="/out/b.png", sha256="cd", size=6, url="https://b")
+        assert [None, platform.node()] == [each.host async for each in journal.all_files()]
+    assert [(2,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
+    run_sql(path, 'DROP SCHEMA "version 1" CASCADE')
 
 
 async def test_printed_statements_create_the_tables(address):

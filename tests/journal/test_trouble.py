@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import shutil
 import sqlite3
 import subprocess
@@ -396,7 +397,7 @@ async def test_older_version_is_migrated_once(path):
             schema.prepare(db, str(path))
 
 
-async def test_version_2_becomes_version_3(path):
+async def test_version_2_is_migrated(path):
     """Its tickets and submits are there, without columns, and new ones may have some."""
     with closing(connect(str(path), 5)) as db:
         schema.prepare(db, str(path), schema.MIGRATIONS[:1])
@@ -413,6 +414,40 @@ async def test_version_2_becomes_version_3(path):
         (recorded,) = [each async for each in journal.recorded_outcomes()]
         assert ("my-1", {"n": 1}) == (recorded.track_id, recorded.columns)
         assert {} == (await journal.find_submit("my-1")).columns
+
+
+async def test_version_3_is_migrated(path):
+    """Its files are there, without the names of their hosts, and new ones have such a name."""
+    with closing(connect(str(path), 5)) as db:
+        schema.prepare(db, str(path), schema.MIGRATIONS[:2])
+        assert 3 == db.execute("PRAGMA user_version").fetchone()[0]
+        db.executescript(
+            "INSERT INTO families VALUES (1, 'images');"
+            "INSERT INTO tickets (family, id, state, added_at, completed_at) "
+            "VALUES (1, 1, 2, 9, 9);"
+            "INSERT INTO replies VALUES (1, 2, '{}', NULL);"
+            "INSERT INTO files VALUES (1, 0, '/out/a.png', 'ab', 5, 'https://a', 1, 9.0)"
+        )
+    async with Journal.open(path) as journal:
+        (old,) = await journal.files(A)
+        assert ("/out/a.png", "ab", 5, 9.0, None) == (
+            *(old.path, old.sha256, old.size, old.recorded_at, old.host),
+        )
+        await journal.record_file(A, 1, path="/out/b.png", sha256="cd", size=6, url="https://b")
+        assert [None, platform.node()] == [each.host async for each in journal.all_files()]
+        (recorded,) = [each async for each in journal.recorded_outcomes()]
+        assert [None, platform.node()] == [each.host for each in recorded.files]
+
+
+async def test_host_that_is_no_text_is_damage(path):
+    """SQLite does not enforce the type of a column."""
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+        await journal.record_file(A, 0, path="/out/a.png", sha256="ab", size=5, url="https://a")
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE files SET host = x'00'")
+        with pytest.raises(JournalDamaged, match="images:1"):
+            await journal.files(A)
 
 
 async def test_failed_migration_changes_nothing(path):

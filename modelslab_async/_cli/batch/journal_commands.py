@@ -15,6 +15,7 @@ from ..event_loop import run_async
 from ..exit_codes_and_advice import UNSAVED, exit_codes, explain_unsaved
 from .export_file import STDOUT, check_export_format, write_export
 from .journal_option import JournalLocation, journal, require_journal
+from .missing_saved_files import other_hosts_message
 
 _MAX_SHOWN_REASONS = 5
 
@@ -92,6 +93,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     The command compares the size and the SHA-256 of each file. FOLDER is where the files are now.
     Without FOLDER, each file is expected where it was saved. The recorded path of each changed or
     missing file is printed, one per line. The exit code is 8 if a file is changed or missing.
+    A file that is not here, because another host saved it, is printed as `elsewhere HOST:PATH`.
     """
     require_journal(path)
 
@@ -108,11 +110,19 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
             click.echo(
                 json.dumps(record) if as_json else f"{state} {output.sanitize(str(file.path))}"
             )
+    for host, files in found.elsewhere.items():
+        for file in files:
+            record = {"state": "elsewhere", "ticket": str(file.ticket), "path": str(file.path)}
+            shown = output.sanitize(f"{host}:{file.path}")
+            click.echo(json.dumps(record | {"host": host}) if as_json else f"elsewhere {shown}")
     bad = len(found.changed) + len(found.missing)
     advice = "" if repair or not bad else "; with --repair, the next `batch run --out` saves them"
     unchanged = output.count_of(len(found.unchanged), "file is", "files are")
     changed = output.count_of(bad, "is", "are")
     output.print_message(f"{unchanged} unchanged, {changed} not{advice}")
+    if found.elsewhere:
+        counts = Counter({host: len(files) for host, files in found.elsewhere.items()})
+        output.print_message(other_hosts_message(counts))
     return UNSAVED if bad else 0
 
 

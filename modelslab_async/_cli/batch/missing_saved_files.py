@@ -1,16 +1,23 @@
 """Checks by name and size whether saved files are still there. Opens no file."""
 
 import asyncio
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from ... import Batch
+from ..._batch.verify_recorded_files import other_host
+from ..._journal.host_name import HOST_NAME_VARIABLE
 from ...journal import RecordedFile
 from .. import output
 
 _FILES_PER_CHECK = 1000
+# The maximum number of other hosts that a message names.
+_MAX_HOSTS: Final = 5
 
 
 @define
@@ -25,27 +32,35 @@ class MissingFiles:
         in_other_folder: The number of files that are missing in `folder`, but still in the folder
             where they were saved.
         other_folder: The folder of the last file counted in `in_other_folder`.
+        on_other_hosts: The number of missing files that other hosts saved, for each host.
     """
 
     folder: Path
     missing: int = 0
     in_other_folder: int = 0
     other_folder: Path | None = None
+    on_other_hosts: Counter[str] = field(factory=Counter)
 
     @property
     def count(self) -> int:
-        """The number of recorded files that are not in this run's folder."""
+        """The number of files that this host saved, but that are not in this run's folder."""
         return self.missing + self.in_other_folder
 
-    def check(self, records: Iterable[RecordedFile]) -> None:
-        """Count the files that these records name, but that are not in this run's folder."""
-        for record in records:
+    def check(self, records: Iterable[tuple[RecordedFile, str | None]]) -> None:
+        """
+        Count the files that these records name, but that are not in this run's folder.
+
+        Each record comes with the name of the other host that saved its file, or with None.
+        """
+        for record, host in records:
             path = Path(record.path)
             if _exists_with_size(self.folder / path.name, record.size):
                 continue
             if _exists_with_size(path, record.size):
                 self.in_other_folder += 1
                 self.other_folder = path.parent
+            elif host is not None and not (self.folder / path.name).exists():
+                self.on_other_hosts[host] += 1
             else:
                 self.missing += 1
 
@@ -66,14 +81,32 @@ class MissingFiles:
                 f"move {'it' if self.in_other_folder == 1 else 'them'}, "
                 "or give that folder to --out"
             )
+        if self.on_other_hosts:
+            yield other_hosts_message(self.on_other_hosts)
+
+
+def other_hosts_message(counts: Counter[str]) -> str:
+    """Return a line that says how many files other hosts saved, and what the user can do."""
+    hosts = ", ".join(
+        f"{output.sanitize(host)} ({count:,})" for host, count in counts.most_common(_MAX_HOSTS)
+    )
+    more = "" if len(counts) <= _MAX_HOSTS else f" and {len(counts) - _MAX_HOSTS:,} more"
+    files = output.count_of(counts.total(), "file is", "files are")
+    example = shlex.quote(output.sanitize(counts.most_common(1)[0][0]))
+    return (
+        f"{files} not here but on another host: {hosts}{more}; `batch verify` checks "
+        f"{'it' if counts.total() == 1 else 'them'} there. If that host is gone, or is this one "
+        f"under an earlier name, `{HOST_NAME_VARIABLE}={example} modelslab-async batch verify "
+        "--repair` has the next run with --out save its files here"
+    )
 
 
 async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
     """Count the files that a batch's journal has recorded, but that are not in `folder`."""
     missing_files = MissingFiles(folder)
-    chunk: list[RecordedFile] = []
+    chunk: list[tuple[RecordedFile, str | None]] = []
     async for record in batch.journal.all_files():
-        chunk.append(record)
+        chunk.append((record, other_host(batch.journal, record)))
         if len(chunk) == _FILES_PER_CHECK:
             await asyncio.to_thread(missing_files.check, chunk)
             chunk = []

@@ -17,9 +17,9 @@ from .. import options
 @options.debug
 def schema(*, schema: str) -> None:
     """
-    Print the SQL that creates the tables in PostgreSQL.
+    Print the SQL that creates the tables in PostgreSQL, or brings older ones up to date.
 
-    A run creates them by itself, if its role may create a schema. Otherwise, let the owner of the
+    A run does so by itself, if its role may create a schema. Otherwise, let the owner of the
     database run these statements once, for example with `modelslab-async batch schema | psql
     DATABASE`.
     """

@@ -39,6 +39,39 @@ def test_commands_share_a_batch_in_a_database(here, emulator, tmp_path, address)
     assert PASSWORD not in "".join((*printed, (tmp_path / "page.html").read_text()))
 
 
+def test_files_of_another_host_are_not_missing(here, emulator, tmp_path, address):
+    """`verify` names the host, and runs on others succeed. Under its name, they are missing."""
+    tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(5011, 5013)]
+    journal = ("--journal", address)
+    save = ("--out", "out", "--allow-private", *journal)
+    north, south = ({"MODELSLAB_HOST_NAME": name} for name in ("north", "south"))
+    assert 0 == here("run", "-", *save, given="\n".join(tickets), **north).returncode
+    (tmp_path / "out").rename(tmp_path / "disk of north")
+    advice = "2 files are not here but on another host: north (2); `batch verify` checks them there"
+    run = here("run", *save, "--quiet", **south)
+    assert 0 == run.returncode, run.stderr
+    assert advice in run.stderr
+    verify = here("verify", "--repair", *journal, **south)
+    paths = [f"{tmp_path}/out/images-{n}-0.png" for n in range(5011, 5013)]
+    assert 0 == verify.returncode, verify.stderr
+    assert [f"elsewhere north:{path}" for path in paths] == verify.stdout.splitlines()
+    assert "0 files are unchanged, 0 are not" in verify.stderr
+    assert advice in verify.stderr
+    records = [
+        json.loads(line) for line in here("verify", "--json", *journal, **south).stdout.splitlines()
+    ]
+    assert [
+        {"state": "elsewhere", "ticket": ticket, "path": path, "host": "north"}
+        for ticket, path in zip(tickets, paths, strict=True)
+    ] == records
+    assert 0 == here("run", *save, **south).returncode
+    assert not (tmp_path / "out").exists()
+    assert 8 == here("verify", "--repair", *journal, **north).returncode
+    assert 0 == here("run", *save, **south).returncode
+    assert 0 == (found := here("verify", *journal, **south)).returncode
+    assert ("", True) == (found.stdout, "2 files are unchanged" in found.stderr)
+
+
 def test_submit_to_a_database_resumes(here, emulator, address):
     """The rows are compared with the batch, and none is submitted twice."""
     before = len(emulator.submits)

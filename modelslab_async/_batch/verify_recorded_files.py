@@ -1,0 +1,42 @@
+"""Compares the recorded files of a journal with those on this host. It changes no file."""
+
+from collections import defaultdict
+
+from attrs import evolve
+
+from .._downloads.verify_saved_files import Verified, verify
+from .._journal.host_name import this_host
+from .._journal.recorded_files import RecordedFile
+from .._models.saved_file import SavedFile
+from ..journal import Journal
+from .poll_and_save_run import to_saved_file
+
+
+def other_host(journal: Journal, record: RecordedFile) -> str | None:
+    """
+    Return the host that saved a file, if it is not this one; else None.
+
+    A journal in a file belongs to one machine. If its records have another host name, the machine
+    had that name earlier.
+    """
+    return record.host if journal.spans_hosts and record.host != this_host() else None
+
+
+async def verify_recorded_files(journal: Journal, folder: str | None) -> Verified:
+    """See `Batch.verify`. A file that another host saved is not missing here."""
+    hosts: dict[SavedFile, str] = {}
+    files: list[SavedFile] = []
+    async for record in journal.all_files():
+        files.append(file := to_saved_file(record))
+        if (host := other_host(journal, record)) is not None:
+            hosts[file] = host
+    found = await verify(folder, files)
+    missing: list[SavedFile] = []
+    elsewhere: defaultdict[str, list[SavedFile]] = defaultdict(list)
+    for file in found.missing:
+        (elsewhere[hosts[file]] if file in hosts else missing).append(file)
+    return evolve(
+        found,
+        missing=tuple(missing),
+        elsewhere={host: tuple(files) for host, files in elsewhere.items()},
+    )
