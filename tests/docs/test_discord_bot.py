@@ -1,6 +1,7 @@
 """The Discord bot of the documentation, run by its library against a server on loopback."""
 
 import asyncio
+import signal
 import sqlite3
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -84,10 +85,12 @@ def running(program, monkeypatch, tmp_path):
             for name, value in (("API_KEY", "a-key"), ("BASE_URL", base_url)):
                 monkeypatch.setenv(f"MODELSLAB_{name}", value)
             artist = program["build"](program["Artist"](allow_private=True))
+            previous_handler = signal.signal(signal.SIGTERM, artist.handle_sigterm)
             task = asyncio.create_task(run(artist))
             try:
                 yield task
             finally:
+                signal.signal(signal.SIGTERM, previous_handler)
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -158,6 +161,18 @@ async def test_owed_picture_is_sent_after_restart(running):
         await until(lambda: not owed())
     assert f"<@{USER}> Done." == api.messages[0][0]
     assert 1 == len(emulator.submits)
+
+
+async def test_sigterm_closes_the_bot_and_keeps_the_ticket(running):
+    """As `docker stop` does. The picture is owed at the next start."""
+    api, emulator = Discord(), Emulator(jobs=Jobs(duration=(60.0, 60.0)), clock=lambda: 0.0)
+    async with running(api, emulator) as bot:
+        await api.give(command("a lighthouse"))
+        await until(lambda: owed() and owed()[0][-1])
+        signal.raise_signal(signal.SIGTERM)
+        await until(bot.done)
+    assert 1 == len(owed())
+    assert [] == api.answers
 
 
 async def test_failure_is_told_in_the_words_of_the_service(running):
