@@ -5,7 +5,7 @@ import asyncio
 from modelslab_async import AccountError, Client, Pace
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._account.report_and_answer_types import KeyAllotment
-from modelslab_async.emulator import Emulator, run_server
+from modelslab_async.emulator import Emulator, ScriptedReply, run_server
 
 
 class StoppedMembership:
@@ -80,7 +80,8 @@ class LosingMembership(StoppedMembership):
         now, allotments = self.clock(), {}
         for key, report in reports.items():
             self.reported.append(report.poll_results)
-            allotments[key] = KeyAllotment(poll_times=(now,) * report.polls_wanted)
+            times = tuple(now + n / 1e6 for n in range(report.polls_wanted))
+            allotments[key] = KeyAllotment(poll_times=times)
         if report.poll_results and len([each for each in self.reported if each]) == 1:
             raise AccountError("the answer got lost", path="account")
         return allotments
@@ -92,7 +93,9 @@ class LosingMembership(StoppedMembership):
 async def test_results_of_polls_are_reported_until_an_answer_comes():
     """The account learns of each poll, and of none that it knows already."""
     emulator = Emulator()
-    ticket = emulator.add_job("images:1", duration=1.0)
+    ticket = emulator.add_job("images:1")
+    running = ScriptedReply(200, b'{"status": "processing"}')
+    emulator.script(ticket, [*[running] * 5, ScriptedReply(200, b'{"status": "success"}')])
     account = LosingMembership()
     pace = Pace(floor=0.1, ceiling=0.1)
     async with (

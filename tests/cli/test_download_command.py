@@ -91,11 +91,11 @@ def test_ticket_without_files_prints_no_path(program, emulator, tmp_path, *, bod
 def test_failed_job_is_explained_on_a_pipe(program, emulator, tmp_path, option):
     """Standard error says which ticket failed and why. Standard output stays empty."""
     failed = b'{"status": "failed", "message": "Failed, Try Again"}'
-    emulator.script("images:71", [ScriptedReply(200, failed)])
+    emulator.script("images:81", [ScriptedReply(200, failed)])
 
-    run = program("download", "images:71", "--out", str(tmp_path), *option)
+    run = program("download", "images:81", "--out", str(tmp_path), *option)
 
-    message = "modelslab-async: images:71: Failed, Try Again\n"
+    message = "modelslab-async: images:81: Failed, Try Again\n"
     assert (1, "", message) == (run.returncode, run.stdout, run.stderr)
 
 

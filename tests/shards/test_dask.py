@@ -16,6 +16,7 @@ from modelslab_async.emulator import run_server
 from .held_emulator import HeldEmulator
 
 distributed = pytest.importorskip("distributed", reason="pip install distributed")
+dask = importlib.import_module("dask")
 fetch = importlib.import_module("modelslab_async.dask").fetch
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = "a-key-of-the-workers"
@@ -33,14 +34,16 @@ async def service():
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def cluster(service):
     """Two workers, each a process. The key is in their environment alone."""
-    async with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address="127.0.0.1:0",  # Else two clusters of one machine want one port.
-        asynchronous=True,
-        env={"MODELSLAB_API_KEY": KEY, "MODELSLAB_BASE_URL": service.url},
-    ) as cluster:
-        yield cluster
+    # Dask gives up a killed worker if its restart takes longer than this, by default 15 seconds.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "30 minutes"}):
+        async with distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",  # Else two clusters of one machine want one port.
+            asynchronous=True,
+            env={"MODELSLAB_API_KEY": KEY, "MODELSLAB_BASE_URL": service.url},
+        ) as cluster:
+            yield cluster
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
