@@ -7,11 +7,13 @@ from contextlib import closing
 import httpx
 import pytest
 
-from modelslab_async import AccountError, Client, Pace, Success, webhooks
+from modelslab_async import AccountError, Batch, Client, Pace, Success, webhooks
 from modelslab_async._account import webhook_hint_codec
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async.emulator import Emulator, ScriptedReply, run_server
+
+from .stores import PostgresStore
 
 KEY = "a-test-key-1234"
 SECRET = "of the settings"
@@ -95,6 +97,41 @@ async def test_webhook_of_one_worker_ends_the_wait_of_another(store, is_closed_a
         assert isinstance(await waiting, Success)
         await receiver.aclose()
     assert 2 == emulator.polls[ticket]
+
+
+async def test_webhook_of_one_host_ends_the_run_of_another(postgres, address):
+    """The other host has submitted the ticket, and this one has claimed it from the journal."""
+    emulator = Emulator()
+    pace = Pace(floor=0.01, ceiling=LONG_S, max_eta_wait=LONG_S)
+    store = PostgresStore(postgres.address)
+    account = store.account()
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account, pace=pace) as running,
+        Client(KEY, base_url=url, account=account, pace=pace) as receiving,
+        Batch.open(address, client=running) as here,
+        asyncio.timeout(DEADLINE_S),
+    ):
+        async with Batch.open(address, client=receiving) as there:
+            begun = await there.submit(
+                "realtime/text2img",
+                prompt="a cat",
+                track_id="t-7",
+                webhook=receiving.webhook_url(BASE, secret=SECRET),
+            )
+        ticket, id_ = begun.ticket, int(begun.ticket.id)
+        running_body = b'{"status": "processing", "id": %d, "eta": %d}' % (id_, LONG_S)
+        done_body = b'{"status": "success", "id": %d, "output": ["https://a/1.png"]}' % id_
+        emulator.script(ticket, [ScriptedReply(200, running_body), ScriptedReply(200, done_body)])
+        outcomes = here.run()
+        waiting = asyncio.ensure_future(anext(outcomes))
+        while not emulator.polls[ticket]:  # noqa: ASYNC110 -- a poll has no event here.
+            await asyncio.sleep(0.01)
+        assert 200 == await deliver(receiving, status="success", id=id_)
+        assert isinstance(await waiting, Success)
+        await outcomes.aclose()
+    assert 2 == emulator.polls[ticket]
+    await store.aclose()
 
 
 class LeavingMembership:
