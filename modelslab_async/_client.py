@@ -292,9 +292,9 @@ class Client:
         Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
-            base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: Makes the address impossible to guess. The receiver needs the same secret. None
-                for a random secret, which lasts as long as this client.
+            base: The receiver's public address, such as `"https://me.example/hooks?query"`. Without
+                `https://` or `http://`, or without a host, it is a `ValueError`.
+            secret: The receiver's secret. None for a random one that lasts as long as this client.
             family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """
         return self.engine.webhook_url(base, secret, family)

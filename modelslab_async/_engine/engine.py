@@ -260,7 +260,7 @@ class Engine:
             self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def webhook_url(self, base: str, secret: str | None, family: str) -> str:
-        """Make an address for webhooks, as `Client.webhook_url` does."""
+        """Make an address for webhooks, as `Client.webhook_url` does, or raise `ValueError`."""
         if family:
             self.status_client.family_named(family)
         return self.webhooks.make(base, secret, family)

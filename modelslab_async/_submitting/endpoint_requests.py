@@ -19,6 +19,7 @@ from .._transport.sender import Sender
 from .file_reading import files_in, with_uploads
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT
+from .webhook_addresses import check_webhook_address
 
 CLOSED_MESSAGE = "the client was closed; nothing was started"
 
@@ -50,14 +51,17 @@ class EndpointRequests:
 
         Raises:
             ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
-                file is given for a parameter that takes no file, or the client has no API key for
-                the endpoint.
+                file is given for a parameter that takes no file, the webhook is not an address, or
+                the client has no API key for the endpoint.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._sender.credentials.key_tier(endpoint.tier)
         endpoint.check(params)
+        # An empty `webhook` asks for none.
+        if (webhook := params.get("webhook")) not in (None, ""):
+            check_webhook_address("webhook", webhook)
         for parameter, file in files_in(params):
             self._check_file(endpoint, parameter, file)
         return endpoint

@@ -2,8 +2,48 @@
 
 import hashlib
 import hmac
+import re
 import secrets
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_ADDRESS: Final = re.compile("https?://[^\x00-\x20\x7f]+", re.IGNORECASE)
+
+
+def check_webhook_address(name: str, address: object) -> None:
+    """
+    Check that the service can send a webhook to an address.
+
+    The service accepts any string, and sends no webhook if it is not an address. The error does not
+    quote the address, because a part of it is secret.
+
+    Args:
+        name: The argument that holds the address, for the message.
+        address: The value of the argument.
+
+    Raises:
+        ValueError: The value is not an absolute HTTP address.
+    """
+    if not isinstance(address, str):
+        got = f"a value of type {type(address).__name__}"
+    elif _is_address(address):
+        return
+    else:
+        got = "a text that is none"
+    raise ValueError(
+        f"{name} is a whole address that the service can reach, with https:// or http:// and a "
+        f"host, such as 'https://me.example/hooks', got {got}; nothing was sent"
+    )
+
+
+def _is_address(text: str) -> bool:
+    if not _ADDRESS.fullmatch(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # An invalid IPv6 address, or a port that is no number.
+        return False
 
 
 class WebhookAddresses:
@@ -21,7 +61,11 @@ class WebhookAddresses:
             base: The public address of the webhook receiver, with or without a query.
             secret: Determines the secret part; None for a random one.
             family: The family to put into the path; "" for none.
+
+        Raises:
+            ValueError: `base` is not an absolute HTTP address.
         """
+        check_webhook_address("the base of a webhook address", base)
         token = self.token(secret, family)
         self._tokens.add(token)
         path, separator, query = base.partition("?")

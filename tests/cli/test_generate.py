@@ -286,6 +286,7 @@ def test_more_generations_than_most_send_nothing(command, emulator, most):
         ((TEXT2IMG, "--prompt", "x", "-p", "widht=1"), "misspelling"),
         ((TEXT2IMG, "--prompt", "x", "-p", "width"), "width=512"),
         ((TEXT2IMG, "--prompt", "x", "-p", "=1"), "width=512"),
+        ((TEXT2IMG, "--prompt", "x", "--webhook", "me.example"), "'https://me.example/hooks'"),
         (("general/wallet_balance",), "answers at once"),
         (("realtime/img2img", "--prompt", "x", "--init-image", "no.png"), "no file 'no.png'"),
         (("realtime/img2img", "--prompt", "x", "--init-image", "x" * 9999), "takes a file"),

@@ -9,7 +9,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
+from modelslab_async import ENDPOINTS, Batch, Client, Failed, Pace, Success, webhooks
 from modelslab_async._parsing.webhook_ids import WebhookHint, read_webhook
 from modelslab_async.emulator import Jobs, Webhooks
 
@@ -292,7 +292,8 @@ def test_endless_delivery_is_cut_off(virtually, service):
 
     async def main():
         async with service().client() as client:
-            scope = {"type": "http", "method": "POST", "path": client.webhook_url("")}
+            url = client.webhook_url("http://me.example")
+            scope = {"type": "http", "method": "POST", "path": httpx.URL(url).path}
             sent = []
 
             async def receive():
@@ -336,6 +337,50 @@ def test_webhook_address_cannot_be_guessed(service):
     )
     assert first == second
     assert "secret" not in first
+
+
+NO_ADDRESSES = [
+    "me.example/hooks",
+    "/hooks",
+    "https:/me.example/hooks",
+    "https:///hooks",
+    "https://",
+    "https://me.example:port/hooks",
+    "https://[me.example/hooks",
+    "ftp://me.example/hooks",
+    " https://me.example/hooks",
+    "https://me.example/hooks\n",
+    5,
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+async def test_webhook_that_is_no_address_is_refused_before_it_is_sent(service, tmp_path, address):
+    """The service would take it, and send no webhook. The error quotes no part of it."""
+    here = service(accept)
+    expected = "with https:// or http:// and a host, such as 'https://me.example/hooks'"
+    async with here.client() as client:
+        with pytest.raises(ValueError, match=expected) as refused:
+            client.webhook_url(address)
+        assert repr(address) not in str(refused.value)
+        with pytest.raises(ValueError, match="webhook is a whole address"):
+            await client.submit(REALTIME, prompt="a fox", webhook=address)
+        async with Batch.open(tmp_path / "run.db", client=client) as batch:
+            with pytest.raises(ValueError, match="webhook is a whole address"):
+                await batch.submit(REALTIME, prompt="a fox", webhook=address)
+    assert not here.submits
+
+
+@pytest.mark.parametrize(
+    "address",
+    [None, "", "HTTPS://me.example", "http://[::1]:8000/", "https://u:p@me.example/hooks?a=b"],
+)
+async def test_webhook_that_is_an_address_or_none_is_sent(service, address):
+    """An empty webhook asks for none, as the service has it."""
+    here = service(accept)
+    async with here.client() as client:
+        await client.submit(REALTIME, prompt="a fox", webhook=address)
+    assert address == here.submits[0].get("webhook")
 
 
 async def test_nudge_of_unwatched_ticket_does_nothing(service):

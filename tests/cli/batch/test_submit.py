@@ -161,6 +161,7 @@ def test_bad_rows_are_named_and_skipped(here, submits):
         '{"prompt": "a pig", "key": "a"}',
         '{"prompt": "a hen", "key": 1.5}',
         '{"prompt": "winter", "endpoint": "realtime/img2img", "init_image": "absent.png"}',
+        '{"prompt": "a hen", "webhook": "me.example/hooks"}',
     ]
     result = here(*SUBMIT, "-", given="\n".join(rows))
     assert 2 == result.returncode
@@ -174,11 +175,12 @@ def test_bad_rows_are_named_and_skipped(here, submits):
         "line 8 of standard input skipped: its key 'a' is that of line 7",
         "line 9 of standard input skipped: its key is of type float",
         "line 10 of standard input skipped: init_image takes a file, and there is no file",
+        "line 11 of standard input skipped: webhook is a whole address",
     ):
         assert line in result.stderr
     strict = here(*SUBMIT, "-", "--strict", given="\n".join(rows))
     assert 2 == strict.returncode
-    assert "8 rows have an error, so nothing was started" in strict.stderr
+    assert "9 rows have an error, so nothing was started" in strict.stderr
     assert 2 == len(submits())
 
 
