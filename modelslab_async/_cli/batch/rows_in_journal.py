@@ -85,6 +85,22 @@ class RowsInJournal:
                 "the same --key as before (or none, if you gave none), or another --journal"
             )
 
+    def check_count(self, max_submits: int | None) -> None:
+        """
+        Raise an error if a run would submit more rows than the user allows.
+
+        Args:
+            max_submits: How many submits the run may pay for. None for no limit.
+
+        Raises:
+            click.UsageError: There are more new rows.
+        """
+        if max_submits is not None and (new := len(self.new)) > max_submits:
+            raise click.UsageError(
+                f"this would start {output.count_of(new, 'generation', 'generations')}, "
+                f"and --most allows {max_submits:,}; nothing was sent"
+            )
+
     async def conflicts(
         self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:

@@ -119,7 +119,7 @@ def submit(
         # The message ends with the names of the columns, because a long message is cut at its end.
         output.print_message(f"columns not sent (--send COLUMN sends one): {', '.join(columns)}")
     if dry_run:
-        return _print_dry_run(plan, rows, endpoints, tally)
+        return _print_dry_run(plan, rows, endpoints, tally, most)
     work = SubmitWork(rows=rows, endpoints=endpoints, max_submits=most)
     return run_batch(plan, base_urls, work, tally=tally, max_submits=most, unsent_timeout=OUTAGE_S)
 
@@ -161,7 +161,11 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
 
 
 def _print_dry_run(
-    plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointRequests, tally: ExitTally
+    plan: Plan,
+    rows: Sequence[SubmissionRow],
+    endpoints: EndpointRequests,
+    tally: ExitTally,
+    most: int | None,
 ) -> int:
     async def compare() -> tuple[RowsInJournal, list[SubmissionRow]]:
         if not await journal_exists(plan.path):
@@ -172,6 +176,7 @@ def _print_dry_run(
 
     found, conflicts = run_async(compare())
     found.check_keys()
+    found.check_count(most)
     for row in conflicts:
         tally.count_skipped(
             f"{row.location}: the key {row.submission.key!r} is in the journal for another "

@@ -4,13 +4,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeAlias
 
-import click
 from attrs import define, field, frozen
 
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_requests import EndpointRequests
-from .. import output
 from .rows_in_journal import RowsInJournal
 from .submission_input import SubmissionRow
 
@@ -119,14 +117,8 @@ class SubmitWork:
         self._finished_keys = frozenset(
             key for key, submit in known.recorded.items() if submit.is_finished
         )
-        new = len(known.new)
-        if self.max_submits is not None and new > self.max_submits:
-            raise click.UsageError(
-                f"this would start {output.count_of(new, 'generation', 'generations')}, "
-                f"and --most allows {self.max_submits:,}; "
-                "nothing was sent"
-            )
-        return new
+        known.check_count(self.max_submits)
+        return len(known.new)
 
     async def results(
         self, batch: Batch, downloads: Downloads | None, timeout: float | None

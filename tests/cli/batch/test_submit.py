@@ -221,16 +221,19 @@ def test_rows_that_cannot_be_read_are_named_without_endpoint(here):
 
 
 def test_most_and_dry_run_send_nothing(here, submits):
-    """They count only what is not in the journal yet."""
+    """They count only what is not in the journal yet. With both, the dry run refuses as the run."""
     assert 0 == here(*SUBMIT, "-", given="a cat\n").returncode
     table = "a cat\na dog\na fox\n"
     dry = here(*SUBMIT, "-", "--dry-run", "--json", given=table)
     assert 0 == dry.returncode
     assert "3 rows, 1 of them in the journal; 2 would be submitted" in dry.stderr
     assert ["a dog", "a fox"] == [each["parameters"]["prompt"] for each in records(dry)]
-    bounded = here(*SUBMIT, "-", "--most", "1", given=table)
-    assert 2 == bounded.returncode
-    assert "this would start 2 generations, and --most allows 1; nothing was sent" in bounded.stderr
+    refused = "this would start 2 generations, and --most allows 1; nothing was sent"
+    for option in (), ("--dry-run", "--json"):
+        bounded = here(*SUBMIT, "-", "--most", "1", *option, given=table)
+        assert (2, "") == (bounded.returncode, bounded.stdout)
+        assert refused in bounded.stderr
+    assert 0 == here(*SUBMIT, "-", "--most", "2", "--dry-run", given=table).returncode
     assert 1 == len(submits())
     assert 0 == here(*SUBMIT, "-", "--most", "2", given=table).returncode
     assert 3 == len(submits())
