@@ -40,12 +40,12 @@ class WebhookState:
     Attributes:
         expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
         nudged_in_flight: Whether another poll was asked for while a poll was in flight.
-        last_nudge_due: The due time that the last webhook or `Client.nudge` gave the ticket.
+        last_hint_due: The due time that the last webhook or `Client.nudge` gave the ticket.
     """
 
     expects_webhook: bool = False
     nudged_in_flight: bool = False
-    last_nudge_due: float = -math.inf
+    last_hint_due: float = -math.inf
 
 
 @define(eq=False, weakref_slot=False)

@@ -129,12 +129,12 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now or `gap` seconds after its last nudge, whichever is later.
+        Make an open ticket due now, or `gap` seconds after its last hint if this is another hint.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
-            gap: The minimum number of seconds between two due times that nudges set.
+            gap: The minimum number of seconds between two due times that hints set.
             is_hint: Whether the ticket has probably just ended, for example because a webhook came.
                 If a poll is in flight, another poll follows soon.
 
@@ -148,10 +148,11 @@ class Schedule:
         if not entry.is_queued:
             webhook.nudged_in_flight = webhook.nudged_in_flight or is_hint
             return False
-        due = max(now, webhook.last_nudge_due + gap)
+        due = max(now, webhook.last_hint_due + gap) if is_hint else now
         if entry.due <= due:
             return False
-        webhook.last_nudge_due = due
+        if is_hint:
+            webhook.last_hint_due = due
         # A queue cannot move an entry. So queue a copy, and let the old entry become stale.
         replacement = self._open[ticket] = copy(entry)
         entry.watchers = ()

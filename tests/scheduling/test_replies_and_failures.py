@@ -199,6 +199,21 @@ def test_nudges_are_a_gap_apart():
     assert not schedule.nudge(IMAGE, 3.0, 30.0, is_hint=True)
 
 
+def test_hints_and_other_nudges_do_not_delay_each_other():
+    """A ticket is polled for its slot more often than hints may make it due."""
+    schedule = schedule_of(IMAGE, policy=Pace.fixed(30.0))
+    polled(schedule, Processing)
+    assert schedule.nudge(IMAGE, 1.0, 0.0, is_hint=False)
+    polled(schedule, Processing, taken=1.0)
+    assert schedule.nudge(IMAGE, 1.5, 10.0, is_hint=True)
+    assert 1.5 == schedule.next_poll_at()
+    polled(schedule, Processing, taken=1.5)
+    assert schedule.nudge(IMAGE, 2.0, 10.0, is_hint=True)
+    assert 11.5 == schedule.next_poll_at()
+    assert schedule.nudge(IMAGE, 2.5, 0.0, is_hint=False)
+    assert 2.5 == schedule.next_poll_at()
+
+
 @pytest.mark.parametrize(("is_hint", "due"), [(True, 2.0), (False, 8.0)])
 def test_hint_during_a_poll_causes_another_soon(is_hint, due):
     """The reply in flight may be older than the hint. That holds for one poll only."""
