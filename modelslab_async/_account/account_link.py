@@ -13,6 +13,7 @@ from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
 from .._models.events import Event, Paused
 from .._models.key_kind import Tier
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._scheduling.rate_limiter import PollRate
@@ -77,6 +78,7 @@ class AccountLink:
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
+        poller.notifier.on_unawaited = self._share_end
         self._membership.call_on_news(self.wake)
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name="modelslab_async account", context=Context()
@@ -107,6 +109,11 @@ class AccountLink:
         """Pass a webhook on to the other clients, so that they poll its ticket."""
         self._hints.append(hint)
         self.wake()
+
+    def _share_end(self, outcome: Outcome) -> None:
+        """Tell the other clients of a ticket's end, because one of them may wait for it."""
+        if not isinstance(outcome, Unresolved):
+            self.share_hint(WebhookHint((outcome.ticket.id,), ""))
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
         """Make the slots of one key. The account decides how many this client gets."""

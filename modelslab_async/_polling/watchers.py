@@ -147,6 +147,8 @@ class Notifier:
 
     Attributes:
         on_completed: Called with each ticket that has ended, to free the ticket's slot.
+        on_unawaited: Called with each outcome that no caller of this client waited for; None for no
+            call.
 
     Args:
         listeners: Called with each event.
@@ -155,6 +157,7 @@ class Notifier:
 
     def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
         self.on_completed: Callable[[Ticket], object] = _ignore_completed
+        self.on_unawaited: Callable[[Outcome], object] | None = None
         self._listeners = listeners
         self._limits = limits
         self._pause_log: PauseLog | None = None
@@ -206,6 +209,8 @@ class Notifier:
             self.on_completed(outcome.ticket)
         except Exception as error:  # noqa: BLE001 -- one ticket must not stop the poller.
             log_unexpected(outcome.ticket, error)
+        if self.on_unawaited is not None and not callers_of(completion.watchers):
+            self.on_unawaited(outcome)
         if self._listeners.functions:
             self._listeners(
                 Completed(outcome=outcome, polls=completion.polls, waited=completion.waited),

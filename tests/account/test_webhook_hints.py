@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from modelslab_async import AccountError, Batch, Client, Pace, Success, webhooks
 from modelslab_async._account import webhook_hint_codec
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._parsing.webhook_ids import WebhookHint
-from modelslab_async.emulator import Emulator, ScriptedReply, run_server
+from modelslab_async.emulator import Emulator, Jobs, ScriptedReply, run_server
 
 from .stores import PostgresStore
 
@@ -21,6 +22,7 @@ BASE = "http://me.example/hooks"
 # Without a hint, the next poll would be due only after this many seconds.
 LONG_S = 100_000.0
 DEADLINE_S = 300.0
+IDLE_POLLER = SimpleNamespace(notifier=SimpleNamespace())
 
 
 async def test_hint_reaches_each_other_client_once(members):
@@ -134,6 +136,43 @@ async def test_webhook_of_one_host_ends_the_run_of_another(postgres, address):
     await store.aclose()
 
 
+async def test_end_seen_for_a_slot_ends_the_wait_of_another_client(store):
+    """One client polls its ticket because a submit needs the slot, and another one waits for it."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(0.01, 0.01), eta="none"))
+    pace = Pace(floor=0.01, ceiling=LONG_S, max_eta_wait=LONG_S)
+    account = store.account(queue=1)
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account) as submitter,
+        Client(KEY, base_url=url, account=account, pace=pace) as waiter,
+        asyncio.timeout(DEADLINE_S),
+    ):
+        ticket = (await submitter.submit("realtime/text2img", prompt="a fox")).ticket
+        running = b'{"status": "processing", "id": %s, "eta": %d}' % (ticket.id.encode(), LONG_S)
+        emulator.script(ticket, [ScriptedReply(200, running), None])
+        waiting = asyncio.create_task(waiter.wait(ticket))
+        while not emulator.polls[ticket]:  # noqa: ASYNC110 -- a poll has no event here.
+            await asyncio.sleep(0.01)
+        await submitter.submit("realtime/text2img", prompt="a second fox")
+        assert isinstance(await waiting, Success)
+    assert 3 == emulator.polls[ticket]
+
+
+async def test_end_that_a_caller_waited_for_is_not_shared(store):
+    """So the tickets of a batch do not fill the account with hints."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(0.01, 0.01)))
+    account = store.account(queue=1)
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account) as client,
+        asyncio.timeout(DEADLINE_S),
+    ):
+        await asyncio.gather(
+            *(client.generate("realtime/text2img", prompt=f"fox {number}") for number in range(3))
+        )
+    assert [] == store.run("SELECT hint FROM webhook_hints")
+
+
 class LeavingMembership:
     """A membership whose client begins to leave while it gives its first hint."""
 
@@ -170,7 +209,7 @@ async def test_hint_that_comes_while_the_client_leaves_is_passed_on():
     first, second = WebhookHint(("7",), ""), WebhookHint(("8",), "")
     membership = LeavingMembership(second)
     membership.link.share_hint(first)
-    membership.link.start([], None, None)
+    membership.link.start([], IDLE_POLLER, None)
     async with asyncio.timeout(DEADLINE_S):
         while membership.closing is None:  # noqa: ASYNC110 -- the link has no event for this.
             await asyncio.sleep(0)
@@ -200,7 +239,7 @@ async def test_hints_that_could_not_be_passed_on_are_passed_on_later(caplog):
     first = WebhookHint(("7",), "")
     membership = FailingMembership(2)
     membership.link.share_hint(first)
-    membership.link.start([], None, None)
+    membership.link.start([], IDLE_POLLER, None)
     async with asyncio.timeout(DEADLINE_S):
         while len(membership.given) < 3:  # noqa: ASYNC110 -- the link has no event for this.
             await asyncio.sleep(0.01)
@@ -215,7 +254,7 @@ async def test_hints_that_could_not_be_passed_on_are_passed_on_later(caplog):
 async def test_client_leaves_even_if_its_hints_cannot_be_passed_on(caplog):
     """So its connection is closed, and the other clients need not wait until it counts as dead."""
     membership = FailingMembership(9)
-    membership.link.start([], None, None)
+    membership.link.start([], IDLE_POLLER, None)
     membership.link.share_hint(WebhookHint(("7",), ""))
     async with asyncio.timeout(DEADLINE_S):
         await membership.link.aclose()
