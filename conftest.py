@@ -139,6 +139,7 @@ def documented(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setenv("DATABASE_URL", database)
         patch.setenv("DASK_SCHEDULER_ADDRESS", scheduler)
         patch.setenv("MODELSLAB_API_KEY", "a-key-for-the-docs")
+        patch.setenv("APP_SECRET", "a-secret-for-the-docs")
         patch.setenv("MODELSLAB_BASE_URL", url)
         patch.setenv("MODELSLAB_LEGACY_BASE_URL", url)
         patch.chdir(request.getfixturevalue("tmp_path_factory").mktemp("docs"))

@@ -1,18 +1,16 @@
 """A real headless Chromium, and the page's application as its reader would serve it."""
 
 import os
-import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from web_app_process import WebApp
 
 from modelslab_async.emulator import Emulator
 
@@ -61,68 +59,18 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
         service.stop()
 
 
-class App:
-    """`uvicorn app:app` in a process of its own, on one address for its whole life."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
-        self._environment = environment
-        self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/"
-
-    @property
-    def log(self) -> str:
-        return (self._folder / "log").read_text()
-
-    def start(self) -> None:
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", "app:app", "--port", str(self._port)],
-                cwd=self._folder,
-                env=self._environment,
-                stderr=log,
-                stdout=log,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(r"running on http://127\.0\.0\.1:(\d+)", self.log)):
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.05)
-        self._port = int(found[1])
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
 @pytest.fixture
 def serve_app(
     tmp_path: Path, program_of: Callable[[str], str], serving: Serving
-) -> Callable[[Emulator], AbstractContextManager[App]]:
-    """Serve the program of the page against an emulator."""
+) -> Callable[..., AbstractContextManager[WebApp]]:
+    """Serve the program of the page against an emulator. The options are those of `WebApp`."""
 
     @contextmanager
-    def serve(emulator: Emulator) -> Iterator[App]:
-        (tmp_path / "app.py").write_text(program_of("how-to/web-app.md"))
+    def serve(emulator: Emulator, **options: Any) -> Iterator[WebApp]:
+        program = options.pop("program", None) or program_of("how-to/web-app.md")
         with serving(emulator) as base_url:
-            environment = {
-                **os.environ,
-                "APP_SECRET": "a-secret-for-the-tests",
-                "MODELSLAB_API_KEY": KEY,
-                "MODELSLAB_BASE_URL": base_url,
-                "MODELSLAB_LEGACY_BASE_URL": base_url,
-            }
-            environment.pop("PYTHONSAFEPATH", None)
-            app = App(tmp_path, environment)
-            try:
-                app.start()
+            app = WebApp(tmp_path, program, base_url=base_url, key=KEY, **options)
+            with app.running():
                 yield app
-            finally:
-                app.kill()
 
     return serve

@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from modelslab_async.emulator import Emulator, Jobs
+from modelslab_async.emulator import Emulator, Jobs, ScriptedReply
 
 from .conftest import KEY, PATIENCE
 
+# Without a hint, the next poll would be due only after this many seconds.
+LONG_S = 100_000
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "_static" / "web-app.png"
 REMEMBER = """
 window.lines = []
@@ -207,3 +211,33 @@ def test_visitor_chooses_only_prompt(browser, serve_app):
             }
             assert 422 == browser.execute_script(FETCHED, "/pictures", request)
         assert [] == emulator.submits
+
+
+def test_webhook_reaches_page_through_another_worker(browser, serve_app, program_of):
+    """One worker submits, another one waits for the page, and a third gets the webhook."""
+    emulator = Emulator(jobs=Jobs(duration=(0.001, 0.001)))
+    program = program_of("how-to/web-app.md")
+    slow = f"pace=Pace(floor=0.01, ceiling={LONG_S}, max_eta_wait={LONG_S})"
+    program = program.replace("Client(account=account)", f"Client(account=account, {slow})")
+    program = program.replace("    Outcome,\n", "    Outcome,\n    Pace,\n", 1)
+    assert slow in program
+    more = {"PUBLIC_URL": "https://me.example"}
+    with serve_app(emulator, program=program, workers=4, more=more) as app:
+        begun = httpx.post(f"{app.url}pictures", json={"prompt": "a lighthouse"}, timeout=PATIENCE)
+        [submit] = emulator.submits
+        id_ = submit.ticket.id
+        running = b'{"status": "processing", "id": %s, "eta": %d}' % (id_.encode(), LONG_S)
+        emulator.script(submit.ticket, [ScriptedReply(200, running), None])
+        with app.stopped(begun.headers["x-worker"]) as submitter:
+            browser.get(f"{app.url}#{begun.json()['name']}")
+            until_shown(browser, "processing")
+            [waiter] = {pid for pid, _, path in app.requests if path.startswith("/pictures/")}
+            with app.stopped(waiter):
+                hook = app.url + urlsplit(submit.fields["webhook"]).path[1:]
+                news = {"status": "success", "id": id_}
+                answer = httpx.post(hook, json=news, timeout=PATIENCE)
+        assert 200 == answer.status_code
+        assert 3 == len({submitter, waiter, answer.headers["x-worker"]})
+        until_drawn(browser)
+        until_line_is(browser, "Done.")
+        assert 2 == emulator.polls[submit.ticket]

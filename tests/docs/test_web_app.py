@@ -15,8 +15,9 @@ WISH = {"prompt": "a lighthouse"}
 
 
 @pytest.fixture
-def visiting(program_of: Callable[[str], str]):
+def visiting(program_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch):
     """Open a visitor of the program of the page, which has this client."""
+    monkeypatch.setenv("APP_SECRET", "a-secret")
 
     @asynccontextmanager
     async def visit(client: Client) -> AsyncIterator[httpx.AsyncClient]:
