@@ -70,6 +70,7 @@ class AccountLink:
         self._is_failing = False
         self._is_failing_to_share = False
         self._is_leaving = False
+        self._is_idle = False
 
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
@@ -79,6 +80,7 @@ class AccountLink:
         self._poller = poller
         self._on_hint = on_hint
         poller.notifier.on_unawaited = self._share_end
+        poller.on_first_ticket = self._end_idling
         self._membership.call_on_news(self.wake)
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name="modelslab_async account", context=Context()
@@ -250,10 +252,17 @@ class AccountLink:
         """Return the account's clock minus the clock of the event loop."""
         return self._membership.clock() - asyncio.get_running_loop().time()
 
+    def _end_idling(self) -> None:
+        """Begin to read hints. An idle client would read them only at its next report."""
+        if self._is_idle:
+            self.wake()
+
     def _interval(self, *, waits: bool) -> float:
+        self._is_idle = False
         if waits:
             return self._membership.waiting_interval_s
         if self._hints:
             return _RETRY_INTERVAL_S
-        is_idle = not len(self._schedule) and not any(slots.used for slots in self._slots.values())
-        return _IDLE_INTERVAL_S if is_idle else _OPEN_INTERVAL_S
+        in_use = any(slots.used for slots in self._slots.values())
+        self._is_idle = not len(self._schedule) and not in_use
+        return _IDLE_INTERVAL_S if self._is_idle else _OPEN_INTERVAL_S

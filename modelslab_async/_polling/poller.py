@@ -52,6 +52,7 @@ class Poller:
         notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
         telemetry: Makes a span of each poll; None for no spans.
         poll_guards: Functions that may delay a poll. A poll starts only if each returns True.
+        on_first_ticket: Called before a ticket is watched while none is open; None for no call.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -76,6 +77,7 @@ class Poller:
         self.notifier = Notifier(listeners, schedule.policy.limits)
         self.telemetry: Telemetry | None = None
         self.poll_guards: list[Callable[[Ticket], bool]] = []
+        self.on_first_ticket: Callable[[], object] | None = None
         self._jitter = jitter
         self._wakeup = Wakeup()
         self._drops = WatcherRemoval(self.unwatch)
@@ -97,6 +99,8 @@ class Poller:
         if self._fatal_error is not None:
             watcher.fail(self._fatal_error)
             return
+        if self.on_first_ticket is not None and not len(self._schedule):
+            self.on_first_ticket()
         now = self._loop.time()
         self._schedule.add(
             ticket,

@@ -173,6 +173,51 @@ async def test_end_that_a_caller_waited_for_is_not_shared(store):
     assert [] == store.run("SELECT hint FROM webhook_hints")
 
 
+class CountingMembership:
+    """A membership that counts the reports of its client."""
+
+    waiting_interval_s = 0.02
+
+    def __init__(self):
+        self.reports = 0
+
+    def clock(self):
+        return 0.0
+
+    def call_on_news(self, _):
+        pass
+
+    async def exchange(self, _):
+        self.reports += 1
+        return {}
+
+    async def share_hints(self, _):
+        return []
+
+    async def leave(self, _):
+        pass
+
+
+def test_client_that_was_idle_reads_hints_once_it_waits(virtually, world):
+    """It need not wait for its next report, which would be due seconds later."""
+
+    async def main():
+        membership = CountingMembership()
+        account = SimpleNamespace(
+            rate=None, queue=5, join=lambda _: AccountLink(membership, str, has_rate=False)
+        )
+        async with world(account=account) as here, here.client:
+            here.emulator.add_job("images:7", duration=30.0)
+            await asyncio.sleep(3.0)
+            assert 1 == membership.reports
+            waiting = asyncio.create_task(here.client.wait("images:7"))
+            await asyncio.sleep(0.6)
+            assert 4 == membership.reports
+            await waiting
+
+    virtually(main)
+
+
 class LeavingMembership:
     """A membership whose client begins to leave while it gives its first hint."""
 
