@@ -1,11 +1,13 @@
 """Defines the option `--journal`, whose value is a file or a database, and checks the value."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
 from ..._postgres.postgres_address import is_address, without_passwords
+from .. import output
 from ..command_error_types import MissingExtra
 from ..event_loop import run_async
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 JournalLocation: TypeAlias = Path | str
 """The path of a file, or the address of a batch in a database."""
+
+_DEFAULT_JOURNAL: Final = "run.db"
 
 
 class LocationType(click.Path):
@@ -51,7 +55,7 @@ journal = click.option(
     "--journal",
     "path",
     type=LocationType(dir_okay=False, path_type=Path),
-    default="run.db",
+    default=_DEFAULT_JOURNAL,
     show_default=True,
     metavar="FILE",
     help=(
@@ -96,6 +100,12 @@ async def journal_exists(path: JournalLocation) -> bool:
 def shown(path: JournalLocation) -> str:
     """Return the path or the address as text. Passwords are left out."""
     return str(path) if isinstance(path, Path) else without_passwords(path)
+
+
+def journal_command(path: JournalLocation, *words: str) -> str:
+    """Return a command line for a shell, with `--journal` unless the journal is the default one."""
+    options = () if str(path) == _DEFAULT_JOURNAL else ("--journal", shown(path))
+    return shlex.join([output.PROGRAM, "batch", *words, *options])
 
 
 def journal_name(path: JournalLocation) -> str:

@@ -1,6 +1,6 @@
 """Counts the results of a batch run, and estimates its speed and time left. Reads no clock."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 
 from attrs import define, field, frozen
 
@@ -21,12 +21,15 @@ from ... import (
     Unsubmitted,
 )
 from ..exit_codes_and_advice import explain_unsaved
+from .row_names import join_names
 
 # The current speed is the mean speed of the last 30 seconds.
 _RATE_WINDOW_S = 30.0
 # Before ten tickets have ended, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
+# A message shows a few names, and joins successive rows. More names than this would cost memory.
+_MAX_NAMES_PER_REASON = 1000
 # A time below 90 s is shown in seconds, a time below 90 min in minutes, and a longer one in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
@@ -71,6 +74,7 @@ class RunProgress:
         factory=lambda: deque[tuple[str, str]](maxlen=_MAX_SHOWN_FAILURES)
     )
     reasons: Counter[str] = field(factory=Counter[str])
+    _names: defaultdict[str, list[str]] = field(factory=lambda: defaultdict[str, list[str]](list))
     _samples: deque[_Sample] = field(
         factory=lambda: deque([_Sample(seconds=0.0, handled=0, polls=0)])
     )
@@ -140,6 +144,8 @@ class RunProgress:
     def _add_failure(self, name: str, reason: str) -> None:
         self.recent_failures.append((name, reason))
         self.reasons[reason] += 1
+        if len(names := self._names[reason]) < _MAX_NAMES_PER_REASON:
+            names.append(name)
 
     def add_sample(self, now: float) -> None:
         """Record the counts at the time `now`. The current speed is computed from these records."""
@@ -241,10 +247,17 @@ class RunProgress:
         message = ", ".join(f"{count:,} {what}" for count, what in counts if count)
         return [message, *self.reason_lines()] if message else []
 
-    def reason_lines(self) -> list[str]:
-        """Return a line for each of the most common reasons for failure, with its count."""
+    def reason_lines(self, max_chars: int | None = None) -> list[str]:
+        """
+        Return a line for each of the most common reasons for failure.
+
+        Each line has the count, the reason, and the names of the first rows or tickets.
+
+        Args:
+            max_chars: The maximum length of a reason. None for no limit.
+        """
         return [
-            f"{count:,} x {reason}"
+            f"{count:,} x {reason[:max_chars]} ({join_names(self._names[reason], count)})"
             for reason, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)
         ]
 

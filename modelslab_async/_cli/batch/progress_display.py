@@ -95,5 +95,5 @@ def render_progress(progress: RunProgress) -> RenderableType:
 def print_summary(console: Console, progress: RunProgress) -> None:
     """Print the final counts of a run, and the most common reasons for failure."""
     console.print(Text(progress.status_lines()[0]), soft_wrap=True)
-    for line in progress.reason_lines():
-        console.print(Text(f"  {output.sanitize(line)[:_MAX_REASON_CHARS]}"), soft_wrap=True)
+    for line in progress.reason_lines(_MAX_REASON_CHARS):
+        console.print(Text(f"  {output.sanitize(line)}"), soft_wrap=True)

@@ -35,7 +35,7 @@ from ..result_record import result_record
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .journal_exit_codes import JournalExitCodes
-from .journal_option import JournalLocation
+from .journal_option import JournalLocation, journal_command
 from .missing_saved_files import find_missing_files
 from .outage_log_filter import rare_outage_warnings
 from .progress import RunProgress
@@ -103,10 +103,18 @@ def run_batch(
         print_summary(output.make_console(), progress)
     if progress.is_stopping:
         raise Interrupted(_interrupted_message(progress))
+    _print_export_hint(plan, progress)
     for line in summary.messages(progress.failed):
         output.print_message(line)
     tally.codes.update(summary.codes(progress.given_up))
     return tally.print_summary()
+
+
+def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
+    """Say how to list why each ticket failed, if the user has not asked for that list already."""
+    if progress.failed and plan.export is None and not plan.as_json:
+        command = journal_command(plan.path, "export", "-", "--file-format", "jsonl")
+        output.print_message(f"`{command}` lists each outcome with its row, and why it failed")
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:

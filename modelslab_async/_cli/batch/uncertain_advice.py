@@ -4,12 +4,10 @@ Names the commands that settle an uncertain submit. Runs none of them.
 A submit is uncertain if its reply was lost. The commands record whether the submit started work.
 """
 
-import shlex
 from copy import copy
 
 from ... import SubmitUncertain
-from .. import output
-from .journal_option import JournalLocation, shown
+from .journal_option import JournalLocation, journal_command
 
 
 def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
@@ -34,5 +32,4 @@ def settling_commands(track_id: str, journal: JournalLocation) -> str:
 
 
 def _command(journal: JournalLocation, *track_id: str) -> str:
-    options = () if str(journal) == "run.db" else ("--journal", shown(journal))
-    return shlex.join([output.PROGRAM, "batch", "uncertain", *track_id, *options])
+    return journal_command(journal, "uncertain", *track_id)

@@ -161,6 +161,9 @@ def test_failures_are_counted_by_reason():
         progress.count_result(Failed(ticket=Ticket("images", n), message="no"))
     progress.count_result(Unresolved(ticket=Ticket("images", 10), cause=WaitTimeout("late")))
     assert {"no": 9, "late": 1} == progress.reasons
+    assert "9 x no (images:0, images:1, images:2, images:3, images:4 and 4 more)" in (
+        progress.reason_lines()
+    )
     assert ("images:10", "late") == progress.recent_failures[-1]
     assert "10 of 20 completed (0 succeeded, 9 failed, 1 given up)" == progress.status_lines()[0]
 

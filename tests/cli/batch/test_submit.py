@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sqlite3
 import threading
@@ -25,6 +26,10 @@ a lighthouse,512,first
 "a cat, in oil",512,second
 a dog,,third
 """
+
+
+# A job that ends later than its submit, so that the journal has its ticket.
+LATE_FAILURES = Jobs(duration=(0.2, 0.2), failure_rate=1.0)
 
 
 @pytest.fixture
@@ -286,6 +291,31 @@ def test_dry_run_names_conflicts(here, submits):
     assert "; 1 would end as conflicts" in dry.stderr
     assert "line 2" not in dry.stderr
     assert 2 == len(submits())
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["summary", "quiet"])
+def test_failed_rows_are_named_and_listed_by_export(here, serving, quiet):
+    """The lines stand beside the reason, and the command of the hint gives the reason of each."""
+    table = "".join(f"cat {n}\n" for n in range(4))
+    arguments = (*SUBMIT, "-", "--journal", "my run.db", *quiet)
+    with serving(Emulator(jobs=LATE_FAILURES)) as url:
+        failed = here(*arguments, given=table, MODELSLAB_BASE_URL=url)
+    assert 1 == failed.returncode, failed.stderr
+    assert "4 x Failed, Try Again (lines 1-4)" in (failed.stderr if quiet else failed.stdout)
+    words = shlex.split(failed.stderr.rpartition("` lists each")[0].rpartition("`")[2])
+    assert ["modelslab-async", "batch"] == words[:2]
+    exported = here(*words[2:])
+    assert {"Failed, Try Again"} == {each["message"] for each in records(exported)}
+    assert {f"cat {n}" for n in range(4)} == {each["input"]["prompt"] for each in records(exported)}
+
+
+def test_export_and_json_make_hint_needless(here, serving):
+    """The failed rows are in the file, or on standard output."""
+    with serving(Emulator(jobs=LATE_FAILURES)) as url:
+        for n, option in enumerate([("--json",), ("--export", "out.jsonl")]):
+            failed = here(*SUBMIT, "-", *option, given=f"cat {n}\n", MODELSLAB_BASE_URL=url)
+            assert 1 == failed.returncode, failed.stderr
+            assert "lists each outcome" not in failed.stderr
 
 
 @pytest.mark.parametrize(
