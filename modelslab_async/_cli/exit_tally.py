@@ -41,10 +41,10 @@ class ExitTally:
             self._printed.add(message)
             output.print_message(message)
 
-    def count_skipped(self, problem: str) -> None:
-        """Print why a line or row of the input is skipped, and count a usage error."""
+    def count_skipped(self, problem: str, count: int = 1) -> None:
+        """Print why lines or rows of the input are skipped, and count a usage error for each."""
         output.print_message(problem)
-        self.codes[USAGE] += 1
+        self.codes[USAGE] += count
 
     @property
     def handled(self) -> int:

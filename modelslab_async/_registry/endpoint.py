@@ -27,6 +27,20 @@ def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
         )
 
 
+class MissingParameters(ValueError):
+    """
+    A submit lacks required parameters.
+
+    Attributes:
+        names: The missing parameters. Of a group, the first parameter stands for the group.
+    """
+
+    # `names` is optional, because pickle passes only the message.
+    def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.names = names
+
+
 @frozen(kw_only=True)
 class Endpoint:
     """
@@ -139,12 +153,14 @@ class Endpoint:
         if not self.allows_extra:
             self._check_spelling(params)
         given = [name for name, value in params.items() if value is not None]
-        missing = [name for name in self.required if name not in given]
-        missing += [" or ".join(group) for group in self.any_of if not {*group} & {*given}]
+        missing: list[tuple[str, ...]] = [(name,) for name in self.required if name not in given]
+        missing += [group for group in self.any_of if not {*group} & {*given}]
         if missing:
-            raise ValueError(
-                f"{self.name} needs {', '.join(missing)}, got {', '.join(given) or 'nothing'}; "
-                f"{self._help_hint}"
+            needed = ", ".join(map(" or ".join, missing))
+            raise MissingParameters(
+                f"{self.name} needs {needed}, got {', '.join(given) or 'nothing'}; "
+                f"{self._help_hint}",
+                tuple(group[0] for group in missing),
             )
 
     def _check_spelling(self, params: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def read_submissions(
     source: str,
     spec: SubmissionSpec,
     check: Callable[[str, Mapping[str, Any]], object],
-    on_skipped: Callable[[str], None],
+    on_skipped: Callable[[str, str], None],
 ) -> Iterator[SubmissionRow]:
     """
     Yield the submissions in a file or in standard input. Each submission has its own key.
@@ -79,7 +79,7 @@ def read_submissions(
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
         check: Raises a `ValueError` if the parameters do not fit the endpoint.
-        on_skipped: Called with the problem of a bad row. The row is skipped.
+        on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
         click.UsageError: The file cannot be read, or no row has an endpoint.
@@ -93,9 +93,9 @@ def read_submissions(
                     submission = keys.ensure_key(_to_submission(row, spec, check))
                     _check_key_is_new(locations, submission, row.location)
                 except click.UsageError as problem:
-                    on_skipped(f"{row.location} of {name} skipped: {problem.format_message()}")
+                    on_skipped(row.location, problem.format_message())
                 except ValueError as problem:
-                    on_skipped(f"{row.location} of {name} skipped: {problem}")
+                    on_skipped(row.location, str(problem))
                 else:
                     yield SubmissionRow(row.location, submission)
     except UnusableTable as problem:

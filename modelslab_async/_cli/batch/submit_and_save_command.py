@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from ... import Batch
+from ..._registry.endpoint import MissingParameters
 from ..._submitting.endpoint_requests import EndpointRequests
 from ..._transport.credentials import MissingApiKey
 from .. import output
@@ -22,6 +23,7 @@ from .journal_option import journal_exists
 from .rows_in_journal import RowsInJournal
 from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
+from .skipped_rows import SkippedRows
 from .submission_input import (
     SubmissionRow,
     SubmissionSpec,
@@ -140,10 +142,21 @@ def _read_rows(
     Raises:
         UnusableKey: An endpoint needs an API key that is not set.
     """
+    skipped = SkippedRows(source_name(table))
+
+    def check(endpoint: str, parameters: Mapping[str, Any]) -> None:
+        try:
+            endpoints.check(endpoint, parameters)
+        except MissingParameters as error:
+            options = " ".join(f"-p {name}=VALUE" for name in error.names)
+            raise ValueError(f"{error}; for all rows, give {options}; or add a column") from None
+
     try:
-        return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]
+        return [*read_submissions(table, spec, check, skipped.add)]
     except MissingApiKey as error:
         raise UnusableKey(missing_key_message(error)) from None
+    finally:
+        skipped.report(tally)
 
 
 def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:

@@ -189,6 +189,27 @@ def test_bad_rows_are_named_and_skipped(here, submits):
     assert 2 == len(submits())
 
 
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_rows_with_same_error_are_one_message(here, submits, dry_run):
+    """It names their lines, and how to give all of them what they lack."""
+    rows = ['{"prompt": "a cat"}'] * 40
+    rows[19] = '{"width": 5}'
+    rows.append('{"prompt": "a dog", "model_id": "sdxl"}')
+    table = "\n".join(rows)
+    result = here("submit", "--endpoint", "images/text2img", "-", *dry_run, given=table)
+    assert 2 == result.returncode
+    messages = [line for line in result.stderr.splitlines() if "skipped" in line]
+    assert 2 == len(messages)
+    assert "lines 1-19, 21-40 of standard input skipped: images/text2img needs" in messages[0]
+    assert "for all rows, give -p model_id=VALUE; or add a column" in messages[0]
+    assert "line 20 of standard input skipped" in messages[1]
+    assert "give -p prompt=VALUE -p model_id=VALUE;" in messages[1]
+    given = ("-p", "model_id=sdxl", "--strict", "--dry-run")
+    strict = here("submit", "--endpoint", "images/text2img", "-", *given, given=table)
+    assert "1 row has an error, so nothing was started" in strict.stderr
+    assert (0 if dry_run else 1) == len(submits())
+
+
 @pytest.mark.parametrize(
     "table",
     [

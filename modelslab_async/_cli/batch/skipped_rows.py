@@ -1,0 +1,33 @@
+"""SkippedRows: collects the rows that are skipped, to report rows with the same problem once."""
+
+from collections import defaultdict
+
+from attrs import define, field
+
+from ..exit_tally import ExitTally
+from .row_names import join_names
+
+
+@define
+class SkippedRows:
+    """
+    The locations of skipped rows, grouped by their problem.
+
+    Attributes:
+        source: The name of the file, for the messages.
+    """
+
+    source: str
+    _locations: defaultdict[str, list[str]] = field(
+        factory=lambda: defaultdict[str, list[str]](list)
+    )
+
+    def add(self, location: str, problem: str) -> None:
+        """Add a row, with the reason why it is skipped."""
+        self._locations[problem].append(location)
+
+    def report(self, tally: ExitTally) -> None:
+        """Print a message for each problem, and count its rows."""
+        for problem, locations in self._locations.items():
+            rows = join_names(locations, len(locations))
+            tally.count_skipped(f"{rows} of {self.source} skipped: {problem}", len(locations))
