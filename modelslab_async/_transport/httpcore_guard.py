@@ -20,12 +20,14 @@ import re
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import h11
 
+from .abortive_close import discard_unsent_on_close
 from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 
+_T = TypeVar("_T")
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
@@ -160,16 +162,30 @@ class ConnectionWatch:
                 self._is_discarded = True
                 raise sys.modules[self._core].ConnectionNotAvailable
             self._response = _ResponseEnd(match[1])
-        await self._write(buffer, timeout)
+        await self._discard_if_given_up(self._write(buffer, timeout))
 
     async def _watched_read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._read(max(max_bytes, _MIN_READ_BYTES), timeout)
+        data = await self._discard_if_given_up(self._read(max(max_bytes, _MIN_READ_BYTES), timeout))
         self._read_count += 1
         if not self._read_count % _READS_PER_YIELD:
             await asyncio.sleep(0)
         if self._response is not None and self._response.has_too_many_interim(data):
             raise sys.modules[self._core].RemoteProtocolError(TOO_MANY_INTERIM)
         return data
+
+    async def _discard_if_given_up(self, operation: Awaitable[_T]) -> _T:
+        """
+        Await a read or a write. If it fails or is cancelled, httpcore closes the connection.
+
+        The server does not get the request later: the kernel discards what it has not sent.
+        """
+        try:
+            return await operation
+        except BaseException:
+            # Requests over HTTP/2 share a connection, and have no `_response` here.
+            if self._response is not None:
+                discard_unsent_on_close(self._get_extra_info("socket"))
+            raise
 
 
 class _ResponseEnd:

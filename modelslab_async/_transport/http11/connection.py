@@ -11,6 +11,7 @@ import aiohappyeyeballs
 from attrs import field, frozen
 
 from ..._models.errors import ModelsLabError, TransportError
+from ..abortive_close import discard_unsent_on_close
 from ..permanent_tls_errors import permanent_tls_error
 from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
@@ -101,8 +102,14 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close the connection at once. An exchange in flight fails with this reason."""
+        """
+        Close the connection at once. An exchange in flight fails with this reason.
+
+        The server does not get a request in flight later: the kernel discards what it has not sent.
+        """
         self._is_aborted = True
+        if self._pending is not None:
+            discard_unsent_on_close(self._transport.get_extra_info("socket"))
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
         if self._is_connected:

@@ -44,6 +44,14 @@ MUTATIONS = [
         "was_read and h11",
     ),
     Mutation(
+        "no reply: the kernel goes on to send the request",
+        "_transport/http11/connection.py",
+        'discard_unsent_on_close(self._transport.get_extra_info("socket"))',
+        "pass",
+        "../transport/test_given_up_requests.py",
+        "own and resets",
+    ),
+    Mutation(
         "idle connection closed by the server: used again",
         "_transport/http11/connection.py",
         "return not (self._transport.is_closing() or self._has_unread_data())",

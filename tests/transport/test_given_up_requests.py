@@ -1,0 +1,78 @@
+"""A request that is given up: the kernel does not deliver it later."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+from transport.http_server import Server, read_request, request_to, trusted_server_context, until
+
+from modelslab_async._transport.transport_choice import as_transport
+
+
+class WatchingServer(Server):
+    """Answers only the path `/answered`, and records how each connection ends."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.ends = []
+
+    async def talk(self, reader, writer, requests):
+        try:
+            while True:
+                requests.append(await read_request(reader))
+                if "/answered" in requests[-1][0]:
+                    writer.write(self.answer)
+        except asyncio.IncompleteReadError:
+            self.ends.append("closed")
+        except ConnectionResetError:
+            self.ends.append("reset")
+
+
+@pytest.fixture(params=["own", "transport", "client"])
+def over(request, own):
+    """Each transport of the package, closed at the end of the block."""
+
+    @asynccontextmanager
+    async def opened():
+        if request.param == "own":
+            http = own(connections=4)
+            yield http
+            await http.aclose()
+        else:
+            kinds = {"transport": httpx.AsyncHTTPTransport, "client": httpx.AsyncClient}
+            async with kinds[request.param]() as given:
+                yield as_transport(given, 4)
+
+    return opened
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request, monkeypatch, tmp_path):
+    if request.param == "plain":
+        return None
+    return trusted_server_context(monkeypatch, tmp_path, "127.0.0.1")
+
+
+@pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
+async def test_given_up_request_resets_its_connection(over, tls, is_used):
+    """So the kernel discards what it has not sent, however long the network is interrupted."""
+    async with WatchingServer(tls=tls) as server, over() as http:
+        if is_used:
+            await http.exchange(request_to(server, "/answered"))
+        task = asyncio.create_task(http.exchange(request_to(server)))
+        await until(lambda: sum(map(len, server.received)) == 1 + is_used)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await until(lambda: server.ends)
+        assert ["reset"] == server.ends
+
+
+async def test_idle_connection_is_closed_without_a_reset(over, tls):
+    """No request is in flight, so the server sees a usual end."""
+    async with WatchingServer(tls=tls) as server:
+        async with over() as http:
+            await http.exchange(request_to(server, "/answered"))
+        await until(lambda: server.ends)
+        assert ["closed"] == server.ends
