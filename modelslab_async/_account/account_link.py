@@ -22,7 +22,9 @@ from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
+from .poll_permits import GIVE_UP_AFTER_S
 from .report_and_answer_types import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
+from .silence_timer import SilenceTimer
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -65,6 +67,7 @@ class AccountLink:
         # The webhooks to pass on to other clients. While the account cannot be reached, only the
         # newest `_MAX_HINTS` are kept.
         self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
+        self._silence_timer = SilenceTimer(self._give_up_polls)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
@@ -99,9 +102,11 @@ class AccountLink:
             try:
                 await self._share_hints()
             finally:
-                await self._membership.leave(self._report(self._offset()))
+                await self._membership.leave(self._last_report())
         except Exception as error:  # noqa: BLE001 -- an account may raise anything.
             _logger.warning("the account was left without a last report: %s", error)
+        finally:
+            self._silence_timer.stop()
 
     def wake(self) -> None:
         """Send a report now, instead of after the current interval."""
@@ -160,7 +165,9 @@ class AccountLink:
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
+        self._silence_timer.begin_report(sent)
         allotments = await self._membership.exchange(reports)
+        self._silence_timer.end_report(sent)
         self._forget_results(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
         # The answer may show that the account's clock was changed, so compute the offset again.
@@ -221,11 +228,29 @@ class AccountLink:
             )
         return reports
 
+    def _last_report(self) -> dict[str, KeyReport]:
+        """Return the reports for the end of the membership: the client starts no poll any more."""
+        reports = self._report(self._offset())
+        for tier, poll_times in self._poll_times.items():
+            digest = self._digest_of(tier)
+            results = poll_times.report_last_results()
+            reports[digest] = evolve(reports[digest], polls_wanted=0, poll_results=results)
+        return reports
+
     def _forget_results(self, reports: Reports) -> None:
         """Forget the poll results in these reports, because the account knows them now."""
         for tier, poll_times in self._poll_times.items():
             if self._digest_of(tier) in reports:
                 poll_times.forget_reported()
+
+    def _give_up_polls(self) -> None:
+        """
+        Give up old polls, because the account gives their permits to others after a while.
+
+        Otherwise the network could deliver the polls at any time, together with those of others.
+        """
+        if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
+            self._poller.give_up_polls(GIVE_UP_AFTER_S)
 
     def _apply(self, tier: Tier, allotment: KeyAllotment, offset: float) -> None:
         polls_paused_until = allotment.pauses.polls - offset
@@ -263,6 +288,8 @@ class AccountLink:
             return self._membership.waiting_interval_s
         if self._hints:
             return _RETRY_INTERVAL_S
-        in_use = any(slots.used for slots in self._slots.values())
+        in_use = any(slots.used for slots in self._slots.values()) or any(
+            poll_times.has_open_times for poll_times in self._poll_times.values()
+        )
         self._is_idle = not len(self._schedule) and not in_use
         return _IDLE_INTERVAL_S if self._is_idle else _OPEN_INTERVAL_S

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import Factory, define, frozen
 
@@ -10,12 +10,15 @@ from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
-# The start of each poll is reported. If the answer comes later than usual by more than this many
-# seconds, the poll is reported again, with a later start. `HELD_BACK_SHARE` covers smaller delays.
+# If the answer comes later than usual by more than this many seconds, a later start is reported.
+# `HELD_BACK_SHARE` covers smaller delays.
 _MAX_UNREPORTED_DELAY_S = 0.02
 # The maximum delay, in seconds, that is reported for a poll that was not overdue. The limit is low,
 # because the cause may be a slow server instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
+# Usually a poll is reported once, when it has ended. If it takes longer than this many seconds, its
+# start is reported before, so that its permit need not rest from the latest possible start.
+_MAX_UNREPORTED_S = 0.3
 
 
 @frozen
@@ -25,9 +28,10 @@ class _GrantedTime:
     when: float
     granted: float
 
-    def result(self, moment: float) -> PollResult:
+    def result(self, moment: float, *, is_open: bool = False) -> PollResult:
         """Return the result for a poll that may have reached the server as late as `moment`."""
-        return PollResult(self.granted, self.granted + max(0.0, moment - self.when))
+        rests_from = self.granted + max(0.0, moment - self.when)
+        return PollResult(self.granted, rests_from, is_open)
 
 
 @define(eq=False)
@@ -56,6 +60,7 @@ class GrantedPollTimes:
     _results: deque[PollResult] = Factory(deque)
     _reported: int = 0
     _in_flight: dict[float, list[_GrantedTime]] = Factory(dict[float, list[_GrantedTime]])
+    _reported_starts: set[float] = Factory(set[float])
     _granted: int = 0
     _used: int = 0
     _unanswered: StalledPolls = Factory(StalledPolls)
@@ -68,9 +73,7 @@ class GrantedPollTimes:
         now = self.clock()
         if (probe_at := self._unanswered.allowed_at(now)) > now:
             return probe_at
-        lost_before = now - MAX_LATENESS_S
-        while self._times and self._times[0].when < lost_before:
-            self._results.append(PollResult(self._times.popleft().granted, rests_from=None))
+        self._remove_expired(now)
         if self._times:
             return self._times[0].when
         if not self.wanted:
@@ -81,12 +84,15 @@ class GrantedPollTimes:
             self.on_empty()
         return math.inf
 
+    @property
+    def has_open_times(self) -> bool:
+        """Whether the account does not know yet what became of some granted times."""
+        return bool(self._times or self._in_flight or self._results)
+
     def record(self, now: float) -> None:
         """Use up the next granted time, because a poll starts now."""
         if self.is_limited:
-            time = self._times.popleft()
-            self._results.append(time.result(now))
-            self._in_flight.setdefault(now, []).append(time)
+            self._in_flight.setdefault(now, []).append(self._times.popleft())
             self._used += 1
             self._unanswered.add(now)
 
@@ -96,13 +102,16 @@ class GrantedPollTimes:
             time = times.pop()
             if not times:
                 del self._in_flight[started]
+                self._reported_starts.discard(started)
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
                 # The network may have held the poll back until now, so its permit rests from now.
-                self._results.append(time.result(now))
+                moment = now
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)
-                self._results.append(time.result(moment))
+            else:
+                moment = started
+            self._results.append(time.result(moment))
         self._unanswered.remove(started, now, is_answered=is_answered)
 
     def report_results(self) -> tuple[PollResult, ...]:
@@ -113,13 +122,24 @@ class GrantedPollTimes:
         server at any moment.
         """
         now = self.clock()
-        held_back = [
-            time.result(now)
-            for started in self._unanswered.held_back(now)
+        self._remove_expired(now)
+        held_back = self._unanswered.held_back(now)
+        self._add_starts(now - _MAX_UNREPORTED_S, set(held_back))
+        self._reported = len(self._results)
+        held_back_results = [
+            time.result(now, is_open=True)
+            for started in held_back
             for time in self._in_flight.get(started, ())
         ]
-        self._reported = len(self._results)
-        return (*self._results, *held_back)
+        return (*self._results, *held_back_results)
+
+    def report_last_results(self) -> tuple[PollResult, ...]:
+        """Return the results for the last report. The client then starts and awaits no poll."""
+        now = self.clock()
+        unused = [PollResult(time.granted, rests_from=None) for time in self._times]
+        self._times.clear()
+        cancelled = [time.result(now) for times in self._in_flight.values() for time in times]
+        return (*self._results, *unused, *cancelled)
 
     def forget_reported(self) -> None:
         """Forget the results of the last `report_results`, because the account knows them now."""
@@ -137,3 +157,18 @@ class GrantedPollTimes:
         """
         self._times.extend(_GrantedTime(granted - account_offset, granted) for granted in times)
         self._granted, self._used, self.wanted = len(self._times), 0, 0
+
+    def _remove_expired(self, now: float) -> None:
+        """Remove the granted times that are too old for a poll."""
+        lost_before = now - MAX_LATENESS_S
+        while self._times and self._times[0].when < lost_before:
+            self._results.append(PollResult(self._times.popleft().granted, rests_from=None))
+
+    def _add_starts(self, started_before: float, held_back: Collection[float]) -> None:
+        """Add a result for each poll in flight that started before a time, once for each poll."""
+        for started, times in self._in_flight.items():
+            if started > started_before:
+                return
+            if started not in self._reported_starts and started not in held_back:
+                self._reported_starts.add(started)
+                self._results.extend(time.result(started, is_open=True) for time in times)

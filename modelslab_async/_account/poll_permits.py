@@ -9,6 +9,12 @@ late, by up to `MAX_LATENESS_S`. The permit rests from the start of the poll. Un
 reported the start, the account assumes the latest possible start. If the client reports that it
 started no poll, the permit need not rest.
 
+A permit is open from its grant until the client has reported the end of the poll. A client with
+open permits reports all the time. If it is silent for `MAX_SILENCE_S`, it may be cut off from the
+account and from the service at once. The network may then hold its polls back, and deliver them at
+any moment. So the account grants no open permit of a silent client before its next report. A client
+that stays silent gives its polls up, and its permits are free again after `MAX_POLL_AGE_S`.
+
 Granted times are evenly spaced, so that the service gets no bursts. A poll that starts at most
 `FREE_LATENESS_S` late delays no other poll.
 
@@ -32,6 +38,15 @@ FREE_LATENESS_S: Final = 0.02
 HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
+# A client that has sent no report for this many seconds is silent. A client with open permits
+# reports every 0.25 s. A permit rests for longer than this, so it is not granted again on the word
+# of a report that the client sent before it could notice that its poll was overdue.
+MAX_SILENCE_S: Final = 0.75
+# A silent client gives up each poll that is older than this many seconds.
+GIVE_UP_AFTER_S: Final = 5.0
+# An open permit of a silent client is free again this many seconds after the latest start of its
+# poll. That is twice as long as the client waits, because its event loop may be late.
+MAX_POLL_AGE_S: Final = 2.0 * GIVE_UP_AFTER_S
 # A lower rate needs fewer permits, so the account removes the others. A higher rate later adds them
 # again, as new permits without a rest. So a permit is removed only after this many rests at the
 # lower rate. A rest at the higher rate is at most twice as long.

@@ -150,7 +150,7 @@ class PostgresAccount:
         """Migrate an account of an older version. Raise an error for an unknown version."""
         statement = f"SELECT version FROM {schema}.account"
         versions = [row[0] for row in await self._connection.fetch(statement)]
-        if versions in ([1], [2], [3]):
+        if versions in ([1], [2], [3], [4]):
             await self._connection.run_script(
                 f"""
                 BEGIN;

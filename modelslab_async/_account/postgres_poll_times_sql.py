@@ -2,10 +2,41 @@
 
 from typing import Final
 
+from .poll_permits import (
+    MAX_LATENESS_S,
+    MAX_POLL_AGE_S,
+    MAX_SILENCE_S,
+    SURPLUS_RESTS,
+    rest_seconds,
+    step_seconds,
+)
+
+# The maximum error, in seconds, of a client's estimate of the database server's time.
+_MAX_CLOCK_ERROR_S: Final = 0.01
+# These three constants are the same as in `sqlite_poll_times`.
+_MAX_SHARE_S: Final = 0.4
+_MAX_ANSWER_S: Final = 0.25
+_MAX_ASK_GAP_S: Final = 1.0
+
+# The values of the names in `POLL_FUNCTIONS`.
+POLL_VALUES: Final = {
+    "SHARE_S": _MAX_SHARE_S,
+    "ANSWER_S": _MAX_ANSWER_S,
+    "ASK_GAP_S": _MAX_ASK_GAP_S,
+    "LATENESS_S": MAX_LATENESS_S,
+    "SILENCE_S": MAX_SILENCE_S,
+    "POLL_AGE_S": MAX_POLL_AGE_S,
+    "SURPLUS_RESTS": SURPLUS_RESTS,
+    # These two values are for a rate of one poll a second. From them, the SQL functions compute the
+    # values for the account's rate.
+    "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
+    "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
+}
+
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
 # `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
-# reported poll started. Accounts before version 3 lack this table, and accounts of version 3 lack
-# its indexes.
+# poll started whose end was reported. If both are equal, the permit is not open. Accounts before
+# version 3 lack this table, and accounts of version 3 lack its indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,
@@ -38,7 +69,8 @@ END $do$;
 """
 
 POLL_FUNCTIONS: Final = """
--- What became of the poll times that a client was granted: see the module `poll_permits`.
+-- What became of the poll times that a client was granted: see the module `poll_permits`. A result
+-- of three parts with `true` at the end is that of a poll in flight.
 -- Without the settings `enable_...`, the server may plan for a small table, and then read all of a
 -- large one. They make it think that some queries are expensive. With `jit` it would compile these.
 CREATE FUNCTION SCHEMA.record_poll_results(k text, me bigint, results jsonb) RETURNS void
@@ -46,12 +78,14 @@ LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
 DECLARE result record;
 BEGIN
     FOR result IN
-        SELECT (e->>0)::float8 AS at, max((e->>1)::float8) AS rests_from
+        SELECT (e->>0)::float8 AS at, max((e->>1)::float8) AS rests_from,
+            bool_and(coalesce((e->>2)::boolean, false)) AS is_open
         FROM jsonb_array_elements(results) e GROUP BY 1
     LOOP
         UPDATE SCHEMA.poll_permits SET
             latest_start = coalesce(result.rests_from, last_start),
-            last_start = coalesce(result.rests_from, last_start)
+            last_start = CASE WHEN result.is_open THEN last_start
+                ELSE coalesce(result.rests_from, last_start) END
             WHERE key = k AND client = me AND granted = result.at;
     END LOOP;
 END $$;
@@ -89,7 +123,11 @@ BEGIN
     next_time := greatest(t, (SELECT next_at FROM SCHEMA.poll_times WHERE key = k));
     FOR free IN
         SELECT permit, latest_start + rest AS free_at FROM SCHEMA.poll_permits
-        WHERE key = k AND permit < permits ORDER BY latest_start LIMIT most
+        -- Open permits of silent clients stay out of use.
+        WHERE key = k AND permit < permits AND (latest_start = last_start
+            OR client IN (SELECT client FROM SCHEMA.clients WHERE seen_at > t - SILENCE_S)
+            OR latest_start <= t - POLL_AGE_S)
+        ORDER BY latest_start LIMIT most
     LOOP
         IF times = '{}' AND known >= permits THEN
             next_time := greatest(next_time, free.free_at);

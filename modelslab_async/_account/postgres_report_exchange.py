@@ -139,7 +139,9 @@ def _to_json(report: KeyReport) -> dict[str, Any]:
         "uncertain": use.uncertain_until,
         "waiting": use.waiting,
         "polls_wanted": report.polls_wanted,
-        "poll_results": [(each.granted, each.rests_from) for each in report.poll_results],
+        "poll_results": [
+            (each.granted, each.rests_from, each.is_open) for each in report.poll_results
+        ],
         "pauses": (report.pauses.submits, report.pauses.polls),
     }
 

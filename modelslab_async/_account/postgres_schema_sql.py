@@ -4,25 +4,24 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .poll_permits import MAX_LATENESS_S, SURPLUS_RESTS, rest_seconds, step_seconds
 from .postgres_notify_sql import NEWS_FUNCTIONS
-from .postgres_poll_times_sql import POLL_FUNCTIONS, POLL_PERMITS_CHANGES, POLL_PERMITS_TABLE
+from .postgres_poll_times_sql import (
+    POLL_FUNCTIONS,
+    POLL_PERMITS_CHANGES,
+    POLL_PERMITS_TABLE,
+    POLL_VALUES,
+)
 from .postgres_webhook_hints_sql import HINT_FUNCTION
 from .report_and_answer_types import LIVENESS_CHECK_S
 
-VERSION: Final = 4
+VERSION: Final = 5
 # A client that has sent no report for this many seconds counts as dead.
 LEASE_S: Final = 30.0
-# The maximum error, in seconds, of a client's estimate of the database server's time.
-_MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock goes back by more than this many seconds, all recorded times are
 # moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
-# These four constants are the same as in `sqlite_slots` and `sqlite_poll_times`.
+# The same as in `sqlite_slots`.
 _MAX_REPORT_GAP_S: Final = 0.5
-_MAX_SHARE_S: Final = 0.4
-_MAX_ANSWER_S: Final = 0.25
-_MAX_ASK_GAP_S: Final = 1.0
 
 # The tables of an account. The only row of the table `account` is locked while the server handles a
 # client's report. A report is one statement, so a dead client cannot keep the row locked.
@@ -262,15 +261,7 @@ _VALUES: Final = {
     "SLOT_AGE_S": MAX_SLOT_AGE_S,
     "LIVENESS_CHECK_S": LIVENESS_CHECK_S,
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
-    "SHARE_S": _MAX_SHARE_S,
-    "ANSWER_S": _MAX_ANSWER_S,
-    "ASK_GAP_S": _MAX_ASK_GAP_S,
-    "LATENESS_S": MAX_LATENESS_S,
-    "SURPLUS_RESTS": SURPLUS_RESTS,
-    # These two values are for a rate of one poll a second. From them, the SQL functions compute the
-    # values for the account's rate.
-    "REST_S": rest_seconds(1.0, _MAX_CLOCK_ERROR_S),
-    "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
+    **POLL_VALUES,
 }
 
 

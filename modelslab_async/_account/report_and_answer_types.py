@@ -86,10 +86,12 @@ class PollResult:
         rests_from: The time at which the permit begins to rest, on the account's clock. It is the
             start of the poll, or later if the network delayed the poll. None if the granted time
             expired unused.
+        is_open: Whether the poll is still in flight.
     """
 
     granted: float
     rests_from: float | None
+    is_open: bool = False
 
 
 @frozen(kw_only=True)

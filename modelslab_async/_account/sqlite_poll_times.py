@@ -8,6 +8,8 @@ from attrs import frozen
 
 from .poll_permits import (
     MAX_LATENESS_S,
+    MAX_POLL_AGE_S,
+    MAX_SILENCE_S,
     SURPLUS_RESTS,
     count_permits,
     rest_seconds,
@@ -46,12 +48,17 @@ class PollTimesOfKey:
     now: float
 
     def record(self, results: Sequence[PollResult]) -> None:
-        """Record when each permit began to rest. A permit without a poll keeps its earlier time."""
+        """
+        Record when each permit began to rest. A permit without a poll keeps its earlier time.
+
+        A permit stays open as long as its poll is in flight.
+        """
         self.db.executemany(
             """
             UPDATE poll_permits INDEXED BY poll_permits_by_granted
             SET latest_start = coalesce(:rests_from, last_start),
-                last_start = coalesce(:rests_from, last_start)
+                last_start = CASE WHEN :is_open THEN last_start
+                    ELSE coalesce(:rests_from, last_start) END
             WHERE key = :key AND client = :client AND granted = :granted
             """,
             [
@@ -60,28 +67,28 @@ class PollTimesOfKey:
                     "client": self.client,
                     "granted": result.granted,
                     "rests_from": result.rests_from,
+                    "is_open": result.is_open,
                 }
                 for result in results
             ],
         )
 
     def take(self, wanted: int) -> tuple[float, ...]:
-        """Grant the client the next free poll times, but no more than it wants."""
+        """
+        Grant the client the next free poll times, but no more than it wants.
+
+        Grant none if the only free permits are those of silent clients.
+        """
         most = min(wanted, self._fair_share())
         step, count, known = step_seconds(self.rate), count_permits(self.rate), self._count_known()
         if known > count:
             self._remove_surplus_permits()
-        rows = self.db.execute(
-            """
-            SELECT permit, latest_start + ? FROM poll_permits
-            INDEXED BY poll_permits_by_latest_start WHERE key = ? AND permit < ?
-            ORDER BY latest_start LIMIT ?
-            """,
-            (rest_seconds(self.rate), self.key, count, most),
-        ).fetchall()
+        rows = self._find_permits(count, most)
         row = self.db.execute(
             "SELECT next_at FROM poll_times WHERE key = ?", (self.key,)
         ).fetchone()
+        if not rows and known >= count:
+            return ()
         earliest = rows[0][1] if known >= count else self.now
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
@@ -98,6 +105,29 @@ class PollTimesOfKey:
             (self.key, first + len(times) * step),
         )
         return times
+
+    def _find_permits(self, count: int, most: int) -> list[tuple[int, float]]:
+        """Return permits and when they are free, but no open permits of silent clients."""
+        return self.db.execute(
+            """
+            SELECT permit, latest_start + :rest FROM poll_permits
+            INDEXED BY poll_permits_by_latest_start
+            WHERE key = :key AND permit < :count AND (
+                latest_start = last_start
+                OR client IN (SELECT client FROM clients WHERE seen_at > :silent_since)
+                OR latest_start <= :given_up_since
+            )
+            ORDER BY latest_start LIMIT :most
+            """,
+            {
+                "rest": rest_seconds(self.rate),
+                "key": self.key,
+                "count": count,
+                "silent_since": self.now - MAX_SILENCE_S,
+                "given_up_since": self.now - MAX_POLL_AGE_S,
+                "most": most,
+            },
+        ).fetchall()
 
     def _grant(self, permits: Sequence[int], times: Sequence[float]) -> None:
         """Grant permits to the client, one for each poll time."""

@@ -87,7 +87,7 @@ _WEBHOOK_HINTS: Final = """
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
 # `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
-# reported poll started.
+# poll started whose end was reported. If both are equal, the permit is not open.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

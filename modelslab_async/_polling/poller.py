@@ -126,6 +126,10 @@ class Poller:
         if self._task is not None:
             self._pool.arm()
 
+    def give_up_polls(self, age_s: float) -> None:
+        """Cancel each poll that began `age_s` seconds ago or earlier. Its ticket is due later."""
+        self._status_client.give_up_polls(asyncio.get_running_loop().time(), age_s)
+
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
         """Remove a watcher from one ticket. A poll that is in flight goes on."""
         try:

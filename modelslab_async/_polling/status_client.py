@@ -47,6 +47,7 @@ class TicketStatusClient(Protocol):
 
     def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
     def poll(self, ticket: Ticket, /) -> Awaitable[Reply | CachedProcessing]: ...
+    def give_up_polls(self, now: float, age_s: float, /) -> None: ...
 
 
 class StatusClient:
@@ -184,6 +185,10 @@ class StatusClient:
             body=response.body,
             received_at=time.time(),
         )
+
+    def give_up_polls(self, now: float, age_s: float) -> None:
+        """Cancel each poll that began `age_s` seconds ago or earlier, as at its deadline."""
+        self._sender.give_up_polls(now, age_s)
 
     async def aclose(self) -> None:
         await self._sender.aclose()

@@ -31,10 +31,25 @@ _ITERATIONS_BEFORE_EXPIRY: Final = 3
 _ITERATIONS_AFTER_GRACE: Final = 1
 
 
+class DeadlinePassed(TimeoutError):
+    """
+    An exchange took too long, and was cancelled.
+
+    Args:
+        seconds: The seconds that the exchange was allowed to take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 @define(eq=False, weakref_slot=False)
 class _Exchange:
     task: "asyncio.Task[Any]"
+    began: float
     due: float
+    allowed_s: float
     cancelling: int
     had_grace: bool = False
     has_timed_out: bool = False
@@ -60,14 +75,15 @@ class Deadlines:
         Await an exchange, and cancel it at its deadline.
 
         Raises:
-            TimeoutError: The deadline passed, and the exchange was cancelled. `is_unsent(error)`
+            DeadlinePassed: The deadline passed, and the exchange was cancelled. `is_unsent(error)`
                 tells whether the request provably never left.
         """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an exchange needs a task, which its deadline could cancel")
         loop = task.get_loop()
-        entry = _Exchange(task, loop.time() + self.seconds, task.cancelling())
+        began = loop.time()
+        entry = _Exchange(task, began, began + self.seconds, self.seconds, task.cancelling())
         self._in_flight[entry] = None
         if self._timer is None:
             self._set_timer(entry.due, loop)
@@ -77,7 +93,7 @@ class Deadlines:
             # If other code cancelled the task too, that cancellation takes precedence over the
             # timeout.
             if entry.has_timed_out and task.cancelling() <= entry.cancelling + 1:
-                late = TimeoutError()
+                late = DeadlinePassed(entry.allowed_s)
                 if is_unsent(cancelled):
                     mark_unsent(late)
                 raise late from None
@@ -86,6 +102,15 @@ class Deadlines:
             del self._in_flight[entry]
             if entry.has_timed_out:
                 task.uncancel()
+
+    def give_up(self, now: float, age_s: float) -> None:
+        """Cancel each exchange that began `age_s` seconds ago or earlier, as at its deadline."""
+        for entry in self._in_flight:
+            if entry.began > now - age_s:
+                return
+            if not entry.has_timed_out:
+                entry.has_timed_out, entry.allowed_s = True, age_s
+                entry.task.cancel()
 
     def close(self) -> None:
         """Stop the timer. From then on, exchanges in flight have no deadline."""

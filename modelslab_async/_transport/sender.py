@@ -19,7 +19,7 @@ from .._models.ticket import Ticket
 from .._models.version import __version__
 from .._registry.family import Call, Family
 from .credentials import Credentials
-from .deadlines import Deadlines
+from .deadlines import DeadlinePassed, Deadlines
 from .error_redaction import redacted_error
 from .exchange_timer import ExchangeObserver, ExchangeTimer
 from .permanent_tls_errors import permanent_tls_error
@@ -151,6 +151,7 @@ class Sender:
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._deadlines = Deadlines(timeout)
+        self._poll_deadlines = Deadlines(timeout)
         # The `Deadlines` of calls with their own timeout, keyed by that timeout in seconds.
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
@@ -185,7 +186,11 @@ class Sender:
             ConnectionImpossible: No later attempt can succeed.
             ValueError: The ticket's id does not fit the family.
         """
-        return self._send(self._request_builder.poll(family, ticket), self._deadlines)
+        return self._send(self._request_builder.poll(family, ticket), self._poll_deadlines)
+
+    def give_up_polls(self, now: float, age_s: float) -> None:
+        """Cancel each poll that began `age_s` seconds ago or earlier, as at its deadline."""
+        self._poll_deadlines.give_up(now, age_s)
 
     def _send(self, request: Request, deadlines: Deadlines) -> Awaitable[Response]:
         if self.on_exchange is None and not _has_level(logging.DEBUG):
@@ -212,6 +217,8 @@ class Sender:
             error: BaseException = TransportError(BODY_TOO_LONG)
         except asyncio.CancelledError as cancelled:
             error = asyncio.CancelledError(*self._redacted_message(cancelled))
+        except DeadlinePassed as late:
+            error = _timeout_error(late.seconds, late)
         except TimeoutError as late:
             error = _timeout_error(deadlines.seconds, late)
         except OSError as fault:
@@ -228,6 +235,7 @@ class Sender:
     async def aclose(self) -> None:
         """Stop the timers, and close the transport if it has an `aclose` method."""
         self._deadlines.close()
+        self._poll_deadlines.close()
         for deadlines in self._other_deadlines.values():
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)

@@ -100,6 +100,9 @@ class CutProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
             await self._is_whole.wait()
+            if (error := reader.exception()) is not None:
+                # A kernel discards what it has not sent on a connection that it resets.
+                raise error
             writer.write(chunk)
             await writer.drain()
         await self._is_whole.wait()

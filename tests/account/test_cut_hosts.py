@@ -169,6 +169,20 @@ async def test_host_cut_off_from_the_store_exceeds_no_limit(postgres, manner):
 
 
 @pytest.mark.parametrize("manner", MANNERS)
+async def test_host_cut_off_from_both_exceeds_no_limit(postgres, manner):
+    """The store cannot know which polls are held back, so it grants their permits to no other."""
+    async with Hosts.running(postgres, f"cut both {manner}") as fleet:
+        cut, *others = fleet.hosts
+        await fleet.wait_for_polls(fleet.hosts, 20)
+        for link in (cut.to_service, cut.to_store):
+            getattr(link, manner)()
+        await fleet.wait_for_polls(others, 100)
+        for link in (cut.to_service, cut.to_store):
+            link.mend()
+        await fleet.wait_for_polls([cut], 20)
+
+
+@pytest.mark.parametrize("manner", MANNERS)
 async def test_host_cut_off_from_the_service_exceeds_no_limit(postgres, manner):
     """Few polls are held back, so those that arrive late add little to those of other hosts."""
     async with Hosts.running(postgres, f"cut service {manner}") as fleet:

@@ -107,6 +107,6 @@ async def test_results_of_polls_are_reported_until_an_answer_comes():
     assert first == second[: len(first)]
     later = [result for results in (second, *others) for result in results]
     assert len(later) == len(set(later))
-    # A poll that took longer than usual is reported twice.
+    # A poll is reported before its end too if it takes long.
     started = {result.granted for result in later if result.rests_from is not None}
     assert emulator.polls[ticket] == len(started)

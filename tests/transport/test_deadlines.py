@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from modelslab_async._transport.deadlines import Deadlines
+from modelslab_async._transport.deadlines import DeadlinePassed, Deadlines
 
 
 def test_each_exchange_has_its_own_deadline(virtually):
@@ -26,6 +26,31 @@ def test_each_exchange_has_its_own_deadline(virtually):
 
         ends = await asyncio.gather(one(0, 99), one(1, 2), one(4, 99), one(5, 9.5), one(20, 99))
         assert [("cut", 10), ("done", 3), ("cut", 14), ("done", 14.5), ("cut", 30)] == ends
+
+    virtually(main)
+
+
+def test_old_exchanges_are_given_up_before_their_deadline(virtually):
+    """Younger ones go on, and an exchange is given up once. The error tells how long it took."""
+
+    async def main():
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
+
+        async def one(start):
+            await asyncio.sleep(start)
+            try:
+                await deadlines.wait_for(asyncio.sleep(99))
+            except DeadlinePassed as late:
+                assert 0 == asyncio.current_task().cancelling()
+                return late.seconds, loop.time()
+
+        def give_up():
+            deadlines.give_up(loop.time(), 5.0)
+            deadlines.give_up(loop.time(), 4.5)
+
+        loop.call_at(6.0, give_up)
+        ends = await asyncio.gather(one(0), one(1), one(2))
+        assert [(5.0, 6.0), (5.0, 6.0), (10.0, 12.0)] == ends
 
     virtually(main)
 

@@ -1,0 +1,51 @@
+"""SilenceTimer: calls a function while an account leaves a client's reports without an answer."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+from attrs import define
+
+from .poll_permits import GIVE_UP_AFTER_S
+
+# Seconds between two calls.
+_INTERVAL_S = 1.0
+
+
+@define(eq=False)
+class SilenceTimer:
+    """
+    Calls `on_silence` each second while no report of the last `GIVE_UP_AFTER_S` was answered.
+
+    It is set only while a report is in flight or has failed, so an idle client does not wake up.
+    """
+
+    on_silence: Callable[[], object]
+    _answered_report_at: float | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def begin_report(self, now: float) -> None:
+        """Set the timer, if it is not set yet."""
+        if self._answered_report_at is None:
+            self._answered_report_at = now
+        if self._timer is None:
+            self._set(self._answered_report_at + GIVE_UP_AFTER_S)
+
+    def end_report(self, reported_at: float) -> None:
+        """Stop the timer, because the report that was sent at this time was answered."""
+        self._answered_report_at = reported_at
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, when: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(when, self._on_timer, context=Context())
+
+    def _on_timer(self) -> None:
+        self._set(asyncio.get_running_loop().time() + _INTERVAL_S)
+        self.on_silence()
