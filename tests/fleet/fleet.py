@@ -28,6 +28,8 @@ _WORKER = Path(__file__).with_name("worker.py")
 # Tickets of each host that do not end, so that more polls are due than the rate allows.
 _OPEN_TICKETS = 30
 _TASKS = 4
+# Iterations of the event loop between the arrival of a poll and its count, at most.
+_TICKS = 3
 
 
 @define
@@ -56,7 +58,7 @@ class Fleet:
                 server = stack.enter_context(PostgresServer.running(port=_STORE_PORT))
                 patch = stack.enter_context(pytest.MonkeyPatch.context())
                 patch.setitem(postgres_schema_sql._VALUES, "LEASE_S", lease_s)
-                service = CountingService(jobs=Jobs(duration=(0.1, 1.5)))
+                service = CountingService(ticks=_TICKS, jobs=Jobs(duration=(0.1, 1.5)))
                 await stack.enter_async_context(service.ticking())
                 url = await stack.enter_async_context(run_server(service, host="0.0.0.0"))
             PostgresAccount(server.address, rate=RATE, queue=QUEUE)

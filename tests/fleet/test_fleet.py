@@ -15,11 +15,12 @@ async def test_cut_hosts_exceed_no_limit(rounds, seed):
     async with Fleet.running(seed) as fleet:
         for _ in range(rounds):
             links, is_silent = fleet.some_links(), fleet.dice.random() < 0.5
+            # The service runs in this loop. If it stood still, it would see polls in bursts.
             for link in links:
-                link.cut(silently=is_silent)
+                await asyncio.to_thread(link.cut, silently=is_silent)
             await asyncio.sleep(fleet.dice.uniform(0.05, 4.0))
             for link in links:
-                link.mend()
+                await asyncio.to_thread(link.mend)
             await asyncio.sleep(fleet.dice.uniform(0.0, 2.0))
 
 
