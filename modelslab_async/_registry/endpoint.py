@@ -5,10 +5,10 @@ from typing import Any
 from urllib.parse import quote
 
 from attrs import evolve, field, frozen
-from attrs.validators import in_, matches_re
 
 from .._models.key_kind import Tier
 from .family import Call, KeyLocation, Medium, Method
+from .row_validators import matching, one_of
 from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
@@ -83,16 +83,23 @@ class Endpoint:
         'https://modelslab.com/api/v9/images/paint'
     """
 
-    name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*"))
+    name: str = field(
+        validator=matching(
+            r"[A-Za-z][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*",
+            "the name of an endpoint",
+            "a family and a name with a slash between them, of letters, digits, '-' and '_', such "
+            "as 'v9_images/paint'",
+        )
+    )
     url: str = field(validator=_check_url)
     resolved_by: str | None
     required: tuple[str, ...] = ()
     any_of: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    method: Method = field(default="POST", validator=in_(("GET", "POST")))
-    key_in: KeyLocation = field(default="body", validator=in_(("body", "header", "query")))
-    tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
+    method: Method = field(default="POST", validator=one_of(("GET", "POST")))
+    key_in: KeyLocation = field(default="body", validator=one_of(("body", "header", "query")))
+    tier: Tier = field(default="standard", validator=one_of(("standard", "enterprise")))
     output: tuple[Medium, ...] = ()
     repeatable: bool = False
     allows_extra: bool = False
@@ -176,7 +183,10 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        return f"`modelslab-async endpoints {self.name}` lists its parameters"
+        # Only the rows of this package have other endpoints, and only these the command knows.
+        if self.known_elsewhere:
+            return f"`modelslab-async endpoints {self.name}` lists its parameters"
+        return f"its parameters are {', '.join(self.parameters) or 'none'}"
 
     def build_submit(self, params: Mapping[str, Any]) -> Call:
         """

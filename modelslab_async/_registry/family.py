@@ -5,11 +5,11 @@ from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 from attrs import Factory, evolve, field, frozen
-from attrs.validators import in_, matches_re
 
 from .._models.key_kind import Tier
 from .._models.short_repr import short_repr
 from .._models.ticket import Ticket
+from .row_validators import matching, one_of
 from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .url_template import fill_hosts, is_absolute_url, placeholders, split_at_placeholders
 
@@ -78,13 +78,19 @@ class Family:
         'https://modelslab.com/api/v9/images/fetch/5'
     """
 
-    name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*"))
+    name: str = field(
+        validator=matching(
+            r"[A-Za-z][A-Za-z0-9_-]*",
+            "the name of a family",
+            "a letter and then letters, digits, '-' or '_', such as 'v9_images'",
+        )
+    )
     url: str = field(validator=_check_url)
-    method: Method = field(default="POST", validator=in_(get_args(Method)))
+    method: Method = field(default="POST", validator=one_of(get_args(Method)))
     id_field: str | None = None
-    key_in: KeyLocation = field(default="body", validator=in_(get_args(KeyLocation)))
-    tier: Tier = field(default="standard", validator=in_(get_args(Tier)))
-    status: StatusRule = field(default="generation", validator=in_(get_args(StatusRule)))
+    key_in: KeyLocation = field(default="body", validator=one_of(get_args(KeyLocation)))
+    tier: Tier = field(default="standard", validator=one_of(get_args(Tier)))
+    status: StatusRule = field(default="generation", validator=one_of(get_args(StatusRule)))
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""

@@ -261,21 +261,30 @@ def test_both_hosts_can_be_replaced():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"name": "paint"}, "name"),
+        ({"name": "paint"}, "such as 'v9_images/paint', got 'paint'"),
         ({"name": "v9/paint/more"}, "name"),
         ({"url": "/v9/paint"}, "starts with"),
         ({"url": "{base}/v9/paint?key=1"}, "no query"),
         ({"url": "{base}/{album}/paint"}, "album in its url"),
-        ({"method": "PUT"}, "method"),
+        ({"method": "PUT"}, "method of 'v9_images/paint' is 'GET' or 'POST', got 'PUT'"),
         ({"method": "GET"}, "a GET carries no body"),
         ({"key_in": "cookie"}, "key_in"),
         ({"tier": "gold"}, "tier"),
     ],
 )
 def test_invalid_endpoint_is_refused(row, message):
-    """The message says what is wrong with the row."""
-    with pytest.raises(ValueError, match=message):
+    """The message is one sentence, which says what is wrong with the row."""
+    with pytest.raises(ValueError, match=message) as caught:
         make_endpoint(**row)
+    assert (str(caught.value),) == caught.value.args
+
+
+@pytest.mark.parametrize("params", [{"width": 5}, {"prompt": "x", "widht": 5}])
+def test_own_endpoint_lists_its_parameters_in_the_message(params):
+    """The command line does not know an endpoint of the caller's own."""
+    own = make_endpoint(required=("prompt",), optional=("width",))
+    with pytest.raises(ValueError, match=r"; its parameters are prompt, width$"):
+        own.check(params)
 
 
 # The parameters that the documentation describes as one or more links to media files.

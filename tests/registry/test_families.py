@@ -198,16 +198,20 @@ def test_both_hosts_can_be_replaced():
         ({"url": "{base}/fetch/{id}", "id_field": "id"}, "exactly one of both"),
         ({"url": "{base}/fetch/{id}", "method": "GET"}, "a GET carries no body"),
         ({"url": "{base}/fetch/{id}", "method": "PUT"}, "method"),
-        ({"url": "{base}/fetch/{id}", "key_in": "cookie"}, "key_in"),
+        (
+            {"url": "{base}/fetch/{id}", "key_in": "cookie"},
+            "key_in of 'own' is 'body', 'header' or 'query', got 'cookie'",
+        ),
         ({"url": "{base}/fetch/{id}", "status": "mood"}, "status"),
         ({"url": "{base}/fetch/{id}", "tier": "gold"}, "tier"),
-        ({"url": "{base}/fetch/{id}", "name": "a b"}, "name"),
+        ({"url": "{base}/fetch/{id}", "name": "a b"}, "such as 'v9_images', got 'a b'"),
     ],
 )
 def test_invalid_family_is_refused(row, message):
-    """The message says what is wrong with the row."""
-    with pytest.raises(ValueError, match=message):
+    """The message is one sentence, which says what is wrong with the row."""
+    with pytest.raises(ValueError, match=message) as caught:
         Family(**{"name": "own"} | row)
+    assert (str(caught.value),) == caught.value.args
 
 
 @pytest.mark.parametrize("public", [Client, Downloads, Emulator])
