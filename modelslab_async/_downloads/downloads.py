@@ -31,7 +31,7 @@ from .generation_save import GenerationSave
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
-from .outcome_type_check import check_outcome
+from .outcome_type_check import check_outcome, check_success
 from .part_file import DiskFolder
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
@@ -160,6 +160,7 @@ class Downloads:
             ClientClosed: `aclose` was called.
         """
         self.check_open()
+        check_success("save", success)
         save_result = await self.try_save(success)
         if isinstance(save_result, Unsaved):
             raise save_result.cause
@@ -183,6 +184,7 @@ class Downloads:
             ClientClosed: `aclose` was called.
         """
         self._check_not_closed()
+        check_success("load", success)
         check_count("max_bytes", max_bytes, unit="bytes")
         media, renewal = self._media_of(success.ticket), self._renewal(success.ticket)
         return await load_outputs(
@@ -235,6 +237,7 @@ class Downloads:
             on_saved: Awaited with each new file, before the `.part` file is deleted. Exceptions of
                 `on_saved` are raised in an `ExceptionGroup`.
         """
+        check_success("try_save", success)
         outputs = range(len(success.output))
         earlier = {n: self._known.get((success.ticket, n)) for n in outputs}
         job = GenerationSave(

@@ -1,6 +1,7 @@
-"""Checks that an item is an outcome. The error for another item says what to pass instead."""
+"""Checks that an argument is an outcome. The error for another one says what to pass instead."""
 
 from .._models.replies import Failed, Success
+from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved, Unsubmitted
 
 
@@ -24,3 +25,21 @@ def check_outcome(item: Outcome | Unsubmitted) -> None:
         "the downloads take outcomes (Success, Failed, Unresolved, Unsubmitted), "
         f"got a {type(given).__name__}; {hint}"
     )
+
+
+def check_success(method: str, success: Success) -> None:
+    """
+    Raise an error if the argument of a method of the downloads is not a `Success`.
+
+    Raises:
+        TypeError: The argument is not a `Success`.
+    """
+    given: object = success
+    if isinstance(given, Success):
+        return
+    hint = (
+        f"the client waits for it, so write: downloads.{method}(await client.wait(ticket))"
+        if isinstance(given, (str, Ticket))
+        else "pass what client.wait or client.generate returns"
+    )
+    raise TypeError(f"{method} takes a Success, got a {type(given).__name__}; {hint}")

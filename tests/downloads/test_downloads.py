@@ -101,6 +101,25 @@ async def test_item_that_is_no_outcome_is_refused(server, make_downloads, wrong,
             await anext(stream)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("images:5", "(await client.wait(ticket))"),
+        (Ticket("images", 5), "(await client.wait(ticket))"),
+        (Unresolved(ticket=Ticket("images", 3), cause=WaitTimeout("late")), "client.generate"),
+        (None, "client.generate"),
+    ],
+)
+@pytest.mark.parametrize("method", ["save", "try_save", "load"])
+async def test_argument_that_is_no_success_is_refused(make_downloads, method, wrong, advice):
+    """The error says what was expected, what came and what to pass."""
+    async with make_downloads() as downloads:
+        with pytest.raises(TypeError, match=f"{method} takes a Success, got a ") as caught:
+            await getattr(downloads, method)(wrong)
+    assert type(wrong).__name__ in str(caught.value)
+    assert advice in str(caught.value)
+
+
 async def test_generate_many_outcomes_are_saved(tmp_path):
     """The outcomes of generate_many are accepted; an unsubmitted one is passed on."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), keys=["a-key"])
