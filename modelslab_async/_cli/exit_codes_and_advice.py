@@ -1,5 +1,6 @@
 """Maps every error to its exit code and its advice. Prints nothing."""
 
+import re
 from collections.abc import Collection, Iterable
 from copy import copy
 
@@ -165,6 +166,14 @@ def worst_code(codes: Iterable[int]) -> int:
     return min(codes, key=_RANK.__getitem__, default=SUCCESS)
 
 
+# Words of a refusal that is about the content of a prompt or a file, and not about parameters.
+_CONTENT_WORDS = re.compile(
+    r"\b(nsfw|not safe for work|unsafe|inappropriate|prohibited|banned|moderation|sexual|"
+    r"content policy)\b",
+    re.IGNORECASE,
+)
+
+
 def explain(error: ModelsLabError) -> str:
     """Return one line that says what went wrong and what the user of the command line can do."""
     explained = copy(error)
@@ -184,7 +193,11 @@ def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
         case SubmitUncertain() | UnusableFile() | SubmissionConflict():
             return str(cause)
         case InvalidRequest():
-            hint = f"`modelslab-async endpoints {endpoint}` lists the parameters"
+            hint = (
+                "change the prompt or the file that the service refuses"
+                if _CONTENT_WORDS.search(cause.server_message)
+                else f"`modelslab-async endpoints {endpoint}` lists the parameters"
+            )
             return f"{cause.message.rstrip('.')}; {hint}"
         case GenerationFailed(ticket=None):
             return f"{explain(cause).rstrip('.')}; nothing was started"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .._models.errors import ClientClosed, TransportError
+from .._models.errors import ClientClosed, InvalidRequest, TransportError
 from .._models.key_kind import Tier
 from .._models.submission import Submission
 from .._models.ticket import encode_columns
@@ -16,6 +16,7 @@ from .._registry.endpoint import Endpoint
 from .._registry.family import Family
 from .._registry.suggestions import closest_name, did_you_mean
 from .._transport.sender import Sender
+from .exchange_error_translation import name_endpoint
 from .file_reading import files_in, with_uploads
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT
@@ -143,12 +144,16 @@ class EndpointRequests:
             if not self._closing.is_set():
                 raise
         else:
-            return read_utility_reply(
-                status_code=response.status_code,
-                headers=response.headers,
-                body=response.body,
-                received_at=time.time(),
-            )
+            try:
+                return read_utility_reply(
+                    status_code=response.status_code,
+                    headers=response.headers,
+                    body=response.body,
+                    received_at=time.time(),
+                )
+            except InvalidRequest as error:
+                name_endpoint(error, name)
+                raise
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:

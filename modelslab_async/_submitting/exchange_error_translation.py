@@ -3,7 +3,13 @@
 import asyncio
 
 from .._aio.yield_and_wakeup import is_cancelled
-from .._models.errors import ModelsLabError, TransportError
+from .._models.errors import InvalidRequest, ModelsLabError, TransportError
+
+
+def name_endpoint(error: InvalidRequest, endpoint: str) -> None:
+    """Put the endpoint before the message, because the server's words do not name it."""
+    error.message = f"{endpoint}: {error.message}"
+    error.args = (error.message,)
 
 
 def exchange_failure(error: BaseException) -> ModelsLabError:

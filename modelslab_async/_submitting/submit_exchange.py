@@ -8,6 +8,7 @@ from typing import TypeAlias
 from .._models.errors import (
     ConnectionImpossible,
     GenerationFailed,
+    InvalidRequest,
     ModelsLabError,
     RateLimited,
     ServerError,
@@ -19,7 +20,7 @@ from .._models.replies import Processing, Success
 from .._parsing.submit_reply import read_submit_reply
 from .._registry.family import Family
 from .._transport.sender import Sender
-from .exchange_error_translation import exchange_failure
+from .exchange_error_translation import exchange_failure, name_endpoint
 from .submit_request import SubmitRequest
 
 SubmitReply: TypeAlias = Processing | Success
@@ -70,6 +71,8 @@ class SubmitExchange:
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
+        if isinstance(failure, InvalidRequest):
+            name_endpoint(failure, submit_request.endpoint.name)
         if isinstance(failure, GenerationFailed):
             # The error's message comes from the server, and names neither endpoint nor request.
             failure.add_note(

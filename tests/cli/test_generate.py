@@ -12,7 +12,8 @@ import click
 import pytest
 from starlette.responses import JSONResponse
 
-from modelslab_async import ENDPOINTS
+from modelslab_async import ENDPOINTS, InvalidRequest
+from modelslab_async._cli.exit_codes_and_advice import explain_unsubmitted
 from modelslab_async._cli.generate import generate
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
@@ -352,6 +353,16 @@ def test_request_that_the_server_refuses_points_to_the_parameters(on_server):
     run = program(*on_server.arguments)
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert f"`modelslab-async endpoints {TEXT2IMG}` lists the parameters" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "message", ["NSFW content detected in the prompt.", "The prompt has banned words"]
+)
+def test_refused_content_points_to_the_prompt(message):
+    """A list of the parameters would not help."""
+    error = InvalidRequest(message, server_message=message)
+    explained = explain_unsubmitted(error, TEXT2IMG)
+    assert explained.endswith("; change the prompt or the file that the service refuses")
 
 
 def test_uncertain_submit_is_sent_once_and_reported(on_server):

@@ -319,7 +319,10 @@ def test_refusal_is_raised_at_once(virtually, service, name):
         assert 1 == len(here.submits)
         ticket = Ticket("realtime", 7) if name == "failed with an id" else None
         assert ticket == caught.value.ticket
-        assert json.loads(response.body)["message"] in caught.value.server_message
+        message = json.loads(response.body)["message"]
+        assert message in caught.value.server_message
+        if kind is InvalidRequest:
+            assert f"{REALTIME}: {message}" == str(caught.value) == caught.value.args[0]
 
     virtually(main)
 
@@ -529,7 +532,7 @@ def test_ask_may_be_refused(virtually, service):
         async with here.client() as client:
             with pytest.raises(AuthenticationError):
                 await client.ask("general/wallet_balance")
-            with pytest.raises(InvalidRequest, match="no such thing"):
+            with pytest.raises(InvalidRequest, match=r"^general/wallet_balance: no such thing$"):
                 await client.ask("general/wallet_balance")
 
     virtually(main)
