@@ -7,7 +7,7 @@ It never polls, saves files or writes a journal by itself.
 
 import sys
 
-from .startup_interrupt import exit_on_interrupt
+from .stop_signals import stop_signals
 
 __all__ = ["main"]
 
@@ -17,14 +17,15 @@ _EXTRA_PACKAGES = ("click", "rich")
 def main() -> int:
     """Run the command line and return its exit code."""
     try:
-        exit_on_interrupt()
+        stop_signals.install()
         # Find out now whether rich is installed, because the commands import rich only later. If it
         # is missing, the `except` below prints how to install it.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
 
         from .app import run  # noqa: PLC0415
 
-        return run()
+        code = run()
+        stop_signals.end_process()
     except ModuleNotFoundError as missing:
         if missing.name not in _EXTRA_PACKAGES:
             raise
@@ -36,5 +37,6 @@ def main() -> int:
         )
         return 2
     except KeyboardInterrupt:
-        # Ctrl-C came before `exit_on_interrupt` set its handler, or after the command had ended.
-        return 130
+        # Ctrl-C came before the handlers were set, or a signal came after the command had ended.
+        return stop_signals.exit_code
+    return code

@@ -16,7 +16,6 @@ from .command_error_types import Interrupted
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
-    INTERRUPTED,
     SUBMIT_CODES,
     USAGE,
     exit_code_for,
@@ -25,10 +24,11 @@ from .exit_codes_and_advice import (
 )
 from .lazy_command_group import CommandGroup, CommandSource
 from .options import ProgramSettings, debug
+from .stop_signals import stop_signals
 
 
 class App(CommandGroup):
-    """The group of all commands. Overrides how click handles Ctrl-C and a closed output pipe."""
+    """The group of all commands. Overrides how click handles interrupts and a closed pipe."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -171,13 +171,16 @@ def _report_error(error: Exception) -> int:
             path = context.command_path if context else output.PROGRAM
             output.print_message(f"{error.format_message()} (see `{path} --help`)")
             return error.exit_code
+        case Interrupted():
+            output.print_message(error.format_message())
+            return stop_signals.exit_code
         case click.ClickException():
             output.print_message(error.format_message())
             return error.exit_code
         case click.Abort():
-            # click raises `Abort` when the user presses Ctrl-C and no command handles it.
+            # click raises `Abort` if no command handles a KeyboardInterrupt.
             output.print_message("interrupted")
-            return INTERRUPTED
+            return stop_signals.exit_code
         case ModelsLabError():
             output.print_message(explain(error))
             return exit_code_for(error).code

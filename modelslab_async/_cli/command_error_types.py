@@ -2,19 +2,14 @@
 
 import click
 
-from .exit_codes_and_advice import INTERRUPTED, TERMINATED, USAGE
+from .exit_codes_and_advice import INTERRUPTED, USAGE
 
 
 class Interrupted(click.ClickException):
-    """The user pressed Ctrl-C. The message says how to resume."""
+    """Ctrl-C or SIGTERM stopped the command. The message says how to resume."""
 
+    # After SIGTERM, the program returns 143 instead: see `StopSignals.exit_code`.
     exit_code = INTERRUPTED
-
-
-class Terminated(click.ClickException):
-    """SIGTERM stopped the command. The message sums up what the command did before."""
-
-    exit_code = TERMINATED
 
 
 class MissingExtra(click.ClickException):

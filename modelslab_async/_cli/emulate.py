@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +10,7 @@ import click
 
 from .. import Ticket
 from . import options
-from .command_error_types import Interrupted, Terminated, require_emulator
+from .command_error_types import Interrupted, require_emulator
 from .event_loop import run_async
 from .ticket_arguments import parse_ticket
 
@@ -100,10 +98,6 @@ async def _serve(
 ) -> None:
     from ..emulator import run_faulty_server, serve  # noqa: PLC0415 -- an extra.
 
-    task = asyncio.current_task()
-    with suppress(NotImplementedError):  # On Windows, an event loop cannot handle signals.
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     if faults is None:
         await serve(emulator, host=host, port=port, ready=ready)
         return
@@ -117,8 +111,6 @@ def _run_until_stopped(emulator: "Emulator", serving: Coroutine[Any, Any, None])
         run_async(serving)
     except KeyboardInterrupt:
         raise Interrupted(_totals(emulator)) from None
-    except asyncio.CancelledError:
-        raise Terminated(_totals(emulator)) from None
 
 
 @click.command()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .startup_interrupt import raise_on_interrupt
+from .stop_signals import stop_signals
 
 T = TypeVar("T")
 
@@ -15,18 +15,41 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     """
     Run a coroutine in a new event loop.
 
+    The first signal cancels the coroutine. The second raises KeyboardInterrupt, wherever the
+    coroutine is.
+
     Raises:
-        KeyboardInterrupt: The user pressed Ctrl-C. The coroutine has been cancelled, and has
-            cleaned up.
+        KeyboardInterrupt: Ctrl-C or SIGTERM. The coroutine has been cancelled, and has cleaned up.
     """
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        # While the loop is being made, Ctrl-C still ends the program at once, because there is
-        # nothing to clean up yet.
-        runner.get_loop()
-        # `asyncio.Runner` cancels the coroutine at Ctrl-C, but only if Python's default handler of
-        # Ctrl-C is set.
-        raise_on_interrupt()
-        return runner.run(main)
+        # While the loop is being made, a signal may still end the process at once, because there
+        # is nothing to clean up yet.
+        loop = runner.get_loop()
+        # `Runner.run` would handle SIGINT alone.
+        return _run_task(loop, loop.create_task(main))
+
+
+def _run_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
+    is_stopping = False
+
+    def on_signal() -> None:
+        nonlocal is_stopping
+        if is_stopping or task.done():
+            raise KeyboardInterrupt
+        is_stopping = True
+        task.cancel()
+        # The loop may be waiting for a socket. Wake it, so that it runs the cancelled task.
+        loop.call_soon_threadsafe(lambda: None)
+
+    # When the block ends, the program may have something to clean up.
+    stop_signals.raise_interrupts()
+    with stop_signals.handled_by(on_signal):
+        try:
+            return loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            if is_stopping:
+                raise KeyboardInterrupt from None
+            raise

@@ -45,7 +45,7 @@ WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
 # The exit codes of commands that submit. `batch run` can return these codes too, because its
 # journal may hold uncertain submits of earlier commands.
 SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
-_CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
+_CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED, TERMINATED)
 
 
 @frozen
@@ -126,6 +126,7 @@ _RANKED_CODES = (
 _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
+    ExitCode(TERMINATED, "interrupted (SIGTERM)"),
 )
 # The advice of a `DownloadError` names an argument of the Python API. The command line replaces it
 # with the advice in this table, which names an option.

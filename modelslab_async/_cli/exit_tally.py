@@ -67,10 +67,10 @@ def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume:
     Args:
         main: The coroutine of the command. It counts its outcomes in `tally`.
         tally: The counts of the outcomes.
-        resume: How the user can resume, for the message after Ctrl-C.
+        resume: How the user can resume, for the message after Ctrl-C or SIGTERM.
 
     Raises:
-        Interrupted: The user pressed Ctrl-C.
+        Interrupted: Ctrl-C or SIGTERM stopped the command.
     """
     try:
         run_async(main)

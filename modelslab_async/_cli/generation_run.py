@@ -112,8 +112,8 @@ class GenerationRun:
                         # Many results may be ready at once. Let the poller run after each.
                         await asyncio.sleep(0)
         finally:
-            # A second Ctrl-C may interrupt `aclose` while a submit is in flight. In that case,
-            # `_may_be_submitting` stays true, and the message after Ctrl-C mentions the submit.
+            # A second signal may interrupt `aclose` while a submit is in flight. In that case,
+            # `_may_be_submitting` stays true, and the message after it mentions the submit.
             await client.aclose()
             self._may_be_submitting = False
 
@@ -175,7 +175,7 @@ class GenerationRun:
             click.echo(json.dumps(record | context, default=str))
 
     def interrupted_message(self) -> str:
-        """Return the message after Ctrl-C: what was started, and how to get its files."""
+        """Return the message after a signal: what was started, and how to get its files."""
         parts = [f"interrupted after {self._submitted} of {len(self._requests)} were started"]
         if self._may_be_submitting and self._submitted < len(self._requests):
             parts.append(

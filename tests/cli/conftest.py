@@ -22,6 +22,9 @@ from .forked_program import IS_SUPPORTED, ForkedProgram
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
 TIMEOUT_S = 300
+# SIGINT is what Ctrl-C sends. The exit code of a program that one of them stopped is 128 and its
+# number.
+STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Service:

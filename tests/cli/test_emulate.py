@@ -4,7 +4,6 @@ import re
 import shlex
 import signal
 import socket
-import sys
 from contextlib import contextmanager
 
 import click
@@ -67,7 +66,6 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     assert messages.endswith("requests; submits: 1 accepted, 1 refused\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
 def test_sigterm_prints_the_counts(emulating):
     """A service manager ends the emulator in order, and its log says what came."""
     process, _ = emulating

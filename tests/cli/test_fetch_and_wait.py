@@ -1,14 +1,13 @@
 """`fetch` and `wait`: what they print, and how they exit."""
 
 import json
-import signal
 
 import pytest
 
 from modelslab_async import Failed, Success, Unresolved, WaitTimeout, from_dict
 from modelslab_async.emulator import ScriptedReply
 
-from .conftest import KEY, TIMEOUT_S
+from .conftest import KEY, STOP_SIGNALS, TIMEOUT_S
 
 REPLIES = {
     "success": (0, 200, b'{"status": "success", "output": ["https://x.test/1.png"]}'),
@@ -185,15 +184,16 @@ def test_advice_follows_message_with_full_stop(program, emulator):
     assert "could not be found; check the ticket" in message
 
 
-def test_interrupted_wait_says_how_to_resume(program, emulator):
-    """An interrupted wait has printed the known outcomes, prints one line and exits with 130."""
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
+def test_interrupted_wait_says_how_to_resume(program, emulator, stop):
+    """An interrupted wait has printed the known outcomes, and prints one line."""
     good = str(emulator.add_job("three_d:1", fails=False))
     with program.start("wait", good, scripted(emulator, "processing")) as process:
         first = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         _, messages = process.communicate(timeout=TIMEOUT_S)
     assert good == json.loads(first)["ticket"]
-    assert (130, 1) == (process.returncode, messages.count("\n"))
+    assert (128 + stop, 1) == (process.returncode, messages.count("\n"))
     assert "interrupted after 1 ended" in messages
 
 

@@ -6,10 +6,12 @@ import shlex
 import signal
 import socket
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pytest
+from everyday import pairs
 from starlette.responses import JSONResponse
 
 from modelslab_async import ENDPOINTS, InvalidRequest
@@ -17,7 +19,7 @@ from modelslab_async._cli.exit_codes_and_advice import explain_unsubmitted
 from modelslab_async._cli.generate import generate
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
-from .conftest import KEY, TIMEOUT_S, Program
+from .conftest import KEY, STOP_SIGNALS, TIMEOUT_S, Program
 
 TEXT2IMG = "realtime/text2img"
 RUNNING = Jobs(duration=(60.0, 60.0))
@@ -37,7 +39,7 @@ def command(program, emulator, tmp_path):
     return run
 
 
-# Says when Ctrl-C has cancelled the run, so that the client closes.
+# Says when a signal has cancelled the run, so that the client closes.
 _SAYS_THAT_IT_CLOSES = """
 import os
 from modelslab_async import Client
@@ -435,49 +437,68 @@ def test_resume_command_has_the_options_that_were_given(on_server):
     assert "--concurrency" not in command
 
 
-def test_interrupted_wait_says_how_to_get_the_files_later(on_server):
-    """Ctrl-C ends the wait; the last line has the command that goes on with the ticket."""
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
+def test_interrupted_wait_says_how_to_get_the_files_later(on_server, stop):
+    """A signal ends the wait; the last line has the command that goes on with the ticket."""
     emulator = Emulator(jobs=RUNNING)
     program = on_server(emulator)
     with program.start(*on_server.arguments) as process:
         assert "started" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         _, messages = process.communicate(timeout=TIMEOUT_S)
-    assert 130 == process.returncode
+    assert 128 + stop == process.returncode
     assert "interrupted after 1 of 1 were started" in messages.splitlines()[-1]
     assert str(emulator.submits[0].ticket) in resume_command(messages)
 
 
 @pytest.fixture
 def interrupted_submit(on_server, with_site):
-    """The program after Ctrl-C during its first submit, and the emulator that holds the reply."""
-    emulator = HeldSubmits(jobs=RUNNING)
-    program = on_server(emulator, PYTHONPATH=with_site(_SAYS_THAT_IT_CLOSES))
-    with program.start(*on_server.arguments) as process:
-        emulator.wait_for_submit()
-        process.send_signal(signal.SIGINT)
-        assert "the client closes\n" == process.stderr.readline()
-        yield process, emulator
-        process.kill()
+    """
+    A function that starts the program, and interrupts it during its first submit.
+
+    It yields the program and the emulator that holds the reply.
+    """
+
+    @contextmanager
+    def interrupt(stop, site=""):
+        emulator = HeldSubmits(jobs=RUNNING)
+        program = on_server(emulator, PYTHONPATH=with_site(site + _SAYS_THAT_IT_CLOSES))
+        with program.start(*on_server.arguments) as process:
+            emulator.wait_for_submit()
+            process.send_signal(stop)
+            assert "the client closes\n" == process.stderr.readline()
+            yield process, emulator
+            process.kill()
+
+    return interrupt
 
 
-def test_interrupted_submit_is_awaited_and_its_ticket_named(interrupted_submit):
-    """Ctrl-C while a submit is in flight waits for its reply, so that the ticket is known."""
-    process, emulator = interrupted_submit
-    emulator.release()
-    _, messages = process.communicate(timeout=TIMEOUT_S)
-    assert 130 == process.returncode
+@pytest.mark.parametrize(
+    ("stop", "site"),
+    [
+        (signal.SIGINT, ""),
+        (signal.SIGTERM, ""),
+        (signal.SIGTERM, 'import sys\nsys.modules["uvloop"] = None\n'),
+    ],
+)
+def test_interrupted_submit_is_awaited_and_its_ticket_named(interrupted_submit, stop, site):
+    """A signal while a submit is in flight waits for its reply, so that the ticket is known."""
+    with interrupted_submit(stop, site) as (process, emulator):
+        emulator.release()
+        _, messages = process.communicate(timeout=TIMEOUT_S)
+    assert 128 + stop == process.returncode
     assert "interrupted after 1 of 1 were started" in messages
     assert str(emulator.submits[0].ticket) in resume_command(messages)
     assert "pay again" not in messages
 
 
-def test_second_interrupt_during_submit_warns_of_the_work(interrupted_submit):
-    """The second Ctrl-C ends the program at once; it says that work may have been started."""
-    process, _ = interrupted_submit
-    process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=TIMEOUT_S)
-    assert 130 == process.returncode
+@pytest.mark.parametrize(("first", "second"), pairs(STOP_SIGNALS, STOP_SIGNALS))
+def test_second_interrupt_during_submit_warns_of_the_work(interrupted_submit, first, second):
+    """The second signal ends the program at once; it says that work may have been started."""
+    with interrupted_submit(first) as (process, _):
+        process.send_signal(second)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
+    assert 128 + first == process.returncode
     assert "interrupted after 0 of 1 were started" in messages
     assert "look for it in your account before you pay again" in messages
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from everyday import pairs
 from import_time import modules_after, ratio_of_times
 
 import modelslab_async
@@ -16,6 +17,8 @@ from modelslab_async._cli.exit_codes_and_advice import exit_code_for, explain, w
 from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
 from modelslab_async._models.ticket import Ticket
+
+from .conftest import STOP_SIGNALS
 
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [
@@ -74,7 +77,7 @@ def test_help_lists_exit_codes_of_the_command(program, arguments, ranked):
         "batch verify": {0, 2, 8},
     }.get(arguments, {int(code) for code in ranked.split(", ") if code})
     listed = re.findall(r"^ +(\d+)  \S", run.stdout.partition("Exit codes:")[2], re.MULTILINE)
-    assert sorted(codes | {70, 130}) == [int(code) for code in listed]
+    assert sorted(codes | {70, 130, 143}) == [int(code) for code in listed]
     text = " ".join(run.stdout.split())
     assert bool(ranked) == ("From worst to best" in text)
     assert f"{ranked}." in text
@@ -96,9 +99,11 @@ def test_summaries_of_commands_are_not_cut(program, arguments, columns):
     assert "..." not in commands
 
 
-@pytest.mark.parametrize("name", ["app", "exit_codes_and_advice", "list_families"])
-def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name):
-    """Ctrl-C before the first command has begun ends the program with its usual exit code."""
+@pytest.mark.parametrize(
+    ("name", "stop"), pairs(["app", "exit_codes_and_advice", "list_families"], STOP_SIGNALS)
+)
+def test_signal_while_importing_prints_no_traceback(program, tmp_path, name, stop):
+    """A signal before the first command has begun ends the program with its usual exit code."""
     (tmp_path / "sitecustomize.py").write_text(
         f"""
 import importlib.abc, os, signal, sys
@@ -106,7 +111,7 @@ import importlib.abc, os, signal, sys
 class Interrupt(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path, target=None):
         if fullname == "modelslab_async._cli.{name}":
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {int(stop)})
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupt())
@@ -115,7 +120,7 @@ sys.meta_path.insert(0, Interrupt())
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     run = program("families", PYTHONPATH=path)
     message = "modelslab-async: interrupted\n"
-    assert (130, "", message) == (run.returncode, run.stdout, run.stderr)
+    assert (128 + stop, "", message) == (run.returncode, run.stdout, run.stderr)
 
 
 def test_shells_show_whole_summaries(program):

@@ -1,51 +1,44 @@
 """
-Handles Ctrl-C during a batch.
+Handles Ctrl-C and SIGTERM during a batch.
 
-The first Ctrl-C lets downloads finish. The second Ctrl-C stops at once.
+The first signal lets downloads finish. The second signal stops at once.
 """
 
 import asyncio
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 
 from .. import output
+from ..stop_signals import stop_signals
 
 
 @contextmanager
-def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None]:
+def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     """
-    Handle Ctrl-C while the block runs.
+    Drain the batch at the first signal while the block runs.
 
     Args:
-        drain: Called in the event loop at the first Ctrl-C. The second Ctrl-C cancels the task that
-            runs the block.
+        drain: Called in the event loop at the first signal. A further signal does what it does in
+            other commands: it cancels the command.
     """
-    previous_handler = signal.getsignal(signal.SIGINT)
-    if previous_handler is signal.SIG_IGN:
-        # If a shell starts a process in the background, SIGINT may be ignored. Leave it so.
+    loop = asyncio.get_running_loop()
+    is_draining = False
+
+    def announce_and_drain() -> None:
+        repeat = "send SIGTERM" if stop_signals.first == signal.SIGTERM else "press Ctrl-C"
+        output.print_message(
+            f"stopping after the current downloads; {repeat} again to stop at once"
+        )
+        drain()
+
+    def on_signal() -> None:
+        nonlocal is_draining
+        if is_draining:
+            cancel()
+        else:
+            is_draining = True
+            loop.call_soon_threadsafe(announce_and_drain)
+
+    with stop_signals.handled_by(on_signal) as cancel:
         yield
-        return
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    interrupts = 0
-
-    def on_interrupt() -> None:
-        if interrupts == 1:
-            output.print_message(
-                "stopping after the current downloads; press Ctrl-C again to stop at once"
-            )
-            drain()
-        elif task is not None:
-            task.cancel()
-
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += 1
-        loop.call_soon_threadsafe(on_interrupt)
-
-    signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous_handler)

@@ -97,7 +97,8 @@ def run_command(
     ticket that has ended, and saves no file twice. A line that is not a ticket is reported by its
     number and skipped.
 
-    The first Ctrl-C stops after the current downloads. The second Ctrl-C stops at once.
+    The first Ctrl-C stops after the current downloads. The second Ctrl-C stops at once. SIGTERM
+    does the same as Ctrl-C.
     """
     plan = make_plan(plan_arguments, source=ids)
     if ids is None:

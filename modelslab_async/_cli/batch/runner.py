@@ -33,7 +33,7 @@ from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitte
 from ..exit_tally import ExitTally
 from ..result_record import result_record
 from .export_file import write_export
-from .interrupt import handle_interrupts
+from .interrupt import drain_on_signal
 from .journal_exit_codes import JournalExitCodes
 from .journal_option import JournalLocation, journal_command
 from .missing_saved_files import find_missing_files
@@ -92,7 +92,7 @@ def run_batch(
     batch_run = _BatchRun(plan, client, progress, tally)
     try:
         summary = run_async(batch_run.execute(work))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         raise Interrupted(_interrupted_message(progress)) from None
     except ValueError as error:
         raise _ticket_error(error) from None
@@ -154,7 +154,7 @@ class _BatchRun:
             is_saving = self._plan.folder is not None
             to_submit = await work.prepare(batch, saves_files=is_saving)
             self._progress.begin(await batch.report(), is_saving=is_saving, to_submit=to_submit)
-            stack.enter_context(handle_interrupts(lambda: self._drain(batch)))
+            stack.enter_context(drain_on_signal(lambda: self._drain(batch)))
             stack.enter_context(rare_outage_warnings())
             await self._run(batch, work)
             if self._plan.export is not None and not self._progress.is_stopping:

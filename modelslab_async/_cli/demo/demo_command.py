@@ -16,7 +16,7 @@ from .. import options, output
 from ..command_error_types import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
-from ..startup_interrupt import raise_on_interrupt
+from ..stop_signals import stop_signals
 from .planned_jobs import DemoPlan, PlannedJob
 from .polling_loop_costs import compare_loops, describe_polling
 from .save_pictures import save_pictures
@@ -90,9 +90,9 @@ def demo(
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
     _announce(plan)
-    # From now on, Ctrl-C must raise KeyboardInterrupt, so that the `with` block below ends the
+    # From now on, a signal must raise KeyboardInterrupt, so that the `with` block below ends the
     # emulator's process.
-    raise_on_interrupt()
+    stop_signals.raise_interrupts()
     try:
         with EmulatorProcess(plan) as emulator:
             stats.expect(emulator.jobs)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +33,20 @@ def _process_group_options() -> dict[str, Any]:
     return {"process_group": 0}
 
 
+@contextmanager
+def _sigterm_blocked() -> Generator[None, None, None]:
+    # A service manager sends SIGTERM to the emulator's process too. That process inherits which
+    # signals are blocked, so it still runs while the client closes, as after Ctrl-C.
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class EmulatorProcess:
     """
     Runs the emulator in another process.
@@ -47,14 +63,15 @@ class EmulatorProcess:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MODELSLAB_")
         }
-        self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 -- this very interpreter, no shell.
-            process_command(plan),
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            **_process_group_options(),
-        )
+        with _sigterm_blocked():
+            self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 -- this very interpreter, no shell.
+                process_command(plan),
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                **_process_group_options(),
+            )
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("Popen has made no pipes")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout

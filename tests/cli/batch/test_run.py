@@ -13,12 +13,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from everyday import pairs
 from pyarrow import parquet
 
 from modelslab_async import Ticket
 from modelslab_async.emulator import ScriptedReply
 
-from ..conftest import COMMAND, TIMEOUT_S, screen_lines
+from ..conftest import COMMAND, STOP_SIGNALS, TIMEOUT_S, screen_lines
 
 FOREVER = [ScriptedReply(200, b'{"status": "processing"}')]
 DONE = [ScriptedReply(200, b'{"status": "success", "output": []}')]
@@ -342,8 +343,9 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-def test_ctrl_c_stops_in_order_and_loses_nothing(program, emulator, tmp_path):
-    """After Ctrl-C, the same command resumes the batch."""
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
+def test_signal_stops_in_order_and_loses_nothing(program, emulator, tmp_path, stop):
+    """After a signal, the same command resumes the batch."""
     emulator.add_job("images:5011", fails=False)
     emulator.script("images:5012", FOREVER)
     journal, out = tmp_path / "run.db", tmp_path / "out"
@@ -354,10 +356,10 @@ def test_ctrl_c_stops_in_order_and_loses_nothing(program, emulator, tmp_path):
 
     with started(program, *arguments, "--allow-private") as process:
         wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         _, messages = process.communicate(timeout=300)
 
-    assert (130, False) == (process.returncode, exported.exists())
+    assert (128 + stop, False) == (process.returncode, exported.exists())
     assert "stopping after the current downloads" in messages
     assert "1 open; run the same command again to resume" in messages
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
@@ -398,8 +400,9 @@ def test_window_smaller_than_batch_runs_all(here, emulator):
     assert 2 == here("run", "--window", "0").returncode
 
 
-def test_second_ctrl_c_stops_at_once(program, emulator, tmp_path):
-    """The second Ctrl-C does not wait for a stalled download; the next run resumes it."""
+@pytest.mark.parametrize(("first", "second"), pairs(STOP_SIGNALS, [signal.SIGTERM, signal.SIGINT]))
+def test_second_signal_stops_at_once(program, emulator, tmp_path, first, second):
+    """The second signal does not wait for a stalled download; the next run resumes it."""
     journal, out = tmp_path / "run.db", tmp_path / "out"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"
@@ -408,12 +411,13 @@ def test_second_ctrl_c_stops_at_once(program, emulator, tmp_path):
         arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
         with started(program, *arguments, "--allow-private", "--quiet") as process:
             wait_for(lambda: out.exists() and names(out))
-            process.send_signal(signal.SIGINT)
-            assert "Ctrl-C again to stop at once" in process.stderr.readline()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(first)
+            repeat = "press Ctrl-C" if first == signal.SIGINT else "send SIGTERM"
+            assert f"{repeat} again to stop at once" in process.stderr.readline()
+            process.send_signal(second)
             _, messages = process.communicate(timeout=300)
 
-    assert (130, 1) == (process.returncode, messages.count("\n"))
+    assert (128 + first, 1) == (process.returncode, messages.count("\n"))
     with closing(sqlite3.connect(journal)) as db:
         assert [(0, 0)] == db.execute("SELECT state, run FROM saves").fetchall()
 
@@ -449,10 +453,12 @@ def test_ctrl_c_at_the_end_of_a_full_line_leaves_one_display(program, emulator, 
     assert not any("^C" in line for line in lines)
 
 
-def test_background_run_ignores_ctrl_c(program, emulator, tmp_path):
-    """A run in the background of a shell goes on after Ctrl-C."""
-    emulator.script("images:5031", FOREVER)
-    (tmp_path / "ids").write_text("images:5031\n")
+@pytest.mark.parametrize("is_terminated", [False, True])
+def test_background_run_ignores_ctrl_c(program, emulator, tmp_path, is_terminated):
+    """A run in the background of a shell goes on after Ctrl-C, and stops at SIGTERM."""
+    ticket = Ticket("images", 5032 if is_terminated else 5031)
+    emulator.script(ticket, FOREVER)
+    (tmp_path / "ids").write_text(f"{ticket}\n")
     journal = tmp_path / "run.db"
     arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(journal))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -461,10 +467,13 @@ def test_background_run_ignores_ctrl_c(program, emulator, tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     with process:
-        wait_for(lambda: emulator.polls[Ticket("images", 5031)])
+        wait_for(lambda: emulator.polls[ticket])
         process.send_signal(signal.SIGINT)
-        emulator.script("images:5031", [ScriptedReply(200, b'{"status": "success", "output": []}')])
-        assert 0 == process.wait(TIMEOUT_S)
+        if is_terminated:
+            process.send_signal(signal.SIGTERM)
+        else:
+            emulator.script(ticket, DONE)
+        assert (143 if is_terminated else 0) == process.wait(TIMEOUT_S)
 
 
 def test_terminal_shows_progress_and_failures(program, emulator, tmp_path):

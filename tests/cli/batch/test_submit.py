@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shlex
-import signal
 import sqlite3
 import threading
 from collections import Counter
@@ -17,7 +16,7 @@ from modelslab_async._cli.batch.uncertain_advice import with_command
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs
 
-from ..conftest import TIMEOUT_S, Program
+from ..conftest import STOP_SIGNALS, TIMEOUT_S, Program
 
 REALTIME = "realtime/text2img"
 SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
@@ -486,7 +485,8 @@ class HeldThirdSubmit(Emulator):
         await super().__call__(scope, receive, send)
 
 
-def test_ctrl_c_submits_no_more_and_same_command_resumes(serving, tmp_path):
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
+def test_signal_submits_no_more_and_same_command_resumes(serving, tmp_path, stop):
     """What was in flight is in the journal, and no row is paid for twice."""
     emulator = HeldThirdSubmit()
     table = tmp_path / "prompts.txt"
@@ -497,13 +497,15 @@ def test_ctrl_c_submits_no_more_and_same_command_resumes(serving, tmp_path):
         program = Program(url)
         with program.start(*arguments) as process:
             assert emulator.has_third.wait(TIMEOUT_S)
-            process.send_signal(signal.SIGINT)
-            while "Ctrl-C again to stop at once" not in (line := process.stderr.readline()):
+            process.send_signal(stop)
+            while "again to stop at once" not in (line := process.stderr.readline()):
                 assert line
             emulator.is_released.set()
             _, messages = process.communicate(timeout=TIMEOUT_S)
-        assert 130 == process.returncode, messages
+        assert 128 + stop == process.returncode, messages
         assert "run the same command again to resume" in messages
+        uncertain = program("batch", "uncertain", "--journal", str(tmp_path / "run.db"))
+        assert (0, "") == (uncertain.returncode, uncertain.stdout)
         assert 3 == len(emulator.submits)
         assert 0 == program(*arguments).returncode
     prompts = Counter(each.fields["prompt"] for each in emulator.submits)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import httpx
 import pytest
-from everyday import pairs
+from everyday import cases
 
 from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
@@ -100,21 +100,51 @@ def test_demo_leaves_no_process(program, quick):
 
 
 @needs_proc
-@pytest.mark.parametrize(("receiver", "moment"), pairs(["group", "parent"], ["at once", "later"]))
-def test_ctrl_c_leaves_no_process(program, receiver, moment):
-    """Ctrl-C to the process group or to the demo alone ends both processes."""
+@pytest.mark.parametrize(
+    ("stop", "receiver", "moment"),
+    cases(
+        [
+            (signal.SIGINT, "group", "at once"),
+            (signal.SIGINT, "parent", "later"),
+            (signal.SIGTERM, "all", "at once"),
+            (signal.SIGTERM, "all", "later"),
+        ],
+        [
+            (signal.SIGINT, "group", "later"),
+            (signal.SIGINT, "parent", "at once"),
+            (signal.SIGTERM, "parent", "later"),
+        ],
+    ),
+)
+def test_signal_leaves_no_process(program, stop, receiver, moment):
+    """A signal to the demo alone, to its group or to both processes ends both in order."""
     with program.start("demo", "--count", "60", "--duration", "60") as process:
         (child,) = eventually(lambda: children(process.pid))
         assert {process.pid, child} <= {*processes_of_session(process.pid)}
         if moment == "later":
             process.stderr.readline()
             assert "of 60 completed" in process.stderr.readline()
-        (os.killpg if receiver == "group" else os.kill)(process.pid, signal.SIGINT)
+        if receiver == "all":
+            # As a service manager does, in the worse order.
+            os.kill(child, stop)
+        (os.killpg if receiver == "group" else os.kill)(process.pid, stop)
         _, messages = process.communicate(timeout=TIMEOUT_S)
-    assert 130 == process.returncode
+    assert 128 + stop == process.returncode
     assert "interrupted; 0 of 60 tickets had completed" in messages.splitlines()[-1]
     assert "Traceback" not in messages
     eventually(lambda: not is_alive(child))
+
+
+@needs_proc
+def test_sigterm_to_the_emulator_does_not_end_it(program):
+    """A service manager sends SIGTERM to all processes, but the client needs the emulator still."""
+    with program.start(
+        "demo", "--count", "60", "--duration", "2", "--failure-rate", "0"
+    ) as process:
+        (child,) = eventually(lambda: children(process.pid))
+        os.kill(child, signal.SIGTERM)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
+    assert 0 == process.returncode, messages
 
 
 @needs_proc
