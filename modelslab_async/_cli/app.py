@@ -80,7 +80,8 @@ _BATCH_COMMANDS = {
         "Wait for all tickets of IDS, or resume an earlier run",
     ),
     "schema": CommandSource(
-        "batch.schema_command.schema", "Print the SQL that creates the tables in PostgreSQL"
+        "batch.schema_command.schema",
+        "Print the SQL that creates the tables in PostgreSQL, or brings older ones up to date",
     ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
     "submit": CommandSource(
