@@ -14,6 +14,7 @@ from ... import (
     Report,
     Saved,
     SaveResult,
+    SubmissionConflict,
     SubmitUncertain,
     Success,
     Unresolved,
@@ -21,6 +22,7 @@ from ... import (
     Unsubmitted,
 )
 from ..exit_codes_and_advice import explain_unsaved
+from ..output import count_of
 from .row_names import join_names
 
 # The current speed is the mean speed of the last 30 seconds.
@@ -54,6 +56,8 @@ class RunProgress:
             began.
         given_up: The number of tickets that this run gave up on, without a final reply from the
             server.
+        conflicts: The number of rows whose keys the journal has for other work. `total` counts that
+            work, so it does not count these rows.
     """
 
     total: int = 0
@@ -66,6 +70,7 @@ class RunProgress:
     unsaved: int = 0
     not_started: int = 0
     uncertain: int = 0
+    conflicts: int = 0
     polls: int = 0
     is_saving: bool = False
     is_stopping: bool = False
@@ -106,14 +111,20 @@ class RunProgress:
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
 
-    def count_result(self, result: Outcome | SaveResult | Unsubmitted, name: str = "") -> None:
+    def count_result(
+        self,
+        result: Outcome | SaveResult | Unsubmitted,
+        name: str = "",
+        *,
+        was_recorded: bool = False,
+    ) -> None:
         """
         Count a result of the run.
 
         Args:
             result: The result.
-            name: The name of the result in the list of recent failures. If the name is "", the list
-                shows the ticket.
+            name: The name of the result in the list of recent failures; "" for its ticket.
+            was_recorded: Whether the journal had the key of the submission before this run.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -137,6 +148,11 @@ class RunProgress:
                 self._add_failure(name, cause.message)
             case Unsubmitted(cause=SubmitUncertain()):
                 self.uncertain += 1
+                # An uncertain submit of an earlier run is neither a ticket nor a submit to make.
+                self.total += was_recorded
+            case Unsubmitted(cause=SubmissionConflict(message=message)) if was_recorded:
+                self.conflicts += 1
+                self._add_failure(name, message)
             case Unsubmitted(cause=cause):
                 self.not_started += 1
                 self._add_failure(name, cause.message)
@@ -233,7 +249,10 @@ class RunProgress:
             speed += f", {_remaining_text(self.remaining())}"
         if self.is_stopping:
             speed += ", stopping"
-        return [f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})", speed]
+        completed = f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})"
+        if self.conflicts:
+            completed += f", {count_of(self.conflicts, 'conflict', 'conflicts')} with the journal"
+        return [completed, speed]
 
     def failure_lines(self) -> list[str]:
         """Return lines that say what went wrong in this run, or an empty list if nothing did."""
@@ -243,15 +262,14 @@ class RunProgress:
             (self.unsaved, "not saved"),
             (self.not_started, "not started"),
             (self.uncertain, "uncertain"),
+            (self.conflicts, "in conflict with the journal"),
         )
         message = ", ".join(f"{count:,} {what}" for count, what in counts if count)
         return [message, *self.reason_lines()] if message else []
 
     def reason_lines(self, max_chars: int | None = None) -> list[str]:
         """
-        Return a line for each of the most common reasons for failure.
-
-        Each line has the count, the reason, and the names of the first rows or tickets.
+        Return a line for each of the most common reasons, with its count and its first rows.
 
         Args:
             max_chars: The maximum length of a reason. None for no limit.

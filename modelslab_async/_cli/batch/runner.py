@@ -203,7 +203,7 @@ class _BatchRun:
         result = work_result.result
         if isinstance(result, Unsubmitted) and isinstance(result.cause, SubmitUncertain):
             result = Unsubmitted(cause=with_command(result.cause, self._plan.path))
-        self._progress.count_result(result, work_result.name)
+        self._progress.count_result(result, work_result.name, was_recorded=work_result.was_recorded)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
                 # This ticket's row in the journal is damaged. Do not count the ticket, because the

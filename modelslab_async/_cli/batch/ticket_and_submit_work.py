@@ -26,12 +26,14 @@ class WorkResult:
         result: An outcome, saved files, or a submit that made no ticket.
         name: The result's name in messages: the ticket, or the location of the row.
         endpoint: The endpoint of the row. A message about wrong parameters names this endpoint.
+        was_recorded: Whether the journal had the key of the row before this run.
         details: Further fields for the result's line of JSON.
     """
 
     result: Outcome | SaveResult | Unsubmitted
     name: str
     endpoint: str = ""
+    was_recorded: bool = False
     details: dict[str, Any] = field(factory=dict[str, Any])
 
 
@@ -102,6 +104,7 @@ class SubmitWork:
     rows: Sequence[SubmissionRow]
     endpoints: EndpointRequests
     max_submits: int | None = None
+    _recorded_keys: frozenset[str] = frozenset()
     _finished_keys: frozenset[str] = frozenset()
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
@@ -114,6 +117,7 @@ class SubmitWork:
         """
         known = await RowsInJournal.find(batch, self.endpoints, self.rows, saves_files=saves_files)
         known.check_keys()
+        self._recorded_keys = frozenset(known.recorded)
         self._finished_keys = frozenset(
             key for key, submit in known.recorded.items() if submit.is_finished
         )
@@ -143,5 +147,9 @@ class SubmitWork:
                     "input": dict(submission.columns),
                 }
                 yield WorkResult(
-                    result=result, name=location, endpoint=submission.endpoint, details=details
+                    result=result,
+                    name=location,
+                    endpoint=submission.endpoint,
+                    was_recorded=submission.key in self._recorded_keys,
+                    details=details,
                 )

@@ -291,6 +291,19 @@ def test_keys_and_defaults_come_from_options(here, submits):
     assert ("success", "3") == (done["kind"], done["key"])
 
 
+def test_counts_add_up_after_conflicts(here):
+    """The journal's work for the keys of conflicting rows is counted once, and each row apart."""
+    table = "key,prompt\n1,a cat\n2,a dog\n3,a fox\n"
+    assert 0 == here(*SUBMIT, "-", given=table).returncode
+    edited = "key,prompt\n1,a cat\n2,a cow\n3,a hen\n4,a pig\n"
+    again = here(*SUBMIT, "-", given=edited)
+    assert 2 == again.returncode
+    counts = "4 of 4 completed (1 succeeded, 0 failed, 1 saved, 3 before this run)"
+    assert f"{counts}, 2 conflicts with the journal" in again.stdout
+    quiet = here(*SUBMIT, "-", "--quiet", given=edited)
+    assert "2 in conflict with the journal" in quiet.stderr
+
+
 def test_export_has_named_column_as_key(here):
     """The help says so, and the name of the column does not come back."""
     ran = here(*SUBMIT, "-", "--key", "id", "--export", "out.jsonl", given="id,prompt\n1,a cat\n")
@@ -435,7 +448,7 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
         advice = f"`{command} --ticket TICKET`, or `{command} --not-started`"
         assert advice in result.stderr
         assert "confirm" not in result.stderr
-        assert "1 uncertain" in result.stdout
+        assert "1 of 1 completed (0 succeeded, 0 failed, 0 saved, 1 uncertain)" in result.stdout
     assert [] == submits()
     run = here("run", "--quiet")
     assert 9 == run.returncode
