@@ -56,7 +56,7 @@ def _totals(emulator: "Emulator") -> str:
     accepted = sum(submit.ticket is not None for submit in emulator.submits)
     return (
         f"stopped after {emulator.request_count:,} requests; submits: {accepted:,} accepted, "
-        f"{len(emulator.submits) - accepted:,} refused"
+        f"{emulator.refused_submits:,} refused"
     )
 
 

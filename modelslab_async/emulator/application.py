@@ -54,7 +54,7 @@ class Emulator:
     Attributes:
         polls: How often each ticket was polled, as in `polls["images:1"]`.
         request_count: How many HTTP requests came in.
-        submits: The submits that came in.
+        submits: The submits that came in with an accepted key.
         webhook_deliveries: The webhooks that were sent or withheld, in order. A webhook is withheld
             if its URL is on another machine.
 
@@ -105,6 +105,11 @@ class Emulator:
         self.request_count = 0
         self.submits = self._request_handler.submits
         self.webhook_deliveries = self._webhook_sender.deliveries
+
+    @property
+    def refused_submits(self) -> int:
+        """How many submits were refused, with those whose key is wrong or body unreadable."""
+        return self._request_handler.refused_submits
 
     def add_job(
         self,

@@ -46,6 +46,8 @@ class RequestHandler:
     Attributes:
         polls: How often each ticket was polled.
         submits: The submits that the emulator received.
+        refused_submits: How many submits were refused. They include submits with a wrong key or an
+            unreadable body, which are not in `submits`.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class RequestHandler:
     ) -> None:
         self.polls = PollCounts()
         self.submits: list[ReceivedSubmit] = []
+        self.refused_submits = 0
         self._routes = routes
         self._intake = intake
         self._job_store = intake.job_store
@@ -104,10 +107,12 @@ class RequestHandler:
         try:
             fields = await read_fields(request)
         except UnreadableRequestError:
+            self.refused_submits += isinstance(route, SubmitRoute)
             return json_response(200, shared_replies.INVALID_REQUEST)
         key = find_key(fields, request)
         fields.pop("key", None)
         if not key or (self._keys is not None and key not in self._keys):
+            self.refused_submits += isinstance(route, SubmitRoute)
             text = shared_replies.INVALID_KEY if key else shared_replies.KEY_REQUIRED
             return json_response(
                 401, shared_replies.refusal(text, message_field=_message_field(route))
@@ -166,6 +171,7 @@ class RequestHandler:
             )
         )
         if job is None:
+            self.refused_submits += 1
             return json_response(*(refused or (500, shared_replies.SERVER_ERROR)))
         self._submit_checks.record(endpoint, parameters, key, now)
         self._job_store.enqueue(key, job)

@@ -59,11 +59,13 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     submit = {"key": KEY, "prompt": "a cat"}
     with httpx.Client(timeout=TIMEOUT_S) as http:
         replies = [http.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
+        refused = http.post(f"{url}/v3/text2img", json=submit | {"key": "another-key"})
+    assert 401 == refused.status_code
     assert ["success", "error"] == [reply["status"] for reply in replies]
     process.send_signal(signal.SIGINT)
     rest, messages = process.communicate(timeout=TIMEOUT_S)
     assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
-    assert messages.endswith("requests; submits: 1 accepted, 1 refused\n")
+    assert messages.endswith("requests; submits: 1 accepted, 2 refused\n")
 
 
 def test_sigterm_prints_the_counts(emulating):

@@ -109,6 +109,19 @@ async def test_refusals_of_old_families_have_a_messege(path, spelled, visitor):
     assert {"status": "error", spelled: "API key required"} == reply.json()
 
 
+async def test_every_refused_submit_is_counted(visit, clock):
+    """A wrong key, an unreadable body and a refusal of the request count; polls do not."""
+    emulator = Emulator(clock=clock, keys={"good"})
+    visitor = visit(emulator)
+    path = "v6/realtime/text2img"
+    await visitor.submit(path, key="bad", prompt="a cat")
+    await visitor.submit(path, key="good")
+    await visitor.submit(path, key="good", prompt="a cat")
+    await visitor.submit("v6/realtime/fetch/1", key="bad")
+    assert 2 == emulator.refused_submits
+    assert 1 == sum(submit.ticket is not None for submit in emulator.submits)
+
+
 async def test_submit_without_credits_gives_402(visit, clock):
     """The submit is recorded as refused."""
     emulator = Emulator(clock=clock, keys_without_credits={"broke"})
