@@ -22,6 +22,6 @@ def discard_unsent_on_close(sock: Any) -> None:
         sock: The socket of the connection; None if the transport does not tell it.
     """
     if sock is not None:
-        # The connection may be closed already.
-        with suppress(OSError):
+        # The connection may be closed already. uvloop then raises a `ValueError`.
+        with suppress(OSError, ValueError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -7,7 +7,15 @@ import httpx
 import pytest
 from transport.http_server import Server, read_request, request_to, trusted_server_context, until
 
+from modelslab_async import TransportError
+from modelslab_async._transport.abortive_close import discard_unsent_on_close
 from modelslab_async._transport.transport_choice import as_transport
+
+LOOPS = {"asyncio": asyncio.new_event_loop}
+with suppress(ImportError):
+    import uvloop
+
+    LOOPS["uvloop"] = uvloop.new_event_loop
 
 
 class WatchingServer(Server):
@@ -76,3 +84,25 @@ async def test_idle_connection_is_closed_without_a_reset(over, tls):
             await http.exchange(request_to(server, "/answered"))
         await until(lambda: server.ends)
         assert ["closed"] == server.ends
+
+
+class ResettingServer(Server):
+    """Resets each connection as soon as it has read a request."""
+
+    async def talk(self, reader, writer, requests):
+        requests.append(await read_request(reader))
+        discard_unsent_on_close(writer.get_extra_info("socket"))
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_error_of_a_closed_connection_stays(loop):
+    """There is nothing to discard any more, and each event loop says so in its own way."""
+
+    async def main():
+        async with ResettingServer() as server, httpx.AsyncHTTPTransport() as given:
+            with pytest.raises(TransportError, match="ReadError"):
+                await as_transport(given, 4).exchange(request_to(server))
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
