@@ -122,7 +122,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     output.print_message(f"{unchanged} unchanged, {changed} not{advice}")
     if found.elsewhere:
         counts = Counter({host: len(files) for host, files in found.elsewhere.items()})
-        output.print_message(other_hosts_message(counts))
+        output.print_message(other_hosts_message(counts, path))
     return UNSAVED if bad else 0
 
 

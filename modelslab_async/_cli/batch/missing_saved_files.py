@@ -14,6 +14,7 @@ from ..._batch.verify_recorded_files import other_host
 from ..._journal.host_name import HOST_NAME_VARIABLE
 from ...journal import RecordedFile
 from .. import output
+from .journal_option import JournalLocation, journal_command
 
 _FILES_PER_CHECK = 1000
 # The maximum number of other hosts that a message names.
@@ -27,8 +28,9 @@ class MissingFiles:
 
     Attributes:
         folder: The folder of this run.
+        journal: The journal, for the commands in messages.
         missing: The number of files that are neither in `folder` nor in the folder where they were
-            saved.
+            saved, apart from those in `on_other_hosts`.
         in_other_folder: The number of files that are missing in `folder`, but still in the folder
             where they were saved.
         other_folder: The folder of the last file counted in `in_other_folder`.
@@ -36,6 +38,7 @@ class MissingFiles:
     """
 
     folder: Path
+    journal: JournalLocation
     missing: int = 0
     in_other_folder: int = 0
     other_folder: Path | None = None
@@ -54,12 +57,14 @@ class MissingFiles:
         """
         for record, host in records:
             path = Path(record.path)
-            if _exists_with_size(self.folder / path.name, record.size):
+            size = _size_of(self.folder / path.name)
+            if size == record.size:
                 continue
-            if _exists_with_size(path, record.size):
+            size_where_saved = _size_of(path)
+            if size_where_saved == record.size:
                 self.in_other_folder += 1
                 self.other_folder = path.parent
-            elif host is not None and not (self.folder / path.name).exists():
+            elif host is not None and size is None and size_where_saved is None:
                 self.on_other_hosts[host] += 1
             else:
                 self.missing += 1
@@ -82,10 +87,10 @@ class MissingFiles:
                 "or give that folder to --out"
             )
         if self.on_other_hosts:
-            yield other_hosts_message(self.on_other_hosts)
+            yield other_hosts_message(self.on_other_hosts, self.journal)
 
 
-def other_hosts_message(counts: Counter[str]) -> str:
+def other_hosts_message(counts: Counter[str], journal: JournalLocation) -> str:
     """Return a line that says how many files other hosts saved, and what the user can do."""
     hosts = ", ".join(
         f"{output.sanitize(host)} ({count:,})" for host, count in counts.most_common(_MAX_HOSTS)
@@ -93,17 +98,18 @@ def other_hosts_message(counts: Counter[str]) -> str:
     more = "" if len(counts) <= _MAX_HOSTS else f" and {len(counts) - _MAX_HOSTS:,} more"
     files = output.count_of(counts.total(), "file is", "files are")
     example = shlex.quote(output.sanitize(counts.most_common(1)[0][0]))
+    repair = journal_command(journal, "verify", "--repair")
     return (
         f"{files} not here but on another host: {hosts}{more}; `batch verify` checks "
         f"{'it' if counts.total() == 1 else 'them'} there. If that host is gone, or is this one "
-        f"under an earlier name, `{HOST_NAME_VARIABLE}={example} modelslab-async batch verify "
-        "--repair` has the next run with --out save its files here"
+        f"under an earlier name, `{HOST_NAME_VARIABLE}={example} {repair}` has the next run with "
+        "--out save its files here"
     )
 
 
-async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
+async def find_missing_files(folder: Path, batch: Batch, journal: JournalLocation) -> MissingFiles:
     """Count the files that a batch's journal has recorded, but that are not in `folder`."""
-    missing_files = MissingFiles(folder)
+    missing_files = MissingFiles(folder, journal)
     chunk: list[tuple[RecordedFile, str | None]] = []
     async for record in batch.journal.all_files():
         chunk.append((record, other_host(batch.journal, record)))
@@ -114,8 +120,9 @@ async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
     return missing_files
 
 
-def _exists_with_size(path: Path, size: int) -> bool:
+def _size_of(path: Path) -> int | None:
+    """Return the size of a file; None if it is missing or out of reach."""
     try:
-        return path.stat().st_size == size
+        return path.stat().st_size
     except OSError:
-        return False
+        return None

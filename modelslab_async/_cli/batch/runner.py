@@ -159,8 +159,9 @@ class _BatchRun:
             await self._run(batch, work)
             if self._plan.export is not None and not self._progress.is_stopping:
                 await write_export(batch, self._plan.export)
-            folder = self._plan.folder
-            missing_files = None if folder is None else await find_missing_files(folder, batch)
+            missing_files = None
+            if (folder := self._plan.folder) is not None:
+                missing_files = await find_missing_files(folder, batch, self._plan.path)
             return JournalExitCodes(await batch.report(), missing_files, await batch.uncertain())
 
     def _drain(self, batch: Batch) -> None:
