@@ -10,6 +10,7 @@ from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .httpcore_guard import keep_only_if_watched
 from .httpx_or_httpx2 import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
+from .proxy import UNAUTHORIZED_STATUS, wrong_password_error
 from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
@@ -194,9 +195,13 @@ async def _read_response(response: Any, library: HttpxLibrary) -> Response:
     keep_only_if_watched(response.extensions, core=library.core)
     try:
         problem = BODY_TOO_LONG if is_too_long(headers) else await _read_body(response, body)
-        if not problem:
+        error: ModelsLabError
+        if response.status_code == UNAUTHORIZED_STATUS:
+            error = wrong_password_error("the proxy")
+        elif problem:
+            error = TransportError(problem)
+        else:
             return Response(status_code=response.status_code, headers=headers, body=body.getvalue())
-        error: ModelsLabError = TransportError(problem)
     except Exception as fault:
         if not _is_send_error(fault, library):
             raise

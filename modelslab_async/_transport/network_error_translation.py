@@ -2,6 +2,7 @@
 
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .permanent_tls_errors import permanent_tls_error
+from .proxy import wrong_password_error
 
 # The maximum length of an error's message. A longer message, which only a proxy or a server writes,
 # is dropped.
@@ -22,6 +23,9 @@ def translate_error(
         believe_tls_error: Pass False if a hook may have raised the error. A TLS error then becomes
             a `TransportError`, unless `is_unsent` is True.
     """
+    # httpcore begins the message with the status of the proxy's answer to CONNECT.
+    if is_unsent and type(fault).__name__ == "ProxyError" and str(fault).startswith("407 "):
+        return wrong_password_error("the proxy")
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
 

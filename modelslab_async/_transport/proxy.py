@@ -9,8 +9,11 @@ import httpx
 from attrs import evolve, frozen
 from attrs import field as attrs_field
 
+from .._models.errors import UnusableProxy
 from .transport_protocol import Response
 
+# A proxy asks for a user and a password, or for others than it got.
+UNAUTHORIZED_STATUS = 407
 _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")
 _is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
@@ -18,6 +21,13 @@ _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:312
 # The minimum length of a proxy's password that is redacted in responses. A shorter password could
 # occur in a response by chance.
 _MIN_PASSWORD_LENGTH = 8
+
+
+def wrong_password_error(origin: str) -> UnusableProxy:
+    """Make the error for a proxy that answers with status 407. `origin` names the proxy."""
+    return UnusableProxy(
+        f"{origin} cannot be used: it asks for another user and password (status 407)"
+    )
 
 
 class InvalidProxy(ValueError):

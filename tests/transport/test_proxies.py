@@ -7,6 +7,7 @@ import ssl
 import traceback
 from contextlib import suppress
 
+import httpx
 import pytest
 import trustme
 from transport.http_server import (
@@ -137,7 +138,6 @@ async def test_submit_gets_a_tunnel_of_its_own(through, secure):
 
 
 FAILURES = {
-    "407": b"HTTP/1.1 407 %s\r\nX-Seen: %s\r\n\r\n",
     "502": b"HTTP/1.1 502 %s\r\nX-Seen: %s\r\nContent-Length: 3\r\n\r\nbad",
     "599": b"HTTP/1.0 599 %s\r\nX-Seen: %s\r\n\r\n",
     "half an answer": b"HTTP/1.1 200 %s\r\nX-Seen: %s\r\n",
@@ -145,7 +145,7 @@ FAILURES = {
     "no HTTP": b"SSH-2.0-%s %s\r\n\r\n",
     "too long": b"HTTP/1.1 200 %s\r\nX-Seen: %s" + b"a" * 70_000,
 }
-WORDS = {"407": "another user and password", "502": "status 502 Bad Gateway", "599": "status 599"}
+WORDS = {"502": "status 502 Bad Gateway", "599": "status 599"}
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -225,15 +225,59 @@ async def test_forwarding_proxy_that_hangs_up_may_have_sent(through):
 async def test_password_in_the_response_of_a_forwarding_proxy_is_redacted(through):
     """A proxy that quotes the request in its error page shows no password to the caller."""
     page = f"{TOKEN} {PASSWORD} se%3Akret%2Fof%2020".encode()
-    answer = b"HTTP/1.1 407 No\r\nX-Seen: %b\r\nContent-Length: %d\r\n\r\n%b"
+    answer = b"HTTP/1.1 502 No\r\nX-Seen: %b\r\nContent-Length: %d\r\n\r\n%b"
     answer %= (TOKEN.encode(), len(page), page)
     async with Server(answer) as server, Proxy(server, answer=REFUSED) as proxy:
         http = through(proxy.url_for(USER))
         response = await http.exchange(request_to(server))
-        assert 407 == response.status_code
+        assert 502 == response.status_code
         assert b" ".join([b"[proxy password]"] * 3) == response.body
         assert (b"X-Seen", b"[proxy password]") == response.headers[0]
         await http.aclose()
+
+
+WRONG_PASSWORD = b"HTTP/1.1 407 %s\r\nX-Seen: %s\r\nContent-Length: 3\r\n\r\nbad" % (
+    TOKEN.encode(),
+    PASSWORD.encode(),
+)
+
+
+@pytest.mark.parametrize("way", ["tunnel", "plain tunnel", "forwarding"])
+async def test_wrong_password_of_a_proxy_is_permanent(through, secure, way, caplog):
+    """The waits and the submit end at once. Nothing was sent, and no text shows the password."""
+    caplog.set_level(logging.DEBUG)
+    connect_answer = REFUSED if way == "forwarding" else WRONG_PASSWORD
+    async with (
+        Server(WRONG_PASSWORD, tls=secure if way == "tunnel" else None) as server,
+        Proxy(server, answer=connect_answer, opens=way == "forwarding") as proxy,
+        Client(KEY, base_url=server.url, http=through(proxy.url_for(USER))) as client,
+    ):
+        ends = await client.gather(["images:1", "images:2"])
+        assert [UnusableProxy] * 2 == [type(end.cause) for end in ends]
+        with pytest.raises(UnusableProxy) as caught:
+            await client.submit("realtime/text2img", prompt="a fox")
+        text = "the proxy of the test cannot be used: it asks for another user and password"
+        assert text in str(caught.value)
+        assert not caught.value.may_have_been_sent
+        shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caplog.text
+        for secret in (TOKEN, PASSWORD, "se%3Akret"):
+            assert secret not in shown
+
+
+@pytest.mark.parametrize("way", ["tunnel", "forwarding"])
+async def test_wrong_password_of_a_proxy_is_permanent_over_httpx(secure, way):
+    """A client of httpx meets status 407 as an error of CONNECT, or as a response."""
+    async with (
+        Server(WRONG_PASSWORD, tls=secure if way == "tunnel" else None) as server,
+        Proxy(server, answer=WRONG_PASSWORD) as proxy,
+        httpx.AsyncClient(proxy=proxy.url_for(USER)) as http,
+        Client(KEY, base_url=server.url, http=http) as client,
+    ):
+        with pytest.raises(UnusableProxy, match="another user and password") as caught:
+            await client.wait("images:1")
+        assert PASSWORD not in str(caught.value)
+        with pytest.raises(UnusableProxy):
+            await client.submit("realtime/text2img", prompt="a fox")
 
 
 async def test_untrusted_certificates_name_who_shows_them(through, secure):

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..._models.errors import TransportError, UnusableProxy
 from ..permanent_tls_errors import permanent_tls_error
-from ..proxy import Proxy
+from ..proxy import UNAUTHORIZED_STATUS, Proxy, wrong_password_error
 from ..testing_guard import OUTBOUND_GUARD
 from .codec import MAX_HEAD_BYTES
 from .connection import Dialer
@@ -18,10 +18,9 @@ from .connection import Dialer
 _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
-_UNAUTHORIZED = 407
 # The statuses with which a proxy says that it will never open a tunnel to this host and port. After
 # any other error status, a later attempt may succeed.
-_REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
+_REFUSALS = frozenset({*range(400, 500), 501}) - {UNAUTHORIZED_STATUS, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 
 
@@ -111,7 +110,7 @@ class ProxyDialer:
     async def _open_tunnel(
         self, protocol: asyncio.Protocol, host: str, port: int, context: ssl.SSLContext | None
     ) -> asyncio.BaseTransport:
-        tunnel = _Tunnel(self._connect_request(host, port))
+        tunnel = _Tunnel(self.proxy.origin, self._connect_request(host, port))
         transport = cast(asyncio.Transport, await self.open(tunnel))
         try:
             await tunnel.until_open()
@@ -139,13 +138,18 @@ class _Tunnel(asyncio.Protocol):
     """
     Sends CONNECT, reads the proxy's answer, and holds the connection during the TLS handshake.
 
+    Args:
+        origin: The words that name the proxy in messages.
+        request: The CONNECT request.
+
     Attributes:
         is_spoilt: Whether the connection was lost, or unexpected bytes came.
         next_protocol: The protocol that has taken over the connection; None until then.
     """
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, origin: str, request: bytes) -> None:
         self.is_spoilt = False
+        self._origin = origin
         self.next_protocol: asyncio.Protocol | None = None
         self._request = request
         self._received = b""
@@ -160,8 +164,11 @@ class _Tunnel(asyncio.Protocol):
 
         Raises:
             ProxyError: The proxy refused to open the tunnel, or gave no valid answer.
+            UnusableProxy: The proxy asks for another user and password.
         """
         status, problem = await self._answer
+        if status == UNAUTHORIZED_STATUS:
+            raise wrong_password_error(self._origin)
         if problem:
             error = ProxyError(problem)
             error.is_refusal = status in _REFUSALS
@@ -238,8 +245,6 @@ def _read_answer(received: bytes, head_length: int) -> tuple[int, str]:
     if match is None:
         return 0, "the proxy answered CONNECT with bytes that are not HTTP"
     status = int(match[1])
-    if status == _UNAUTHORIZED:
-        return status, "the proxy asks for another user and password (status 407)"
     if status not in _SUCCESSES:
         # Leave out the text that the proxy sent, because it may quote the proxy's password.
         phrase = f" {HTTPStatus(status).phrase}" if status in _STATUSES else ""

@@ -11,7 +11,7 @@ from attrs import evolve
 from ..._models.errors import UnusableProxy
 from ..httpx_adapter import HttpxTransportAdapter
 from ..network_error_translation import connect_error
-from ..proxy import Proxy
+from ..proxy import UNAUTHORIZED_STATUS, Proxy, wrong_password_error
 from ..send_proof import mark_unsent
 from ..transport_protocol import Request, Response, host_header, request_target, split_origin
 from .codec import Codec, CodecFactory
@@ -109,7 +109,12 @@ class PlainProxyRoute:
         self._opens_tunnels = True
 
     async def exchange(self, request: Request) -> Response:
-        """Send one request and read its response."""
+        """
+        Send one request and read its response.
+
+        Raises:
+            UnusableProxy: The proxy asks for another user and password.
+        """
         if self._opens_tunnels:
             try:
                 return await self._tunnels.exchange(request)
@@ -117,6 +122,8 @@ class PlainProxyRoute:
                 self._opens_tunnels = False
         headers = (*request.headers, *self._proxy.headers)
         response = await self._forwarding.exchange(evolve(request, headers=headers))
+        if response.status_code == UNAUTHORIZED_STATUS:
+            raise wrong_password_error(self._proxy.origin)
         return self._proxy.redact(response)
 
     async def aclose(self) -> None:
