@@ -28,12 +28,12 @@ from .silence_timer import SilenceTimer
 
 _logger = logging.getLogger("modelslab_async")
 
-# Seconds between two reports while a ticket is open or a slot is in use.
+# Seconds between two reports of a client with open tickets, used slots or open poll permits.
 _OPEN_INTERVAL_S = 0.25
 # Seconds between two reports of an idle client. An account may remove a client that has not
 # reported for 30 seconds.
 _IDLE_INTERVAL_S = 10.0
-# Seconds from a failed report to the next attempt.
+# Seconds from a failed report to the next attempt, or from failed hints of an idle client.
 _RETRY_INTERVAL_S = 1.0
 # The maximum number of seconds from a report to its answer. The client ignores the slots in a later
 # answer, because the account may give them to other clients 30 seconds after the report.
@@ -98,6 +98,7 @@ class AccountLink:
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
+        self._silence_timer.start(asyncio.get_running_loop().time())
         try:
             try:
                 await self._share_hints()
@@ -165,9 +166,9 @@ class AccountLink:
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
-        self._silence_timer.begin_report(sent)
+        self._silence_timer.start(sent)
         allotments = await self._membership.exchange(reports)
-        self._silence_timer.end_report(sent)
+        self._silence_timer.record_answer(sent)
         self._forget_results(reports)
         is_late = asyncio.get_running_loop().time() > sent + _MAX_ANSWER_AGE_S
         # The answer may show that the account's clock was changed, so compute the offset again.
@@ -179,6 +180,7 @@ class AccountLink:
                     allotment = evolve(allotment, slot_limit=0)
                 self._apply(tier, allotment, offset)
         await self._try_share_hints()
+        self._silence_timer.stop()
         return any(slots.count_admissible() for slots in self._slots.values())
 
     async def _share_hints(self) -> None:
@@ -283,13 +285,12 @@ class AccountLink:
             self.wake()
 
     def _interval(self, *, waits: bool) -> float:
-        self._is_idle = False
-        if waits:
-            return self._membership.waiting_interval_s
-        if self._hints:
-            return _RETRY_INTERVAL_S
         in_use = any(slots.used for slots in self._slots.values()) or any(
             poll_times.has_open_times for poll_times in self._poll_times.values()
         )
-        self._is_idle = not len(self._schedule) and not in_use
-        return _IDLE_INTERVAL_S if self._is_idle else _OPEN_INTERVAL_S
+        self._is_idle = not (waits or in_use or len(self._schedule))
+        if waits:
+            return self._membership.waiting_interval_s
+        if not self._is_idle:
+            return _OPEN_INTERVAL_S
+        return _RETRY_INTERVAL_S if self._hints else _IDLE_INTERVAL_S

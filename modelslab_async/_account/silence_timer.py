@@ -17,24 +17,26 @@ class SilenceTimer:
     """
     Calls `on_silence` each second while no report of the last `GIVE_UP_AFTER_S` was answered.
 
-    It is set only while a report is in flight or has failed, so an idle client does not wake up.
+    The client starts it with each exchange of reports or hints, and stops it after that, so an idle
+    client does not wake up. After a failed report, the timer stays set.
     """
 
     on_silence: Callable[[], object]
     _answered_report_at: float | None = None
     _timer: asyncio.TimerHandle | None = None
 
-    def begin_report(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Set the timer, if it is not set yet."""
         if self._answered_report_at is None:
             self._answered_report_at = now
         if self._timer is None:
             self._set(self._answered_report_at + GIVE_UP_AFTER_S)
 
-    def end_report(self, reported_at: float) -> None:
-        """Stop the timer, because the report that was sent at this time was answered."""
+    def record_answer(self, reported_at: float) -> None:
+        """Set the timer anew, because the report that was sent at this time was answered."""
         self._answered_report_at = reported_at
         self.stop()
+        self.start(reported_at)
 
     def stop(self) -> None:
         """Stop the timer."""
