@@ -29,7 +29,7 @@ def check_webhook_address(name: str, address: object) -> None:
     elif _is_address(address):
         return
     else:
-        got = "a text that is none"
+        got = "another text"
     raise ValueError(
         f"{name} is a whole address that the service can reach, with https:// or http:// and a "
         f"host, such as 'https://me.example/hooks', got {got}; nothing was sent"
