@@ -25,12 +25,13 @@ def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     loop = asyncio.get_running_loop()
     is_draining = False
 
-    def announce_and_drain() -> None:
+    def drain_and_announce() -> None:
+        # Drain first, because printing fails if the reader of standard error has ended.
+        drain()
         repeat = "send SIGTERM" if stop_signals.first == signal.SIGTERM else "press Ctrl-C"
         output.print_message(
             f"stopping after the current downloads; {repeat} again to stop at once"
         )
-        drain()
 
     def on_signal() -> None:
         nonlocal is_draining
@@ -38,7 +39,7 @@ def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
             cancel()
         else:
             is_draining = True
-            loop.call_soon_threadsafe(announce_and_drain)
+            loop.call_soon_threadsafe(drain_and_announce)
 
     with stop_signals.handled_by(on_signal) as cancel:
         yield

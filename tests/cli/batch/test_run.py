@@ -368,6 +368,25 @@ def test_signal_stops_in_order_and_loses_nothing(program, emulator, tmp_path, st
     assert 2 == len(exported.read_text().splitlines())
 
 
+def test_signal_stops_a_run_whose_messages_go_nowhere(program, emulator, tmp_path):
+    """A log reader that has ended, as `head` does, does not keep the run from stopping."""
+    ticket = Ticket("images", 5013)
+    emulator.script(ticket, FOREVER)
+    (tmp_path / "ids").write_text(f"{ticket}\n")
+    journal = tmp_path / "run.db"
+    with started(program, "run", str(tmp_path / "ids"), "--journal", str(journal)) as process:
+        wait_for(lambda: emulator.polls[ticket])
+        process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+    assert {str(ticket): "open"} == state_of(journal)
+    with closing(sqlite3.connect(journal)) as db:
+        assert [(None,)] == db.execute("SELECT lease_until FROM runs").fetchall()
+
+
 def test_two_processes_both_count_the_whole_journal(program, emulator, tmp_path):
     """At the end, each of two processes prints the counts of the whole journal."""
     tickets = [f"images:{n}" for n in range(5041, 5051)]
