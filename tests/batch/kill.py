@@ -188,6 +188,9 @@ def lines(folder: Path, pattern: str) -> list[list[str]]:
 def recorded(folder: Path) -> dict[str, str]:
     """The state of each ticket in the journal."""
     with closing(sqlite3.connect(folder / "journal", timeout=60)) as db:
+        # A worker that is killed early leaves a journal without tables.
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'states'").fetchone():
+            return {}
         rows = db.execute("SELECT id, name FROM tickets JOIN states USING (state)").fetchall()
     return {str(id_): name for id_, name in rows}
 
