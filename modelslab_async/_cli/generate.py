@@ -76,9 +76,8 @@ def generate(
     Numbers, booleans, lists and maps are read as JSON; an option that is given twice makes a list.
 
     The ticket is printed on standard error once the work is started, and the path of each file on
-    standard output once it is complete. Ctrl-C or SIGTERM leaves the work at the
-    service, and a message says how to get its files. A submit that may have been paid for is never
-    sent again.
+    standard output once it is complete. Ctrl-C or SIGTERM leaves the work at the service, and a
+    message says how to get its files. A submit that may have been paid for is never sent again.
     """
     requests = make_requests(ENDPOINTS[endpoint], parameters)
     _check_count(len(requests), most)

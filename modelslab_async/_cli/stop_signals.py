@@ -54,7 +54,7 @@ class StopSignals:
                 signal.signal(number, self._handle)
 
     def end_process(self) -> None:
-        """From now on, let a signal end the process at once, because nothing is to clean up."""
+        """From now on, let a signal end the process at once, because no cleanup is left."""
         self._react = self._exit
 
     def raise_interrupts(self) -> None:

@@ -19,8 +19,8 @@ class Verified:
         unchanged: Files that have the recorded bytes.
         changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
-        elsewhere: Files that do not exist here, because other hosts saved them: for the name of
-            each such host, its files. Only `Batch.verify` knows such files.
+        elsewhere: Files that do not exist here and that other hosts saved, keyed by the host's
+            name. Always empty, except from `Batch.verify`.
     """
 
     unchanged: tuple[SavedFile, ...]

@@ -22,8 +22,7 @@ from .forked_program import IS_SUPPORTED, ForkedProgram
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
 TIMEOUT_S = 300
-# SIGINT is what Ctrl-C sends. The exit code of a program that one of them stopped is 128 and its
-# number.
+# SIGINT is what Ctrl-C sends. A program that one of them stops exits with 128 plus its number.
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 

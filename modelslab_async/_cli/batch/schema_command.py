@@ -1,4 +1,4 @@
-"""The command `batch schema`: prints, but does not run, the SQL that creates a journal's tables."""
+"""The command `batch schema`: prints the SQL that creates or updates a journal's tables. It runs no SQL."""
 
 import click
 
@@ -19,8 +19,8 @@ def schema(*, schema: str) -> None:
     """
     Print the SQL that creates the tables in PostgreSQL, or brings older ones up to date.
 
-    A run does so by itself, if its role may create a schema. Otherwise, let the owner of the
-    database run these statements once, for example with `modelslab-async batch schema | psql
-    DATABASE`.
+    A run executes these statements by itself, if its role may create a schema and owns the older
+    tables. Otherwise, let the owner of the database run them once, for example with
+    `modelslab-async batch schema | psql DATABASE`.
     """
     click.echo(migration_script(schema), nl=False)

@@ -108,7 +108,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    List the columns that are not sent, or not in all rows, for a message.
+    List, for a message, the columns that at least one row does not send.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
