@@ -1,4 +1,4 @@
-"""The command `batch schema`: prints the SQL that creates or updates a journal's tables. It runs no SQL."""
+"""The command `batch schema`: prints the SQL that creates or updates a journal's tables."""
 
 import click
 
