@@ -70,7 +70,8 @@ END $do$;
 
 POLL_FUNCTIONS: Final = """
 -- What became of the poll times that a client was granted: see the module `poll_permits`. A result
--- of three parts with `true` at the end is that of a poll in flight.
+-- is the granted time, the time from which its permit rests, and whether the poll is in flight. An
+-- older client leaves out the last part.
 -- Without the settings `enable_...`, the server may plan for a small table, and then read all of a
 -- large one. They make it think that some queries are expensive. With `jit` it would compile these.
 CREATE FUNCTION SCHEMA.record_poll_results(k text, me bigint, results jsonb) RETURNS void
