@@ -113,7 +113,7 @@ class GenerationRun:
                         await asyncio.sleep(0)
         finally:
             # A second signal may interrupt `aclose` while a submit is in flight. In that case,
-            # `_may_be_submitting` stays true, and the message after it mentions the submit.
+            # `_may_be_submitting` stays true, and the last message mentions the submit.
             await client.aclose()
             self._may_be_submitting = False
 

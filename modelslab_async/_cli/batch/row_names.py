@@ -4,21 +4,22 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-_LINES: Final = re.compile(r"lines? (\d+)(?: to (\d+))?")
+_NUMBERED: Final = re.compile(r"(line|item)s? (\d+)(?: to (\d+))?")
 _MAX_PARTS: Final = 5
 
 
 def join_names(names: Sequence[str], total: int) -> str:
     """
-    Join names of rows or tickets. Rows of successive lines become one range of lines.
+    Join names of rows or tickets. Successive lines of a table, or items of JSON, become a range.
 
     Args:
-        names: Names such as `line 3`, `lines 3 to 5` or `images:13443927`, in any order.
+        names: Names such as `line 3`, `lines 3 to 5`, `item 3` or `images:13443927`, in any order.
         total: How many names there are. It may exceed the number of the given names.
     """
-    matches = [_LINES.fullmatch(name) for name in names]
-    spans = [(int(match[1]), int(match[2] or match[1])) for match in matches if match is not None]
-    if len(spans) < len(names):
+    matches = [_NUMBERED.fullmatch(name) for name in names]
+    spans = [(int(match[2]), int(match[3] or match[2])) for match in matches if match is not None]
+    kinds = {match[1] for match in matches if match is not None}
+    if len(spans) < len(names) or len(kinds) > 1:
         shown = names[:_MAX_PARTS]
         return _with_rest(shown, total - len(shown))
     ranges = _merge(spans)
@@ -28,7 +29,7 @@ def join_names(names: Sequence[str], total: int) -> str:
     for first, last, count in ranges[:_MAX_PARTS]:
         parts.append(str(first) if first == last else f"{first}-{last}")
         rows += count
-    return f"lines {_with_rest(parts, total - rows)}"
+    return f"{kinds.pop()}s {_with_rest(parts, total - rows)}"
 
 
 def _with_rest(parts: Iterable[str], rest: int) -> str:

@@ -15,6 +15,7 @@ from modelslab_async._cli.batch.row_names import join_names
         (["line 1", "lines 2 to 5", "line 6", "line 9"], 4, "lines 1-6, 9"),
         ([f"line {n}" for n in range(1, 99, 2)], 49, "lines 1, 3, 5, 7, 9 and 44 more"),
         (["line 1", "line 2", "line 3"], 5000, "lines 1-3 and 4,997 more"),
+        (["item 1", "item 2", "item 4"], 3, "items 1-2, 4"),
         (["images:7", "line 1"], 2, "images:7, line 1"),
         (
             [f"images:{n}" for n in range(7)],
