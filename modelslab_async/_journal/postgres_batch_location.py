@@ -1,15 +1,16 @@
 """PostgresBatch: finds one batch in a database, and creates the tables if they are missing."""
 
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Final, Self, TypeVar
 
 from attrs import field, frozen
 
-from .._models.journal_errors import WrongJournal
+from .._models.journal_errors import JournalReadOnly, WrongJournal
 from .._postgres.postgres_address import check_address, show_address, split_options, with_option
 from .._postgres.postgres_driver import require_asyncpg
 from .._postgres.store_clock import StoreClock
-from .postgres_errors import ErrorTranslator, is_lost
+from .postgres_errors import NO_RIGHT, ErrorTranslator, error_code, is_lost
 from .postgres_session import PostgresSession
 from .postgres_tables import DEFAULT_SCHEMA, migration_script, newest_version
 
@@ -116,7 +117,7 @@ class PostgresBatch:
         if await session.fetch(_HAS_VERSION, self.schema):
             version = await self._read_version(session)
         if version < newest_version():
-            await session.run_script(migration_script(self.schema, version))
+            await self._migrate(session, version)
             version = await self._read_version(session)
         if version != newest_version():
             raise WrongJournal(
@@ -127,6 +128,21 @@ class PostgresBatch:
             await session.fetch(_ADD_BATCH, self.name)
         ((batch,),) = await session.fetch(_FIND_BATCH, self.name)
         return int(batch)
+
+    async def _migrate(self, session: PostgresSession, version: int) -> None:
+        try:
+            await session.run_script(migration_script(self.schema, version))
+        except Exception as error:
+            if version == 0 or error_code(error) != NO_RIGHT:
+                raise
+        else:
+            return
+        # Raise outside the `except` block for the reason that `_run` gives.
+        command = shlex.join(["modelslab-async", "batch", "schema", "--schema", self.schema])
+        raise JournalReadOnly(
+            f"the schema {self.schema} has journals of version {version}, and this role may not "
+            f"bring them to version {newest_version()}; let their owner run what `{command}` prints"
+        )
 
     async def _read_version(self, session: PostgresSession) -> int:
         rows = await session.fetch("SELECT version FROM journal_version")

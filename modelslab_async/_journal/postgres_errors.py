@@ -24,11 +24,13 @@ _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerA
 _CONFLICTS: Final = ("40001", "40P01")
 # The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
+# The error code of a statement that the role has no right to run.
+NO_RIGHT: Final = "42501"
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
     "53100": (JournalFull, "there is no room to write; make room on the server's disk"),
     "53200": (JournalFull, "the server has no memory left"),
-    "42501": (JournalReadOnly, "this role may not do that; see the rights in the documentation"),
+    NO_RIGHT: (JournalReadOnly, "this role may not do that; see the rights in the documentation"),
     READ_ONLY: (
         JournalReadOnly,
         "this server takes no writes now; it may be a standby, so give the address of its primary",

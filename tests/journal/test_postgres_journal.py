@@ -215,6 +215,21 @@ async def test_printed_statements_create_the_tables(address):
         run_sql(path, "DROP SCHEMA printed CASCADE", "DROP OWNED BY guest", "DROP ROLE guest")
 
 
+async def test_role_without_the_right_to_migrate_names_the_command(address):
+    """After an upgrade, the owner of the tables runs the printed statements."""
+    path = f"{address}&schema=printed"
+    run_sql(path, "DROP SCHEMA IF EXISTS printed CASCADE")
+    run_script(path, migration_script("printed", migrations=MIGRATIONS[:1]))
+    run_sql(path, "CREATE ROLE guest LOGIN", *RIGHTS)
+    try:
+        with pytest.raises(JournalReadOnly, match="batch schema --schema printed` prints"):
+            await opened_as("guest", path)
+        run_script(path, migration_script("printed"))
+        await opened_as("guest", path)
+    finally:
+        run_sql(path, "DROP SCHEMA printed CASCADE", "DROP OWNED BY guest", "DROP ROLE guest")
+
+
 RIGHTS = (
     "GRANT USAGE ON SCHEMA printed TO guest",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA printed TO guest",
