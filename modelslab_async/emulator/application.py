@@ -108,7 +108,7 @@ class Emulator:
 
     @property
     def refused_submits(self) -> int:
-        """How many submits were refused, with those whose key is wrong or body unreadable."""
+        """How many submits were refused. Some have a wrong key or an unreadable body."""
         return self._request_handler.refused_submits
 
     def add_job(

@@ -46,7 +46,7 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """The number of files that this host saved, but that are not in this run's folder."""
+        """How many files are not in the folder of this run, apart from those of other hosts."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[tuple[RecordedFile, str | None]]) -> None:
