@@ -59,10 +59,8 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: For how many seconds to retry a dead link. A file may appear some time after
-            the job is done.
-        timeout: The maximum number of seconds to wait for a response or for the next bytes of a
-            file.
+        link_timeout: How many seconds to retry a dead link. A file may appear after its job ends.
+        timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
         http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests
@@ -155,9 +153,9 @@ class Downloads:
         Save all outputs of a generation.
 
         Raises:
-            DownloadError: An output could not be saved. The attribute `saved` of the error has the
-                files of the other outputs.
+            DownloadError: An output could not be saved. Its attribute `saved` has the other files.
             ClientClosed: `aclose` was called.
+            TypeError: `success` is not a `Success`.
         """
         self.check_open()
         check_success("save", success)
@@ -170,9 +168,7 @@ class Downloads:
         self, success: Success, *, max_bytes: int = DEFAULT_LOADED_BYTES
     ) -> tuple[LoadedFile, ...]:
         """
-        Return the bytes of all outputs of a generation. Write nothing to a disk.
-
-        `load` follows links and checks bytes as `save` does.
+        Return the bytes of all outputs, with the same checks as `save`. Write nothing to a disk.
 
         Args:
             success: The reply with the outputs.
@@ -182,6 +178,7 @@ class Downloads:
             FileTooLarge: The outputs have more bytes than `max_bytes`.
             DownloadError: An output could not be loaded.
             ClientClosed: `aclose` was called.
+            TypeError: `success` is not a `Success`.
         """
         self._check_not_closed()
         check_success("load", success)
@@ -236,6 +233,9 @@ class Downloads:
             known: Files of this ticket that earlier runs saved.
             on_saved: Awaited with each new file, before the `.part` file is deleted. Exceptions of
                 `on_saved` are raised in an `ExceptionGroup`.
+
+        Raises:
+            TypeError: `success` is not a `Success`.
         """
         check_success("try_save", success)
         outputs = range(len(success.output))
