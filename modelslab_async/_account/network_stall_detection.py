@@ -9,8 +9,8 @@ _FIRST_PATIENCE_S = 0.25
 # Once a poll has been answered, polls are overdue after at least this many seconds. If the server
 # answers slowly, they are overdue later.
 _MIN_PATIENCE_S = 0.05
-# RFC 6298 computes a timeout from the times of earlier answers: their average, plus four times
-# their average deviation. The two weights say how much the newest answer changes each average.
+# The limit follows RFC 6298: the average response time, plus four times its average deviation.
+# Each weight is the share of the newest response in a moving average.
 # https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
@@ -48,7 +48,7 @@ class StalledPolls:
         return last + _PROBE_INTERVAL_S * (1 << min(self._probes, _MAX_PROBE_DOUBLINGS))
 
     def held_back(self, now: float) -> list[float]:
-        """Return the start times of the polls that the network may hold back now."""
+        """Return the start times of the polls in flight that the network may be delaying."""
         if not self._is_overdue(now):
             return [*self._late]
         overdue = (started for started in self._counts if self.is_late(now - started))
@@ -73,9 +73,9 @@ class StalledPolls:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # If a later poll was answered first, this poll is missing in `_counts`. The network may
-            # have held this poll back for a minute, so do not record its time. Record other times,
-            # even of overdue polls, because the server may be slow. But limit these times: long
+            # A poll is missing in `_counts` if a later poll was answered first. Do not record its
+            # time, because the network may have delayed it for a minute. Record the times of other
+            # overdue polls, because the server may be slow. Limit each recorded time, because long
             # ones would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s

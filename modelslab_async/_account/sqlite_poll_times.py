@@ -31,14 +31,14 @@ _MAX_ASK_GAP_S: Final = 1.0
 @frozen
 class PollTimesOfKey:
     """
-    The poll times of one key, for one client of the account. See `poll_permits`.
+    Grants one client of an account the times of its polls with one key. See `poll_permits`.
 
     Args:
-        db: A connection to the account, in a transaction that may write.
-        key: The digest of the key.
+        db: A connection to the account's database, in a write transaction.
+        key: The digest of the API key.
         client: The number of the client.
         rate: The maximum number of polls a second, of all clients together.
-        now: The time on the account's clock.
+        now: The current time on the account's clock.
     """
 
     db: sqlite3.Connection

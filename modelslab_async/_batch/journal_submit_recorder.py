@@ -125,7 +125,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         return submit or await self._journal.find_submit(submit_request.submit_id)
 
     async def close(self) -> None:
-        """Wait until the replies to all submits in flight are recorded. Then end their run."""
+        """Wait until the results of all submits in flight are recorded. Then give up the lease."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._renewal_task is not None:

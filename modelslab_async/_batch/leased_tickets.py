@@ -181,7 +181,7 @@ class LeasedTickets:
         return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
 
     def take_updates(self) -> list[PollUpdate]:
-        """Return the polls since the last call of this method, and reset the counts."""
+        """Return how often each ticket was polled since the previous call, and the last reply."""
         updates: list[PollUpdate] = []
         for entry in self._entries.values():
             if entry.polls:
@@ -241,13 +241,13 @@ class LeasedTickets:
 
 class TicketFeed:
     """
-    Tells the runs of a batch about new tickets. The runs do not end before this feed is closed.
+    Tells the runs of a batch about new tickets. The runs wait for more until it is closed.
 
     Attributes:
-        is_closed: Whether no more tickets will be added, so that a run may end.
+        is_closed: Whether no more tickets will be added.
         first_run: The number of the first run that uses this feed; None if no run has begun.
-        draining: An event. Once it is set, runs finish what they have begun, and nothing more is
-            submitted.
+        draining: Set to stop early. The runs then stop polling, and nothing more is submitted.
+            Transfers in progress are completed, and ready results are returned.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:

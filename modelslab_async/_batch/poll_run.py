@@ -215,7 +215,7 @@ class PollRun:
         )
 
     def _has_known_family(self, ticket: Ticket) -> bool:
-        """Return whether the client knows a ticket's family. If not, the run ends with an error."""
+        """Return whether this client can poll a ticket. If not, the run ends with an error."""
         try:
             self._engine.status_client.family_of(ticket)
         except ValueError as error:
@@ -241,7 +241,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Return False for a ticket that this run has claimed, if the run's lease is over."""
+        """Return whether a poll may start. Once the lease is over, refuse this run's tickets."""
         return ticket not in self._tickets or not self.lease.is_over
 
 

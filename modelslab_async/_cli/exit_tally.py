@@ -42,7 +42,7 @@ class ExitTally:
             output.print_message(message)
 
     def count_skipped(self, problem: str, count: int = 1) -> None:
-        """Print why lines or rows of the input are skipped, and count a usage error for each."""
+        """Print why `count` lines or rows are skipped. Each counts as a usage error."""
         output.print_message(problem)
         self.codes[USAGE] += count
 

@@ -69,7 +69,11 @@ def _delays() -> Iterator[float]:
 
 
 def links_of(success: Success, n: int) -> tuple[str, ...]:
-    """Return the links to one output. `proxy_links` count only if each output has one."""
+    """
+    Return the links to output number `n`, without duplicates.
+
+    Use `proxy_links` only if each output has one. Otherwise it is unknown which is which.
+    """
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])

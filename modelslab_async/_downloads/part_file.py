@@ -96,9 +96,9 @@ class PartFile:
     @property
     def is_length_known(self) -> bool:
         """
-        Whether a response announced the file's size.
+        Whether the size of the whole file is certain.
 
-        Also True for a file that was inside a reply.
+        It is certain if a response announced it, or if a reply contained the file itself.
         """
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)

@@ -1,8 +1,4 @@
-"""
-Protocols of a part and of the folder that makes parts.
-
-A part collects the bytes of one output, on disk or in memory.
-"""
+"""Protocols of what keeps the bytes of a download: a `Part`, and the `PartFolder` of parts."""
 
 from collections.abc import Iterator
 from typing import Protocol

@@ -20,7 +20,7 @@ _PREFIX: Final = "input_"
 # The largest integer up to which floats represent every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps a mix of two types in one column to the type of the column. Any other mix becomes text.
+# The type of a column whose values have these two types. With any other two types, it is "text".
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

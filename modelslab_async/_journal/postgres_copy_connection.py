@@ -24,7 +24,9 @@ SET LOCAL idle_in_transaction_session_timeout = 0
 
 class PostgresCopyConnection:
     """
-    A connection to a journal in a database. The first operation opens it.
+    The connection through which a copy reads or writes a batch in PostgreSQL.
+
+    It is opened at its first use.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.

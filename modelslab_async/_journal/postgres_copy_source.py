@@ -1,4 +1,4 @@
-"""PostgresCopySource: reads a batch of a database for a copy, and marks the batch as copied."""
+"""PostgresCopySource: reads the rows of a batch in PostgreSQL, and marks the batch as copied."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -24,7 +24,8 @@ ORDER BY lease_until DESC
 
 
 def _bytes_of(*columns: str) -> str:
-    """Return SQL for the total bytes of some columns. The server need not load their texts."""
+    """Return SQL for the total size of some columns in bytes."""
+    # For a large text, `octet_length` reads only the stored size, and not the text.
     return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
 
 

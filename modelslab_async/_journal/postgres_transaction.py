@@ -19,8 +19,8 @@ BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Returns the number of the writer's last commit. It is an INSERT, because a SELECT would not wait
-# until the writer's earlier transaction has ended.
+# Returns the number of the writer's last commit. While an earlier transaction of the writer is
+# open, the INSERT waits for its end. A SELECT would return the old number at once.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits

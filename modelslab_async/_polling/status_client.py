@@ -106,9 +106,9 @@ class StatusClient:
 
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
-        Return a ticket to store in a journal, with its row of the input table.
+        Return a ticket and its input columns in the form that a journal stores.
 
-        If the row contains an API key of the client, the key is removed.
+        If a column contains an API key of the client, the key is redacted.
 
         Raises:
             ValueError: The ticket is ill-formed, its family is unknown, or JSON cannot hold its
@@ -118,7 +118,7 @@ class StatusClient:
         # Check the family now, and not only when the ticket is polled.
         self.family_of(new.ticket)
         if new.columns:
-            # The row may hold the API key, for example if the table lists requests.
+            # A column may contain the API key, for example if the input lists requests.
             columns = self._sender.credentials.redact(new.columns.encode()).decode()
             return evolve(new, columns=columns)
         return new
@@ -144,7 +144,8 @@ class StatusClient:
         """
         Return the tier of the key that polls a ticket, and the ticket's family.
 
-        If the server refuses a poll, it refuses all polls with that key or of that family.
+        An `AuthenticationError` or `PaymentRequired` holds for every poll with this key. A
+        `PermissionDenied` holds only for polls of this family with this key.
         """
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 

@@ -61,7 +61,7 @@ class ClusterFetch:
     Args:
         folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard.
-        spec: Which column of the files holds the tickets, and of which family bare ids are.
+        spec: The column of the files that holds the tickets or ids, and the family of bare ids.
         limits: The limits for all shards together.
     """
 

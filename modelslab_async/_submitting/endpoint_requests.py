@@ -88,10 +88,10 @@ class EndpointRequests:
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """
-        Check a request that starts work, and read the files among its parameters.
+        Return the request for a submission. Check it, and read the files in its parameters.
 
         Raises:
-            ValueError: The endpoint, the parameters or the key are wrong, as for `check`.
+            ValueError: `check` rejects the endpoint or the parameters, or there is no API key.
             UnusableFile: A file cannot be read, is empty, or is too long.
         """
         endpoint = self.check(submission.endpoint, submission.parameters)

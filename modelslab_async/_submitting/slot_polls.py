@@ -62,7 +62,7 @@ class SlotPolls:
         self._polled.discard(ticket)
 
     def cancel(self) -> None:
-        """Stop the polls that are for slots. Tickets that callers wait for are still polled."""
+        """Stop polls that only look for free slots. Tickets that callers await are still polled."""
         polled, self._polled = self._polled, set()
         for ticket in polled:
             self.poller.unwatch(ticket, NULL_WATCHER)

@@ -271,7 +271,8 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Tickets that get a slot before the next scan need polls too, so scan again soon.
+            # Scan again soon, because tickets that get a slot in the meantime need polls too. With
+            # many tickets, scan less often, because each scan takes longer.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),

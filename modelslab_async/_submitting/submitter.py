@@ -258,7 +258,7 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, submit_request: SubmitRequest
     ) -> SubmitResult:
-        """Send a submit once, report its result, and free its slot or give it to the ticket."""
+        """Send a submit once, and report its result. Free the slot unless a job may occupy it."""
         slots, notifier = active.slots, active.notifier
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:

@@ -80,7 +80,7 @@ def _rows_from_text(
 
 
 def _unquote(line: str) -> str:
-    """Return a line without the quotes that a spreadsheet puts around a cell."""
+    """Remove outer whitespace, and the double quotes that a spreadsheet may put around a cell."""
     text = line.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 

@@ -89,10 +89,10 @@ async def _send_tracked(
     library: HttpxLibrary,
 ) -> Any:
     """
-    Send a request. An error records whether the request may have left.
+    Send a request. An error says whether the request may have been sent.
 
-    A connect error does not prove that the request never left: a hook or a wrapper may raise one
-    after the server has read the request. But if the body was never read, the request never left.
+    Even after a connect error, the request may have been sent, because a hook or a wrapper can
+    raise such an error late. Only a body that was never read proves that no request was sent.
     """
     body = library.make_body(request.body)
     tracked: Any = None

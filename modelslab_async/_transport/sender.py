@@ -160,11 +160,11 @@ class Sender:
         self, call: Call, *, timeout: float | None = None, connect_timeout: float | None = None
     ) -> Response:
         """
-        Send a call once.
+        Send one request, and return the response. Do not retry.
 
         Args:
-            call: The call to send.
-            timeout: The timeout in seconds; None for the timeout of the sender.
+            call: The request, without the API key.
+            timeout: The maximum number of seconds for the exchange; None for the sender's timeout.
             connect_timeout: The maximum number of seconds to get a connection; None for the
                 transport's limit.
 

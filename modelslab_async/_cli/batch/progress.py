@@ -56,8 +56,8 @@ class RunProgress:
             began.
         given_up: The number of tickets that this run gave up on, without a final reply from the
             server.
-        conflicts: The number of rows whose keys the journal has for other work. `total` counts that
-            work, so it does not count these rows.
+        conflicts: The number of rows whose key belongs to a different request in the journal.
+            `total` does not count these rows.
     """
 
     total: int = 0
@@ -119,12 +119,12 @@ class RunProgress:
         was_recorded: bool = False,
     ) -> None:
         """
-        Count a result of the run.
+        Count one result of the run.
 
         Args:
-            result: The result.
-            name: The name of the result in the list of recent failures; "" for its ticket.
-            was_recorded: Whether the journal had the key of the submission before this run.
+            result: The result of a ticket or of a row.
+            name: The name that lists of failures show for the result; "" to show its ticket.
+            was_recorded: Whether the row's key was in the journal before this run.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -269,10 +269,10 @@ class RunProgress:
 
     def reason_lines(self, max_chars: int | None = None) -> list[str]:
         """
-        Return a line for each of the most common reasons, with its count and its first rows.
+        Return a line for each of the most common failures: its count, its reason, and its rows.
 
         Args:
-            max_chars: The maximum length of a reason. None for no limit.
+            max_chars: The maximum length of the reason in a line; None for no limit.
         """
         return [
             f"{count:,} x {reason[:max_chars]} ({join_names(self._names[reason], count)})"

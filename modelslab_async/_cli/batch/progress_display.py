@@ -17,9 +17,9 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# Seconds from reading the journal's counts to comparing them with this run's counts. A result
-# enters the journal shortly before this run counts the result. Without the pause, the result would
-# seem to come from another process.
+# The pause in seconds between two steps: the display reads the journal's counts, and then compares
+# them with this run's counts. A run counts each result shortly after the journal has it. Without
+# the pause, the result would seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
 # After each count of the journal's tickets, the display pauses for at least 20 times as long as the
 # count took.

@@ -118,7 +118,7 @@ def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """Return the error of a run that cannot poll a ticket of the journal."""
+    """Convert the error for a ticket that cannot be polled into an error of the command."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():

@@ -267,7 +267,7 @@ async def connect_socket(
     Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
-        OSError: No address answers, or host and local addresses differ in their IP version.
+        OSError: No address answers, or no local address has the IP version of the host's addresses.
     """
     return await aiohappyeyeballs.start_connection(
         addresses,

@@ -153,9 +153,8 @@ class _Tunnel(asyncio.Protocol):
         self.next_protocol: asyncio.Protocol | None = None
         self._request = request
         self._received = b""
-        # The status of the proxy's answer to CONNECT, and the problem with it ("" if the tunnel is
-        # open). A problem is not set as an exception, because asyncio logs every exception that no
-        # task retrieves.
+        # The status of the proxy's answer to CONNECT, and an error message ("" if the tunnel is
+        # open). Set no exception, because asyncio logs each exception that no task retrieves.
         self._answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def until_open(self) -> None:

@@ -19,9 +19,9 @@ from .connection import Connection, Dialer
 from .default_codec import DefaultCodec
 from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 
-# A connection that is idle for this many seconds is closed. The value exceeds most intervals
-# between two polls. It is below the 60 s or more after which proxies and load balancers close an
-# idle connection.
+# An idle connection is closed after this many seconds. This is longer than most intervals between
+# two polls, so that polls reuse connections. It is shorter than the idle timeout of most proxies
+# and load balancers, which is 60 s or more.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
