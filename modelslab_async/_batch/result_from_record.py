@@ -1,7 +1,7 @@
 """Turns the recorded result of a ticket into the result of a submission."""
 
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
-from .._journal.result_queries import RecordedResult
+from .._journal.results_of_tickets import RecordedResult
 from .._models.download_errors import DownloadError
 from .._models.replies import Success
 from .._models.unresolved_outcomes import Outcome, Unresolved

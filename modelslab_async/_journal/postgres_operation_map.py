@@ -13,13 +13,13 @@ from . import (
     postgres_leases,
     postgres_pace_state,
     postgres_queries,
-    postgres_result_queries,
+    postgres_results_of_tickets,
     postgres_save_queue,
     postgres_submits,
     postgres_tickets,
     queries,
     recorded_files,
-    result_queries,
+    results_of_tickets,
     save_queue,
     submits,
     tickets,
@@ -51,8 +51,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         recorded_files.record_file: postgres_files.record_file,
         recorded_files.files_of: postgres_files.files_of,
         recorded_files.page_of_files: postgres_files.page_of_files,
-        result_queries.results_of: postgres_result_queries.results_of,
-        result_queries.submitted_keys: postgres_result_queries.submitted_keys,
+        results_of_tickets.results_of: postgres_results_of_tickets.results_of,
+        results_of_tickets.submitted_keys: postgres_results_of_tickets.submitted_keys,
         queries.report: postgres_queries.report,
         queries.last: postgres_queries.last,
         queries.outcome_page: postgres_queries.outcome_page,
@@ -64,7 +64,7 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
 # Operations that read a whole batch. Each gets a connection of its own, so that other operations do
 # not wait for it.
 SNAPSHOTS: Final = frozenset(
-    {queries.report, exports.export, result_queries.submitted_keys, save_queue.unsaved}
+    {queries.report, exports.export, results_of_tickets.submitted_keys, save_queue.unsaved}
 )
 # After a lost connection, a closing journal repeats these operations for as long as an open
 # journal. Without `confirm`, the ticket of paid work would be recorded nowhere.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from .._models.ticket import Ticket
-from . import lease_rows, result_queries, save_queue, submits, tickets
+from . import lease_rows, results_of_tickets, save_queue, submits, tickets
 from .journal_store import JournalStore
 from .lease_rows import Claim
-from .result_queries import RecordedResult, SubmittedKey
+from .results_of_tickets import RecordedResult, SubmittedKey
 from .save_queue import SaveClaim
 from .submits import PendingSubmit
 from .tickets import OutcomeRow, PollUpdate
@@ -100,7 +100,7 @@ class RunOperations:
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
         """Return the recorded results of tickets. Tickets without an outcome are left out."""
-        return await self._store.read(result_queries.results_of, of_tickets)
+        return await self._store.read(results_of_tickets.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
         """Return submits whose run has ended, and whose ticket has not succeeded or failed yet."""
@@ -108,7 +108,7 @@ class RunOperations:
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
         """Return the submits that have a key. The dictionary maps each key to its submit."""
-        return await self._store.read(result_queries.submitted_keys, saves_files=saves_files)
+        return await self._store.read(results_of_tickets.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(
         self, run_id: int, *, before_run: int, limit: int, lease: float

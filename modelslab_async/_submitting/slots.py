@@ -22,9 +22,9 @@ from .._models.errors import ModelsLabError, RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
+from .refused_payload_spacing import DuplicatePayloads
 from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
-from .spam_filter_spacing import DuplicatePayloads
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 

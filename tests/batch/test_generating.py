@@ -27,7 +27,7 @@ from modelslab_async import (
     Unresolved,
     Unsubmitted,
 )
-from modelslab_async._journal import result_queries
+from modelslab_async._journal import results_of_tickets
 from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
@@ -450,7 +450,7 @@ async def test_damaged_reply_of_a_saved_ticket_is_unresolved(file_path, tmp_path
         assert isinstance(saved, Saved)
         store = batch.journal._store
         await store.write(lambda db: db.execute("UPDATE replies SET body = '{cut'"))
-        [recorded] = await store.read(result_queries.results_of, [saved.ticket])
+        [recorded] = await store.read(results_of_tickets.results_of, [saved.ticket])
         assert isinstance(recorded.outcome, Unresolved)
         assert isinstance(recorded.outcome.cause, JournalDamaged)
 

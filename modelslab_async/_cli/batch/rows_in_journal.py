@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from ... import Batch, UnusableFile
 from ..._batch.submission_keys import is_derived
-from ..._journal.result_queries import SubmittedKey
+from ..._journal.results_of_tickets import SubmittedKey
 from ..._submitting.endpoint_requests import EndpointRequests
 from .. import output
 from .submission_input import SubmissionRow

@@ -14,9 +14,9 @@ from attrs import Factory, define, field
 from attrs.validators import and_, gt, instance_of, lt
 
 from ..pace_protocol import PlainPace, RetryLimits
+from .finished_job_simulation import ObservedJob, simulate_polls
 from .histogram import EDGES
 from .history import JobHistory
-from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02

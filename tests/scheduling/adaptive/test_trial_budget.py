@@ -4,7 +4,7 @@ import pytest
 
 from modelslab_async import Pace
 from modelslab_async._scheduling.adaptive.adaptive_pace import AdaptiveFamilyPace
-from modelslab_async._scheduling.adaptive.poll_simulation import ObservedJob, simulate_polls
+from modelslab_async._scheduling.adaptive.finished_job_simulation import ObservedJob, simulate_polls
 from modelslab_async._scheduling.adaptive.trial_budget import TrialBudget
 
 

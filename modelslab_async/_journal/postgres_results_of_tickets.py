@@ -1,4 +1,4 @@
-"""Reads the outcomes and saved files of tickets from a database. See `result_queries`."""
+"""Reads the outcomes and saved files of tickets from a database. See `results_of_tickets`."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,7 +10,7 @@ from .._models.unresolved_outcomes import Unresolved
 from .postgres_context import PostgresContext
 from .postgres_files import files_of_rows
 from .recorded_files import RecordedFile
-from .result_queries import RecordedResult, RecordedSave, SubmittedKey
+from .results_of_tickets import RecordedResult, RecordedSave, SubmittedKey
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVED
 
@@ -40,7 +40,7 @@ WHERE submits.batch = $1 AND key IS NOT NULL
 
 
 async def results_of(db: PostgresContext, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """See `result_queries.results_of`."""
+    """See `results_of_tickets.results_of`."""
     given = [*tickets]
     rows = await db.fetch(
         _SELECT_RESULTS, [ticket.family for ticket in given], [ticket.id for ticket in given]
@@ -72,7 +72,7 @@ def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
 
 
 async def submitted_keys(db: PostgresContext, *, saves_files: bool) -> dict[str, SubmittedKey]:
-    """See `result_queries.submitted_keys`."""
+    """See `results_of_tickets.submitted_keys`."""
     return {
         key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
         for key, endpoint, payload_hash, state, save_state in await db.fetch_whole(_SELECT_KEYS)
