@@ -62,7 +62,9 @@ def service():
 
 @pytest.fixture
 def emulator(service):
-    return service.emulator
+    """The emulator of all tests. What a test scripts for a ticket, no later test sees."""
+    yield service.emulator
+    service.emulator._intake.job_store._scripts.clear()
 
 
 class Program:
