@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from transport.http_server import Server, read_request, request_to, trusted_serv
 
 from modelslab_async import TransportError
 from modelslab_async._transport.abortive_close import discard_unsent_on_close
+from modelslab_async._transport.httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
 from modelslab_async._transport.transport_choice import as_transport
 
 LOOPS = {"asyncio": asyncio.new_event_loop}
@@ -16,6 +18,13 @@ with suppress(ImportError):
     import uvloop
 
     LOOPS["uvloop"] = uvloop.new_event_loop
+
+
+# Below httpx, anyio before 4.13 ends the stream before it closes the socket. So a server that reads
+# at once sees a usual end, and the reset after it.
+ENDS_OF_A_RESET = {False: (["reset"],), True: (["reset"],)}
+if (4, 13) > tuple(map(int, version("anyio").split(".")[:2])):
+    ENDS_OF_A_RESET[True] += (["closed"],)
 
 
 class WatchingServer(Server):
@@ -74,7 +83,10 @@ async def test_given_up_request_resets_its_connection(over, tls, is_used):
         with suppress(asyncio.CancelledError):
             await task
         await until(lambda: server.ends)
-        assert ["reset"] == server.ends
+        assert (
+            server.ends
+            in ENDS_OF_A_RESET[isinstance(http, HttpxTransportAdapter | HttpxClientAdapter)]
+        )
 
 
 async def test_idle_connection_is_closed_without_a_reset(over, tls):

@@ -1,5 +1,6 @@
 """The command `demo`: awaits many tickets of an emulator, and prints the results."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -96,7 +97,7 @@ def demo(
     try:
         with EmulatorProcess(plan) as emulator:
             stats.expect(emulator.jobs)
-            pictures = run_async(_await_all(emulator, stats, pace, folder))
+            pictures = run_async(_await_all_watched(emulator, stats, pace, folder))
             jobs = emulator.jobs
     except KeyboardInterrupt:
         raise Interrupted(
@@ -116,6 +117,20 @@ def _announce(plan: DemoPlan) -> None:
         f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "
         "of them fail on purpose"
     )
+
+
+async def _await_all_watched(
+    emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
+) -> list[str]:
+    """Call `_await_all`, but end with an error if the emulator's process dies meanwhile."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(emulator.watch())
+            pictures = await _await_all(emulator, stats, pace, folder)
+            watch.cancel()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return pictures
 
 
 async def _await_all(

@@ -1,5 +1,6 @@
 """Runs the process of the demo's emulator, and reads its output. Serves nothing itself."""
 
+import asyncio
 import json
 import os
 import signal
@@ -17,12 +18,16 @@ from .emulator_process_main import process_command
 from .planned_jobs import DemoPlan, PlannedJob
 
 _SHUTDOWN_TIMEOUT_S = 5.0
+_WATCH_INTERVAL_S = 0.5
 
 
 class ProcessDied(click.ClickException):
     """The emulator's process ended before the demo told it to."""
 
     exit_code = INTERNAL_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("the emulator's process has ended by itself")
 
 
 def _process_group_options() -> dict[str, Any]:
@@ -105,6 +110,12 @@ class EmulatorProcess:
             self._stdin.flush()
         return float(self._read())
 
+    async def watch(self) -> None:
+        """Raise `ProcessDied` when the process ends. Without this, its polls would be retried."""
+        while self._process.poll() is None:  # noqa: ASYNC110 -- a process sets no event.
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+        raise ProcessDied
+
     def close(self) -> None:
         """End the emulator's process."""
         with suppress(BrokenPipeError):
@@ -123,5 +134,5 @@ class EmulatorProcess:
     def _read(self) -> str:
         line = self._stdout.readline()
         if not line:
-            raise ProcessDied("the emulator's process has ended by itself")
+            raise ProcessDied
         return line.strip()

@@ -158,10 +158,14 @@ def test_killed_demo_leaves_no_process(program):
 
 
 @needs_proc
-def test_demo_reports_a_killed_emulator(program):
+@pytest.mark.parametrize("moment", ["at once", "later"])
+def test_demo_reports_a_killed_emulator(program, moment):
     """If its emulator is killed, the demo ends with a message and does not hang."""
     with program.start("demo", "--count", "60", "--duration", "60") as process:
         (child,) = eventually(lambda: children(process.pid))
+        if moment == "later":
+            process.stderr.readline()
+            assert "of 60 completed" in process.stderr.readline()
         os.kill(child, signal.SIGKILL)
         _, messages = process.communicate(timeout=TIMEOUT_S)
     assert 70 == process.returncode
