@@ -11,8 +11,8 @@ from modelslab_async._journal import postgres_session
 async def main(address: str, url: str, lease: float) -> None:
     # The warnings about a database that is away are expected.
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
-    # A stopped worker keeps its locks for no longer.
-    postgres_session._MAX_IDLE_IN_TRANSACTION = "1s"
+    # A stopped worker keeps its locks for no longer than its lease.
+    postgres_session._MAX_IDLE_IN_TRANSACTION = f"{min(lease, 15):g}s"
     pace = Pace(floor=0.05, ceiling=0.1, max_failures=1000)
     async with (
         Client("a-key-for-tests", base_url=url, pace=pace) as client,
