@@ -47,6 +47,15 @@ GIVE_UP_AFTER_S: Final = 5.0
 # An open permit of a silent client is free again this many seconds after the latest start of its
 # poll. That is twice as long as the client waits, because its event loop may be late.
 MAX_POLL_AGE_S: Final = 2.0 * GIVE_UP_AFTER_S
+# One answer grants a client its equal share of the rate for at most this many seconds. With a
+# higher value, a new client would wait longer for its first answer with poll times. With a lower
+# value, clients would run out of poll times while they wait for a slow answer.
+MAX_SHARE_S: Final = 0.4
+# The longest time, in seconds, for which one answer grants the full rate to the only client that
+# asks for poll times. It is short, because a client may leave granted poll times unused.
+MAX_ANSWER_S: Final = 0.25
+# A client keeps its share of the rate for this many seconds after it has asked for poll times.
+MAX_ASK_GAP_S: Final = 1.0
 # A lower rate needs fewer permits, so the account removes the others. A higher rate later adds them
 # again, as new permits without a rest. So a permit is removed only after this many rests at the
 # lower rate. A rest at the higher rate is at most twice as long.

@@ -3,8 +3,11 @@
 from typing import Final
 
 from .poll_permits import (
+    MAX_ANSWER_S,
+    MAX_ASK_GAP_S,
     MAX_LATENESS_S,
     MAX_POLL_AGE_S,
+    MAX_SHARE_S,
     MAX_SILENCE_S,
     SURPLUS_RESTS,
     rest_seconds,
@@ -13,16 +16,12 @@ from .poll_permits import (
 
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# These three constants are the same as in `sqlite_poll_times`.
-_MAX_SHARE_S: Final = 0.4
-_MAX_ANSWER_S: Final = 0.25
-_MAX_ASK_GAP_S: Final = 1.0
 
 # The values of the names in `POLL_FUNCTIONS`.
 POLL_VALUES: Final = {
-    "SHARE_S": _MAX_SHARE_S,
-    "ANSWER_S": _MAX_ANSWER_S,
-    "ASK_GAP_S": _MAX_ASK_GAP_S,
+    "SHARE_S": MAX_SHARE_S,
+    "ANSWER_S": MAX_ANSWER_S,
+    "ASK_GAP_S": MAX_ASK_GAP_S,
     "LATENESS_S": MAX_LATENESS_S,
     "SILENCE_S": MAX_SILENCE_S,
     "POLL_AGE_S": MAX_POLL_AGE_S,

@@ -2,13 +2,15 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
 
 from attrs import frozen
 
 from .poll_permits import (
+    MAX_ANSWER_S,
+    MAX_ASK_GAP_S,
     MAX_LATENESS_S,
     MAX_POLL_AGE_S,
+    MAX_SHARE_S,
     MAX_SILENCE_S,
     SURPLUS_RESTS,
     count_permits,
@@ -16,16 +18,6 @@ from .poll_permits import (
     step_seconds,
 )
 from .report_and_answer_types import PollResult
-
-# One answer grants a client its equal share of the rate for at most this many seconds. With a
-# higher value, a new client would wait longer for its first answer with poll times. With a lower
-# value, clients would run out of poll times while they wait for a slow answer.
-_MAX_SHARE_S: Final = 0.4
-# The longest time, in seconds, for which one answer grants the full rate to the only client that
-# asks for poll times. It is short, because a client may leave granted poll times unused.
-_MAX_ANSWER_S: Final = 0.25
-# A client keeps its share of the rate for this many seconds after it has asked for poll times.
-_MAX_ASK_GAP_S: Final = 1.0
 
 
 @frozen
@@ -168,11 +160,11 @@ class PollTimesOfKey:
 
     def _fair_share(self) -> int:
         """Return the maximum number of poll times that one answer may grant to the client."""
-        self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - _MAX_ASK_GAP_S,))
+        self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - MAX_ASK_GAP_S,))
         self.db.execute(
             "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)
         )
         (asking,) = self.db.execute(
             "SELECT count(*) FROM pollers WHERE key = ?", (self.key,)
         ).fetchone()
-        return max(1, int(self.rate * min(_MAX_ANSWER_S, _MAX_SHARE_S / asking)))
+        return max(1, int(self.rate * min(MAX_ANSWER_S, MAX_SHARE_S / asking)))
