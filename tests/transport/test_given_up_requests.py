@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import httpx
 import pytest
-from transport.http_server import Server, read_request, request_to, trusted_server_context, until
+from transport.http_server import Server, read_request, request_to, until
 
 from modelslab_async import TransportError
 from modelslab_async._transport.abortive_close import discard_unsent_on_close
@@ -62,13 +62,6 @@ def over(request, own):
                 yield as_transport(given, 4)
 
     return opened
-
-
-@pytest.fixture(params=["plain", "tls"])
-def tls(request, monkeypatch, tmp_path):
-    if request.param == "plain":
-        return None
-    return trusted_server_context(monkeypatch, tmp_path, "127.0.0.1")
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])

@@ -46,13 +46,6 @@ def over(request):
     return opened
 
 
-@pytest.fixture(params=["plain", "tls"])
-def tls(request, monkeypatch, tmp_path):
-    if request.param == "plain":
-        return None
-    return trusted_server_context(monkeypatch, tmp_path, "127.0.0.1")
-
-
 async def test_polls_in_a_row_share_one_connection(over, tls):
     """A poll costs no new connection and no new handshake."""
     async with Server(tls=tls) as server, over() as http:
