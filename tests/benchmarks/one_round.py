@@ -7,6 +7,7 @@ One round of one client, as JSON. `record.py` runs it, each round in a process o
 import argparse
 import asyncio
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -52,7 +53,9 @@ def main() -> None:
         print(json.dumps(sampled(lambda: runner(measured(options)))))
         return
     found = runner(measured(options))
-    print(json.dumps({"python": platform.python_version(), **found}))
+    print(json.dumps({"python": platform.python_version(), **found}), flush=True)
+    # The threads of pyreqwest now and then abort Python while it shuts down, so skip that.
+    os._exit(0)
 
 
 if __name__ == "__main__":
