@@ -162,7 +162,7 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     async def _exchange(self) -> bool:
-        """Send a report, and apply the answer. Return whether a submit waits only for a slot."""
+        """Send a report, and apply the answer. Return whether a free slot would let a submit go."""
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()

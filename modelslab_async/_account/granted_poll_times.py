@@ -86,7 +86,7 @@ class GrantedPollTimes:
 
     @property
     def has_open_times(self) -> bool:
-        """Whether the account does not know yet what became of some granted times."""
+        """Whether some granted times are unused, in use, or not reported to the account yet."""
         return bool(self._times or self._in_flight or self._results)
 
     def record(self, now: float) -> None:

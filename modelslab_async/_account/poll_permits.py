@@ -39,8 +39,8 @@ HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
 # A client that has sent no report for this many seconds is silent. A client with open permits
-# reports every 0.25 s. A permit rests for longer than this, so the account notices the silence
-# before it could grant the permit again.
+# reports every 0.25 s. Each permit rests for longer than `MAX_SILENCE_S`. So the account notices
+# the silence of a client before it grants the client's permits to others.
 MAX_SILENCE_S: Final = 0.75
 # A silent client gives up each poll that is older than this many seconds.
 GIVE_UP_AFTER_S: Final = 5.0

@@ -1,4 +1,4 @@
-"""SilenceTimer: calls a function while an account leaves a client's reports without an answer."""
+"""SilenceTimer: calls a function each second while an account does not answer its client."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from attrs import define
 
 from .poll_permits import GIVE_UP_AFTER_S
 
-# Seconds between two calls.
+# The number of seconds between two calls of `on_silence`.
 _INTERVAL_S = 1.0
 
 

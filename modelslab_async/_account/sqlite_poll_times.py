@@ -85,7 +85,8 @@ class PollTimesOfKey:
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
         for permit, free_at in rows:
-            # It would be too early to use this permit again. A later answer may grant it.
+            # This permit still rests at the next poll time, so this answer cannot grant it. A later
+            # answer may.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)
@@ -137,7 +138,7 @@ class PollTimesOfKey:
         )
 
     def _remove_surplus_permits(self) -> None:
-        """Remove the permits that remain from a higher rate, after all of them have rested."""
+        """Remove the permits that only a higher, earlier rate needed, once none of them rests."""
         self.db.execute(
             """
             DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (

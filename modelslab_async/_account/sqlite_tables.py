@@ -86,8 +86,9 @@ _WEBHOOK_HINTS: Final = """
 
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
-# poll started whose end was reported. If both are equal, the permit is not open.
+# `granted`. That poll starts no later than `latest_start`. `last_start` is the start of the last
+# poll whose end the client has reported. If `last_start` equals `latest_start`, every end was
+# reported, so the permit is not open.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

@@ -167,8 +167,8 @@ class BatchGeneration:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # Either another submission has this track_id, or another task or process has
-                    # just recorded this key.
+                    # There are two possible reasons: another submission has the same track_id, or
+                    # another task or process has just recorded the same key.
                     if await self._is_track_id_taken(submission):
                         other = "another submission"
                         return Unsubmitted(cause=_conflict(submission, "track_id", other))

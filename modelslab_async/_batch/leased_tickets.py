@@ -241,7 +241,7 @@ class LeasedTickets:
 
 class TicketFeed:
     """
-    Tells the runs of a batch about new tickets. The runs wait for more until it is closed.
+    Tells the runs of a batch about new tickets. The runs wait for more until the feed is closed.
 
     Attributes:
         is_closed: Whether no more tickets will be added.

@@ -117,7 +117,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake the task that waits for results. No task waits while the queue is full.
+        # Wake the task that waits for results. If the queue is full, no task waits for it.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:

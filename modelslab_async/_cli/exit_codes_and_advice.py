@@ -141,8 +141,8 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # The last attempt before the timeout ended with an error. Return the exit code of that
-        # error, because a longer timeout does not help.
+        # The time is up, but the last attempt had failed before. Return the exit code of its error,
+        # because that of a timeout suggests a longer timeout, which would not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
@@ -155,8 +155,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll failed. Return the exit code of its error, because a longer timeout
-            # does not help.
+            # The time is up, but the last poll had failed before. Return the exit code of its
+            # error, because that of a timeout suggests a longer timeout, which would not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

@@ -1,4 +1,4 @@
-"""Checks that an argument is an outcome. The error for another one says what to pass instead."""
+"""Checks that an argument is an outcome. Otherwise, its error says what the caller must pass."""
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Ticket

@@ -1,4 +1,4 @@
-"""The protocols of an account whose limits several clients share. They limit nothing themselves."""
+"""What the engine needs of an account that several clients share. Two typing protocols say it."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

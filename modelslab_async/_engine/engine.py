@@ -130,7 +130,8 @@ class Engine:
             ClientClosed: The client was closed.
             RuntimeError: The caller runs in another event loop or process than the engine.
         """
-        # The process need not be checked: asyncio does not keep the loop in a forked child.
+        # This check also notices a forked process, because asyncio forgets its running loop in a
+        # forked child.
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
         if self._is_closed:

@@ -108,7 +108,8 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    A journal can have several origins: after a copy of an empty journal, it accepts another copy.
+    A journal can have several origins: if the first copied journal was empty, this journal is still
+    empty, and another one can be copied to it.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)

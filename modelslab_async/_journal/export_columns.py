@@ -20,7 +20,8 @@ _PREFIX: Final = "input_"
 # The largest integer up to which floats represent every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The type of a column whose values have these two types. With any other two types, it is "text".
+# Each key is the two types of the values in one column. The value of the key is the type of that
+# column. A column with any other two types is "text".
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

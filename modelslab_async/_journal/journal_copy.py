@@ -47,8 +47,8 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
-            # Ignore an error while the source's mark is removed. Even if the mark stays, the next
-            # call with the same arguments copies the journal.
+            # `give_up` removes the mark from the source. Ignore its errors, because a mark that
+            # stays does not stop the next call with the same arguments.
             with suppress(JournalError):
                 await copy_source.give_up()
             raise

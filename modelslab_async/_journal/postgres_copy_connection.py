@@ -1,4 +1,4 @@
-"""PostgresCopyConnection: a connection to the source or the target of a copy in a database."""
+"""PostgresCopyConnection: a connection to a database that a journal is copied from or to."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar

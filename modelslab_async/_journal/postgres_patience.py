@@ -43,9 +43,9 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    While the journal closes, the limit of most operations is `LEAVE_S` seconds from their first
-    lost connection. Once an operation reaches its limit, later operations with the same or a
-    shorter limit are tried only once, until an operation succeeds.
+    While the journal closes, most operations are given up after only `LEAVE_S` seconds. If an
+    operation was given up, each later one is tried only once, unless it has a longer limit. The
+    next success ends this rule.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.

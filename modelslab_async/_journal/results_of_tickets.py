@@ -58,9 +58,9 @@ class SubmittedKey:
         saves_files: bool,
     ) -> "SubmittedKey":
         """
-        Return the submit in a row.
+        Return the submit that a row of the database describes.
 
-        With `saves_files`, a success counts as finished only after its files are saved.
+        In a batch that saves files (`saves_files`), a success is finished only once they are saved.
         """
         is_saved = not saves_files or save_state == SAVED
         return cls(

@@ -140,7 +140,7 @@ def complete(
 
 
 def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: float) -> None:
-    """Complete a ticket with the result of its submit, unless a run has claimed the ticket."""
+    """Record the result of a submit as its ticket's outcome, unless a run claimed the ticket."""
     state, body, other_fields = encode(outcome)
     if db.execute(_COMPLETE_NEW, (state, now, row_id)).rowcount:
         db.execute(_INSERT_REPLY, (row_id, state, body, other_fields))

@@ -104,8 +104,8 @@ class PendingRefusal:
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
-        was_in_flight: Whether polls of the entries were in flight when the refusal came. Such an
-            entry may be back in the queue. All other entries have left the queue.
+        was_in_flight: Whether all `entries` had a poll in flight when the refusal came. If so, an
+            entry may be in the queue again. If not, every entry has left the queue.
     """
 
     error: ModelsLabError

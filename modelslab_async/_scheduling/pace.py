@@ -136,8 +136,8 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter only delays a poll at the eta: a poll before a correct eta would find the job
-        # running.
+        # Jitter makes a poll at the eta later, never earlier. If the eta is correct, an earlier
+        # poll would find the job still running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

@@ -129,7 +129,9 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now, or `gap` seconds after its last hint if this is another hint.
+        Make an open ticket due now. But hints make it due at most once in `gap` seconds.
+
+        A hint says that the ticket has probably just ended.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.

@@ -33,8 +33,8 @@ from .uncertain_slots import UncertainSlots
 MAX_SLOT_AGE_S = 3600.0
 # The maximum number of seconds between two scans for tickets to poll.
 _MAX_SCAN_GAP_S = 0.5
-# The minimum number of seconds between two scans, for each ticket with a slot. A scan of many
-# tickets takes long, so this minimum takes precedence over the maximum.
+# The minimum number of seconds between two scans, divided by the number of tickets with a slot. A
+# scan of many tickets takes long, so this minimum takes precedence over `_MAX_SCAN_GAP_S`.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0

@@ -33,8 +33,7 @@ _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
 # For this name, `get_extra_info` of a watched stream returns the `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# The number of reads from a connection between two yields of its `ConnectionWatch` to the event
-# loop.
+# After this many reads from a connection, its `ConnectionWatch` lets other tasks run.
 _READS_PER_YIELD = 100
 # Read at least this many bytes at once. asyncio receives up to 256 KiB at once, and the check of an
 # idle connection cannot see what stays in asyncio's buffer.

@@ -12,7 +12,7 @@ from attrs import field as attrs_field
 from .._models.errors import UnusableProxy
 from .transport_protocol import Response
 
-# A proxy asks for a user and a password, or for others than it got.
+# With this status, a proxy refuses a request because the user or the password is missing or wrong.
 UNAUTHORIZED_STATUS = 407
 _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")

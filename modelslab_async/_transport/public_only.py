@@ -102,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS itself. Without
-        # the argument, httpcore would load a context of its own.
+        # Pass this TLS context only to save time: without one, httpcore would load another.
+        # httpcore never uses it, because `connect_tcp` sets up TLS itself.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

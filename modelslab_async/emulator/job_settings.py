@@ -76,14 +76,14 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        This is `draw`, but with the probability `immediate`, the job takes zero seconds.
+        This works like `draw`, but some jobs take no time: a share of them, as `immediate` says.
         """
         seconds, fails = self.draw(random)
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # If the share is 0, draw no further number, so that a seed gives the same jobs as with
-        # `draw`.
+        # If the share is 0, take no further random number. So with equal seeds, this method and
+        # `draw` give the same jobs.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails

@@ -104,7 +104,7 @@ def image_to_3d(
 
     Args:
         init_image: The input image.
-        image: The input image.
+        image: The input image, as another name for `init_image`.
         output_format: File format of the result.
         render: Whether to render a preview as well.
         ss_guidance_strength: Guidance strength in the stage that generates the shape.

@@ -26,7 +26,7 @@ def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     is_draining = False
 
     def drain_and_announce() -> None:
-        # Drain first, because printing fails if the reader of standard error has ended.
+        # Drain before the print, because the print raises an error if standard error is closed.
         drain()
         repeat = "send SIGTERM" if stop_signals.first == signal.SIGTERM else "press Ctrl-C"
         output.print_message(

@@ -40,8 +40,9 @@ def _process_group_options() -> dict[str, Any]:
 
 @contextmanager
 def _sigterm_blocked() -> Generator[None, None, None]:
-    # A service manager sends SIGTERM to the emulator's process too. That process inherits which
-    # signals are blocked, so it still runs while the client closes, as after Ctrl-C.
+    # A service manager sends SIGTERM to the emulator's process too. But the emulator must still
+    # run while the client closes. So this process blocks SIGTERM while it starts the emulator: a
+    # new process inherits the blocked signals.
     if sys.platform == "win32":
         yield
         return

@@ -28,13 +28,13 @@ _SMOOTHING_JOBS = 10.0
 # jobs that take up to 20 times as long as the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# The number of bins between any age and twice that age. If a job was never seen done, the
-# distribution extends to twice its last known age.
+# Any age and twice that age are this many bins apart. For a job that was never seen done, the
+# distribution goes on for this many bins after the last age at which the job was seen running.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1: if
-# durations are in multiples of the eta, many jobs end just before this edge.
+# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1. If
+# each duration is divided by the job's eta, that edge is the eta, just before which many jobs end.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -55,7 +55,7 @@ _BINS_BEFORE_ONE = 3
 
 @define(eq=False)
 class IntervalHistogram:
-    """Counts the intervals of time in which jobs ended. Older jobs count less."""
+    """Stores for each job the interval of time in which it ended. Older jobs count less."""
 
     count: int = 0
     _weights: dict[tuple[int, int], float] = Factory(dict)

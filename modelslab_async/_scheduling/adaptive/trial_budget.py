@@ -19,14 +19,17 @@ _MAX_SAVED_RATIO = 2.0
 @define(eq=False)
 class TrialBudget:
     """
-    Compares what polls cost with learned steps and with plain steps. Older jobs count less.
+    Compares two costs: that of polls with learned steps, and that of polls with plain steps.
+
+    Older jobs count less.
 
     All costs are in seconds of delay. A poll costs as much as a delay of `poll_cost` seconds.
 
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have cost less.
-        reserved: The cost that is reserved for running jobs that began with a learned step.
+        reserved: The cost that is reserved for running jobs whose first poll came after a learned
+            step.
     """
 
     allowed: float = 0.0
@@ -44,7 +47,7 @@ class TrialBudget:
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll for a job that begins with a learned step.
+        Reserve the cost of one poll for a job whose first poll comes after a learned step.
 
         Return False, and reserve nothing, if the budget is used up.
         """
