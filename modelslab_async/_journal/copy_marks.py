@@ -4,7 +4,8 @@ Marks a journal that is being copied or was copied. No run can begin in a marked
 A mark is a row of the table `runs` with a lease that never ends. Its column `process` says where
 the journal was copied to. While a journal has a mark, no run begins in it and no submit is
 recorded. Otherwise the same work could be paid for twice: once in the journal and once in its copy.
-No tickets are added either, because no run would poll them.
+No tickets are added either, because no run would poll them, except the ticket of a submit that was
+recorded before the mark.
 """
 
 import sqlite3
@@ -29,7 +30,7 @@ class CopyMark:
     Where a journal is copied to, and whether the copy is complete.
 
     Attributes:
-        target: The path of a file, or the hosts, the database and the batch.
+        target: The name of the copy: the path of its file, or its hosts, database and batch.
         is_complete: Whether the copy is complete. If not, it is still running or was interrupted.
     """
 
@@ -69,7 +70,7 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
 
 
 def mark_gone_error() -> JournalLocked:
-    """Return the error for a missing mark: another copy has failed and removed it."""
+    """Return the error for a mark that another, failed copy has removed."""
     return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
@@ -108,8 +109,8 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    A journal can have several origins: if the first copied journal was empty, this journal is still
-    empty, and another one can be copied to it.
+    Several journals may have been copied to this journal, because a copy of an empty journal leaves
+    it empty, and an empty journal accepts a copy.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)

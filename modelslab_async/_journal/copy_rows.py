@@ -12,8 +12,8 @@ R = TypeVar("R", bound=Sequence[object])
 C = TypeVar("C")
 
 # A page of rows ends when it reaches one of these limits, so the memory for a copy does not grow
-# with the number of tickets. `PAGE_BYTES` limits the total size of the texts on a page, because one
-# reply can have up to 14 MB.
+# with the number of tickets. `PAGE_BYTES` limits the total size of the texts on a page, because
+# even a single reply can have up to 14 MB. For texts from an SQLite file, it counts characters.
 PAGE_ROWS: Final = 1000
 PAGE_BYTES: Final = 8_000_000
 
@@ -89,7 +89,7 @@ class CopySource(Protocol):
         ...
 
     async def find_mark(self) -> CopyMark | None:
-        """Return the mark of the journal; None if it has none."""
+        """Return the copy mark of the journal; None if it has none."""
         ...
 
     async def check_idle(self) -> None:
@@ -147,7 +147,7 @@ class CopyTarget(Protocol):
         ...
 
     async def is_empty(self) -> bool:
-        """Return whether the journal has no tickets, no submits and no mark."""
+        """Return whether the journal has no tickets, no submits and no copy mark."""
         ...
 
     async def begin(self, origin: str) -> None:
@@ -155,7 +155,7 @@ class CopyTarget(Protocol):
         Begin the transaction, keep runs and submits out, and record the name of the source.
 
         Raises:
-            JournalLocked: A run is active, or another process copies this journal.
+            JournalLocked: A run is active, or another process copies to or from this journal.
         """
         ...
 

@@ -63,7 +63,7 @@ def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as a string that UTF-8 can encode. A value of another type becomes JSON."""
+    """Return a string that UTF-8 can encode: the value if it is a string, or else its JSON."""
     return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 

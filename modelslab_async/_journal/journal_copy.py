@@ -24,8 +24,9 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
 
     Raises:
         JournalLocked: A run is active in one of the two journals, or another process is copying
-            one.
-        JournalError: A store cannot be used, the target has rows, or the source was copied before.
+            one of them.
+        JournalError: A store cannot be used, the target has other rows, or the source was copied
+            to another journal.
         ValueError: A path or an address is malformed.
         ModuleNotFoundError: asyncpg is not installed.
     """
@@ -82,8 +83,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal, or the target no longer has the
-            complete copy.
+        JournalReadOnly: The source was copied to another journal, or it was copied completely to
+            this target, which is empty now.
         WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()

@@ -7,8 +7,9 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# `pathlib.Path` turns the `//` in the address of a database into `/`. An error message must not
-# quote an address, which may contain a password.
+# The beginnings of a database's address that was passed as a `pathlib.Path`, which turns `//` into
+# `/`. `check_path` has an error message for them that does not quote the path, because an address
+# may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

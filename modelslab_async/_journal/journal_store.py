@@ -54,7 +54,11 @@ class JournalStore(Protocol):
         ...
 
     def start_leaving(self) -> None:
-        """From now on, wait only a few seconds for a database that is away, except in `confirm`."""
+        """
+        From now on, wait only a few seconds for a database that is away.
+
+        Only `submits.confirm` keeps its longer limit, because it records the ticket of paid work.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -55,7 +55,7 @@ def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
 
 
 def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> bool:
-    """Renew a run's lease. Return False if another run has ended the lease."""
+    """Renew a run's lease. Return False if the run has already been ended."""
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
         (now + lease, run_id),

@@ -175,8 +175,8 @@ def outcome_page(
     """
     Return a page of at most `limit` outcomes, and the value of `after` for the next page.
 
-    The page begins after the row with the number `after`. If no page follows, the second value is
-    None.
+    The page begins after the row with the number `after`. If the second value is None, no page
+    follows.
     """
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     # Load the names of the families after the rows, because another process may just have added a
@@ -226,7 +226,7 @@ def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
 def _check_numbers(
     ticket: Ticket, added_at: Any, completed_at: Any, polls: Any, max_lag: Any
 ) -> None:
-    """Raise an error if a value of a row is not a valid number. SQLite does not enforce types."""
+    """Check that the values are valid numbers, because SQLite does not enforce types."""
     times_are_valid = all(
         isinstance(time, float | int) and 0 <= time <= _MAX_TIME_S
         for time in (added_at, completed_at)
@@ -247,5 +247,5 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket is open although it has an outcome: it was reopened, so this outcome is void.
+    # The ticket was reopened or claimed again after it got this outcome, so the outcome is void.
     return reply.last if isinstance(reply, Unresolved) else None

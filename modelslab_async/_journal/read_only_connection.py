@@ -53,10 +53,10 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Check that a journal can be read without write access.
+    Check that a journal has the newest version, and can be read without write access.
 
     Raises:
-        JournalError: The journal cannot be read; the message says why.
+        JournalError: The journal cannot be read or has another version; the message says why.
     """
     read(path, lock_timeout, lambda db: check_current(db, path))
 

@@ -105,7 +105,7 @@ def page_of_files(
     """
     Return a page of at most `limit` files, and the value of `after` for the next page.
 
-    The page begins after the position `after`. If no page follows, the second value is None.
+    The page begins after the position `after`. If the second value is None, no page follows.
     """
     rows = db.execute(
         f"SELECT files.ticket, family, id, {_COLUMNS} "

@@ -39,7 +39,8 @@ class SubmittedKey:
         endpoint: The name of the endpoint.
         payload_hash: The digest of the endpoint and the parameters.
         has_failed: Whether the server reported the work as failed.
-        is_finished: Whether the work has its final result.
+        is_finished: Whether the work has failed or succeeded. If the caller saves files, the files
+            of a success must be saved too.
     """
 
     endpoint: str
@@ -60,7 +61,7 @@ class SubmittedKey:
         """
         Return the submit that a row of the database describes.
 
-        In a batch that saves files (`saves_files`), a success is finished only once they are saved.
+        With `saves_files`, a submit that succeeded is finished only after its files are saved.
         """
         is_saved = not saves_files or save_state == SAVED
         return cls(
@@ -77,7 +78,7 @@ class RecordedSave:
     How the last attempt to save the files of a ticket ended.
 
     Attributes:
-        run: The run that made the attempt.
+        run: The run that made the attempt; 0 if the record was copied from another journal.
         files: The recorded files.
         error: The message of the error; None if all files are saved.
         argument: The keyword argument that would have allowed the save; see `DownloadError`.
@@ -96,7 +97,8 @@ class RecordedResult:
 
     Attributes:
         outcome: The outcome.
-        run: The run that recorded an unresolved outcome. For other outcomes, it may be 0.
+        run: The run that recorded an unresolved outcome; 0 if the outcome was copied from another
+            journal. For a success or a failure, the value may be 0 too.
         save: How the last attempt to save the files ended; None if no attempt has ended.
     """
 

@@ -17,7 +17,7 @@ class RunOperations:
     The runs of one journal and their leases.
 
     A run keeps its tickets while its lease lasts. Once the lease has run out, another run may claim
-    these tickets, and the journal refuses outcomes from the first run.
+    these tickets. From then on, the journal refuses the first run's outcomes for them.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
@@ -34,7 +34,7 @@ class RunOperations:
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
     async def renew(self, run_id: int, *, lease: float) -> bool:
-        """Renew a run's lease. Return False if another run has ended the lease."""
+        """Renew a run's lease. Return False if the run has already been ended."""
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(
@@ -49,7 +49,11 @@ class RunOperations:
         await (self._store.wait_briefly(write) if is_leaving else write)
 
     def start_leaving(self) -> None:
-        """From now on, wait only a few seconds for a database that is away, except in `confirm`."""
+        """
+        From now on, wait only a few seconds for a database that is away.
+
+        Only `submits.confirm` keeps its longer limit, because it records the ticket of paid work.
+        """
         self._store.start_leaving()
 
     async def claim(
@@ -95,7 +99,7 @@ class RunOperations:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """Record that a submit will get no reply: it may or may not have started work."""
+        """Record that a submit will get no reply, so it may or may not have started work."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
@@ -103,7 +107,7 @@ class RunOperations:
         return await self._store.read(results_of_tickets.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
-        """Return submits whose run has ended, and whose ticket has not succeeded or failed yet."""
+        """Return submits that belong to no active run and whose ticket is open or unresolved."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:

@@ -118,12 +118,12 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # The other columns of a ticket in the input table. They have an SQL table of their own, so that
-    # counting the tickets does not read them.
+    # `columns` holds a ticket's row of the input table as JSON. It is kept apart from the table
+    # `tickets`, so that counting the tickets does not read it.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
-    # The column `key` holds the caller's own name for a submission. The name is not sent.
+    # The column `key` holds the caller's own name for a submit. The server never gets this name.
     "ALTER TABLE submits ADD COLUMN key TEXT",
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )

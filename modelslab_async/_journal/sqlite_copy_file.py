@@ -18,7 +18,7 @@ _LOCK_TIMEOUT_S: Final = 30.0
 
 class SqliteCopyFile:
     """
-    A connection to a journal's file. Its methods block: the event loop runs nothing but the copy.
+    A connection to a journal's file. Its methods block the event loop.
 
     Attributes:
         path: The path of the file.

@@ -180,8 +180,8 @@ def check_idle(db: sqlite3.Connection) -> None:
 def _mark(db: sqlite3.Connection, target: str) -> bool:
     """Mark the journal. Return whether it had a mark before."""
     check_idle(db)
-    # End the runs whose lease has run out. A process that was only suspended then finds its run
-    # ended, and the mark keeps it from beginning another one.
+    # A run whose lease has run out may belong to a suspended process. After this call, such a
+    # process cannot continue its run, and the mark keeps it from beginning another run.
     expire_runs(db, time.time())
     mark = copy_marks.find_mark(db)
     if mark is None:
@@ -190,7 +190,7 @@ def _mark(db: sqlite3.Connection, target: str) -> bool:
 
 
 def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of the API families. Raise if another copy has removed this one's mark."""
+    """Return the names of the API families. Raise an error if another copy has removed the mark."""
     if copy_marks.find_mark(db) is None:
         raise copy_marks.mark_gone_error()
     return family_names(db)

@@ -148,8 +148,10 @@ def check_file(path: str) -> None:
     process has on it.
 
     Raises:
-        WrongJournal: The path is not a regular file, or the file is too short to be a database.
-        JournalError: Beside the journal, a FIFO or a device has the name of one of SQLite's files.
+        WrongJournal: The path is a FIFO, a socket or a device, or the file is too short to be a
+            database.
+        JournalError: Beside the journal, a FIFO, a socket or a device has the name of one of
+            SQLite's files.
         JournalDamaged: The file is empty, but its write-ahead log is not.
     """
     for suffix in _SIBLING_SUFFIXES:

@@ -119,7 +119,11 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Record that a submit will get no reply: it may or may not have started work."""
+    """
+    Record that a submit will get no reply, so it may or may not have started work.
+
+    The submit no longer belongs to its run, so `uncertain` lists it even while that run is active.
+    """
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
@@ -137,7 +141,7 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return submits whose run has ended and that may have started work, the oldest first."""
+    """Return submits that may have started work and belong to no active run, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -147,7 +151,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return submits whose run has ended, and whose ticket has not succeeded or failed yet."""
+    """Return submits that belong to no active run and whose ticket is open or unresolved."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "
@@ -167,8 +171,8 @@ def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[in
 
     Args:
         db: The journal.
-        after: Rows up to this number are left out.
-        last: Rows above this number are left out.
+        after: Leave out the tickets whose row number is this or lower.
+        last: Leave out the tickets whose row number is higher than this.
     """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "

@@ -73,8 +73,8 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return how many were added.
 
-    A ticket may come with its row of the input table. The row of a known ticket is added if it is
-    missing.
+    A new ticket may come with its row of the input table. If the journal has the ticket but no such
+    row, only the row is added.
 
     Raises:
         JournalReadOnly: The journal was copied to another store.

@@ -43,7 +43,7 @@ Result: TypeAlias = tuple[asyncio.Future[Any], object, Exception | None]
 
 
 def connect(path: str, lock_timeout: float) -> sqlite3.Connection:
-    """Open a file, or create it. A commit returns only when its data is on the disk."""
+    """Open a file, or create it. Each commit on the connection waits until its data is on disk."""
     return configured(lambda: sqlite3.connect(path, timeout=lock_timeout, isolation_level=None))
 
 
@@ -72,8 +72,8 @@ class Writer:
         lock_timeout: The maximum number of seconds to wait for other writers.
         queue: The operations to run. The thread ends at the first None.
         on_results: Called with the results of each commit.
-        on_end: Called when the thread ends, with its error (or None) and the operations in
-            progress.
+        on_end: Called when the thread ends. The arguments are the thread's error (or None) and the
+            operations in progress.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Writer:
         Args:
             opened: A future that is done once the file is open for writing.
         """
-        # Use a daemon thread, so that a program can end without closing its journal. No result is
-        # lost, because a future gets its result only after the commit.
+        # Use a daemon thread, so that a program can end without closing its journal. No result that
+        # a caller has received is lost, because a future gets its result only after the commit.
         threading.Thread(
             target=self._run, args=(opened,), name="modelslab_async journal", daemon=True
         ).start()
