@@ -179,7 +179,7 @@ def _report_error(error: Exception) -> int:
             output.print_message(error.format_message())
             return error.exit_code
         case click.Abort():
-            # click raises `Abort` if no command handles a KeyboardInterrupt.
+            # click raises `Abort` for a KeyboardInterrupt outside `App.invoke`.
             output.print_message("interrupted")
             return stop_signals.exit_code
         case ModelsLabError():

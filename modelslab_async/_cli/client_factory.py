@@ -13,8 +13,9 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# The shortest pause, in seconds, between two retries of a submit in a long outage. The maximum
-# number of attempts is computed from this pause, so that the timeout ends the retries.
+# In a long outage, the mean pause between two retries of a submit is longer than this, in seconds.
+# The maximum number of attempts is computed from this value, so that `unsent_timeout` ends the
+# retries before that number is reached.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -12,7 +12,7 @@ from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
 from .options import F
 
-# The argument of a command's function that receives the endpoint's parameters.
+# The name of the argument in which a command's function gets the endpoint's parameters.
 _PARAMETERS = "parameters"
 _EXTRA = "extra_parameters"
 _PREFIX = "endpoint_parameter_"

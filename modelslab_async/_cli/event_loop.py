@@ -19,7 +19,8 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     coroutine is.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM. The coroutine has been cancelled, and has cleaned up.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came. After one signal, the coroutine has been
+            cancelled and has cleaned up. A second signal may have interrupted the cleanup.
     """
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
@@ -28,7 +29,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
         # While the loop is being made, a signal may still end the process at once, because there
         # is nothing to clean up yet.
         loop = runner.get_loop()
-        # `Runner.run` would handle SIGINT alone.
+        # Do not use `Runner.run`, because it does not handle SIGTERM.
         return _run_task(loop, loop.create_task(main))
 
 
@@ -44,7 +45,8 @@ def _run_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
         # The loop may be waiting for a socket. Wake it, so that it runs the cancelled task.
         loop.call_soon_threadsafe(lambda: None)
 
-    # When the block ends, the program may have something to clean up.
+    # After the `with` block, a signal must not end the process at once, because the program may
+    # still have something to clean up.
     stop_signals.raise_interrupts()
     with stop_signals.handled_by(on_signal):
         try:

@@ -141,8 +141,8 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
-        # The time is up, but the last attempt had failed before. Return the exit code of its error,
-        # because that of a timeout suggests a longer timeout, which would not help.
+        # The time is up, and the last attempt failed with another error. Return the exit code of
+        # that error. The code of a timeout would suggest a longer timeout, which would not help.
         return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
@@ -155,8 +155,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The time is up, but the last poll had failed before. Return the exit code of its
-            # error, because that of a timeout suggests a longer timeout, which would not help.
+            # The time is up, and the last poll failed with another error. Return the exit code of
+            # that error, for the same reason as in `exit_code_for`.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code
@@ -167,7 +167,8 @@ def worst_code(codes: Iterable[int]) -> int:
     return min(codes, key=_RANK.__getitem__, default=SUCCESS)
 
 
-# Words of a refusal that is about the content of a prompt or a file, and not about parameters.
+# If the server's message has one of these words, the server refuses the content of a prompt or a
+# file. Otherwise, the server refuses the parameters.
 _CONTENT_WORDS = re.compile(
     r"\b(nsfw|not safe for work|unsafe|inappropriate|prohibited|banned|moderation|sexual|"
     r"content policy)\b",

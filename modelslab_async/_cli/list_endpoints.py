@@ -31,7 +31,9 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    Find endpoints by name, by one side of its slash, by their tickets' family, or by pattern.
+    Find endpoints by name, by the family of their tickets, or by pattern.
+
+    Instead of the whole name, `pattern` can be the part before or after the slash.
 
     Raises:
         click.UsageError: No endpoint matches.

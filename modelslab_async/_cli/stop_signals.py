@@ -4,7 +4,7 @@ Handles the signals that stop the program: SIGINT, which Ctrl-C sends, and SIGTE
 Both do the same. What they do depends on the state of the program:
 
     it starts           a signal ends the process at once
-    a coroutine runs    a signal calls what `run_async`, or a part of the command, has set
+    a coroutine runs    a signal calls the function that was given to `handled_by`
     other code runs     a signal raises KeyboardInterrupt
     it is about to end  a signal ends the process at once
 """
@@ -65,7 +65,11 @@ class StopSignals:
     def handled_by(
         self, react: Callable[[], object]
     ) -> Generator[Callable[[], object], None, None]:
-        """While the block runs, let a signal call this function. Yield what it called before."""
+        """
+        While the block runs, let a signal call this function.
+
+        Yield the function that a signal called before.
+        """
         previous, self._react = self._react, react
         try:
             yield previous

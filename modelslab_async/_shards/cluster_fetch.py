@@ -1,7 +1,7 @@
 """
 Lets a cluster split files into shards, poll the shards' tickets, and write the outcomes.
 
-It limits how many shards are worked on at once, and works with any kind of cluster.
+The module limits how many shards are polled at once, and works with any kind of cluster.
 """
 
 import asyncio
@@ -54,13 +54,13 @@ class Cluster(Protocol):
 
 class ClusterFetch:
     """
-    Splits files of tickets into shards of equal size, and lets a cluster poll their tickets.
+    Lets a cluster split files of tickets into shards, and poll the tickets of each shard.
 
     Shards in the queue are polled before another file is split, so that few shards are on the disk.
 
     Args:
         folder: The folder of the output files, one for each shard.
-        size: The number of tickets in a shard.
+        size: The number of tickets in a shard. The last shard of a file may have fewer.
         spec: The column of the files that holds the tickets or ids, and the family of bare ids.
         limits: The limits for all shards together.
     """

@@ -23,7 +23,7 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# The age, in seconds, at which hidden files that a killed process left behind are removed.
+# Hidden files older than this many seconds are removed, because a killed process left them behind.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 
@@ -117,10 +117,11 @@ def check_unchanged(file: InputFile, digest: str) -> None:
     """
     Check that an input file has not changed since its first output file was written.
 
-    `digest` is the digest of the file's current content.
+    `digest` is what `digest_of` returns for the file now.
 
     Raises:
-        UnusableTable: An output file was made from other content.
+        UnusableTable: An output file was made from other content, or its tickets were read in
+            another way.
     """
     if file.digests - {digest}:
         raise UnusableTable(
@@ -149,7 +150,14 @@ def _label(name: str) -> str:
 
 
 def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
-    """Read the names of a folder's output files, and remove hidden files of killed processes."""
+    """
+    Return the digests in the names of a folder's output files, keyed by label.
+
+    Also remove old hidden files, which killed processes have left behind.
+
+    Raises:
+        ValueError: The name of an output file has another size of shards.
+    """
     digests = defaultdict[str, set[str]](set)
     with os.scandir(folder) as entries:
         for entry in entries:

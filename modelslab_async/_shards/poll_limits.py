@@ -24,7 +24,8 @@ class PollLimits:
         rate: The maximum number of polls a second. With an account, this is the maximum of all
             its clients together.
         account: The path or the address of the account; None without an account.
-        queue: The number of slots of the account.
+        queue: The account's maximum number of queued generations; None for no limit. A shard
+            submits nothing, but all clients of an account must give the same limits.
         timeout: The maximum number of seconds to wait for each ticket.
     """
 
@@ -43,11 +44,12 @@ class PollLimits:
         timeout: float | None,
     ) -> Self:
         """
-        Check the arguments of a caller.
+        Check the arguments of a caller, and return them as limits.
 
         Raises:
             TypeError: An argument has a wrong type.
-            ValueError: An argument is out of its range, or the account's address has a password.
+            ValueError: An argument is out of its range. Or the account's address is malformed or
+                has a password.
         """
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)

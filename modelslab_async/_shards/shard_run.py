@@ -38,7 +38,8 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     Poll the open tickets of a shard, and write its output file. Return how the tickets ended.
 
     Raises:
-        ModelsLabError: The key is refused, or the settings allow no connection. Nothing is written.
+        ModelsLabError: The server refuses the key, the account has no credits or cannot be used, or
+            the settings allow no connection. Nothing is written.
         FileNotFoundError: Neither the file of the shard nor its output file exists.
         UnusableTable: The file of the shard, or its earlier output file, cannot be read.
         ValueError: This process has no key, or the account has other limits.

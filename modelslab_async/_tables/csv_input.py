@@ -20,8 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module's own limit is set too high for any cell to exceed. After a cell that exceeds it,
-# the csv module would read the rest of that cell as rows. The real limit is `_MAX_CELL_CHARS`.
+# The csv module's own limit of the characters in a cell. It is so high that no cell reaches it,
+# because the csv module would read the rest of a longer cell as rows. `_csv_rows` checks the real
+# limit, which is `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 

@@ -1,7 +1,7 @@
 """
 The command `batch copy`: copies a journal to a file or to a database. It polls nothing.
 
-The source keeps its rows, but no run begins there any more.
+The source keeps its rows and stays readable, but no run can begin in it any more.
 """
 
 import json

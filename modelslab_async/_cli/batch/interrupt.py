@@ -19,14 +19,14 @@ def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     Drain the batch at the first signal while the block runs.
 
     Args:
-        drain: Called in the event loop at the first signal. A further signal does what it does in
-            other commands: it cancels the command.
+        drain: Called in the event loop at the first signal. The second signal cancels the command,
+            as the first one does in other commands.
     """
     loop = asyncio.get_running_loop()
     is_draining = False
 
     def drain_and_announce() -> None:
-        # Drain before the print, because the print raises an error if standard error is closed.
+        # Drain first, because printing the message raises an error if standard error is closed.
         drain()
         repeat = "send SIGTERM" if stop_signals.first == signal.SIGTERM else "press Ctrl-C"
         output.print_message(

@@ -53,7 +53,8 @@ class MissingFiles:
         """
         Count the files that these records name, but that are not in this run's folder.
 
-        Each record comes with the name of the other host that saved its file, or with None.
+        Each record comes with the name of the host that saved its file. The name is None if that
+        host is this one.
         """
         for record, host in records:
             path = Path(record.path)

@@ -30,7 +30,7 @@ _RATE_WINDOW_S = 30.0
 # Before ten tickets have ended, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# A message shows a few names, and joins successive rows. More names than this would cost memory.
+# The maximum number of rows or tickets whose names are kept for each reason, to save memory.
 _MAX_NAMES_PER_REASON = 1000
 # A time below 90 s is shown in seconds, a time below 90 min in minutes, and a longer one in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
@@ -51,9 +51,9 @@ class RunProgress:
     The counts of a batch run. Times are in seconds since the run began.
 
     Attributes:
-        done_before: The number of tickets that had ended before this run began.
-        done_by_others: The number of tickets that other processes have finished since this run
-            began.
+        done_before: The number of tickets that were done before this run began. If the run saves
+            files, a success is done once its files are saved.
+        done_by_others: The number of tickets that other processes have done since then.
         given_up: The number of tickets that this run gave up on, without a final reply from the
             server.
         conflicts: The number of rows whose key belongs to a different request in the journal.
@@ -148,7 +148,7 @@ class RunProgress:
                 self._add_failure(name, cause.message)
             case Unsubmitted(cause=SubmitUncertain()):
                 self.uncertain += 1
-                # An uncertain submit of an earlier run is neither a ticket nor a submit to make.
+                # `begin` counts tickets and new submits, but no uncertain submit of an earlier run.
                 self.total += was_recorded
             case Unsubmitted(cause=SubmissionConflict(message=message)) if was_recorded:
                 self.conflicts += 1
@@ -269,7 +269,7 @@ class RunProgress:
 
     def reason_lines(self, max_chars: int | None = None) -> list[str]:
         """
-        Return a line for each of the most common failures: its count, its reason, and its rows.
+        Return a line for each of the most common reasons for failure, with its rows or tickets.
 
         Args:
             max_chars: The maximum length of the reason in a line; None for no limit.

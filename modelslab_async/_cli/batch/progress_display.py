@@ -17,12 +17,12 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# The pause in seconds between two steps: the display reads the journal's counts, and then compares
-# them with this run's counts. A run counts each result shortly after the journal has it. Without
-# the pause, the result would seem to come from another process.
+# The seconds between reading the journal's counts and comparing them with the counts of this run. A
+# run counts each result shortly after the journal has it. Without this pause, a result of this run
+# would seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
-# After each count of the journal's tickets, the display pauses for at least 20 times as long as the
-# count took.
+# After each update from the journal, the display pauses for at least 20 times as long as the update
+# took, including `_IN_FLIGHT_DELAY_S`.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 

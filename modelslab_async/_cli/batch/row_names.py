@@ -14,7 +14,7 @@ def join_names(names: Sequence[str], total: int) -> str:
 
     Args:
         names: Names such as `line 3`, `lines 3 to 5`, `item 3` or `images:13443927`, in any order.
-        total: How many names there are. It may exceed the number of the given names.
+        total: The number of all rows or tickets, including those whose names are not given.
     """
     matches = [_NUMBERED.fullmatch(name) for name in names]
     spans = [(int(match[2]), int(match[3] or match[2])) for match in matches if match is not None]

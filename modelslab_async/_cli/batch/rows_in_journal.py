@@ -24,7 +24,8 @@ class RowsInJournal:
     Attributes:
         recorded: Maps each key in the journal to the submit with that key.
         new: The rows whose keys are not in the journal.
-        rekeyed: The rows in `new` that may be paid for already, under a key of the other kind.
+        rekeyed: The rows in `new` whose contents are in the journal under a key of the other kind.
+            An earlier run may have paid for them.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -68,13 +69,13 @@ class RowsInJournal:
 
     def check_keys(self) -> None:
         """
-        Raise an error if the journal already holds new rows under another kind of key.
+        Raise an error if `rekeyed` has rows, because this run would pay for them again.
 
-        An earlier run computed its keys and this run takes them from a column, or the reverse. This
-        run would submit the rows again, and pay for them twice.
+        Such rows occur if an earlier run computed the keys and this run takes them from a column,
+        or the reverse.
 
         Raises:
-            click.UsageError: The journal holds some of the new rows under other keys.
+            click.UsageError: `rekeyed` has rows.
         """
         if self.rekeyed:
             rows = output.count_of(len(self.rekeyed), "row", "rows")
@@ -93,7 +94,7 @@ class RowsInJournal:
             max_submits: How many submits the run may pay for. None for no limit.
 
         Raises:
-            click.UsageError: There are more new rows.
+            click.UsageError: There are more new rows than `max_submits`.
         """
         if max_submits is not None and (new := len(self.new)) > max_submits:
             raise click.UsageError(

@@ -131,7 +131,7 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    # Until the run has read the journal, `total` is 0 and the number of open tickets is unknown.
+    # `total` is 0 until the run has read the journal. The number of open tickets is unknown then.
     state = f" with {progress.open:,} open" if progress.total else ""
     return f"interrupted{state}; run the same command again to resume"
 

@@ -1,4 +1,4 @@
-"""The command `batch submit`: from a table of prompts to files. It pays for no row twice."""
+"""The command `batch submit`: turns a table of prompts into files. Never pays for a row twice."""
 
 import json
 from collections import Counter
@@ -141,6 +141,7 @@ def _read_rows(
     Read the whole table, before anything is sent.
 
     Raises:
+        click.UsageError: The table cannot be read, or no row has an endpoint.
         UnusableKey: An endpoint needs an API key that is not set.
     """
     skipped = SkippedRows(source_name(table))

@@ -112,7 +112,11 @@ class EmulatorProcess:
         return float(self._read())
 
     async def watch(self) -> None:
-        """Raise `ProcessDied` when the process ends. Without this, its polls would be retried."""
+        """
+        Raise `ProcessDied` when the emulator's process ends.
+
+        Without this check, the client would go on polling the emulator.
+        """
         while self._process.poll() is None:  # noqa: ASYNC110 -- a process sets no event.
             await asyncio.sleep(_WATCH_INTERVAL_S)
         raise ProcessDied

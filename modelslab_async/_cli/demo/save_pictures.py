@@ -18,7 +18,7 @@ async def save_pictures(client: Client, folder: Path | None) -> list[str]:
     Generate pictures and save them.
 
     Args:
-        client: A client of the emulator. The emulator makes the pictures at once.
+        client: A client of the emulator.
         folder: The folder to save in. None means a new temporary folder.
 
     Returns:

@@ -37,7 +37,8 @@ class ReportData:
         saved: For each saved ticket, when its last file was recorded.
         reasons: The reasons why tickets failed, were unresolved or were not saved, with counts.
         size: The number of saved bytes.
-        began: When the first ticket was added, in seconds since 1970.
+        began: When the first of the tickets with an outcome was added, in seconds since 1970. 0 if
+            no ticket has an outcome.
     """
 
     report: Report
