@@ -55,8 +55,8 @@ class Emulator:
         polls: How often each ticket was polled, as in `polls["images:1"]`.
         request_count: How many HTTP requests came in.
         submits: The submits that came in with an accepted key.
-        webhook_deliveries: The webhooks that were sent or withheld, in order. A webhook is withheld
-            if its URL is on another machine.
+        webhook_deliveries: The attempts to deliver a webhook, in order. The emulator withholds a
+            webhook to another machine, unless `Webhooks.allow_remote` is set.
 
     Example:
         >>> emulator = Emulator(jobs=Jobs(duration=(1.0, 2.0)))
@@ -108,7 +108,11 @@ class Emulator:
 
     @property
     def refused_submits(self) -> int:
-        """How many submits were refused. Some have a wrong key or an unreadable body."""
+        """
+        How many submits were refused.
+
+        They include submits with a wrong key or an unreadable body, which are not in `submits`.
+        """
         return self._request_handler.refused_submits
 
     def add_job(

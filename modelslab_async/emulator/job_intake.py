@@ -29,7 +29,8 @@ class ReceivedSubmit:
     One submit that the emulator received.
 
     Args:
-        family: The family of the ticket; for a refused submit, the endpoint's `resolved_by`.
+        family: The family of the ticket. For a refused submit, the family that the endpoint's
+            tickets usually have.
         endpoint: The name of the endpoint.
         path: The path of the request, without `/api`.
         fields: The parameters, without the key.
@@ -137,7 +138,7 @@ class JobIntake:
             file_count=_file_count(fields) if "image" in family.output else 1,
             in_base64=_is_yes(fields.get("base64")),
         )
-        # For some jobs, the ticket, the `fetch_result` link and the endpoint name three different
+        # For some jobs, the ticket, the `fetch_result` link and the endpoint name different
         # families. A client may poll in any of these families, so the job is stored under each.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
@@ -147,9 +148,11 @@ class JobIntake:
 
     def upload(self, name: str, *, now: float) -> Job:
         """
-        Store an uploaded file as a job that has already succeeded.
+        Start a job that stands for an uploaded file and has already succeeded.
 
-        `name` is the family of the job. If it is unknown, the first family is used.
+        The emulator does not keep the uploaded file. The job's link leads to a file that the
+        emulator makes. `name` is the family of the job. If the emulator does not serve this family,
+        the job belongs to the first family.
         """
         family = name if name in self.families else next(iter(self.families))
         ticket = self.new_ticket(family)

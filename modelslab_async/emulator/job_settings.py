@@ -43,7 +43,7 @@ class Jobs:
         immediate: The share of submits whose reply already contains the result, from 0 to 1, or a
             mapping from family names to shares. The service sends such replies for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
-            or a factor.
+            or a number by which the honest ETA is multiplied.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
 
     Raises:
@@ -76,7 +76,7 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        This works like `draw`, but some jobs take no time: a share of them, as `immediate` says.
+        This works like `draw`, except that the share `immediate` of the jobs takes no time.
         """
         seconds, fails = self.draw(random)
         share = self.immediate

@@ -66,7 +66,12 @@ class JobStore:
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Find a job in this group, or else in any family with the same status rule."""
+        """
+        Return the job with this id, or None.
+
+        If the families of this group have no such job, look in all families whose replies report
+        the status in the same way.
+        """
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 

@@ -91,8 +91,8 @@ class RequestHandler:
             case SubmitRoute():
                 methods = ("POST",)
             case UtilityRoute():
-                # Some of these requests are documented with GET, others with POST. The emulator
-                # accepts both methods for all of them.
+                # The documentation uses GET for some utility endpoints and POST for others. The
+                # emulator accepts both methods for all of them.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
@@ -184,7 +184,7 @@ class RequestHandler:
     def _answer_utility(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
-        """Answer a request for account data, or an upload. Neither makes a ticket."""
+        """Answer a request that makes no ticket, such as an upload."""
         refused = missing_parameter(endpoint, fields)
         if refused:
             return json_response(*refused)

@@ -77,7 +77,7 @@ class FileRoute:
 
 @frozen
 class UtilityRoute:
-    """A request for account data, or an upload. Neither makes a ticket."""
+    """A request that makes no ticket, such as an upload or a request for account data."""
 
     endpoint: Endpoint
     path_params: Mapping[str, str] = field(factory=dict[str, str], hash=False)

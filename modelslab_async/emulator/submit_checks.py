@@ -101,7 +101,8 @@ def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> 
     """
     Return the hash by which a repeated submit is recognised.
 
-    The hash covers the API key, the endpoint and the payload, and does not reveal the key.
+    The hash covers the API key, the endpoint and all fields except `track_id` and `webhook`. It
+    does not reveal the key.
     """
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)

@@ -34,7 +34,7 @@ class UtilityReplies:
     Makes the replies of endpoints that make no ticket.
 
     Args:
-        intake: Stores uploads, and counts the queued jobs of a key.
+        intake: Starts the jobs that stand for uploads, and counts the queued jobs of a key.
     """
 
     intake: JobIntake

@@ -26,15 +26,17 @@ _FIRST_RETRY_DELAY_S = 1.0
 @frozen(kw_only=True)
 class WebhookDelivery:
     """
-    One webhook that was sent, or withheld because its URL is on another machine.
+    One attempt to deliver a webhook.
+
+    A webhook to another machine is withheld, unless `Webhooks.allow_remote` is set.
 
     Args:
         ticket: The ticket of the job.
         url: The URL of the receiver.
         body: The JSON body.
         forged: Whether the webhook reported a false success.
-        status_code: The receiver's HTTP status; None without an answer.
-        error: Why the delivery failed. Empty if it succeeded.
+        status_code: The receiver's HTTP status, or None if the receiver did not answer.
+        error: Why the attempt failed, or why the webhook was withheld. Empty after a success.
     """
 
     ticket: Ticket
@@ -54,8 +56,7 @@ class WebhookSender:
         clock: The clock of the jobs.
 
     Attributes:
-        deliveries: The webhooks that were sent or withheld, in order. A webhook is withheld if its
-            URL is on another machine.
+        deliveries: The attempts to deliver a webhook, in order, with those that were withheld.
     """
 
     def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:
@@ -112,8 +113,8 @@ class WebhookSender:
             for _ in range(self._webhooks.copies)
         ]
         if before_reply_draw < self._webhooks.before_reply:
-            # If the client disconnects, the ASGI server may cancel this task. `asyncio.wait` does
-            # not cancel the deliveries with it.
+            # If the client disconnects, the ASGI server may cancel this task. In that case,
+            # `asyncio.wait` lets the deliveries go on.
             await asyncio.wait(started)
 
     def _start_delivery(

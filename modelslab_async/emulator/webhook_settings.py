@@ -18,12 +18,14 @@ def _check_copies(_instance: object, _attribute: object, value: int) -> None:
 @frozen(kw_only=True)
 class Webhooks:
     """
-    How the webhooks of an emulator behave. By default, a job's webhook is sent once, at its end.
+    How the webhooks of an emulator behave.
 
-    All shares are fractions of the jobs, from 0 to 1.
+    By default, the emulator sends one webhook at the end of each job, and one more at the start of
+    a training. All shares are fractions of the jobs, from 0 to 1.
 
     Args:
-        delay: The seconds from the end of a job to its webhook, or a range of seconds.
+        delay: The seconds by which each webhook is late, or a range of seconds. Forged webhooks are
+            never late.
         copies: How often each webhook is sent.
         lost: The share of jobs whose webhook is never sent.
         forged: The share of jobs with a forged webhook halfway through the job. The forged webhook

@@ -1,4 +1,4 @@
-"""Faults: says which faults the emulator causes, how often, and in which order."""
+"""Faults: says which faults a faulty server causes, how often, and in which order."""
 
 from collections import deque
 from collections.abc import Mapping

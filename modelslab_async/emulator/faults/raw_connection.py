@@ -11,8 +11,8 @@ from attrs import define
 from .raw_http import RawReply
 from .wrong_replies import FaultSettings
 
-# The size of an "endless" reply. A longer reply could use up the memory of a client without a
-# limit.
+# The size of an "endless" reply. A longer reply could use up the memory of a client that does not
+# limit the size of replies.
 _MAX_ENDLESS_BYTES = 1 << 30
 
 
