@@ -29,7 +29,7 @@ def multiple_face_swap(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         watermark: Whether the result gets a watermark.
         webhook: The URL to which the service posts when the work has ended.
@@ -55,7 +55,7 @@ def single_face_swap(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         reference_image: Image of the face to replace.
         watermark: Whether the result gets a watermark.
@@ -82,8 +82,8 @@ def single_video_swap(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
         webhook: The URL to which the service posts when the work has ended.
@@ -110,8 +110,8 @@ def specific_video_swap(
     Unverified: no page describes it. The official clients call it.
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         reference_image: Image of the face to replace.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.

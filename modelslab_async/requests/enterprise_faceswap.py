@@ -31,7 +31,7 @@ def multiple_face_swap(
     See https://docs.modelslab.com/enterprise-api/faceswap/multiple-face-swap
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
@@ -61,7 +61,7 @@ def single_face_swap(
     See https://docs.modelslab.com/enterprise-api/faceswap/specific-face-swap
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         reference_image: Image of the face to replace.
         watermark: Whether the result gets a watermark.
@@ -91,8 +91,8 @@ def single_video_swap(
     See https://docs.modelslab.com/enterprise-api/faceswap/single-video-swap
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
         watermark_image: Image of the watermark.
@@ -121,8 +121,8 @@ def specific_video_swap(
     See https://docs.modelslab.com/enterprise-api/faceswap/specific-video-swap
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         reference_image: Image of the face to replace.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.

@@ -309,7 +309,7 @@ def mask_creator(
     See https://docs.modelslab.com/enterprise-api/image-editing/mask_creator
 
     Args:
-        specific_object: Object that the result must show.
+        specific_object: Object to mask.
         base64: Whether input and output files are base64 text instead of links.
         init_image: The input image.
         webhook: The URL to which the service posts when the work has ended.

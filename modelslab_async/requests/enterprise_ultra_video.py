@@ -50,7 +50,7 @@ def text2video(
         portrait: Whether the video has portrait orientation.
         sample_shift: Shift of the sampling schedule.
         temp: Whether the result is stored for only a day.
-        shift_sample: Shift of the sampling schedule.
+        shift_sample: Another name of `sample_shift`, used only in examples of the documentation.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

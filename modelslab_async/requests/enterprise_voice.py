@@ -223,8 +223,7 @@ def speech_to_text(
         audio_url: Link to the input audio.
         language: Language of the input audio.
         timestamp_level: What the timestamps of the transcript refer to: `word` or `sentence`.
-        input_language: Language of the input audio. Use it with `audio_url`; with `init_audio`, use
-            `language`.
+        input_language: Language of the audio at `audio_url`. For `init_audio`, use `language`.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.
@@ -252,7 +251,7 @@ def text_to_audio(
 
     Args:
         prompt: Text that says what to generate.
-        init_audio: The input audio.
+        init_audio: Recording of the voice to imitate.
         voice_id: The voice to use.
         language: Language of the text.
         emotion: Emotion of the voice.

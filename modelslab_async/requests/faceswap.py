@@ -30,7 +30,7 @@ def multiple_face_swap(
     See https://docs.modelslab.com/faceswap-api/multiple-face-swap
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         watermark: Whether the result gets a watermark.
         base64: Whether input and output files are base64 text instead of links.
@@ -58,7 +58,7 @@ def single_face_swap(
     See https://docs.modelslab.com/faceswap-api/specific-face-swap
 
     Args:
-        init_image: The input image.
+        init_image: Image in which faces are replaced.
         target_image: Image with the face to insert.
         reference_image: Image of the face to replace.
         watermark: Whether the result gets a watermark.
@@ -86,8 +86,8 @@ def single_video_swap(
     See https://docs.modelslab.com/faceswap-api/single-video-swap
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.
         webhook: The URL to which the service posts when the work has ended.
@@ -114,8 +114,8 @@ def specific_video_swap(
     See https://docs.modelslab.com/faceswap-api/specific-video-swap
 
     Args:
-        init_image: The input image.
-        init_video: The input video.
+        init_image: Image with the face to insert.
+        init_video: Video in which faces are replaced.
         reference_image: Image of the face to replace.
         output_format: File format of the result.
         watermark: Whether the result gets a watermark.

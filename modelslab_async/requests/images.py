@@ -157,7 +157,8 @@ def img2img(
         init_image_2: The second input image.
         strength: How much the input is changed. The service's documents disagree on the type of
             this parameter.
-        guidance: How closely the result follows the prompt.
+        guidance: How closely the result follows the prompt. The model `flux-kontext-dev` takes this
+            in place of `guidance_scale`.
         enhance_prompt: Whether the service extends the prompt. The service's documents disagree on
             the type of this parameter.
         seed: Seed of the random number generator. Without it, every request gives a different
@@ -251,7 +252,7 @@ def inpaint(
         base64: Whether input and output files are base64 text instead of links.
         temp: Whether the result is stored for only a day.
         strength: How much the input is changed.
-        steps: Number of inference steps.
+        steps: Another name of `num_inference_steps`, used only in an example of the documentation.
         webhook: The URL to which the service posts when the work has ended.
         track_id: A number or string of your own for the request. The webhook repeats it.
         extra: Other parameters of the endpoint, keyed by name.

@@ -99,8 +99,7 @@ def motion_control(
         model_id: The model to use.
         init_image: The input image.
         init_video: The input video.
-        character_orientation: Whether the character's orientation follows the `image` or the
-            `video`.
+        character_orientation: What the character's orientation follows: `image` or `video`.
         prompt: Text that says what to generate or change.
         mode: Quality level.
         keep_original_sound: Whether the video keeps its sound. Give `yes` or `no` as a string.
