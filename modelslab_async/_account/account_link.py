@@ -33,7 +33,8 @@ _OPEN_INTERVAL_S = 0.25
 # Seconds between two reports of an idle client. An account may remove a client that has not
 # reported for 30 seconds.
 _IDLE_INTERVAL_S = 10.0
-# Seconds from a failed report to the next attempt, or from failed hints of an idle client.
+# Seconds from a failed report to the next attempt. An idle client also waits this long if it could
+# not send its webhook hints.
 _RETRY_INTERVAL_S = 1.0
 # The maximum number of seconds from a report to its answer. The client ignores the slots in a later
 # answer, because the account may give them to other clients 30 seconds after the report.
@@ -162,7 +163,7 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     async def _exchange(self) -> bool:
-        """Send a report, and apply the answer. Return whether a free slot would let a submit go."""
+        """Send a report, and apply the answer. Return whether submits wait only for slots."""
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
@@ -199,7 +200,11 @@ class AccountLink:
             self._on_hint(hint)
 
     async def _try_share_hints(self) -> None:
-        """Share hints. If this fails, try again later: submits and polls do not need the hints."""
+        """
+        Exchange webhook hints with the other clients.
+
+        Log an error and raise none, because submits and polls do not need the hints.
+        """
         try:
             await self._share_hints()
             self._is_failing_to_share = False
@@ -231,7 +236,7 @@ class AccountLink:
         return reports
 
     def _last_report(self) -> dict[str, KeyReport]:
-        """Return the reports for the end of the membership: the client starts no poll any more."""
+        """Return the last reports. They ask for no poll times, because no poll will start."""
         reports = self._report(self._offset())
         for tier, poll_times in self._poll_times.items():
             digest = self._digest_of(tier)
@@ -247,9 +252,10 @@ class AccountLink:
 
     def _give_up_polls(self) -> None:
         """
-        Give up old polls, because the account gives their permits to others after a while.
+        Give up old polls, because the account does not answer.
 
-        Otherwise the network could deliver the polls at any time, together with those of others.
+        After a while, it grants the permits of these polls to other clients. The network could
+        then deliver the old polls together with those of the other clients.
         """
         if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
             self._poller.give_up_polls(GIVE_UP_AFTER_S)
@@ -280,7 +286,7 @@ class AccountLink:
         return self._membership.clock() - asyncio.get_running_loop().time()
 
     def _end_idling(self) -> None:
-        """Begin to read hints. An idle client would read them only at its next report."""
+        """If the client was idle, report now, so that it reads the webhooks of other clients."""
         if self._is_idle:
             self.wake()
 

@@ -10,14 +10,15 @@ from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
-# If the answer comes later than usual by more than this many seconds, a later start is reported.
-# `HELD_BACK_SHARE` covers smaller delays.
+# If a poll takes longer than usual by more than this many seconds, the client reports a later
+# start. The network may have delayed the poll. `HELD_BACK_SHARE` covers smaller delays.
 _MAX_UNREPORTED_DELAY_S = 0.02
-# The maximum delay, in seconds, that is reported for a poll that was not overdue. The limit is low,
-# because the cause may be a slow server instead of the network.
+# The maximum number of seconds that the client adds to the start of a poll that was not overdue.
+# The limit is low, because the cause may be a slow server instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
-# Usually a poll is reported once, when it has ended. If it takes longer than this many seconds, its
-# start is reported before, so that its permit need not rest from the latest possible start.
+# The client reports a poll when it has ended. If it takes longer than this many seconds, the client
+# reports its start before its end. Until then, the account assumes the latest possible start, so
+# the permit rests for longer than it must.
 _MAX_UNREPORTED_S = 0.3
 
 
@@ -40,8 +41,8 @@ class GrantedPollTimes:
     The rate limiter of a client with an account. It lets polls start only at granted times.
 
     A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
-    client asks for twice as many as before, so that a busy client asks less often. If some of the
-    times expired unused, the client asks for the same number again.
+    client asks for twice as many as before, so that a busy client asks less often. If only some of
+    the times were used, the client asks for the same number again.
 
     Args:
         clock: Returns the time of the event loop.
@@ -105,7 +106,7 @@ class GrantedPollTimes:
                 self._reported_starts.discard(started)
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
-                # The network may have held the poll back until now, so its permit rests from now.
+                # The network may have delivered the poll only now, so its permit rests from now.
                 moment = now
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)
@@ -134,7 +135,7 @@ class GrantedPollTimes:
         return (*self._results, *held_back_results)
 
     def report_last_results(self) -> tuple[PollResult, ...]:
-        """Return the results for the last report. The client then starts and awaits no poll."""
+        """Return the results for the last report. After it, the client starts no poll."""
         now = self.clock()
         unused = [PollResult(time.granted, rests_from=None) for time in self._times]
         self._times.clear()
@@ -159,13 +160,17 @@ class GrantedPollTimes:
         self._granted, self._used, self.wanted = len(self._times), 0, 0
 
     def _remove_expired(self, now: float) -> None:
-        """Remove the granted times that are too old for a poll."""
+        """Remove the granted times that are too old for a poll, and add a result for each."""
         lost_before = now - MAX_LATENESS_S
         while self._times and self._times[0].when < lost_before:
             self._results.append(PollResult(self._times.popleft().granted, rests_from=None))
 
     def _add_starts(self, started_before: float, held_back: Collection[float]) -> None:
-        """Add a result for each poll in flight that started before a time, once for each poll."""
+        """
+        Add one result for each poll in flight that started before `started_before`.
+
+        Skip polls that have such a result already, and polls that the network holds back.
+        """
         for started, times in self._in_flight.items():
             if started > started_before:
                 return

@@ -9,8 +9,8 @@ _FIRST_PATIENCE_S = 0.25
 # Once a poll has been answered, polls are overdue after at least this many seconds. If the server
 # answers slowly, they are overdue later.
 _MIN_PATIENCE_S = 0.05
-# The limit follows RFC 6298: the average response time, plus four times its average deviation.
-# Each weight is the share of the newest response in a moving average.
+# The time after which a poll is overdue follows RFC 6298: the average response time, plus four
+# times its average deviation. Each weight is the share of the newest response in a moving average.
 # https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
@@ -74,9 +74,9 @@ class StalledPolls:
         if is_answered:
             was_stalled = self._is_overdue(now)
             # A poll is missing in `_counts` if a later poll was answered first. Do not record its
-            # time, because the network may have delayed it for a minute. Record the times of other
-            # overdue polls, because the server may be slow. Limit each recorded time, because long
-            # ones would delay the detection of the next stall.
+            # response time, because the network may have delayed the poll for a minute. If the poll
+            # is not missing, record even a long time, because the server may be slow. But limit the
+            # time, because long ones would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
@@ -102,8 +102,8 @@ class StalledPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # A poll is overdue after at most twice the average time of an answer. With a longer limit,
-        # more polls would start before a stall is noticed.
+        # The margin is at most the average response time. With a larger margin, more polls would
+        # start before a stall is noticed.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)
 

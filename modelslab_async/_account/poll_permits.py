@@ -10,16 +10,16 @@ reported the start, the account assumes the latest possible start. If the client
 started no poll, the permit need not rest.
 
 A permit is open from its grant until the client has reported the end of the poll. A client with
-open permits reports all the time. If it is silent for `MAX_SILENCE_S`, it may be cut off from the
-account and from the service at once. The network may then hold its polls back, and deliver them at
-any moment. So the account grants no open permit of a silent client before its next report. A client
+open permits reports every 0.25 s. If it is silent for `MAX_SILENCE_S`, it may be cut off from the
+account and from the service. The network may then hold its polls back, and deliver them at any
+moment. So the account grants no open permit of a silent client before its next report. A client
 that stays silent gives its polls up, and its permits are free again after `MAX_POLL_AGE_S`.
 
 Granted times are evenly spaced, so that the service gets no bursts. A poll that starts at most
 `FREE_LATENESS_S` late delays no other poll.
 
 The account stores only permits that were granted before: permit 0, permit 1 and so on. It grants a
-new permit only if all stored permits still rest. So an account with a rate of 100,000, which its
+new permit only if no stored permit can be granted. So an account with a rate of 100,000, which its
 clients never reach, stays small. One index finds the free permits, another finds the permit of a
 reported poll. So the work for one poll hardly grows with the rate.
 """
@@ -31,7 +31,8 @@ from .._models.argument_checks import check_rate
 
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
-# A poll that starts at most this many seconds late delays no other poll.
+# A poll that starts at most this many seconds late delays no other poll, because `step_seconds`
+# leaves each permit this much time after its rest.
 FREE_LATENESS_S: Final = 0.02
 # A permit rests longer than the rate requires, by this fraction. So the rate is kept even if a poll
 # is slightly delayed and arrives together with later polls.
@@ -56,9 +57,9 @@ MAX_SHARE_S: Final = 0.4
 MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 MAX_ASK_GAP_S: Final = 1.0
-# A lower rate needs fewer permits, so the account removes the others. A higher rate later adds them
-# again, as new permits without a rest. So a permit is removed only after this many rests at the
-# lower rate. A rest at the higher rate is at most twice as long.
+# After a change to a lower rate, surplus permits are removed, but only after this many rests at
+# that rate. A later change to a higher rate adds them again as new permits, which need not rest.
+# Two rests are enough, because a rest at the higher rate is at most twice as long.
 SURPLUS_RESTS: Final = 2.0
 
 
@@ -98,5 +99,5 @@ def rest_seconds(rate: float, clock_error_s: float = 0.0) -> float:
 
 
 def step_seconds(rate: float, clock_error_s: float = 0.0) -> float:
-    """Return the number of seconds between two granted poll times. See `rest_seconds`."""
+    """Return the seconds between a granted poll time and the next one. See `rest_seconds`."""
     return (1.0 + FREE_LATENESS_S + HELD_BACK_SHARE + clock_error_s) / rate

@@ -38,7 +38,7 @@ class PostgresAccount:
     start no submit and no poll. They report their usage once it can be reached again.
 
     The constructor connects to the database once. It blocks for a few round trips, at most ten
-    seconds. PostgreSQL 14 or later and the extra `postgres` are required.
+    seconds for each of them. PostgreSQL 14 or later and the extra `postgres` are required.
 
     Args:
         address: The address of the database, as libpq writes it, such as

@@ -17,7 +17,7 @@ from .poll_permits import (
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
 
-# The values of the names in `POLL_FUNCTIONS`.
+# The values that replace the names in capital letters in `POLL_FUNCTIONS`.
 POLL_VALUES: Final = {
     "SHARE_S": MAX_SHARE_S,
     "ANSWER_S": MAX_ANSWER_S,
@@ -33,9 +33,10 @@ POLL_VALUES: Final = {
 }
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. That poll starts no later than `latest_start`. `last_start` is when the permit's last
-# poll started whose end was reported. If both are equal, the permit is not open. Accounts before
-# version 3 lack this table, and accounts of version 3 lack its indexes.
+# `granted`. That poll starts no later than `latest_start`. `last_start` is the start of the last
+# poll whose end the client has reported. If `last_start` equals `latest_start`, every end was
+# reported, so the permit is not open. Accounts before version 3 lack this table, and accounts of
+# version 3 lack its indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,

@@ -20,7 +20,7 @@ LEASE_S: Final = 30.0
 # If the database server's clock goes back by more than this many seconds, all recorded times are
 # moved back by the same amount.
 _MAX_STEP_BACK_S: Final = 1.0
-# The same as in `sqlite_slots`.
+# A client that has sent no report for this many seconds loses its turn for a slot.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 # The tables of an account. The only row of the table `account` is locked while the server handles a

@@ -84,8 +84,8 @@ class PollResult:
     Attributes:
         granted: The granted time, on the account's clock.
         rests_from: The time at which the permit begins to rest, on the account's clock. It is the
-            start of the poll, or later if the network delayed the poll. None if the granted time
-            expired unused.
+            start of the poll, or later if the network may have delayed the poll. None if the
+            granted time expired unused.
         is_open: Whether the poll is still in flight.
     """
 
@@ -118,9 +118,11 @@ class KeyAllotment:
     The account's answer to a report: what the client may use of one key.
 
     Attributes:
-        slot_limit: The maximum number of slots that the client may use until its next report.
+        slot_limit: The maximum number of slots that the client may use until its next report; None
+            for no limit.
         has_other_waiters: Whether submits of other clients wait for a slot.
-        adopted: Tickets of dead clients. This client owns them and their slots from now on.
+        adopted: Tickets of clients that have died or left. From now on, this client owns them and
+            their slots.
         poll_times: The times at which the client may start polls, on the account's clock; None if
             the account does not limit polls.
         pauses: The pauses that the server has demanded from any client.

@@ -17,8 +17,8 @@ class SilenceTimer:
     """
     Calls `on_silence` each second while no report of the last `GIVE_UP_AFTER_S` was answered.
 
-    The client starts it with each exchange of reports or hints, and stops it after that, so an idle
-    client does not wake up. After a failed report, the timer stays set.
+    The client sets the timer before each report. After the answer, it stops the timer, so that the
+    timer does not wake an idle client. After a failed report, the timer stays set.
     """
 
     on_silence: Callable[[], object]
@@ -33,7 +33,7 @@ class SilenceTimer:
             self._set(self._answered_report_at + GIVE_UP_AFTER_S)
 
     def record_answer(self, reported_at: float) -> None:
-        """Set the timer anew, because the report that was sent at this time was answered."""
+        """Set the timer anew, because the report that was sent at `reported_at` was answered."""
         self._answered_report_at = reported_at
         self.stop()
         self.start(reported_at)

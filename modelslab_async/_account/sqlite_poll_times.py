@@ -41,9 +41,9 @@ class PollTimesOfKey:
 
     def record(self, results: Sequence[PollResult]) -> None:
         """
-        Record when each permit began to rest. A permit without a poll keeps its earlier time.
+        Record when each permit began to rest. A permit stays open while its poll is in flight.
 
-        A permit stays open as long as its poll is in flight.
+        If the client started no poll, the permit keeps the start of its last poll.
         """
         self.db.executemany(
             """
@@ -69,7 +69,7 @@ class PollTimesOfKey:
         """
         Grant the client the next free poll times, but no more than it wants.
 
-        Grant none if the only free permits are those of silent clients.
+        Grant none if all permits are open permits of silent clients.
         """
         most = min(wanted, self._fair_share())
         step, count, known = step_seconds(self.rate), count_permits(self.rate), self._count_known()
@@ -100,7 +100,11 @@ class PollTimesOfKey:
         return times
 
     def _find_permits(self, count: int, most: int) -> list[tuple[int, float]]:
-        """Return permits and when they are free, but no open permits of silent clients."""
+        """
+        Return permits, and the times from which they are free.
+
+        Skip an open permit of a silent client until its poll is `MAX_POLL_AGE_S` old.
+        """
         return self.db.execute(
             """
             SELECT permit, latest_start + :rest FROM poll_permits
@@ -138,7 +142,7 @@ class PollTimesOfKey:
         )
 
     def _remove_surplus_permits(self) -> None:
-        """Remove the permits that only a higher, earlier rate needed, once none of them rests."""
+        """Remove permits that only an earlier, higher rate needed, once all of them have rested."""
         self.db.execute(
             """
             DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (

@@ -29,8 +29,8 @@ from .sqlite_webhook_hints import SharedHints
 
 T = TypeVar("T")
 
-# A client that has sent no report for this many seconds counts as dead. On Linux, a client also
-# counts as dead as soon as its process has ended.
+# A client that has sent no report for this many seconds counts as dead. On Linux, a client counts
+# as dead after `LIVENESS_CHECK_S` seconds if its process has ended.
 _LEASE_S: Final = 30.0
 LOCK_TIMEOUT_S: Final = 5.0
 
@@ -167,8 +167,8 @@ class SQLiteMembership:
 def connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # With `synchronous = NORMAL`, a power cut may undo the latest commits. Only the records of
-        # the latest submits are then lost, because the power cut also ends all clients.
+        # With `synchronous = NORMAL`, a power cut may undo the latest commits. The power cut also
+        # ends all clients, so the only harm is that slots of the latest submits count as free.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:

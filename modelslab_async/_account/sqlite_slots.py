@@ -92,7 +92,7 @@ class SlotsOfKey:
         )
 
     def _adopt(self) -> tuple[HeldTicket, ...]:
-        """Make this client the owner of the tickets of dead clients."""
+        """Make this client the owner of the tickets of clients that have died or left."""
         rows = self.db.execute(
             """
             UPDATE held_tickets SET client = ?
@@ -140,7 +140,7 @@ class SlotsOfKey:
         return used
 
     def _count_waiters_before(self, moment: float) -> int:
-        """Count the other waiting clients whose last slot was granted before `moment`."""
+        """Count the other clients that have waited for their next slot since before `moment`."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting
@@ -153,7 +153,7 @@ class SlotsOfKey:
 
 def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Free the expired slots of dead clients: slots of tickets and slots of uncertain submits.
+    Free expired slots of tickets and uncertain submits whose clients have died or left.
 
     A live client frees its own expired slots, or uses them for new submits.
     """
@@ -172,11 +172,10 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Mark submits as uncertain if their client died before the replies came.
+    Mark submits as uncertain if their client died or left before the replies came.
 
-    The submits may have started work, so they keep their slots for a while.
-
-    The tickets of dead clients stay as they are, for other clients to adopt.
+    The submits may have started work, so they keep their slots for a while. The tickets of such a
+    client stay as they are, so that other clients can adopt them.
     """
     rows = db.execute(
         """

@@ -11,8 +11,8 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# Webhook hints of at least this age, in seconds, are deleted. Clients with open tickets have read
-# them by then, because they read hints several times a second.
+# Webhook hints older than this, in seconds, are deleted. By then, clients with open tickets have
+# read these hints, because they read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
 # The maximum number of characters of a webhook hint. Longer hints are dropped, because no ticket

@@ -137,7 +137,8 @@ class PostgresBatch:
                 raise
         else:
             return
-        # Raise outside the `except` block for the reason that `_run` gives.
+        # Raise outside the `except` block, because the message of the original error could contain
+        # the password.
         command = shlex.join(["modelslab-async", "batch", "schema", "--schema", self.schema])
         raise JournalReadOnly(
             f"the schema {self.schema} has journals of version {version}, and this role may not "

@@ -1,4 +1,4 @@
-"""Marks a copied journal in a database, as `copy_marks` does in a file."""
+"""Marks a journal in a database that is being copied or was copied. See `copy_marks`."""
 
 import asyncio
 from typing import Final
@@ -17,15 +17,15 @@ def lock_key(kind: int) -> str:
     return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
 
 
-# The kind of advisory lock on the runs of a batch. Runs that begin, and submits, share the lock. A
-# copy holds the lock alone: on its source while it sets the mark, and on its target until the
-# commit. If a run begins first, the copy sees the run. If the copy is first, the run waits for the
-# lock, and then sees the mark.
+# The kind of advisory lock that keeps new runs, submits and tickets out of a batch while it is
+# copied. Each of them shares the lock until its commit. A copy holds the lock alone: on its source
+# while it sets the copy mark, and on its target until the commit. If a run begins first, the copy
+# sees the run. Otherwise the run waits for the lock, and then sees the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
-# The seconds between two attempts of a run or a submit to share the lock. A statement that waits
-# for the lock would time out, because a copy may take minutes.
+# The seconds between two attempts to share the lock. A statement that waits for the lock would time
+# out, because a copy may take minutes.
 _SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
@@ -63,7 +63,7 @@ async def check_not_copied(db: PostgresContext) -> None:
 
 
 async def keep_runs_out(db: PostgresContext) -> None:
-    """Wait until no run is beginning. Until the next commit, no other run can begin."""
+    """Wait for runs and submits that are being recorded. Until the next commit, allow no more."""
     await db.fetch(_LOCK_RUNS)
 
 

@@ -45,8 +45,8 @@ SELECT $1, given.* FROM unnest(
     $2::bigint[], $3::smallint[], $4::float8[], $5::text[], $6::text[]
 ) AS given
 """
-# Finds the number of a ticket in this batch. `OFFSET 0` makes the server look up one ticket at a
-# time.
+# Finds the number of a ticket in this batch. `OFFSET 0` makes the server look up each ticket in the
+# index, instead of reading all tickets of the batch.
 _KNOWN: Final = """
 LATERAL (
     SELECT ticket FROM tickets WHERE batch = $1 AND family = given.family AND id = given.id OFFSET 0
@@ -108,8 +108,8 @@ class PostgresCopyTarget:
         """See `CopyTarget.begin`."""
 
         async def prepare(db: PostgresContext) -> None:
-            # This lock keeps submits out too. A process cannot see yet that the source already has
-            # a submit, and could send it a second time.
+            # This lock also keeps new submits out of the target. Until the commit, other processes
+            # cannot see the copied submits there, so they could send one of them a second time.
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
             await copy_marks.record_origin(db, origin)

@@ -51,7 +51,7 @@ async def export(
         raise
     except Exception as error:
         if snapshot.read_error is None:
-            # The file could not be written. A new connection would not help.
+            # No read has failed, so a retry with a new connection would not help.
             raise LocalError(error) from error
         raise
 

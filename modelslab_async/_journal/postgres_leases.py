@@ -65,8 +65,8 @@ WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
-# Returns the tickets whose rows the claim has updated. It may have locked more rows: a row that
-# another run changed after the statement began can be locked, but is not updated.
+# Returns only the tickets whose rows the claim has updated. If another run changes a row after the
+# statement began, the claim may lock the row without updating it.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
@@ -97,8 +97,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. If this run could claim no ticket, unclaimed tickets count
-# too, because another run is just claiming them.
+# Whether other runs have open tickets. If this run found no ticket to claim, unclaimed tickets
+# count too: another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM {_OPEN} AND run > 0 AND run < $2

@@ -66,8 +66,8 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, results_of_tickets.submitted_keys, save_queue.unsaved}
 )
-# After a lost connection, a closing journal repeats these operations for as long as an open
-# journal. Without `confirm`, the ticket of paid work would be recorded nowhere.
+# After a lost connection, a closing journal repeats these operations for as long as an open journal
+# does. If it gave up `confirm`, the ticket of paid work would be recorded nowhere.
 OUTLASTS_LEAVING: Final = frozenset({submits.confirm})
 # Maps an operation to the function that undoes it. An operation is undone if it may have been
 # committed, but its caller got an error.

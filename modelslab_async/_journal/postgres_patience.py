@@ -16,8 +16,8 @@ _logger = logging.getLogger("modelslab_async")
 # The longest time, in seconds, for which an operation is repeated. After a crash, a server may need
 # minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
-# The longest time, in seconds, for which a closing journal repeats an operation. The next run polls
-# the tickets whose outcomes are not recorded by then.
+# The longest time, in seconds, for which a closing journal repeats most operations. The next run
+# polls the tickets whose outcomes are not recorded by then.
 LEAVE_S: Final = 5.0
 # While a journal closes and its database is away, each attempt has a time limit. This is the
 # shortest such limit, in seconds.
@@ -43,9 +43,9 @@ class Patience:
     """
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
-    While the journal closes, most operations are given up after only `LEAVE_S` seconds. If an
-    operation was given up, each later one is tried only once, unless it has a longer limit. The
-    next success ends this rule.
+    While the journal closes, most operations are given up after only `LEAVE_S` seconds. After an
+    operation was given up, operations with the same or a shorter limit are tried only once, until
+    an operation succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -53,7 +53,8 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        # The longest limit, in seconds, that an operation has reached since the last success.
+        # The longest limit, in seconds, after which an operation was given up since the last
+        # success.
         self._exhausted_s = 0.0
         self._failure: JournalError | None = None
         self._leaving_since = math.inf
@@ -102,7 +103,7 @@ class Patience:
             outlasts_leaving: Whether `attempt` keeps `PATIENCE_S` seconds when the journal closes.
 
         Raises:
-            DatabaseAway: `attempt` lost the connection until the time for repeating was over.
+            DatabaseAway: Every attempt lost the connection until the time limit was reached.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()

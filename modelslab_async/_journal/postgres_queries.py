@@ -22,8 +22,8 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
 SET LOCAL enable_bitmapscan = on
 """
 _COUNT_TICKETS: Final = "SELECT count(*) FROM tickets WHERE batch = $1"
-# Search `other_fields` as text, because PostgreSQL cannot read JSON with a NUL character. The text
-# of an error message never matches the pattern, because its quotes are escaped.
+# Search `other_fields` as text, because PostgreSQL cannot read JSON with a NUL character. An error
+# message in the JSON cannot contain the pattern, because quotes in a message are escaped.
 _COUNT_OUTCOMES: Final = f"""
 SELECT count(*) FILTER (WHERE state = {UNRESOLVED} AND completed_at IS NOT NULL),
     count(*) FILTER (WHERE state = {SUCCESS} AND completed_at IS NOT NULL),

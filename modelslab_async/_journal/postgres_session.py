@@ -17,9 +17,9 @@ LONG_TIMEOUT_S: Final = 3600.0
 # keep rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
-# These settings restrict the planner to nested loops over indexes, because a plan that suits a
-# small table gets slow when the table grows. In the statements, `LATERAL` and `OFFSET 0` fix the
-# order of the loops.
+# The settings `enable_...` restrict the planner to nested loops over indexes, because a plan that
+# suits a small table gets slow when the table grows. In the statements, `LATERAL` and `OFFSET 0`
+# fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
 SET default_transaction_isolation = 'read committed';
@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # The host name may be unknown, for example. Callers would take this error for an error
-            # of a file, so raise a ConnectionError.
+            # For example, the host name is unknown. Raise a ConnectionError, because callers would
+            # take an OSError for an error of a local file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

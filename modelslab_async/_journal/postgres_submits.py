@@ -77,8 +77,8 @@ async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
     """
     Delete the row of a submit that was never sent.
 
-    Nothing was sent, because `record_submit` raised an error. But the row may have been committed.
-    It is found by its number, because another submit may have the same track_id.
+    The submit was not sent, because `record_submit` raised an error, but the row may have been
+    committed. Find the row by its number, because another submit may have the same track_id.
     """
     await db.fetch(_DELETE, row_id)
 
