@@ -275,7 +275,11 @@ def __dir__() -> list[str]:
 
 
 def _publish_imported() -> None:
-    """Bind the public names of all imported modules, and set their `__module__` to this package."""
+    """
+    Bind the public objects of the imported modules here.
+
+    The `__module__` of each class and function becomes this package.
+    """
     for name, module_name in _MODULE_BY_NAME.items():
         public = getattr(sys.modules.get(module_name), name, None)
         if public is not None and name not in globals():

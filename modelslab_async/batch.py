@@ -59,7 +59,7 @@ class Batch:
 
         Args:
             path: The journal's file, or `"postgresql://host/database?batch=cats"` for many hosts.
-            client: Submits and polls. `submit`, `run` and `save` need one.
+            client: Submits and polls. `submit`, `run`, `save` and `generate_many` need one.
             lease: If this process dies, other processes take over its tickets after this many
                 seconds. On Linux, processes of the same machine take over at once.
             clock: Returns the seconds since 1970. A database uses its own clock by default.
@@ -92,11 +92,11 @@ class Batch:
 
     async def add(self, tickets: NewTickets) -> int:
         """
-        Add tickets, and return how many are new. Tickets already in the journal are unchanged.
+        Add tickets, and return how many are new. Tickets already in the journal keep their state.
 
         An item may also be a pair of a ticket and a dictionary, such as a row of your table. The
-        journal keeps the dictionary, and exports have its values as columns. If a value contains
-        the client's API key, that key is redacted.
+        journal keeps the first dictionary of each ticket, and exports have its values as columns.
+        If a value contains the client's API key, that key is redacted.
 
         Raises:
             ValueError: A ticket is ill-formed, the client does not know its family, or JSON cannot
@@ -146,9 +146,10 @@ class Batch:
         Args:
             timeout: The maximum number of seconds to wait for each ticket, from when the client
                 begins to poll it.
-            window: The maximum number of tickets that this process holds at once.
+            window: The maximum number of tickets that this process polls at a time.
 
         Raises:
+            ClientClosed: The client is closed.
             JournalError: The journal cannot be written. If a ticket has no outcome in the journal,
                 the next run polls the ticket.
             ValueError: The batch has no client, an argument is out of its range, or a ticket has an
@@ -175,7 +176,7 @@ class Batch:
             window: See `run`. Tickets whose files are being saved do not count.
 
         Raises:
-            ClientClosed: The downloads are closed.
+            ClientClosed: The client or the downloads are closed.
             JournalError: See `run`.
             ValueError: See `run`.
         """
@@ -208,6 +209,7 @@ class Batch:
             window: The maximum number of submissions whose result the caller has not yet received.
 
         Raises:
+            ClientClosed: The client or the downloads are closed.
             JournalError: The journal cannot be read or written.
             ValueError: See `Client.generate_many`.
         """
@@ -245,8 +247,8 @@ class Batch:
         """
         Compare all recorded files with those on disk, in `folder` or where each file was saved.
 
-        With `repair`, the next `save` downloads changed and missing files again. A file that is not
-        here but was saved by another host is `elsewhere` and not missing.
+        With `repair`, the next `save` downloads changed and missing files again. If another host
+        saved a file that is not on this host, the file is `elsewhere` and not `missing`.
         """
         path = None if folder is None else os.fspath(folder)
         found = await verify_recorded_files(self._journal, path)

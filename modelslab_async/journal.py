@@ -35,7 +35,7 @@ class Journal:
     or in many, may have the same file open.
 
     Attributes:
-        leases: Claims and completes tickets for runs.
+        leases: The operations of runs, which claim tickets under a lease and record outcomes.
         clock: Returns the time in seconds since 1970.
         spans_hosts: Whether several hosts may share the journal: only if it is in a database.
     """
@@ -87,7 +87,7 @@ class Journal:
 
     async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:
         """
-        Add tickets. If one is ill-formed, none is added. Known tickets stay unchanged.
+        Add tickets. If one is ill-formed, none is added. Known tickets keep their state.
 
         A ticket may be paired with a dictionary, which is stored too; see `Batch.add`.
 
@@ -157,7 +157,7 @@ class Journal:
         is_length_verified: bool = True,
     ) -> None:
         """
-        Record a downloaded file, in place of an earlier one with the same ticket and number.
+        Record a downloaded file, in place of an earlier one with the same ticket and index.
 
         Args:
             ticket: The ticket that the file is an output of.
@@ -212,7 +212,7 @@ class Journal:
         await self._store.write(save_queue.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
-        """Return the successes with unsaved files, in the order in which the tickets were added."""
+        """Return the successes whose last save failed, in the order in which they were added."""
         return await self._store.read(save_queue.unsaved)
 
     async def record_submit(

@@ -42,8 +42,8 @@ _DURATION_BUCKETS_S = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25),
     *(0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
 )
-# The innermost span that this module has opened in the current context. OpenTelemetry's current
-# span may be a child of this span, such as a span of an instrumented httpx.
+# The innermost span that this module has opened in the current context. It gets the events and
+# attributes, because OpenTelemetry's current span may belong to an instrumented httpx.
 _own_span: ContextVar[trace.Span] = ContextVar("modelslab_async span", default=trace.INVALID_SPAN)
 
 
@@ -243,8 +243,7 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The job is running. Its result is not always a `Processing`, because the poller may
-            # parse only a part of the reply.
+            # The job is running. `result` is a `Processing`, or a `CachedProcessing` of the poller.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))

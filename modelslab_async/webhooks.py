@@ -138,8 +138,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Skip this delivery: another delivery already waits to fetch the same ticket, and will
-            # get a newer reply.
+            # Skip this delivery, because another delivery waits to fetch the same ticket. That
+            # fetch starts later, so its reply is no older than this delivery.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503

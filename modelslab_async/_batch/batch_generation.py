@@ -115,7 +115,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold a slot for each open ticket of ended runs: the server may still be working on it."""
+        """Hold a slot for each open ticket that an ended run submitted: its work may go on."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -123,7 +123,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end, unless other callers have added tickets that are still open."""
+        """Wait for the run to end, unless it still has to poll or save tickets of other calls."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -167,8 +167,8 @@ class BatchGeneration:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # There are two possible reasons: another submission has the same track_id, or
-                    # another task or process has just recorded the same key.
+                    # Either another submission has the same track_id, or another task or process
+                    # has just recorded the same key.
                     if await self._is_track_id_taken(submission):
                         other = "another submission"
                         return Unsubmitted(cause=_conflict(submission, "track_id", other))

@@ -76,7 +76,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # Without a submission key or a track_id, an earlier submit cannot be found in the journal.
+        # Send the submission, because only a key or a track_id could identify an earlier submit.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:
@@ -96,7 +96,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         If another process or task is sending the request now, wait until the reply is recorded.
 
         Raises:
-            SubmitUncertain: The request was sent, and may or may not have started work.
+            SubmitUncertain: The request may have been sent, and may have started work.
             GenerationFailed: The request was sent, and its generation failed.
             ValueError: A different request was sent with the same track_id or key.
         """
@@ -197,7 +197,7 @@ def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
 
 
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
-    """Return the error for a submit that has been sent, but whose reply is not recorded."""
+    """Return the error for a recorded submit that may or may not have started work."""
     error = SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
         "have started work: look for it in your account at the service, or in a webhook with "

@@ -117,7 +117,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake the task that waits for results. If the queue is full, no task waits for it.
+        # Wake the task that waits for results. No task waits while the queue is full.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:
@@ -126,7 +126,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Queue all outcomes but successes for the caller. Wake the task that saves successes."""
+        """Queue all outcomes for the caller except successes, which another task saves first."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()

@@ -144,8 +144,8 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
-        # Commit only a few outcomes at a time. If the process dies after a commit, the caller does
-        # not get the outcomes of that commit.
+        # Commit only a few outcomes at a time, because the caller does not get them if the process
+        # dies just after the commit.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -241,7 +241,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Return whether a poll may start. Once the lease is over, refuse this run's tickets."""
+        """Whether a ticket may be polled. Once the lease is over, tickets of this run may not."""
         return ticket not in self._tickets or not self.lease.is_over
 
 
@@ -249,8 +249,8 @@ class _PaceStore:
     """
     Restores and saves the state of an adaptive pace. With any other pace it does nothing.
 
-    An error of the journal does not end the run. Without the saved state, the run only polls more
-    often, until the pace has learned again.
+    An error of the journal does not end the run, because the saved state is not needed. Without it,
+    the run polls more often until the pace has learned again.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:

@@ -108,8 +108,8 @@ class RunSupervisor:
         """
         Close the active runs, and make their open tickets free for other processes.
 
-        From now on, the journal gives up after a few seconds if its database is away. The write
-        that records the ticket of a submit keeps its full time, because the work is paid.
+        From now on, the journal gives up after a few seconds if its database is away. The exception
+        is the write that records the ticket of a submit, because that work is paid.
         """
         self._journal.leases.start_leaving()
         for run in [*self._active_runs]:

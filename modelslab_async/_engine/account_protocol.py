@@ -1,4 +1,4 @@
-"""What the engine needs of an account that several clients share. Two typing protocols say it."""
+"""Typing protocols: what the engine needs of an account that several clients share."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -68,6 +68,6 @@ class Account(Protocol):
         """
         Let one more client join this account.
 
-        `digest_of` returns the hash of a key. The account never gets the key itself.
+        `digest_of` returns the hash of a key, so the account never gets the key itself.
         """
         ...

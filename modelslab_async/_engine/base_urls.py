@@ -46,7 +46,7 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
 
 
 def _split_plain_url(url: str) -> SplitResult | None:
-    """Split an http or https URL that has no query. Return None for any other string."""
+    """Split an http or https URL without query or fragment. Return None for any other string."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:

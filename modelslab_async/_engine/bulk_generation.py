@@ -1,4 +1,8 @@
-"""BulkGeneration: one call of `generate_many`. A failed request never stops other requests."""
+"""
+BulkGeneration: one call of `generate_many`.
+
+A failed request never stops other requests, unless the server refuses the key.
+"""
 
 import asyncio
 import math
@@ -103,8 +107,8 @@ class BulkGeneration:
     Args:
         engine: The engine that submits and polls.
         timeout: The maximum number of seconds to wait for an outcome; None for the client's limit.
-        bounds_submits: Whether one timeout covers all submits and waits. If False, each wait has
-            its own.
+        bounds_submits: Whether the timeout runs once, from the start of `run`, and covers all
+            submits and waits together. If False, it limits each wait on its own.
     """
 
     def __init__(

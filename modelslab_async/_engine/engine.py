@@ -279,7 +279,7 @@ class Engine:
         return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
-        """Wait until the tickets of streams that were left early are no longer polled."""
+        """Wait until streams that callers left early no longer watch any ticket."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 

@@ -19,7 +19,7 @@ from .._models.unresolved_outcomes import Outcome, Unresolved
 from .engine import Engine
 
 _MAX_STALE_DEADLINES = 64
-# The maximum number of tickets that time out before a stream yields to other tasks.
+# The maximum number of tickets that a stream times out before it yields their outcomes.
 _TIMEOUTS_PER_YIELD = 64
 
 
@@ -47,9 +47,9 @@ class StreamBuffer:
     """
     The watcher of all tickets of one stream. It holds their unread outcomes.
 
-    The watcher remembers the last `window` outcomes. A ticket that the source yields again gets the
-    remembered outcome, without a poll. Once the server has refused a key or a family, the remaining
-    tickets of that key or family end without a request.
+    The watcher remembers the last `window` successes and failures. A ticket that the source yields
+    again gets the remembered outcome, without a poll. Once the server has refused a key or a
+    family, the remaining tickets of that key or family end without a request.
 
     Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale.
     Stale deadlines are dropped at the front of the queue, and all at once when most are stale.
@@ -58,7 +58,8 @@ class StreamBuffer:
         window: The maximum number of tickets that are open or have an unread outcome.
         timeout: The seconds after which an open ticket times out; None for no limit.
         scope_of: Returns the tier of a ticket's key, and the ticket's family.
-        is_full: Whether `window` tickets are open or have an unread outcome, so no more are taken.
+        is_full: Whether `window` tickets are open or have an unread outcome. A new ticket then
+            waits for room.
         is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised; None for no exception.
         context: The context variables of the caller that reads the stream.

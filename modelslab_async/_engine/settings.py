@@ -125,7 +125,7 @@ class Settings:
         """
         Return the families with the default base URLs instead of the client's.
 
-        A reply may contain such a URL even if the client uses the base URL of a proxy.
+        A reply may contain a default URL even if the client's base URL is that of a proxy.
         """
         return {name: family.with_hosts() for name, family in self.families.items()}
 

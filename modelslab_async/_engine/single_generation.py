@@ -20,7 +20,8 @@ class SingleGeneration:
 
     Args:
         engine: The engine that submits and polls.
-        timeout: The maximum number of seconds from the call to the result; None for no limit.
+        timeout: The maximum number of seconds from the call to the result. With None, the client's
+            `wait_timeout` limits only the polls.
     """
 
     def __init__(self, engine: Engine, timeout: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Finds the ticket that a webhook is about. It uses the ids in the webhook, and nothing else."""
+"""Finds the ticket that a webhook is about. It never uses the result in the webhook."""
 
 from contextlib import suppress
 

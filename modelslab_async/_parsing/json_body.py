@@ -70,7 +70,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def _encoding_of(body: bytes) -> str:
-    # Nearly every body begins with `{"`. These two bytes at the start rule out other encodings.
+    # Nearly every body begins with `{"`. These two bytes rule out UTF-16 and UTF-32.
     return "utf-8" if body.startswith(b'{"') else json.detect_encoding(body)
 
 
@@ -144,7 +144,7 @@ def searchable_part(message: str) -> str:
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """Return the text of the first field that is not empty; "" if all these fields are empty."""
+    """Return the text of the first named field that is not empty; "" if all of them are empty."""
     for name in names:
         value = body.get(name)
         if value and (message := to_text(value)):

@@ -43,8 +43,8 @@ MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# A body is cached only if the ticket's id has this form. A shorter id may also occur elsewhere in
-# the body. Other characters may be escaped in JSON, so that the id is not found.
+# A body is cached only if the ticket's id has this form, because a shorter id may also occur
+# elsewhere in the body, and because JSON may escape other characters.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024

@@ -147,9 +147,9 @@ def error_type_of(
     """
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    The HTTP status may decide the class alone, such as 429 for `RateLimited`. Otherwise, the class
-    for a running or finished job is `UnreadableReply`. Do not call this function for such a job if
-    the status is below 400, because that reply is no error.
+    Some HTTP statuses decide the class alone, such as 429 for `RateLimited`. Any other status from
+    400 on contradicts a running or finished job, so the class is `UnreadableReply`. A reply about
+    such a job with a status below 400 is no error: do not pass it to this function.
     """
     if status_error := _error_for_status(status_code):
         return status_error

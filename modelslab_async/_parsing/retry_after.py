@@ -29,7 +29,7 @@ def retry_after(
     body: Mapping[str, Any], headers: Headers, received_at: float | None
 ) -> float | None:
     """
-    Return how many seconds the server asks the client to wait, at most `MAX_RETRY_AFTER_S`.
+    Return how many seconds the server asks to wait, at most `MAX_RETRY_AFTER_S`, or None.
 
     The first of these that is present counts: `retry_after` in the body, the header `Retry-After`,
     the header `X-RateLimit-Reset`, the words of the message. If a header gives a date, the wait is

@@ -83,8 +83,8 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
     """
     Make the error of a failed submit.
 
-    If the reply has an id or the status `failed`, the work began and then failed. In any other
-    reply, the service refused the request.
+    If the reply has an id or the status `failed`, the work began and then failed. Otherwise, or if
+    the reply means "not found", the service refused the request.
     """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":

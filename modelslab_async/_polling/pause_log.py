@@ -1,4 +1,4 @@
-"""PauseLog: logs the pauses of hosts, and only few of them as warnings. It causes no pause."""
+"""PauseLog: logs the pauses of hosts, with few warnings. It causes no pause."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long callers go on waiting if the host stays silent."""
+        """Describe how long callers go on waiting if polls of the host go on failing."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

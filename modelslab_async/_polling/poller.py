@@ -50,9 +50,9 @@ class Poller:
 
     Attributes:
         notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
-        telemetry: Makes a span of each poll; None for no spans.
+        telemetry: Makes a span for each poll; None for no spans.
         poll_guards: Functions that may delay a poll. A poll starts only if each returns True.
-        on_first_ticket: Called before a ticket is watched while none is open; None for no call.
+        on_first_ticket: Called just before a ticket becomes the only open one; None for no call.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -127,7 +127,7 @@ class Poller:
             self._pool.arm()
 
     def give_up_polls(self, age_s: float) -> None:
-        """Cancel each poll that began `age_s` seconds ago or earlier. Its ticket is due later."""
+        """Cancel each poll that began `age_s` seconds ago or earlier, as if it had timed out."""
         self._status_client.give_up_polls(asyncio.get_running_loop().time(), age_s)
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -138,7 +138,7 @@ class Poller:
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from its tickets, a few at a time. The watcher gets no more outcomes."""
+        """Remove a watcher from these tickets, a few at a time. Meanwhile, it may get outcomes."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()

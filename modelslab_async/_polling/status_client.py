@@ -188,7 +188,7 @@ class StatusClient:
         )
 
     def give_up_polls(self, now: float, age_s: float) -> None:
-        """Cancel each poll that began `age_s` seconds ago or earlier, as at its deadline."""
+        """Cancel each poll that began `age_s` seconds ago or earlier, as if it had timed out."""
         self._sender.give_up_polls(now, age_s)
 
     async def aclose(self) -> None:

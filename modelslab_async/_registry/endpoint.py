@@ -183,7 +183,7 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        # The command knows the endpoints of this package, and only those have `known_elsewhere`.
+        # The command lists only the endpoints of this package, which all have `known_elsewhere`.
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"

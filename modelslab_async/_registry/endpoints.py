@@ -41,7 +41,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# The parameter names of all endpoints. No endpoint takes one of these names for a misspelling.
+# The parameter names of all endpoints. None of them counts as a misspelling at any endpoint.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -94,7 +94,6 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The URL template, split at its placeholders.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
