@@ -115,7 +115,9 @@ _BINARY_STL_HEAD_BYTES = 84
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    Return the file suffix that fits the content. Return None if `media` does not allow it.
+    Return the file suffix that fits the content.
+
+    Return None for an empty file, an error page, or a type that `media` does not allow.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
@@ -140,7 +142,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """Return the suffix of the binary file type that matches the bytes and the media, or None."""
+    """Return the suffix of the allowed file type that the first bytes show, or None."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix

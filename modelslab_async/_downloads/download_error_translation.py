@@ -1,4 +1,4 @@
-"""Turns any exception of a download into a `DownloadError`. It retries nothing."""
+"""Turns the exceptions of a download into a `DownloadError`. It retries nothing."""
 
 import asyncio
 import errno
@@ -23,9 +23,10 @@ _ADVICE_BY_ERRNO = {
 @contextmanager
 def as_download_error() -> Generator[None, None, None]:
     """
-    Turn any exception of the `with` block into a `DownloadError`, so that only one output fails.
+    Turn an exception of the `with` block into a `DownloadError`, so that only one output fails.
 
-    The message omits the text of an unexpected exception, because the text may quote a signed link.
+    A cancellation of this task and a `KeyboardInterrupt` are raised unchanged. The message omits
+    the text of an unexpected exception, because the text may quote a signed link.
 
     Raises:
         DownloadError: The `with` block raised an exception.

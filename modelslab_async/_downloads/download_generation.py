@@ -30,6 +30,7 @@ async def download(
 
     Raises:
         DownloadError: An output could not be saved.
+        TypeError: An argument has the wrong type.
     """
     async with Downloads(client, to=to, allow_private=allow_private, http=http) as downloads:
         return await downloads.save(success)

@@ -66,12 +66,13 @@ class Downloads:
         http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests
             and resolves host names. `Downloads` still checks each link, and never closes `http`.
         families: The registry of families, with the media that each family makes.
-        known: Files that earlier runs saved. Only a file that has changed since then is downloaded
-            again.
+        known: Files that earlier runs saved. Such a file is downloaded again only if it has changed
+            or is missing.
         on_event: Called with `DownloadStarted`, `DownloadResumed`, `Downloaded` and
-            `DownloadFailed`, in the context of the caller. It must not block.
+            `DownloadFailed`, with the caller's context variables. It must not block.
 
     Raises:
+        TypeError: An argument has the wrong type.
         ValueError: An argument is out of its range.
 
     Example:
@@ -156,6 +157,7 @@ class Downloads:
             DownloadError: An output could not be saved. Its attribute `saved` has the other files.
             ClientClosed: `aclose` was called.
             TypeError: `success` is not a `Success`.
+            ValueError: There is no folder to save in.
         """
         self.check_open()
         check_success("save", success)
@@ -212,6 +214,7 @@ class Downloads:
             ClientClosed: `aclose` was called.
             TypeError: `outcomes` yields an item that is not an outcome, such as a pair from
                 `generate_many`. The error is raised after all earlier results.
+            ValueError: There is no folder to save in.
         """
         self.check_open()
         saving = ConcurrentMap(self._save_outcome, self._window)

@@ -55,8 +55,9 @@ class LinkOpener:
         Open a link, and close the response at the end of the `with` block.
 
         Raises:
-            LinkRefused: The link or a redirect leads to a URL that must not be opened.
-            TransferFailed: The server cannot be reached.
+            LinkRefused: The link or a redirect leads to a URL that must not be opened, or to a
+                server with an invalid certificate. Or there are too many redirects.
+            TransferFailed: The server cannot be reached, or does not respond in time.
         """
         start_url = without_query(link)
         url = self._checked_url(link, start_url)

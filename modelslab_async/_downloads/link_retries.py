@@ -72,7 +72,8 @@ def links_of(success: Success, n: int) -> tuple[str, ...]:
     """
     Return the links to output number `n`, without duplicates.
 
-    Use `proxy_links` only if each output has one. Otherwise it is unknown which is which.
+    Use `proxy_links` only if there is one for each output. Otherwise it is unknown which output a
+    proxy link belongs to.
     """
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):

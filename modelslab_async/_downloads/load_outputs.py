@@ -29,7 +29,7 @@ async def load_outputs(
     max_bytes: int,
 ) -> tuple[LoadedFile, ...]:
     """
-    Load all outputs one after another. Stop once they exceed `max_bytes` together.
+    Load all outputs, one after another.
 
     Args:
         saver: The saver whose settings apply, except for its folder and its maximum size.
@@ -40,6 +40,7 @@ async def load_outputs(
         max_bytes: The maximum number of bytes of all outputs together.
 
     Raises:
+        FileTooLarge: The outputs have more bytes than `max_bytes`.
         DownloadError: An output could not be loaded.
     """
     loaded: list[LoadedFile] = []

@@ -13,7 +13,7 @@ from .part_metadata import PartMetadata
 @define(eq=False)
 class MemoryPart:
     """
-    The bytes received so far for one output, in memory. The class has the members of `PartFile`.
+    The bytes received so far for one output, in memory. The class implements the protocol `Part`.
 
     Args:
         folder: The folder in memory that gets the bytes once they are complete.

@@ -1,4 +1,4 @@
-"""Checks that an argument is an outcome. Otherwise, its error says what the caller must pass."""
+"""Checks that an argument is an outcome. If not, the error says what the caller must pass."""
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
@@ -29,7 +29,7 @@ def check_outcome(item: Outcome | Unsubmitted) -> None:
 
 def check_success(method: str, success: Success) -> None:
     """
-    Raise an error if the argument of a method of the downloads is not a `Success`.
+    Raise an error, with the name of the called method, if its argument is not a `Success`.
 
     Raises:
         TypeError: The argument is not a `Success`.

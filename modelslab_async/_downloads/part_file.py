@@ -41,8 +41,8 @@ class PartFile:
 
     Attributes:
         size: The number of bytes in the part.
-        metadata: The version of the file that the bytes belong to. None if the download cannot
-            resume.
+        metadata: The link, version and size of the file that the bytes belong to. None if they are
+            not known.
         published: A complete file that an earlier run published but did not record, or None.
     """
 

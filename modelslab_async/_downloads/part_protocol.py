@@ -1,4 +1,4 @@
-"""Protocols of what keeps the bytes of a download: a `Part`, and the `PartFolder` of parts."""
+"""Part and PartFolder: the protocols for the bytes of a download, on disk or in memory."""
 
 from collections.abc import Iterator
 from typing import Protocol

@@ -198,7 +198,7 @@ class _OutputSave:
             await asyncio.sleep(retries.next_delay())
 
     async def _try_link(self, link: str) -> DownloadError | None:
-        """Fill the part from one link. Return the error if another attempt may succeed."""
+        """Fill the part from one link. Return the error if another link or attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
                 await self._saver.transfer.fill(self._part, link, self._notifier)

@@ -131,8 +131,8 @@ class Transfer:
                     # ten thousand chunks.
                     await yielder.maybe_yield()
             finally:
-                # The received bytes are written even after an error or a cancellation. So no byte
-                # is fetched twice.
+                # Write the received bytes even after an error or a cancellation, so that no byte is
+                # fetched twice.
                 await self._flush(part, buffer, url, content_type)
 
     async def _flush(self, part: Part, buffer: bytearray, url: str, content_type: str) -> None:
@@ -163,9 +163,10 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return the range of a whole body. An earlier response for the same version may add its size.
+    Return the range of a whole body, or None if an earlier response announced another size.
 
-    Return None if the two responses announce different sizes: one of the bodies is incomplete.
+    If only the earlier response announced a size, the range has that size. The earlier response
+    counts only if it has the same validator.
     """
     if (
         earlier is None
@@ -189,7 +190,7 @@ def _is_web_page(head: bytes, content_type: str) -> bool:
     """
     Whether the first bytes of a body or its `Content-Type` header show a web page.
 
-    The header is ignored if the first bytes show a known binary type.
+    The header is ignored if the first bytes show a known file type.
     """
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
-# Linger for 0 seconds. The structure has two `u_short` on Windows, and two `int` elsewhere.
+# The value of `SO_LINGER`: on, for 0 seconds. It has two `u_short` on Windows, two `int` elsewhere.
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 

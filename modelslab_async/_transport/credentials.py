@@ -29,6 +29,7 @@ class MissingApiKey(ValueError):
 
     Attributes:
         need: The first part of the message, such as "this family needs the standard key".
+        tier: The kind of key that is missing: "standard" or "enterprise".
         variable: The environment variable that can hold the key.
     """
 
@@ -176,7 +177,11 @@ class Credentials:
         return re.compile(_key_pattern(self, _any_quoting_pattern))
 
     def redact(self, data: bytes) -> bytes:
-        """Replace the keys in a body with "[key]". Return `data` itself if it contains no key."""
+        """
+        Replace the keys in a body with "[key]".
+
+        Return `data` itself if it contains neither a key nor a NUL byte.
+        """
         if b"\0" in data:
             # The body may be JSON in UTF-16 or UTF-32, but the code below finds keys only in UTF-8.
             data = data.decode(json.detect_encoding(data), "replace").encode()

@@ -5,10 +5,11 @@ An exchange is one request and its response. All exchanges of a `Deadlines` obje
 timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So each overdue exchange gets a grace period, which
-is as long as the timeout, but at most a second. The period begins at the time for which the timer
-was set, and is prolonged if less than half of it remains. Each exchange gets only one grace period:
-with more, an event loop that is always late would never cancel the exchange.
+then hold responses that no task has read yet. So a grace period begins at the time for which the
+timer was set. It is as long as the timeout, but at most a second. It ends no earlier than half its
+length after the timer has fired. Exchanges that are due before the period ends are cancelled only
+when it ends. Each exchange gets only one grace period, because an event loop that is always late
+would otherwise never cancel the exchange.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# The maximum delay of a timer on a healthy event loop.
+# A timer that fires later than this shows a blocked event loop, so a grace period begins.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
 # The number of event-loop iterations between the deadline of an exchange and its cancellation.
@@ -104,7 +105,11 @@ class Deadlines:
                 task.uncancel()
 
     def give_up(self, now: float, age_s: float) -> None:
-        """Cancel each exchange that began `age_s` seconds ago or earlier, as at its deadline."""
+        """
+        Cancel each exchange that began `age_s` seconds ago or earlier.
+
+        Its `wait_for` raises `DeadlinePassed`, as at the deadline.
+        """
         for entry in self._in_flight:
             if entry.began > now - age_s:
                 return
@@ -143,12 +148,12 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Move all deadlines before the end of the grace period to its end, but none twice."""
+        """Postpone each deadline that falls in the grace period to its end, but only once."""
         # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
-                # The exchanges are sorted by deadline, so the rest are due even later.
+                # The exchanges are sorted by deadline, so the following ones are due even later.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True

@@ -2,7 +2,7 @@
 Watches httpcore's connections, so that they can safely be used again. It sends nothing.
 
 If a server sends bytes after a response, httpcore reads them as the response to the next request.
-One ticket would then get the result of another. httpcore also skips any number of interim (1xx)
+One ticket would then get another ticket's result. httpcore also skips any number of interim (1xx)
 responses without yielding to the event loop: 64 KiB of such responses block the loop for about 100
 ms. TLS records of one byte each block the loop too, because httpcore reads each record separately.
 
@@ -35,8 +35,8 @@ _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
 _WATCH = "modelslab_async.watch"
 # After this many reads from a connection, its `ConnectionWatch` lets other tasks run.
 _READS_PER_YIELD = 100
-# Read at least this many bytes at once. asyncio receives up to 256 KiB at once, and the check of an
-# idle connection cannot see what stays in asyncio's buffer.
+# Each read asks for at least this many bytes, because asyncio receives up to 256 KiB at once. Bytes
+# that stayed in asyncio's buffer would escape the check of an idle connection.
 _MIN_READ_BYTES = 256 * 1024
 # Parsing a chunk takes about 30 us. So of one response, only this many chunks are parsed, plus one
 # for each read. After a response with more chunks, the connection is not used again.
@@ -176,12 +176,12 @@ class ConnectionWatch:
         """
         Await a read or a write. If it fails or is cancelled, httpcore closes the connection.
 
-        The server does not get the request later: the kernel discards what it has not sent.
+        The kernel then discards unsent bytes, so that the server cannot get the request later.
         """
         try:
             return await operation
         except BaseException:
-            # Requests over HTTP/2 share a connection, and have no `_response` here.
+            # `_response` is None on an HTTP/2 connection, which other requests share.
             if self._response is not None:
                 discard_unsent_on_close(self._get_extra_info("socket"))
             raise

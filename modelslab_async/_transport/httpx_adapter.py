@@ -223,7 +223,7 @@ async def _read_body(response: Any, body: BodyBuffer) -> str:
 
 async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body as they were sent, without decoding them."""
-    # An event hook of the caller's client may have read the response already.
+    # An event hook of the caller's client may have read, and so decoded, the body already.
     if response.is_stream_consumed:
         yield await response.aread()
         return

@@ -81,7 +81,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
             await self._idle.pop().aclose()
 
     async def release(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        """Keep an idle connection for the next request to its origin, or else close it."""
+        """Keep a connection for the next request if it is idle and there is room, else close it."""
         if connection.is_idle() and not self._is_closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:

@@ -189,7 +189,11 @@ class Sender:
         return self._send(self._request_builder.poll(family, ticket), self._poll_deadlines)
 
     def give_up_polls(self, now: float, age_s: float) -> None:
-        """Cancel each poll that began `age_s` seconds ago or earlier, as at its deadline."""
+        """
+        Cancel each poll that began `age_s` seconds ago or earlier.
+
+        The poll raises a `TransportError`, as after its timeout.
+        """
         self._poll_deadlines.give_up(now, age_s)
 
     def _send(self, request: Request, deadlines: Deadlines) -> Awaitable[Response]:

@@ -133,7 +133,7 @@ class BodyBuffer:
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Append a chunk. Return the problem if the body has become too large, else ""."""
+        """Append a chunk. Return an error message if the body exceeds a limit, else ""."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()

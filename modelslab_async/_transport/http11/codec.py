@@ -16,7 +16,7 @@ class UnsendableError(ValueError):
 
 class UnreadableError(ValueError):
     """
-    The received bytes exceed a limit, or are not a valid response.
+    The received bytes exceed a limit, are not a valid response, or end too early.
 
     The message says what is wrong.
     """
@@ -34,7 +34,7 @@ class Codec(Protocol):
         """
         Whether a body is being received without the chunked transfer encoding.
 
-        Parsing a body without chunks is fast at any size.
+        Such a body is parsed all at once, because this is fast at any size.
         """
         ...
 
@@ -55,7 +55,7 @@ class Codec(Protocol):
             The response if it is complete, else None.
 
         Raises:
-            UnreadableError: The bytes exceed a limit, or are not a valid response.
+            UnreadableError: The bytes exceed a limit, are not a valid response, or end too early.
         """
         ...
 

@@ -17,8 +17,8 @@ from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The maximum number of bytes to parse before other tasks run. In the worst case (chunks of one
-# byte), the parsing takes about 8 ms.
+# The maximum number of bytes to parse before other tasks run, except in a body that is not chunked.
+# In the worst case (chunks of one byte), the parsing takes about 8 ms.
 _SLICE_BYTES = 8 * 1024
 # The time to wait for one address of a host before the next address is tried as well (RFC 8305,
 # section 5).
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         """
         Close the connection at once. An exchange in flight fails with this reason.
 
-        The server does not get a request in flight later: the kernel discards what it has not sent.
+        The kernel discards unsent bytes, so that the server cannot get them after the failure.
         """
         self._is_aborted = True
         if self._pending is not None:
@@ -119,8 +119,8 @@ class Connection(asyncio.Protocol):
         """
         Abort a connection that began to close before the request was written.
 
-        The exchange ends when the event loop calls `connection_lost`. If that call has already
-        come, the exchange ends now.
+        The exchange fails with the error that `connection_lost` reports. If the event loop has not
+        called `connection_lost` yet, the exchange waits for this call.
         """
         self._transport.abort()
         if self._close_error is not None:

@@ -18,7 +18,8 @@ from ..transport_protocol import (
 )
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
-# Patterns of the methods, targets, header names and header values that RFC 9110 and RFC 9112 allow.
+# Patterns of the methods, targets, header names and header values that RFC 9110 and RFC 9112 allow,
+# in ASCII only.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(

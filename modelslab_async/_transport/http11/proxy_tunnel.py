@@ -18,15 +18,15 @@ from .connection import Dialer
 _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
-# The statuses with which a proxy says that it will never open a tunnel to this host and port. After
-# any other error status, a later attempt may succeed.
+# The statuses with which a proxy says that it will never open a tunnel to this host and port. With
+# status 407, the proxy is unusable. After any other error status, a later attempt may succeed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {UNAUTHORIZED_STATUS, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 
 
 class ProxyError(ConnectionError):
     """
-    The proxy opened no tunnel, so nothing reached the server.
+    There is no usable connection through the proxy, so no request reached the server.
 
     Attributes:
         is_refusal: Whether the proxy refuses tunnels to this host and port.
@@ -36,7 +36,7 @@ class ProxyError(ConnectionError):
 
 
 class TunnelRefused(TransportError):
-    """The proxy refuses tunnels to this host and port. It may still forward plain requests."""
+    """The proxy refuses tunnels to this host and port. It may forward requests without TLS."""
 
 
 @frozen(kw_only=True)

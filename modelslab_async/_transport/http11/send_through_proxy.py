@@ -44,7 +44,7 @@ class MakePool(Protocol):
 def http_proxy_route(
     proxy: Proxy, url: str, *, dialer: Dialer, make_codec: CodecFactory, make_pool: MakePool
 ) -> Route:
-    """Return the route to the origin of a URL through an HTTP proxy."""
+    """Return a route through an HTTP proxy, to the origin of a URL."""
     scheme, host, port = split_origin(url)
     proxy_dialer = ProxyDialer(proxy=proxy, dialer=dialer)
     if scheme == "https":
@@ -93,8 +93,9 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    It prefers tunnels: if a tunnel cannot be opened, the request provably never left. But many
-    proxies open tunnels to port 443 only, and forward other requests.
+    It prefers tunnels: if a tunnel cannot be opened, the request provably never left. If the proxy
+    refuses a tunnel, this and all later requests are forwarded, because many proxies open tunnels
+    to port 443 only.
 
     Args:
         proxy: The proxy.

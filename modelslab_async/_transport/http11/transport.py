@@ -25,8 +25,8 @@ from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The maximum time to connect. It is shorter than the usual timeout of a call, so that an
-# unreachable host and a silent host cause different errors.
+# The maximum time to connect. It is shorter than the usual timeout of a call, so that a host that
+# cannot be reached and a host that does not respond cause different errors.
 _CONNECT_TIMEOUT_S = 10.0
 
 
