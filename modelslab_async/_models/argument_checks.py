@@ -1,4 +1,8 @@
-"""Checks a caller's arguments. Errors quote only numbers: any other value may be the API key."""
+"""
+Checks a caller's arguments.
+
+Errors quote only numbers and tickets, because any other value may be the API key.
+"""
 
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction

@@ -1,4 +1,4 @@
-"""Errors of saving one output to a file. They never mean that the job itself failed."""
+"""Errors of saving or loading one output. They never mean that the job itself failed."""
 
 from .errors import ModelsLabError
 from .saved_file import SavedFile
@@ -13,7 +13,7 @@ _ADVICE_BY_ARGUMENT = {
 
 class DownloadError(ModelsLabError):
     """
-    The job is done, but one of its outputs could not be saved. Saving can be repeated.
+    The job is done, but one of its outputs could not be saved or loaded. The caller can try again.
 
     Attributes:
         url: The link, without its query; "" if the reply itself held the bytes.

@@ -66,7 +66,7 @@ class Downloaded:
 @frozen(kw_only=True)
 class DownloadFailed:
     """
-    An output could not be saved. If the transfer can be resumed, the received bytes are kept.
+    An output could not be saved or loaded. If a save can be resumed, the received bytes are kept.
 
     Attributes:
         ticket: The ticket of the output.

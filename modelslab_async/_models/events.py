@@ -35,12 +35,13 @@ class Polled:
 @frozen(kw_only=True)
 class PollFailed:
     """
-    A poll failed. The ticket is polled again, unless too many polls in a row have failed.
+    A poll failed. The ticket is polled again, within the limits that the pace sets.
 
     Attributes:
         ticket: The ticket that was polled.
         error: The error of this poll.
-        failures: How many polls of this ticket in a row have failed, including this one.
+        failures: How many polls of this ticket in a row have failed, including this one. Rate
+            limits do not count.
     """
 
     ticket: Ticket
@@ -51,7 +52,7 @@ class PollFailed:
 @frozen(kw_only=True)
 class Paused:
     """
-    Polling with one key pauses for a while.
+    Polls with one key pause for a while, at one host or at all hosts.
 
     Attributes:
         tier: The tier of the key: `standard` or `enterprise`.
@@ -104,7 +105,7 @@ class Submitted:
 @frozen(kw_only=True)
 class SlotAwaited:
     """
-    A submit begins to wait for a slot. Nothing has been sent yet.
+    A submit begins to wait for a slot, before its first attempt or before a retry.
 
     Attributes:
         endpoint: The endpoint of the submit.
@@ -156,7 +157,7 @@ class SubmitSent:
         track_id: The `track_id` of the request; "" if it has none.
         attempt: The number of the attempt, counted from 1. An attempt whose upload fails counts
             too.
-        waited: Seconds since the submit was called.
+        waited: Seconds since the submit began, without the time in which its files were read.
     """
 
     endpoint: str
@@ -168,7 +169,7 @@ class SubmitSent:
 @frozen(kw_only=True)
 class SubmitFailed:
     """
-    A submit failed without starting work: the server refused it, or the request was never sent.
+    A submit failed: the server refused it, the request was never sent, or the work failed at once.
 
     Attributes:
         endpoint: The endpoint of the submit.

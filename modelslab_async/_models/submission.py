@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# PostgreSQL refuses NUL, and neither journal can encode a lone surrogate as UTF-8.
+# PostgreSQL refuses NUL, and no journal can encode a lone surrogate as UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # JSON cannot hold a path, so `to_dict` turns a path into a dictionary with this single key.
 _PATH_MARK = "$file"
@@ -75,7 +75,8 @@ class Submission:
 
     Raises:
         ValueError: The parameters or columns do not map names to values, the key is not a string of
-            1 to 200 characters that a journal can store, or the API key is among the parameters.
+            1 to 200 characters that a journal can store, or the parameters contain the
+            API key as `key`.
         TypeError: The endpoint is not a string.
 
     Example:
@@ -143,7 +144,8 @@ class Submission:
         Turn the submission into a dictionary that `json.dumps` takes. Paths are marked as files.
 
         Raises:
-            ValueError: A parameter is bytes or an open file. Give a path instead.
+            ValueError: A parameter is bytes or an open file (give a path instead), or a mapping
+                whose only name is `$file`, which marks a path.
         """
         parameters = {name: _encode(name, value) for name, value in self.parameters.items()}
         record = {"endpoint": self.endpoint, "parameters": parameters, "key": self.key}

@@ -98,7 +98,7 @@ class Ticket:
         id: The id of the generation. If a family needs two ids, give both, joined by a slash.
 
     Raises:
-        ValueError: The id is not valid as a path segment.
+        ValueError: The family is not a name, or the id is not valid as a path segment.
 
     Example:
         >>> str(Ticket("images", 13443927))

@@ -1,11 +1,11 @@
-"""The errors of a submit that was not sent. They are part of the tree in `errors`."""
+"""Errors of submits that were not sent or were given up. They are part of the tree in `errors`."""
 
 from .errors import ModelsLabError
 
 
 class SubmitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's timeout passed before the work was started. Nothing was paid, so submit again.
+    The caller's timeout passed before work was started. Nothing was paid, so a new submit is safe.
 
     Attributes:
         endpoint: The endpoint of the submit.

@@ -28,7 +28,7 @@ class Effects(NamedTuple):
     What one poll changed.
 
     Attributes:
-        completion: How the ticket ended; None if the ticket is still open.
+        completion: How the ticket ended; None if the poll did not end it.
         paused: The seconds for which the poll pauses its host or its key; None for no pause.
     """
 

@@ -19,10 +19,11 @@ _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The maximum gap between two polls of a backlog, in seconds. Polls this far apart are not a burst.
+# The maximum gap between two polls of a backlog, in seconds. A longer gap is useless, because polls
+# this far apart are not a burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog come without a gap, until they have made up for
-# the delay. They make up for at most this many seconds of it.
+# After a late timer, polls of a backlog come without gaps, to make up for at most this many seconds
+# of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# A gap between two failed polls counts as at most this many seconds of silence. If a gap is longer,
-# the machine was probably suspended.
+# A gap between two failed polls counts as at most this many seconds of silence, because in a longer
+# gap the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -25,12 +25,15 @@ class HostHealth:
     """
     What the latest polls show about one host.
 
+    Every reply is an answer, except a `TransientError` and a refusal of the key. The host is silent
+    while each poll ends with a `TransientError` other than `RateLimited`, such as a server error.
+
     Attributes:
         paused_until: No poll starts before this time.
         is_proven: Whether the host has answered since its last pause or refusal of the key.
         is_answering: Whether the latest poll was answered. If so, `record_answer` changes nothing.
-        last_error: The latest error since the last answer; None for no error.
-        silent_s: The number of seconds for which every poll has failed.
+        last_error: The error of the latest failed poll; None while the host is not silent.
+        silent_s: The number of seconds for which the host has been silent.
     """
 
     paused_until: float = -math.inf
@@ -85,7 +88,8 @@ class HostHealth:
         """
         Count the pause that a poll causes, and return the number of pauses in a row.
 
-        Return 0 for a poll that started before the last pause, because it causes no new pause.
+        Return 0 for a poll that started before the last pause, because the failures of polls
+        that were in flight together cause only one pause.
         """
         if poll_started < self._paused_at:
             return 0

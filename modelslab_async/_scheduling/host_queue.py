@@ -104,8 +104,8 @@ class PendingRefusal:
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
-        was_in_flight: Whether all `entries` had a poll in flight when the refusal came. If so, an
-            entry may be in the queue again. If not, every entry has left the queue.
+        was_in_flight: Whether the `entries` had polls in flight when the refusal came, so that some
+            may be in the queue again. Otherwise, all were in the queue and have left it.
     """
 
     error: ModelsLabError

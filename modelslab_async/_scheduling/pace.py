@@ -24,8 +24,8 @@ class Pace:
 
         step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
 
-    If a job ran for T seconds, a poll sees its end at most step(T) and one round trip later. The
-    number of polls grows with the logarithm of T.
+    Without an eta, if a job ran for T seconds, a poll sees its end at most step(T) and one round
+    trip later. The number of polls grows with the logarithm of T.
 
     If the server gave an eta, the next poll is due at the eta. But this step is at most as long as
     `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
@@ -40,9 +40,8 @@ class Pace:
             the limit. With 0, all etas are ignored.
         jitter: The fraction of each step that is random. The random part shortens a step, but
             makes a step to an eta a little longer.
-        max_failures: The number of polls in a row that may fail before a ticket ends as
-            `Unresolved`.
-        outage: The seconds for which a host may be silent before the waits for its tickets end.
+        max_failures: The number of failed polls in a row after which a ticket ends as `Unresolved`.
+        outage: The seconds for which all polls of a host may fail before all waits for it end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
             yet.
     """

@@ -54,9 +54,10 @@ class RetryLimits(Protocol):
     @property
     def floor(self) -> float:
         """
-        The shortest pause after a rate limit, in seconds.
+        The shortest pause, in seconds, after a rate limit that says how long to wait.
 
-        It is also the shortest time between two polls of a ticket, if webhooks ask for the polls.
+        If webhooks or `Client.nudge` ask for two polls of a ticket, this is also the shortest time
+        between the two.
         """
         ...
 
@@ -72,7 +73,7 @@ class RetryLimits(Protocol):
 
     @property
     def outage(self) -> float:
-        """The seconds for which a host may be silent before the waits for its tickets end."""
+        """The seconds for which all polls of a host may fail before all waits for it end."""
         ...
 
     @property
@@ -133,7 +134,7 @@ def check_pace(pace: PacePolicy) -> None:
     Raise an error unless an object can be used as a pace.
 
     Raises:
-        TypeError: The object lacks a method or an attribute.
+        TypeError: The object is a class, or lacks a method or an attribute.
     """
     expected = (
         "a Pace, such as Pace.fixed(3) or Pace.adaptive(), or an object with the same methods"

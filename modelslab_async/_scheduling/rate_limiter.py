@@ -39,8 +39,8 @@ class RateLimiter:
     """
     Allows `rate` polls a second, at even intervals.
 
-    After a late timer, polls come faster. With a rate of 2, still at most 2 polls start within any
-    second. With a rate of 2.5, at most 3 polls start within any 1.2 seconds.
+    After a late timer, polls come faster. Even then, at most 2 polls start within any second if the
+    rate is 2, and at most 3 polls within any 1.2 seconds if the rate is 2.5.
     """
 
     rate: float

@@ -129,16 +129,14 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now. But hints make it due at most once in `gap` seconds.
-
-        A hint says that the ticket has probably just ended.
+        Make an open ticket due now. Hints, such as webhooks, do so at most once in `gap` seconds.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
             gap: The minimum number of seconds between two due times that hints set.
-            is_hint: Whether the ticket has probably just ended, for example because a webhook came.
-                If a poll is in flight, another poll follows soon.
+            is_hint: Whether this call is a hint that the ticket has probably just ended. If a poll
+                is in flight when a hint comes, another poll follows soon.
 
         Returns:
             Whether the ticket is due sooner than before.

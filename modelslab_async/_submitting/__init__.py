@@ -1,5 +1,5 @@
 """
 Starts paid work, and keeps within the slots that the account has in the service's queue.
 
-It never repeats a submit that the server may have received.
+It never repeats a submit that may have started work.
 """

@@ -11,7 +11,7 @@ _MAX_REMEMBERED_IDS = 1024
 
 @define(eq=False)
 class EarlyWebhooks:
-    """Remembers the ids in the latest webhooks that belonged to no open ticket."""
+    """Remembers the ids in the latest webhooks whose track_id belonged to no ticket with a slot."""
 
     _hashes: deque[int] = Factory(lambda: deque(maxlen=_MAX_REMEMBERED_IDS))
 

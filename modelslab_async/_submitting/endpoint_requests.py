@@ -60,7 +60,7 @@ class EndpointRequests:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._sender.credentials.key_tier(endpoint.tier)
         endpoint.check(params)
-        # An empty `webhook` asks for none.
+        # An empty address asks for no webhook.
         if (webhook := params.get("webhook")) not in (None, ""):
             check_webhook_address("webhook", webhook)
         for parameter, file in files_in(params):
@@ -129,6 +129,7 @@ class EndpointRequests:
         Raises:
             TransientError: No usable reply came.
             Refused: The server refused the request.
+            ConnectionImpossible: No connection can be made with the present settings.
             ClientClosed: The client was closed before the reply came.
             ValueError: The endpoint is unknown or makes tickets, or the parameters do not fit it.
         """

@@ -141,7 +141,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Turn any exception of the `with` block into `UnusableFile`, which fails only one request."""
+    """Turn any exception of the block into `UnusableFile`, so that only one request fails."""
     try:
         yield
     except UnusableFile:

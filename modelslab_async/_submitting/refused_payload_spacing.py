@@ -2,8 +2,8 @@
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
 The server's spam filter refuses a submit if another submit had the same payload shortly before.
-After a refusal, submits of the payload go one at a time, each half a minute after the reply to the
-previous submit. The delays end when no submit of the payload waits.
+After a refusal, submits of the payload go one at a time. Each goes at least half a minute after the
+reply to the previous submit. The delays end when no submit of the payload waits.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from .submit_priority_queue import SubmitPriorityQueue
 
 # The minimum time between two submits of one payload. The spam filter uses the same time.
 _SPAM_INTERVAL_S = 30.0
-# A margin that is added to each interval, because two clocks may differ a little.
+# A margin that is added to each interval, because the clocks of client and server may differ.
 _CLOCK_MARGIN_S = 0.1
 
 
 @define(eq=False)
 class _PayloadQueue:
     """
-    The submits of one payload that the spam filter has already refused.
+    The submits of one payload, after the spam filter has refused one of them.
 
     Attributes:
         next_send_at: The time at which the next submit may be sent, on the clock of the event loop.

@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
 
-# A ticket that is younger than this, in seconds, counts as just submitted. It is not polled at
+# A ticket that is younger than this, in seconds, counts as just submitted, so it is not polled at
 # once.
 _JUST_SUBMITTED_S = 1.0
 
@@ -18,7 +18,8 @@ class SlotRecord:
         endpoint: The name of the endpoint that made the ticket.
         submitted_at: The time at which the reply to the submit came.
         eta: The seconds that the server expects the work to take; 0 if it gave no eta.
-        polled_at: The time of the last poll that checked whether the slot is free.
+        polled_at: The time of the last poll that checked whether the slot is free; `submitted_at`
+            before the first such poll.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
         has_early_webhook: Whether the webhook came before the reply to the submit.

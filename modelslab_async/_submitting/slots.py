@@ -90,7 +90,7 @@ class Slots:
             raise error
 
     def release(self, *, is_key_accepted: bool = False) -> None:
-        """Free the slot of a submit that made no ticket."""
+        """Free the slot of a submit that has left no work in the service's queue."""
         self._is_key_accepted |= is_key_accepted
         self._in_flight -= 1
         self._admit_waiting()

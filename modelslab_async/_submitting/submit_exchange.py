@@ -33,7 +33,8 @@ class SubmitExchange:
 
     Args:
         families: The ticket families, keyed by name.
-        default_families: The same families with default base URLs. Replies may contain these URLs.
+        default_families: The same families with default base URLs, because replies may contain
+            these URLs.
         sender: Sends the requests.
         timeout: The maximum number of seconds that one submit may take.
     """

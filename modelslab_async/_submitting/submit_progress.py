@@ -54,7 +54,7 @@ class SubmitProgress:
         self.stage, self.attempt = "send", attempt
 
     def record_failure(self, error: ModelsLabError) -> None:
-        """Record that an attempt failed and started no work."""
+        """Record that an attempt failed."""
         self.attempt, self.last_error = None, error
 
     async def result_after_deadline(self, endpoint: str, timeout: float) -> SubmitResult:

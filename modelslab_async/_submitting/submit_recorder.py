@@ -70,7 +70,7 @@ class SubmitRecorder:
 
 
 def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
-    """Log the result of a submit whose caller was cancelled."""
+    """Log the result of a submit whose work may be queued or done, because its caller has gone."""
     if submit_task.cancelled():
         return
     result = submit_task.exception() or submit_task.result()
@@ -92,9 +92,9 @@ async def report_result(
     on_submitted: Callable[[Submitted], Awaitable[object]] | None,
 ) -> SubmitResult:
     """
-    Pass a result to the recorder. If work was started, also call `on_submitted`.
+    Pass a result to the recorder. If it is a reply and no error, also report it to `on_submitted`.
 
-    If a callback raises after work was started, add a note with the ticket to the exception.
+    If one of the two raises for a reply, add a note with the ticket to the exception.
     """
     if isinstance(result, ModelsLabError):
         await submit_recorder.finish(submit_request, result)

@@ -14,8 +14,8 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# Random track_ids are integers below this limit, because every JSON parser keeps these exactly. The
-# service's documentation mostly calls a track_id an integer.
+# Random track_ids are integers, because the service's documentation mostly calls them so. They are
+# below this limit, because every JSON parser keeps such integers exactly.
 _TRACK_ID_LIMIT = 2**53
 # The parameters that are not hashed, because two requests for the same work may differ in them.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
@@ -52,7 +52,7 @@ class SubmitRequest:
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> "SubmitRequest":
         """
-        Check the parameters.
+        Check the parameters, and return the request.
 
         If the endpoint takes a track_id and the caller gave none, add a random one.
 

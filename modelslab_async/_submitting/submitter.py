@@ -124,12 +124,10 @@ class Submitter:
 
         Raises:
             SubmitUncertain: Work may or may not have been started.
-            Refused: The server refused the submit; nothing was started.
             GenerationFailed: The work failed at once.
-            RateLimited: The server limited the rate at every attempt; nothing was started.
-            TransportError: The submit never left this machine; nothing was started.
-            ClientClosed: The client was closed; nothing was started.
-            SubmitLimitReached: The budget is used up; nothing was sent.
+            ModelsLabError: Nothing was started: `Refused`, `RateLimited` (too many attempts),
+                another `TransientError` (the submit never left this machine, or an upload failed),
+                `ConnectionImpossible`, `UnusableFile`, `SubmitLimitReached` or `ClientClosed`.
         """
         submitting = self._submit(submit_request, submit_recorder, progress or SubmitProgress())
         if self.telemetry is None:

@@ -16,8 +16,8 @@ class UncertainSlots:
     """
     Counts submits that may or may not have started work. Each holds a slot while it is counted.
 
-    A submit is counted for as long as the slowest of the last eight generations at its endpoint,
-    and for at most ten minutes. At an endpoint where no generation has ended yet, a submit is
+    A submit is counted for as long as the slowest of the last eight generations at its endpoint
+    took, but for at most ten minutes. At an endpoint where no generation has ended yet, a submit is
     counted for two minutes.
 
     Attributes:

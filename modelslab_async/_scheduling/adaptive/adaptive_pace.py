@@ -75,7 +75,8 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was done at age 0, or that was never seen after age 0.
+        Ignore a job that was done at age 0, and a job that no poll saw after age 0. Neither shows
+        how long a job takes.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return

@@ -17,8 +17,8 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# Saved data with a heavier interval is invalid. The newest job weighs 1, and older jobs weigh less:
-# all jobs together weigh at most `_MEMORY_JOBS` + 1.
+# A saved interval that weighs more than this is invalid, because all jobs together weigh at most
+# `_MEMORY_JOBS` + 1. The newest job weighs 1, and older jobs weigh less.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
@@ -33,8 +33,9 @@ _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# The edges of the bins. Each bin is 5 % wider than the bin before it. One edge is exactly 1. If
-# each duration is divided by the job's eta, that edge is the eta, just before which many jobs end.
+# The edges of the bins. From 0.01 on, each edge is 5 % higher than the edge before it. One edge is
+# exactly 1. If each duration is divided by the job's eta, this edge stands for the eta. Many jobs
+# end just before it.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -95,14 +96,14 @@ class IntervalHistogram:
         return self._kernel_smoothed(probabilities)
 
     def to_list(self) -> list[tuple[int, int, float]]:
-        """Return the counts as JSON values."""
+        """Return each interval with the weight of its jobs, as JSON values."""
         self._decay()
         return [(low, high, round(weight, 4)) for (low, high), weight in self._weights.items()]
 
     @classmethod
     def from_list(cls, count: int, seen: Iterable[tuple[int, int, float]]) -> "IntervalHistogram":
         """
-        Restore a histogram from what `to_list` returned.
+        Restore a histogram from its `count` and from what `to_list` returned.
 
         Raises:
             ValueError: The values did not come from `to_list`.
@@ -167,7 +168,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Move the fraction `share` of each probability to the bins just before the eta."""
+    """Move the fraction `share` of each bin's probability to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

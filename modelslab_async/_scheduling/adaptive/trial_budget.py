@@ -42,7 +42,7 @@ class TrialBudget:
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have clearly cost less. A small saving may be chance."""
+        """Whether learned steps have saved more than may be chance."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
