@@ -1,10 +1,11 @@
 """
-Makes the tables and pictures of `docs/explanation/performance.md` from the record of a run.
+Makes the tables and pictures of `docs/explanation/performance.md` from the records of two runs.
 
     python tests/benchmarks/performance_page.py
 
-`record.py --save docs/explanation/performance.json` writes the record. Each ratio is the median of
-the ratios of the rounds.
+`record.py --save docs/explanation/performance.json` writes the record. The record of a run on an
+earlier day is beside it, to show how far two runs agree. Each ratio is the median of the ratios of
+the rounds.
 """
 
 import json
@@ -97,25 +98,27 @@ def _goals() -> Iterator[Goal]:
         yield Goal(f"`stream` {way}, beside aiohttp", "stream", "aiohttp", 1.3, {"server": server})
 
 
-def _ratio_row(record: Record, goal: Goal) -> str | None:
+def _ratio_row(record: Record, earlier: Record, goal: Goal) -> str | None:
     """Return the row of a goal; None if it was not measured."""
     usual, *others = columns(record)
 
-    def found(column: Column, of: str = "rate") -> float | None:
+    def found(column: Column, of: str = "rate", record: Record = record) -> float | None:
         return ratio(record, column, goal.client, goal.rival, of=of, **goal.more)
 
     rate, cpu = found(usual), found(usual, "cpu")
     if rate is None or cpu is None:
         return None
-    rates = [_shown(found(column), goal.least) for column in others]
-    return _row([goal.words, f"{goal.least:g}", _shown(rate, goal.least), _shown(1 / cpu), *rates])
+    rates = [found(usual, record=earlier), *map(found, others)]
+    shown = [_shown(each, goal.least) for each in rates]
+    return _row([goal.words, f"{goal.least:g}", _shown(rate, goal.least), _shown(1 / cpu), *shown])
 
 
-def ratios_table(record: Record) -> str:
+def ratios_table(record: Record, earlier: Record) -> str:
     """Return the table of settled tickets a second beside others, with the goals."""
     usual, *others = (f"{loop}, Python {python}" for loop, python in columns(record))
-    head = ["Settled tickets beside a rival's", "Goal", usual, "the same, by CPU time", *others]
-    rows = (_ratio_row(record, goal) for goal in _goals())
+    head = ["Settled tickets beside a rival's", "Goal", usual, "the same, by CPU time"]
+    head += [f"{usual}, on {earlier['date']}", *others]
+    rows = (_ratio_row(record, earlier, goal) for goal in _goals())
     return "\n".join([_row(head), "|---" * len(head) + "|", *filter(None, rows)])
 
 
@@ -132,35 +135,41 @@ def clients_table(record: Record) -> str:
     return "\n".join(rows)
 
 
-def absolute_table(record: Record) -> str:
-    """Return the table of the figures of this machine alone, with the goals."""
-    return "\n".join(
-        ["| On this machine | Measured | Goal |", "|---|---|---|", *_absolute_rows(record)]
-    )
+def absolute_table(record: Record, earlier: Record) -> str:
+    """Return the table of the figures that depend on the machine, with the goals."""
+    measured_earlier = {words: found for words, found, _ in _absolute_figures(earlier)}
+    head = ["On one machine", "Goal", "Measured", f"On {earlier['date']}"]
+    rows = [
+        _row([words, goal, found, measured_earlier.get(words, "")])
+        for words, found, goal in _absolute_figures(record)
+    ]
+    return "\n".join([_row(head), "|---" * len(head) + "|", *rows])
 
 
-def _absolute_rows(record: Record) -> Iterator[str]:
+def _absolute_figures(record: Record) -> Iterator[tuple[str, str, str]]:
+    """Yield what was measured, the figure and the goal."""
     if above := record.get("above"):
         fetch = median(above["fetch"])
         for way in ("stream", "gather"):
             words = f"CPU of `{way}` more than of `fetch`, above the transport"
-            yield _absolute_row(words, median(above[way]) - fetch, 15, "us")
+            yield _absolute_figure(words, median(above[way]) - fetch, 15, "us")
     if pause := record.get("collection"):
         words = f"Full garbage collection, {pause['open']:,} open tickets"
-        yield _absolute_row(words, median(pause["ms"]) - median(pause["ms_without"]), 10, "ms")
+        found = median(pause["ms"]) - median(pause["ms_without"])
+        yield _absolute_figure(words, found, 10, "ms")
     if memory := record.get("memory"):
         words = f"Memory of an open ticket, {memory['open']:,} open"
-        yield _absolute_row(words, median(memory["bytes_each"]), 250, "bytes")
+        yield _absolute_figure(words, median(memory["bytes_each"]), 250, "bytes")
     if journal := record.get("journal"):
         committed = median(journal["completed"])
         missed = "" if committed >= 120_000 else ", missed"
         words = "Outcomes that the journal commits to SQLite in a second"
-        yield _row([words, f"{committed:,.0f}{missed}", "at least 120,000"])
+        yield words, f"{committed:,.0f}{missed}", "at least 120,000"
 
 
-def _absolute_row(words: str, found: float, most: float, unit: str) -> str:
+def _absolute_figure(words: str, found: float, most: float, unit: str) -> tuple[str, str, str]:
     missed = "" if found <= most else ", missed"
-    return f"| {words} | {found:.1f} {unit}{missed} | at most {most:g} {unit} |"
+    return words, f"{found:.1f} {unit}{missed}", f"at most {most:g} {unit}"
 
 
 def instructions_words(record: Record) -> str:
@@ -184,35 +193,45 @@ def run_words(record: Record) -> str:
     )
 
 
-PARTS = {
-    "run": run_words,
-    "ratios": ratios_table,
-    "clients": clients_table,
-    "absolute": absolute_table,
-    "instructions": instructions_words,
-}
+def parts(record: Record, earlier: Record) -> dict[str, str]:
+    """Return each part of the page that is made from the records."""
+    return {
+        "run": run_words(record),
+        "ratios": ratios_table(record, earlier),
+        "clients": clients_table(record),
+        "absolute": absolute_table(record, earlier),
+        "instructions": instructions_words(record),
+    }
 
 
-def remade(page: str, record: Record) -> str:
-    """Return the page with each marked part made anew from the record."""
-    for name, make in PARTS.items():
+def remade(page: str, record: Record, earlier: Record) -> str:
+    """Return the page with each marked part made anew from the records."""
+    for name, made in parts(record, earlier).items():
         begin, end = f"<!-- {name}: made by performance_page.py -->\n", f"<!-- end of {name} -->"
         before, _, rest = page.partition(begin)
         _, found, after = rest.partition(end)
         if not found:
             raise SystemExit(f"the page has no part between {begin.strip()!r} and {end!r}")
-        made = make(record)
         page = (
             f"{before}{begin}\n{made}\n\n{end}{after}" if made else f"{before}{begin}\n{end}{after}"
         )
     return page
 
 
+def records() -> tuple[Record, Record]:
+    """Return the record of the newest run, and that of the run on an earlier day."""
+    newest, earlier = (
+        json.loads((EXPLANATION / name).read_text())
+        for name in ("performance.json", "performance_earlier.json")
+    )
+    return newest, earlier
+
+
 def main() -> None:
     """Make the page and the pictures anew."""
-    record = json.loads((EXPLANATION / "performance.json").read_text())
+    record, earlier = records()
     page = EXPLANATION / "performance.md"
-    page.write_text(remade(page.read_text(), record))
+    page.write_text(remade(page.read_text(), record, earlier))
     (EXPLANATION / "performance_rates.svg").write_text(rates_picture(record))
     (EXPLANATION / "performance_layers.svg").write_text(layers_picture(record))
 
