@@ -84,7 +84,7 @@ class PartFile:
         """
         make_folder(folder)
         part = cls(folder, stem, *_open_free(folder, stem))
-        if part._has_other_links and not part._is_intact():
+        while part._has_other_links and not part._is_intact():
             part._start_new_part()
         return part
 
@@ -105,7 +105,7 @@ class PartFile:
 
     def restart(self, metadata: PartMetadata | None) -> None:
         """Remove all bytes, so that the part can take the bytes of another version of the file."""
-        if self._has_other_links:
+        while self._has_other_links:
             self._start_new_part()
         # Remove the metadata before the bytes, so that the metadata on disk never describe bytes of
         # another version.
@@ -208,7 +208,12 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Delete this part and open an empty one. Other hard links to the part keep its bytes."""
+        """
+        Delete this part and open the first unlocked one, which is usually new and empty.
+
+        Other hard links to the deleted part keep its bytes. The opened part may have other hard
+        links too, if another process has just unlocked it.
+        """
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 

@@ -214,6 +214,48 @@ def test_restarted_complete_part_leaves_the_file(folder):
     again.delete()
 
 
+@pytest.fixture
+def locked(folder):
+    """A complete part that its process has locked, and one behind it that shares its bytes too."""
+    first, second = part(folder, b"data"), part(folder, b"more")
+    first.publish("bin")
+    second.publish("bin")
+    second.close()
+    return first
+
+
+def test_restart_in_another_complete_part_leaves_its_file(folder, locked):
+    """A process ends while its part is locked, and the restart gets this part."""
+    again = PartFile.open(folder, "a-1-0")
+    locked.close()
+    again.restart(METADATA)
+    again.append(b"other")
+
+    assert b"data" == (folder / "a-1-0.bin").read_bytes()
+    assert b"more" == (folder / "a-1-0.2.bin").read_bytes()
+    again.delete()
+    assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
+
+
+def test_open_after_two_damaged_parts_gets_an_empty_one(folder, locked, monkeypatch):
+    """A part that is freed while a damaged one is removed is checked as well."""
+    for name in ["a-1-0.bin", "a-1-0.2.bin"]:
+        (folder / name).write_bytes(b"mine")
+    is_intact = PartFile._is_intact
+
+    def release_and_check(made):
+        locked.close()
+        return is_intact(made)
+
+    monkeypatch.setattr(PartFile, "_is_intact", release_and_check)
+    again = PartFile.open(folder, "a-1-0")
+
+    assert (0, None) == (again.size, again.metadata)
+    again.append(b"other")
+    assert b"mine" == (folder / "a-1-0.bin").read_bytes()
+    again.delete()
+
+
 @pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("content", [b"data", b"other"])
 def test_part_between_publish_and_delete_is_not_shared(folder, content):
