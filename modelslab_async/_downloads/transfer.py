@@ -166,7 +166,8 @@ def _as_announced(
     Return the range of a whole body, or None if an earlier response announced another size.
 
     If only the earlier response announced a size, the range has that size. The earlier response
-    counts only if it has the same validator.
+    counts only if it has the same validator. Two responses without a validator count as the same
+    version, because a shorter one may be cut off. If the file did change, the next save gets it.
     """
     if (
         earlier is None

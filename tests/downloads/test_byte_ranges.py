@@ -176,6 +176,23 @@ async def test_whole_answer_that_is_shorter_than_announced_is_no_file(
     assert not [name for name in names(file.path.parent) if name.endswith(".png")]
 
 
+async def test_changed_file_without_version_comes_with_the_next_save(server, make_downloads):
+    """One save takes another length for a cut, and the next one knows nothing of the old length."""
+    server.content, server.etag = picture(4000), None
+
+    async def cut_then_changed(request, writer):
+        await server.send(writer, *server.correct(request), cut=1000)
+        server.content = picture(3000)
+
+    server.answers = [cut_then_changed]
+    async with make_downloads() as downloads:
+        with pytest.raises(TransferFailed, match=r"does not fit what earlier.*; save again"):
+            await downloads.save(success(server.link()))
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (server.content, True) == (file.path.read_bytes(), file.is_length_verified)
+
+
 async def test_whole_answer_that_is_longer_than_announced_is_no_file(server, make_downloads):
     """A second 200 of the same version with more bytes than announced is fetched again."""
     server.content = picture(4000)
