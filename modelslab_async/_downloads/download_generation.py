@@ -4,7 +4,8 @@ from pathlib import Path
 
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
-from .downloads import Downloads, HTTPClient
+from .downloads import Downloads
+from .http_get import HTTPClient
 from .link_renewal import SupportsFetch
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable,
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, overload
+from typing import Self, overload
 
 import httpx
 
@@ -25,21 +25,17 @@ from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
-from .._transport.httpx_or_httpx2 import Httpx2Client, Httpx2Transport
 from .download_notifier import OnEvent
 from .generation_save import GenerationSave
-from .http_get import LinkOpener, send_through
+from .http_get import HTTPClient, LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
 from .outcome_type_check import check_outcome, check_success
 from .part_file import DiskFolder
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
+from .size_limit import SizeLimit
 from .transfer import Transfer
-
-HTTPClient: TypeAlias = (
-    httpx.AsyncBaseTransport | httpx.AsyncClient | Httpx2Transport | Httpx2Client
-)
 
 DEFAULT_MAX_BYTES = 4 << 30
 # The maximum number of generations in progress, as a multiple of `concurrency`. It is above 1,
@@ -120,10 +116,9 @@ class Downloads:
             allow_private=allow_private,
         )
         self._saver = OutputSaver(
-            transfer=Transfer(self._opener, max_bytes=max_bytes),
+            transfer=Transfer(self._opener, SizeLimit(max_bytes)),
             transfer_limit=asyncio.Semaphore(concurrency),
             folder=DiskFolder(self.folder),
-            max_bytes=max_bytes,
             link_timeout=link_timeout,
             on_event=on_event,
         )

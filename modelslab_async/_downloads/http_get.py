@@ -13,10 +13,20 @@ from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
 from .._transport.exchange_timer import ExchangeObserver, ExchangeTimer
 from .._transport.httpx_adapter import guard_request
-from .._transport.httpx_or_httpx2 import HTTPX, HttpxLibrary, is_httpx_error, library_of
+from .._transport.httpx_or_httpx2 import (
+    HTTPX,
+    Httpx2Client,
+    Httpx2Transport,
+    HttpxLibrary,
+    is_httpx_error,
+    library_of,
+)
 from .._transport.ip_ranges import NotPublic, is_public
 from .._transport.network_error_translation import connect_error, translate_error
 
+HTTPClient: TypeAlias = (
+    httpx.AsyncBaseTransport | httpx.AsyncClient | Httpx2Transport | Httpx2Client
+)
 Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 _MAX_REDIRECTS = 5

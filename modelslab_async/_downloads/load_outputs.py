@@ -12,6 +12,7 @@ from .http_get import LinkOpener
 from .link_renewal import LinkRenewal
 from .memory_part import MemoryFolder
 from .save_output import OutputSaver
+from .size_limit import SizeLimit
 from .transfer import Transfer
 
 # The default maximum for all outputs of a generation together, in bytes. It is enough for pictures
@@ -44,20 +45,17 @@ async def load_outputs(
         DownloadError: An output could not be loaded.
     """
     loaded: list[LoadedFile] = []
+    loaded_bytes = 0
     for n in range(len(success.output)):
         folder = MemoryFolder()
-        memory_saver = evolve(
-            saver,
-            folder=folder,
-            transfer=Transfer(opener, max_bytes=max_bytes),
-            max_bytes=max_bytes,
-        )
+        transfer = Transfer(opener, SizeLimit(max_bytes, loaded_bytes))
+        memory_saver = evolve(saver, folder=folder, transfer=transfer)
         try:
             file = await memory_saver.save(success, n, media, renewal)
         except DownloadError as fault:
             fault.ticket, fault.n = success.ticket, n
             raise
-        max_bytes -= file.size
+        loaded_bytes += file.size
         loaded.append(
             LoadedFile(
                 ticket=file.ticket,

@@ -44,10 +44,9 @@ class OutputSaver:
     Saves outputs in one folder.
 
     Args:
-        transfer: Fetches the bytes behind a link into a part.
+        transfer: Fetches the bytes behind a link into a part. It has the maximum size of an output.
         transfer_limit: Limits how many transfers run at a time.
         folder: The folder for parts and complete files.
-        max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link.
         on_event: Called with each event of a download. None means no listener.
     """
@@ -55,7 +54,6 @@ class OutputSaver:
     transfer: Transfer
     transfer_limit: asyncio.Semaphore
     folder: PartFolder
-    max_bytes: int
     link_timeout: float
     on_event: OnEvent | None = None
 
@@ -170,11 +168,9 @@ class _OutputSave:
                 f"the output is neither a link nor {_describe_media(self._media)} in base64: "
                 f"{output!r:.60}"
             )
-        if len(data) > self._saver.max_bytes:
-            raise FileTooLarge(
-                f"the output has {len(data)} bytes, and {self._saver.max_bytes} are allowed",
-                argument="max_bytes",
-            )
+        size_limit = self._saver.transfer.size_limit
+        if not size_limit.allows(len(data)):
+            raise size_limit.error(f"the output has {len(data)} bytes")
         await run_in_thread(self._part.restart, None)
         await run_in_thread(self._part.append, data)
 

@@ -8,7 +8,7 @@ import httpx
 
 from .._aio.threads import run_in_thread
 from .._aio.yield_and_wakeup import Yielder
-from .._models.download_errors import FileTooLarge, LinkGone, TransferFailed, WrongContent
+from .._models.download_errors import LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__
 from .._transport.httpx_adapter import raw_chunks
 from .byte_ranges import BodyRange, KeptBytes, body_range, is_identity, validator_of
@@ -19,6 +19,7 @@ from .error_pages import is_html_type, is_web_page
 from .http_get import LinkOpener, without_query
 from .part_metadata import PartMetadata
 from .part_protocol import Part
+from .size_limit import SizeLimit
 
 T = TypeVar("T")
 # How many bytes are collected in memory before they are written to disk. With fewer bytes, there
@@ -46,12 +47,12 @@ class Transfer:
 
     Args:
         opener: Opens links.
-        max_bytes: The largest size of one file.
+        size_limit: The maximum size of one output.
     """
 
-    def __init__(self, opener: LinkOpener, *, max_bytes: int) -> None:
+    def __init__(self, opener: LinkOpener, size_limit: SizeLimit) -> None:
         self._opener = opener
-        self._max_bytes = max_bytes
+        self.size_limit = size_limit
 
     async def fill(self, part: Part, link: str, notifier: DownloadNotifier) -> None:
         """
@@ -144,12 +145,8 @@ class Transfer:
             await _write(part.append, data, url=url)
 
     def _check_size(self, size: int | None, url: str) -> None:
-        if size is not None and size > self._max_bytes:
-            raise FileTooLarge(
-                f"the file has {size} bytes or more, and {self._max_bytes} are allowed",
-                url=url,
-                argument="max_bytes",
-            )
+        if size is not None and not self.size_limit.allows(size):
+            raise self.size_limit.error(f"the file has {size} bytes or more", url)
 
 
 def _check_status(status: int, url: str) -> None:

@@ -101,6 +101,28 @@ async def test_limit_is_that_of_all_outputs_together(server, make_downloads):
         assert 5 == len(await downloads.load(reply, max_bytes=5000))
 
 
+@pytest.mark.parametrize("is_inline", [False, True])
+@pytest.mark.parametrize("used_up", [False, True])
+async def test_error_after_earlier_outputs_names_the_limit_of_the_caller(
+    used_up, is_inline, server, make_downloads
+):
+    """Not the number of bytes that the earlier outputs leave of it, which may be 0."""
+    server.content = picture(1000)
+    second = base64.b64encode(PNG).decode() if is_inline else server.link("b")
+    size, limit = len(PNG) if is_inline else 1000, 1000 if used_up else 1001
+    failed = []
+    async with make_downloads(on_event=failed.append) as downloads:
+        with pytest.raises(FileTooLarge) as caught:
+            await downloads.load(success(server.link(), second), max_bytes=limit)
+
+    expected = (
+        f"{size} bytes{'' if is_inline else ' or more'}, the outputs before it have 1000, and "
+        f"{limit} are allowed for all together; allow more with max_bytes"
+    )
+    assert expected in str(caught.value)
+    assert caught.value is failed[-1].error
+
+
 async def test_inline_base64_is_loaded(make_downloads):
     """Bytes that the reply itself holds count towards the limit as well."""
     text = base64.b64encode(PNG).decode()
