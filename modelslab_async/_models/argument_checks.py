@@ -1,7 +1,7 @@
 """
 Checks a caller's arguments.
 
-Errors quote only numbers and tickets, because any other value may be the API key.
+Errors quote only numbers, because any other value may be the API key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -84,7 +84,7 @@ def check_not_text(tickets: object) -> None:
     """
     if isinstance(tickets, str):
         raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
-            f"many tickets come in a list, such as [{tickets!r}], not as a text"
+            "many tickets come in a list, such as ['images:123'], not as a text"
         )
 
 

@@ -88,6 +88,22 @@ def test_wrong_type_message_hides_the_value():
     assert KEY not in str(refused.value)
 
 
+async def test_text_in_place_of_many_tickets_is_not_quoted(tmp_path):
+    """It may be the key, given to a method instead of the client."""
+    async with (
+        Client(KEY) as client,
+        Batch.open(tmp_path / "a.journal", client=client) as batch,
+    ):
+        for add_tickets in (
+            lambda: client.gather(KEY),
+            lambda: anext(client.stream(KEY)),
+            lambda: batch.add(KEY),
+        ):
+            with pytest.raises(ValueError, match="come in a list, such as") as refused:
+                await add_tickets()
+            assert KEY not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [

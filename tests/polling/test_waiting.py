@@ -297,11 +297,11 @@ def test_timeout_names_last_error(virtually, world):
 
 
 def test_text_is_no_list_of_tickets(virtually, world):
-    """A single text in place of a list is refused, and the message shows the list."""
+    """A single text in place of a list is refused, and the message shows what a list looks like."""
 
     async def main():
         async with world() as here:
-            with pytest.raises(ValueError, match=r"such as \['images:1'\]"):
+            with pytest.raises(ValueError, match=r"such as \['images:123'\]"):
                 await here.client.gather("images:1")
             with pytest.raises(ValueError, match="in a list"):
                 await anext(here.client.stream("images:1"))
