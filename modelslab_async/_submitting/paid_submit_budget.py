@@ -87,8 +87,8 @@ class BudgetShare:
 def _may_be_paid(result: SubmitResult | BaseException) -> bool:
     """Whether a request with this result may have started work."""
     match result:
-        case CallbackFailure(ticket=ticket):
-            return ticket is not None
+        case CallbackFailure(result=reported):
+            return reported is not None and _may_be_paid(reported)
         case ModelsLabError():
             return isinstance(result, (SubmitUncertain, GenerationFailed))
         case _:

@@ -9,10 +9,9 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .._aio.yield_and_wakeup import is_cancelled
-from .._models.errors import ModelsLabError, SubmitUncertain
+from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.events import Submitted
 from .._models.replies import Processing, Success
-from .._models.ticket import Ticket
 from .submit_exchange import SubmitReply
 from .submit_request import SubmitRequest
 
@@ -29,12 +28,12 @@ class CallbackFailure:
 
     Attributes:
         error: The exception, as it was raised.
-        ticket: The ticket of the work that was started before the callback raised; None if no work
-            was started.
+        result: The reply or error that came before the callback raised; None if the submit was not
+            sent.
     """
 
     error: BaseException
-    ticket: Ticket | None = None
+    result: SubmitReply | ModelsLabError | None = None
 
 
 SubmitResult: TypeAlias = SubmitReply | ModelsLabError | CallbackFailure
@@ -79,10 +78,13 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
             _logger.warning("started, though its caller has gone: %s", result.ticket)
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
-        case CallbackFailure(error, Ticket() as ticket):
-            # Log only the name of the exception's type, because its message may quote the key.
-            name = type(error).__name__
+        # Log only the name of the exception's type, because its message may quote the key.
+        case CallbackFailure(error, Processing() | Success() as reply):
+            name, ticket = type(error).__name__, reply.ticket
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)
+        case CallbackFailure(error, SubmitUncertain() | GenerationFailed() as failure):
+            name = type(error).__name__
+            _logger.warning("its caller has gone and missed %s: %s", name, failure)
 
 
 async def report_result(
@@ -94,22 +96,25 @@ async def report_result(
     """
     Pass a result to the recorder. If it is a reply and no error, also report it to `on_submitted`.
 
-    If one of the two raises for a reply, add a note with the ticket to the exception.
+    If one of the two raises, add a note to the exception that says what the submit started.
     """
-    if isinstance(result, ModelsLabError):
-        await submit_recorder.finish(submit_request, result)
-        return result
     try:
         await submit_recorder.finish(submit_request, result)
-        if on_submitted is not None:
+        if on_submitted is not None and not isinstance(result, ModelsLabError):
             await on_submitted(submit_request.submitted_event(result))
     except BaseException as error:
-        note = f"it was raised after the work was started as {result.ticket}"
+        note = f"it was raised after {_describe(result)}"
         with suppress(Exception):
             # An exception class may override `add_note` with a method that raises.
             error.add_note(note)
         if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
             _logger.warning("%s: %s", type(error).__name__, note)
             raise
-        return CallbackFailure(error, result.ticket)
+        return CallbackFailure(error, result)
     return result
+
+
+def _describe(result: SubmitReply | ModelsLabError) -> str:
+    if isinstance(result, ModelsLabError):
+        return f"the submit ended with {type(result).__name__}: {result}"
+    return f"the work was started as {result.ticket}"

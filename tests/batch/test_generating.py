@@ -416,6 +416,27 @@ async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monk
     assert len(emulator.submits) < 20
 
 
+async def test_failure_that_cannot_be_recorded_ends_the_call(path, monkeypatch):
+    """It is no result that says that nothing was started: the work failed, and may be paid for."""
+
+    async def full(*_args, **_more):
+        raise JournalFull("there is no room")
+
+    def fail_at_once(_request):
+        body = {"status": "failed", "id": 7, "message": "Failed, Try Again"}
+        return httpx.Response(200, json=body)
+
+    monkeypatch.setattr(Journal, "confirm", full)
+    http = httpx.MockTransport(fail_at_once)
+    async with (
+        Client("a-key-for-tests", http=http) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        with pytest.raises(JournalFull) as caught:
+            await results_of(batch, rows(1))
+    assert "GenerationFailed: realtime:7: Failed, Try Again" in "".join(caught.value.__notes__)
+
+
 async def test_argument_out_of_range_sends_nothing(a_client, emulator, path):
     """Arguments are checked before anything is sent."""
     async with a_client() as client, Batch.open(path, client=client) as batch:

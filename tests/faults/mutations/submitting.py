@@ -52,7 +52,7 @@ MUTATIONS = [
     Mutation(
         "submit sent again: after an error of on_submitted",
         "_submitting/submit_recorder.py",
-        "return CallbackFailure(error, result.ticket)",
+        "return CallbackFailure(error, result)",
         "return error",
         SUBMIT_SIMULATION,
     ),
