@@ -131,8 +131,7 @@ class Client:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
             Refused: The server refuses the key, the plan or the request.
-            TransientError: Too many consecutive polls failed, or the host did not answer for too
-                long; see `max_failures` and `outage` of `Pace`.
+            TransientError: Polls fail too often or for too long: see `Pace(max_failures, outage)`.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         if timeout is not None:

@@ -19,6 +19,7 @@ from modelslab_async import (
     Success,
     Ticket,
     TransportError,
+    UnreadableReply,
 )
 from modelslab_async._scheduling.hosts import Hosts
 from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
@@ -310,12 +311,15 @@ def test_other_host_is_not_paused_by_failures():
     assert VIDEO == schedule.take(0.0).ticket
 
 
-def test_silent_host_ends_its_waits():
-    """After `outage` seconds without an answer all tickets of that host end."""
+@pytest.mark.parametrize(
+    "error", [TransportError("cut"), ServerError("down"), UnreadableReply("?")]
+)
+def test_silent_host_ends_its_waits(error):
+    """After `outage` seconds of failed polls all tickets of that host end, whatever came back."""
     now, completed = 0.0, []
     schedule = schedule_of(IMAGE, VIDEO, policy=Pace(floor=2.0, max_failures=999, outage=100.0))
     while not completed:
-        effects = polled(schedule, TransportError("cut"), taken=now)
+        effects = polled(schedule, error, taken=now)
         completed += [effects.completion] if effects.completion else []
         ended_at, now = now, schedule.next_poll_at() or math.inf
     assert 100.0 <= ended_at < 200.0
