@@ -162,6 +162,9 @@ class Credentials:
         Return a hash of the key of a tier.
 
         Equal keys have equal hashes. A hash does not reveal its key.
+
+        Raises:
+            MissingApiKey: There is no key for the tier.
         """
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()

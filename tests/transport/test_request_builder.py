@@ -8,7 +8,8 @@ import pytest
 from modelslab_async import FAMILIES, Family, Ticket
 from modelslab_async._polling.status_client import StatusClient
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.sender import RequestBuilder, Sender
+from modelslab_async._transport.request_builder import RequestBuilder
+from modelslab_async._transport.sender import Sender
 
 KEYS = Credentials(standard='a-key/with"marks', enterprise="another-key-0")
 OWN = [
