@@ -209,8 +209,11 @@ class Notifier:
             self.on_completed(outcome.ticket)
         except Exception as error:  # noqa: BLE001 -- one ticket must not stop the poller.
             log_unexpected(outcome.ticket, error)
-        if self.on_unawaited is not None and not callers_of(completion.watchers):
-            self.on_unawaited(outcome)
+        try:
+            if self.on_unawaited is not None and not callers_of(completion.watchers):
+                self.on_unawaited(outcome)
+        except Exception as error:  # noqa: BLE001 -- as above.
+            log_unexpected(outcome.ticket, error)
         if self._listeners.functions:
             self._listeners(
                 Completed(outcome=outcome, polls=completion.polls, waited=completion.waited),

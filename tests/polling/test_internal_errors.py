@@ -1,11 +1,22 @@
 """Exceptions that nothing is meant to raise: one ticket ends, and the poller polls the others."""
 
 import asyncio
+import json
 
 import pytest
 
-from modelslab_async import Failed, ModelsLabError, Pace, Success, Unresolved
+from modelslab_async import (
+    Completed,
+    Failed,
+    ModelsLabError,
+    Pace,
+    Success,
+    Ticket,
+    Unresolved,
+)
+from modelslab_async._polling.watchers import NULL_WATCHER
 from modelslab_async._scheduling.schedule import Schedule
+from modelslab_async.emulator import ScriptedReply
 
 KEY = "a-test-key-1234"
 
@@ -257,6 +268,32 @@ def test_error_of_the_slots_is_logged(virtually, world, caplog):
 
     virtually(main)
     assert "raised ForeignError in raise_error" in caplog.text
+
+
+def test_error_about_unawaited_outcome_is_logged(virtually, world, caplog):
+    """What `on_unawaited` raises for refused tickets is logged, and the poller polls others."""
+
+    def raise_error(_outcome):
+        raise ForeignError(KEY)
+
+    async def main():
+        events = []
+        async with world(on_event=events.append) as here:
+            here.client.engine.poller.notifier.on_unawaited = raise_error
+            denied = json.dumps({"status": "error", "message": "requires a premium subscription"})
+            for number in (1, 2):
+                ticket = here.emulator.add_job(("video", number), duration=60.0)
+                here.emulator.script(ticket, [ScriptedReply(403, denied.encode())])
+                here.client.engine.poller.watch(ticket, NULL_WATCHER)
+            await asyncio.sleep(30.0)
+            ended = [event.outcome.ticket for event in events if isinstance(event, Completed)]
+            assert [Ticket("video", 1), Ticket("video", 2)] == sorted(ended, key=str)
+            here.emulator.add_job("images:1", duration=1.0)
+            assert isinstance(await here.client.wait("images:1"), Success)
+
+    virtually(main)
+    assert "raised ForeignError in raise_error" in caplog.text
+    assert KEY not in caplog.text
 
 
 def test_system_exit_ends_the_program(virtually, world):
