@@ -147,20 +147,31 @@ class PostgresAccount:
         )
 
     async def _migrate(self, schema: str) -> None:
-        """Migrate an account of an older version. Raise an error for an unknown version."""
-        statement = f"SELECT version FROM {schema}.account"
-        versions = [row[0] for row in await self._connection.fetch(statement)]
+        """
+        Migrate an account of an older version, unless another process has just migrated it.
+
+        Raise an error for an unknown version.
+        """
+        versions = await self._read_versions(schema)
         if versions in ([1], [2], [3], [4]):
             await self._connection.run_script(
                 f"""
                 BEGIN;
                 SELECT pg_advisory_xact_lock({_CREATION_LOCK});
-                {migrate_statements(schema)}
+                DO $migration$ BEGIN
+                IF (SELECT version FROM {schema}.account) < {VERSION} THEN
+                    {migrate_statements(schema)}
+                END IF;
+                END $migration$;
                 COMMIT;
                 """
             )
-            versions = [VERSION]
+            versions = await self._read_versions(schema)
         self._check_version(versions)
+
+    async def _read_versions(self, schema: str) -> list[int]:
+        rows = await self._connection.fetch(f"SELECT version FROM {schema}.account")
+        return [row[0] for row in rows]
 
     def _check_version(self, versions: list[int]) -> None:
         if versions != [VERSION]:

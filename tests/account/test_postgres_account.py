@@ -10,6 +10,7 @@ import pytest
 from postgres_server import PostgresServer
 
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
+from modelslab_async._account.postgres_connection import PostgresConnection
 from modelslab_async._account.report_and_answer_types import KeyReport, SlotUse
 from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async._postgres.postgres_address import passwords
@@ -273,6 +274,25 @@ def test_schema_of_another_program_is_left_as_it_is(store):
     with pytest.raises(WrongAccount, match="version 99"):
         store.account()
     assert [(99,)] == store.run("SELECT version FROM account")
+
+
+def test_account_that_was_migrated_meanwhile_keeps_its_version(store, monkeypatch):
+    """A newer library migrates the account after this one has read the older version."""
+    store.account()
+    store.run("UPDATE account SET version = 4")
+    run_script = PostgresConnection.run_script
+
+    async def run_after_migration(connection, statements):
+        store.run("UPDATE account SET version = 99")
+        store.run("DROP FUNCTION tell_of_slots")
+        await run_script(connection, statements)
+
+    monkeypatch.setattr(PostgresConnection, "run_script", run_after_migration)
+    with pytest.raises(WrongAccount, match="version 99"):
+        store.account()
+    assert [(99,)] == store.run("SELECT version FROM account")
+    functions = f"SELECT 1 FROM pg_proc WHERE pronamespace = '\"{store.schema}\"'::regnamespace"
+    assert not store.run(f"{functions} AND proname = 'tell_of_slots'"), "an old function came back"
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
