@@ -83,17 +83,20 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal, or it was copied completely to
-            this target, which is empty now.
+        JournalReadOnly: The source was copied to another journal, or its copy is complete and this
+            target, which has no rows, does not come from it.
         WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()
     if mark is not None and mark.target != target.path:
         raise _with_path(mark.refusal(), source.path)
     if await target.is_empty():
-        if mark is not None and mark.is_complete:
-            raise _with_path(mark.refusal(), source.path)
-        return False
+        if mark is None or not mark.is_complete:
+            # A recorded origin proves nothing here, because the source may have got its rows since.
+            return False
+        if await target.has_origin(source.path):
+            return True
+        raise _with_path(mark.refusal(), source.path)
     if mark is not None and await target.has_origin(source.path):
         return True
     await _check_empty(target)

@@ -475,6 +475,43 @@ async def test_copy_that_waited_for_the_same_copy_has_nothing_to_do(paths, monke
         assert before == await journal.report()
 
 
+async def test_repeated_copy_of_an_empty_journal_has_nothing_to_do(paths):
+    """The target is empty after the first copy, too, but it names the source as its origin."""
+    source, target = paths
+    async with Journal.open(source):
+        pass
+    assert await copy_journal(source, target)
+    assert not await copy_journal(source, target)
+
+
+async def test_rows_that_come_after_a_killed_copy_of_an_empty_journal_are_copied(new_path):
+    """The target names the source as its origin already, and the mark was deleted by hand."""
+    source, target = new_path("sqlite"), new_path("sqlite")
+    async with Journal.open(source):
+        pass
+    with kill_at("commit", after=True), pytest.raises(Killed):
+        await copy_journal(source, target)
+    with closing(sqlite3.connect(source)) as db, db:
+        db.execute("DELETE FROM runs WHERE process LIKE 'copying to %'")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    assert await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert 1 == (await journal.report()).tickets
+
+
+async def test_copy_is_not_repeated_to_a_target_that_was_lost(new_path):
+    """A run may have gone on in the lost file, so its old rows are not paid for a second time."""
+    source, target = new_path("sqlite"), new_path("sqlite")
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    assert await copy_journal(source, target)
+    for file in target.parent.glob(f"{target.name}*"):
+        file.unlink()
+    with pytest.raises(JournalReadOnly, match="was copied to"):
+        await copy_journal(source, target)
+
+
 @pytest.fixture
 def waits_for_copy(monkeypatch):
     """An event that is set when an operation finds that a copy keeps runs out."""
