@@ -188,7 +188,12 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
 
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
-    (found,) = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > 0 AND run <> ?)", (run_id,)
+    """Return whether other runs have pending saves."""
+    # Ask for lower and higher run numbers separately, because a query with `run != ?` would read
+    # all pending saves of this run.
+    below, above = db.execute(
+        f"SELECT EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > 0 AND run < ?), "
+        f"EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > ?)",
+        (run_id, run_id),
     ).fetchone()
-    return bool(found)
+    return bool(below or above)

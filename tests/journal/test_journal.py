@@ -17,7 +17,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._journal import exports, submits
+from modelslab_async._journal import exports, lease_rows, save_queue, submits
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal, PendingSubmit
@@ -300,6 +300,29 @@ async def test_queries_of_a_run_scan_no_table(file_journal, file_path):
             if " tickets " in statement and not statement.startswith("INSERT OR IGNORE"):
                 plan = db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
                 assert not [row for row in plan if row[3].startswith("SCAN tickets")], statement
+
+
+@pytest.mark.parametrize(
+    ("module", "add_own_row"),
+    [
+        (lease_rows, "INSERT INTO tickets (family, id, run, added_at) VALUES (1, ?, 2, 0.0)"),
+        (save_queue, "INSERT INTO saves (ticket, run) VALUES (?, 2)"),
+    ],
+)
+@pytest.mark.usefixtures("file_journal")
+async def test_search_for_claims_of_other_runs_reads_no_claims_of_this_run(
+    file_path, module, add_own_row
+):
+    """SQLite runs a few instructions for it, though this run has claimed a thousand rows."""
+    instructions = []
+    with closing(connect(str(file_path), 5)) as db:
+        db.execute("INSERT INTO families VALUES (1, 'images')")
+        db.executemany(add_own_row, [(number,) for number in range(1, 1001)])
+        db.set_progress_handler(lambda: instructions.append(None), 1)
+        assert not module._others_have_some(db, 2)
+        assert len(instructions) < 200
+        assert module._others_have_some(db, 1)
+        assert module._others_have_some(db, 3)
 
 
 async def test_files_come_in_the_order_of_outputs(journal, clock):
