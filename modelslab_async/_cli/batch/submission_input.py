@@ -78,7 +78,8 @@ def read_submissions(
     Args:
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
-        check: Raises a `ValueError` if the parameters do not fit the endpoint.
+        check: Raises a `ValueError` if the parameters do not fit the endpoint. Any other error of
+            it ends the reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:

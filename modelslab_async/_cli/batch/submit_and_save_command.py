@@ -149,14 +149,15 @@ def _read_rows(
     def check(endpoint: str, parameters: Mapping[str, Any]) -> None:
         try:
             endpoints.check(endpoint, parameters)
+        except MissingApiKey as error:
+            # End the command, because each row of the endpoint would be skipped for this reason.
+            raise UnusableKey(f"{endpoint}: {missing_key_message(error)}") from None
         except MissingParameters as error:
             options = " ".join(f"-p {name}=VALUE" for name in error.names)
             raise ValueError(f"{error}; for all rows, give {options}; or add a column") from None
 
     try:
         return [*read_submissions(table, spec, check, skipped.add)]
-    except MissingApiKey as error:
-        raise UnusableKey(missing_key_message(error)) from None
     finally:
         skipped.report(tally)
 

@@ -426,6 +426,22 @@ def test_refused_key_is_reported_once(here):
     assert 0 == here(*SUBMIT, "-", given=table).returncode
 
 
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_missing_key_of_an_endpoint_is_reported_once(here, submits, dry_run):
+    """The table is read before anything is sent, so no row is submitted with the other key."""
+    names = ("enterprise_realtime/text2img", REALTIME)
+    rows = [json.dumps({"endpoint": name, "prompt": "a cat"}) for name in names]
+    result = here(
+        *("submit", "-", *dry_run),
+        given="\n".join(rows * 20),
+        MODELSLAB_API_KEY=None,
+        MODELSLAB_ENTERPRISE_API_KEY="another-key",
+    )
+    assert (3, "", 1) == (result.returncode, result.stdout, result.stderr.count("\n"))
+    assert f"{REALTIME}: this family needs the standard key; set MODELSLAB" in result.stderr
+    assert [] == submits()
+
+
 def test_refused_request_names_the_parameters_of_its_endpoint(here, serving):
     """The message on standard error and the record of the row are the same."""
     with serving(Emulator(endpoints={})) as url:
