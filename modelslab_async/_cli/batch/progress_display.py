@@ -21,8 +21,8 @@ _REPORT_INTERVAL_S = 5.0
 # run counts each result shortly after the journal has it. Without this pause, a result of this run
 # would seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
-# After each update from the journal, the display pauses for at least 20 times as long as the update
-# took, including `_IN_FLIGHT_DELAY_S`.
+# After each update from the journal, the display pauses for at least 20 times as long as the query
+# took.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -60,16 +60,19 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Update the counts from the journal until cancelled. Pause longer after a slow update."""
+    """Update the counts from the journal until cancelled. Pause longer after a slow query."""
+    clock = asyncio.get_running_loop().time
     pause = _REPORT_INTERVAL_S
     while True:
         await asyncio.sleep(pause)
-        began = time.monotonic()
+        began = clock()
         with suppress(JournalError):
-            report = await get_report()
+            try:
+                report = await get_report()
+            finally:
+                pause = max(_REPORT_INTERVAL_S, _PAUSE_PER_QUERY_TIME * (clock() - began))
             await asyncio.sleep(_IN_FLIGHT_DELAY_S)
             progress.refresh(report)
-        pause = max(_REPORT_INTERVAL_S, _PAUSE_PER_QUERY_TIME * (time.monotonic() - began))
 
 
 def render_progress(progress: RunProgress) -> RenderableType:

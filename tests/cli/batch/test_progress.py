@@ -107,6 +107,29 @@ async def test_journal_is_counted_while_a_run_goes_on(monkeypatch):
     assert (300, 0) == (progress.completed, progress.open)
 
 
+@pytest.mark.parametrize(("query_s", "interval_s"), [(0.0, 5.5), (0.125, 5.625), (2.0, 42.5)])
+def test_journal_is_counted_less_often_if_a_count_takes_long(virtually, query_s, interval_s):
+    """The pause depends on the time of the query alone, not on the wait for results in flight."""
+    begun = []
+
+    async def get_report():
+        begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(query_s)
+        if len(begun) == 2:
+            raise JournalLocked("for a while")
+        return report(300)
+
+    async def main():
+        progress = RunProgress()
+        progress.begin(report(300), is_saving=False)
+        async with progress_display.show_progress(progress, get_report, quiet=True):
+            await asyncio.sleep(5.0 + 3 * interval_s)
+
+    virtually(main)
+    after_error = interval_s - progress_display._IN_FLIGHT_DELAY_S
+    assert [5.0, 5.0 + interval_s, 5.0 + interval_s + after_error] == begun[:3]
+
+
 def test_first_sample_shows_speed():
     """The first speed is the mean since the run began."""
     progress = RunProgress()
