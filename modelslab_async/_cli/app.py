@@ -52,7 +52,7 @@ _COMMANDS = {
     ),
     "emulate": CommandSource("emulate.emulate", "Serve an emulator of the service on this machine"),
     "endpoints": CommandSource(
-        "list_endpoints.endpoints", "List the endpoints that start work, and their parameters"
+        "list_endpoints.endpoints", "List all endpoints and their parameters"
     ),
     "families": CommandSource(
         "list_families.families", "List the API families that tickets can belong to"

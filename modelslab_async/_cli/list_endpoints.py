@@ -132,7 +132,9 @@ def _print_detail(endpoint: Endpoint) -> None:
 @options.debug
 def endpoints(pattern: str | None, *, as_json: bool) -> None:
     """
-    List the endpoints that start work, and their parameters.
+    List all endpoints and their parameters.
+
+    Most endpoints start work and make a ticket. The others answer at once.
 
     PATTERN is the name of an endpoint (realtime/text2img), the part before or after its slash
     (realtime, text2img), or a pattern such as 'v7_*/text-*'. The output is a table on a terminal,

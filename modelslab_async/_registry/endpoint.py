@@ -1,4 +1,4 @@
-"""Endpoint: a named way to start work. It turns parameters into a request, but sends nothing."""
+"""Endpoint: a named request to the service. It builds the request, but sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,9 @@ class MissingParameters(ValueError):
 @frozen(kw_only=True)
 class Endpoint:
     """
-    One row of the table of endpoints: a named way to start work.
+    One row of the table of endpoints: a named request to the service.
+
+    Most endpoints start work and make a ticket. The others answer at once.
 
     The endpoint refuses a submit if a required parameter is missing, or if a name looks like a
     misspelling of a known name. It accepts unknown names, because the service keeps adding

@@ -77,6 +77,14 @@ def test_file_parameters_are_listed(program):
     assert "takes a file" in shown
 
 
+def test_help_says_that_all_endpoints_are_listed(program):
+    """Endpoints that start no work are in the list, too, so the help does not leave them out."""
+    assert "List the endpoints that start work" not in program("--help").stdout
+    text = " ".join(program("endpoints", "--help").stdout.split())
+    assert "List all endpoints and their parameters." in text
+    assert "Most endpoints start work and make a ticket. The others answer at once." in text
+
+
 def test_terminal_gets_table_of_endpoints(program):
     """The table has every endpoint with its family and its required parameters."""
     code, shown = program.on_terminal("endpoints")
