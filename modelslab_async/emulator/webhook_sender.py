@@ -26,7 +26,7 @@ _FIRST_RETRY_DELAY_S = 1.0
 @frozen(kw_only=True)
 class WebhookDelivery:
     """
-    One attempt to deliver a webhook.
+    One attempt to deliver a webhook, or a webhook that was withheld.
 
     A webhook to another machine is withheld, unless `Webhooks.allow_remote` is set.
 
@@ -136,6 +136,10 @@ class WebhookSender:
         extra_delay = 0.0 if is_forged else self._random.uniform(*self._webhooks.delay)
         await asyncio.sleep(max(0.0, job.started + planned.due_after - now) + extra_delay)
         pending = WebhookDelivery(ticket=job.ticket, url=url, body=planned.body, forged=is_forged)
+        if not self._webhooks.may_deliver_to(url):
+            error = "withheld: only loopback addresses get webhooks"
+            self.deliveries.append(evolve(pending, error=error))
+            return
         retry_delay = _FIRST_RETRY_DELAY_S
         for attempt in range(planned.attempts):
             if attempt:
@@ -147,8 +151,6 @@ class WebhookSender:
                 return
 
     async def _post(self, pending: WebhookDelivery) -> WebhookDelivery:
-        if not self._webhooks.may_deliver_to(pending.url):
-            return evolve(pending, error="withheld: only loopback addresses get webhooks")
         if self._http is None:
             self._http = httpx.AsyncClient(
                 transport=self._webhooks.transport, timeout=_TIMEOUT_S, trust_env=False

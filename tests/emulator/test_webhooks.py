@@ -283,6 +283,19 @@ def test_only_loopback_addresses_get_webhooks(url, reached, virtually, visit):
     assert not Webhooks(allow_remote=True).may_deliver_to("file:///etc/passwd")
 
 
+def test_withheld_webhook_is_not_retried(virtually, visit):
+    """The webhook of a workflow is recorded as withheld once, because a retry changes nothing."""
+
+    async def main():
+        async with served(Receiver(), visit) as (emulator, visitor):
+            await visitor.start(ENDPOINTS["workflows/run"], webhook="http://example.com/hook")
+            await asyncio.sleep(20)
+            return emulator.webhook_deliveries
+
+    (delivery,) = virtually(main)
+    assert "withheld" in delivery.error
+
+
 @pytest.mark.parametrize("field", [{}, {"webhook": ""}, {"webhook": None}, {"webhook": 5}])
 def test_submit_without_a_url_has_no_webhook(field, virtually, visit):
     """Without a valid URL there is no webhook."""
