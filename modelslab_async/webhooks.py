@@ -161,8 +161,8 @@ class _Receiver:
         # Move the ticket's entry to the end of `_fetched_at`, so that the oldest entries stay in
         # front.
         self._fetched_at.pop(ticket, None)
-        self._fetched_at[ticket] = now()
-        while self._fetched_at[oldest := next(iter(self._fetched_at))] + floor < now():
+        self._fetched_at[ticket] = fetched_at = now()
+        while self._fetched_at[oldest := next(iter(self._fetched_at))] + floor < fetched_at:
             del self._fetched_at[oldest]
 
     async def _pass_on(self, ticket: Ticket, on_reply: OnReply) -> int:

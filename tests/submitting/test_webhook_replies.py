@@ -196,6 +196,28 @@ def test_many_deliveries_cost_one_fetch_per_floor(virtually, world):
     virtually(main)
 
 
+def test_floor_that_ends_at_once_delays_no_fetch(virtually, world, monkeypatch):
+    """The floor is over before the receiver has recorded the fetch, since the clock goes on."""
+
+    async def main():
+        replies, loop = Replies(), asyncio.get_running_loop()
+
+        def tick():
+            loop.now += 0.002
+            return loop.now
+
+        monkeypatch.setattr(loop, "time", tick)
+        async with world(pace=Pace(floor=0.001)) as here:
+            app = webhooks.receiver(here.client, on_reply=replies)
+            url = here.client.webhook_url(BASE, family="realtime")
+            for id_ in ("7", "8", "7"):
+                here.emulator.add_job(("realtime", id_), duration=0)
+                assert 200 == await delivered(app, url, id=id_)
+        assert ["7", "8", "7"] == [reply.ticket.id for reply in replies]
+
+    virtually(main)
+
+
 def test_flood_of_tickets_is_bounded(virtually, world):
     """Deliveries about many tickets are fetched at most 32 at a time; the others get a 503."""
 
