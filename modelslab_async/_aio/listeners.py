@@ -21,6 +21,7 @@ class Listeners:
     """
 
     def __init__(self, on_event: Listener | None) -> None:
+        self._on_event = on_event
         self.functions = [on_event] if on_event is not None else []
 
     def __bool__(self) -> bool:
@@ -29,7 +30,7 @@ class Listeners:
     def __call__(self, event: Event, context: Context | None = None) -> None:
         """Call all listeners with an event, in `context` or, by default, in this task's context."""
         for listener in self.functions:
-            call_listener(listener, event, context)
+            call_listener(listener, event, context, is_callers=listener is self._on_event)
 
     def add(self, listener: Listener) -> None:
         """Add a listener in front of the others, because the caller's `on_event` may be slow."""
@@ -40,7 +41,9 @@ class Listeners:
         self.functions = [each for each in self.functions if each != listener]
 
 
-def call_listener(listener: Listener, event: Event, context: Context | None = None) -> None:
+def call_listener(
+    listener: Listener, event: Event, context: Context | None = None, *, is_callers: bool = True
+) -> None:
     """
     Call a listener with an event, and log what it raises.
 
@@ -48,6 +51,7 @@ def call_listener(listener: Listener, event: Event, context: Context | None = No
         listener: The function.
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
+        is_callers: Whether the listener is the caller's `on_event`. The log names any other one.
     """
     # Run the listener in a copy of the context, so that it cannot change the caller's variables.
     # The context itself may be in use, and cannot be entered twice.
@@ -58,4 +62,5 @@ def call_listener(listener: Listener, event: Event, context: Context | None = No
         raise
     # Catch CancelledError too: a listener can raise it although this task was not cancelled.
     except BaseException:
-        _logger.exception("on_event raised; the client goes on")
+        name = "on_event" if is_callers else getattr(listener, "__qualname__", "a listener")
+        _logger.exception("%s raised; the client goes on", name)

@@ -47,6 +47,26 @@ def test_raising_listener_is_logged(virtually, world, caplog, error):
     assert "on_event raised" in caplog.text
 
 
+def test_raising_listener_of_the_package_is_named(virtually, world, caplog):
+    """The log names a listener such as telemetry, and does not blame the caller's `on_event`."""
+    events = []
+
+    class Telemetry:
+        def on_event(self, _event):
+            raise ZeroDivisionError
+
+    async def main():
+        async with world(on_event=events.append) as here:
+            here.client.engine.listeners.add(Telemetry().on_event)
+            here.emulator.add_job("images:1", duration=3.0)
+            assert isinstance(await here.client.wait("images:1"), Success)
+
+    virtually(main)
+    assert isinstance(events[-1], Completed)
+    (message,) = {record.getMessage() for record in caplog.records if record.exc_info}
+    assert message.endswith("Telemetry.on_event raised; the client goes on")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_listener_may_end_the_program(error):
     """What ends the whole program is not logged away."""
