@@ -199,9 +199,9 @@ def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     """Return the error for a recorded submit that may or may not have started work."""
     error = SubmitUncertain(
-        f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
-        "have started work: look for it in your account at the service, or in a webhook with "
-        "that track_id",
+        f"{submit.endpoint} (track_id {submit.track_id}) may have been sent before, and may or "
+        "may not have started work: look for it in your account at the service, or in a webhook "
+        "with that track_id",
         endpoint=submit.endpoint,
         track_id=submit.track_id,
         payload_hash=submit.payload_hash,

@@ -104,5 +104,6 @@ class SubmitProgress:
 
 def _no_reply_error(submit_request: SubmitRequest, timeout: float) -> SubmitUncertain:
     return uncertain_error(
-        submit_request, f"it was sent, and no reply came within the timeout of {timeout:g} s"
+        submit_request,
+        f"it may have been sent, and no reply came within the timeout of {timeout:g} s",
     )

@@ -12,6 +12,7 @@ import pytest
 from everyday import cases
 
 from modelslab_async import (
+    ENDPOINTS,
     AuthenticationError,
     Batch,
     Client,
@@ -26,6 +27,7 @@ from modelslab_async import (
     TransportError,
 )
 from modelslab_async._journal.run_operations import RunOperations
+from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
@@ -158,6 +160,16 @@ async def test_immediate_result_is_recorded(path):
         assert [] == [each async for each in batch.run()]
         assert [done] == [each async for each in batch.outcomes()]
     assert 0 == emulator.polls.total()
+
+
+async def test_submit_that_was_recorded_and_never_sent_is_only_called_possible(a_client, path):
+    """The program may have been killed between the record and the request."""
+    payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], {"prompt": "a cat"}).payload_hash
+    async with Journal.open(path) as journal:
+        await journal.record_submit("7", endpoint=REALTIME, payload_hash=payload_hash)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(SubmitUncertain, match="may have been sent before, and may or may not"):
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
 
 
 async def test_uncertain_submit_is_listed_and_not_sent_again(

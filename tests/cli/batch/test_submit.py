@@ -459,7 +459,7 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
     for _ in range(2):
         result = here(*SUBMIT, "-", given=table)
         assert 9 == result.returncode
-        assert "line 2: realtime/text2img (track_id 77) was sent before" in result.stderr
+        assert "line 2: realtime/text2img (track_id 77) may have been sent before" in result.stderr
         command = "modelslab-async batch uncertain 77"
         advice = f"`{command} --ticket TICKET`, or `{command} --not-started`"
         assert advice in result.stderr
