@@ -79,7 +79,7 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Start the task that sends reports. It calls `on_hint` for webhooks from other clients."""
+        """Start the task that sends reports, and calls `on_hint` for other clients' webhooks."""
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint

@@ -16,9 +16,9 @@ _MAX_UNREPORTED_DELAY_S = 0.02
 # The maximum number of seconds that the client adds to the start of a poll that was not overdue.
 # The limit is low, because the cause may be a slow server instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
-# The client reports a poll when it has ended. If it takes longer than this many seconds, the client
-# reports its start before its end. Until then, the account assumes the latest possible start, so
-# the permit rests for longer than it must.
+# The client usually reports a poll when the poll has ended. If the poll takes longer than this many
+# seconds, the client reports its start before that. Without a report, the account assumes the
+# latest possible start, and leaves the permit unused for longer than it must.
 _MAX_UNREPORTED_S = 0.3
 
 
@@ -106,7 +106,8 @@ class GrantedPollTimes:
                 self._reported_starts.discard(started)
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
-                # The network may have delivered the poll only now, so its permit rests from now.
+                # The network may have delivered the poll only now. So the rest of its permit, until
+                # the next poll with it, begins now.
                 moment = now
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)

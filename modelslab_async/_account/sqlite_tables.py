@@ -87,8 +87,8 @@ _WEBHOOK_HINTS: Final = """
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
 # `granted`. That poll starts no later than `latest_start`. `last_start` is the start of the last
-# poll whose end the client has reported. If `last_start` equals `latest_start`, every end was
-# reported, so the permit is not open.
+# poll whose end a client has reported. The report of an end makes both columns equal. So while they
+# differ, the end of a poll is not reported yet, and the permit is open.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

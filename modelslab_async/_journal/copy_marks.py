@@ -4,8 +4,8 @@ Marks a journal that is being copied or was copied. No run can begin in a marked
 A mark is a row of the table `runs` with a lease that never ends. Its column `process` says where
 the journal was copied to. While a journal has a mark, no run begins in it and no submit is
 recorded. Otherwise the same work could be paid for twice: once in the journal and once in its copy.
-No tickets are added either, because no run would poll them, except the ticket of a submit that was
-recorded before the mark.
+No tickets are added either, because no run would poll them. There is one exception: if a submit was
+recorded before the mark, its ticket is still added.
 """
 
 import sqlite3

@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# The longest time, in seconds, for which an operation is repeated. After a crash, a server may need
-# minutes before it accepts connections again.
+# The longest time, in seconds, for which an operation is tried again after its connection was lost.
+# After a crash, a server may need minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
-# The longest time, in seconds, for which a closing journal repeats most operations. The next run
-# polls the tickets whose outcomes are not recorded by then.
+# The same for most operations of a journal that is closing. If outcomes are not recorded by then,
+# the next run polls their tickets again.
 LEAVE_S: Final = 5.0
 # While a journal closes and its database is away, each attempt has a time limit. This is the
 # shortest such limit, in seconds.

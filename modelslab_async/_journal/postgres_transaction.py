@@ -39,7 +39,8 @@ class QueuedWrite:
         future: Gets the result of the operation, or its error.
         undo: Undoes the operation, given its result; None if it is not to be undone.
         is_undo: Whether the operation itself undoes an earlier one.
-        outlasts_leaving: Whether even a closing journal repeats the operation for `PATIENCE_S`.
+        outlasts_leaving: Whether a closing journal, too, tries the operation for `PATIENCE_S`. It
+            tries other operations for `LEAVE_S` only.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]

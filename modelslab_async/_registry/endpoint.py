@@ -32,7 +32,8 @@ class MissingParameters(ValueError):
     A submit lacks required parameters.
 
     Attributes:
-        names: The missing parameters. Of a group, the first parameter stands for the group.
+        names: The missing parameters. If the endpoint requires at least one of several, only the
+            first of these is listed.
     """
 
     # `names` is optional, because pickle passes only the message.

@@ -39,8 +39,8 @@ class RateLimiter:
     """
     Allows `rate` polls a second, at even intervals.
 
-    After a late timer, polls come faster. Even then, at most 2 polls start within any second if the
-    rate is 2, and at most 3 polls within any 1.2 seconds if the rate is 2.5.
+    If a timer fires late, the next polls come faster. Even then, at most `n` polls start within
+    `n / rate` seconds, where `n` is the rate, rounded up: 3 polls in 1.2 seconds for a rate of 2.5.
     """
 
     rate: float

@@ -103,7 +103,7 @@ def digest_of(path: str, reading: str) -> str:
 
     Args:
         path: The file.
-        reading: How tickets are read from the file. The digest depends on this text too.
+        reading: Any text that says how tickets are read from the file. The digest depends on it.
     """
     with Path(path).open("rb") as file:
         digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")

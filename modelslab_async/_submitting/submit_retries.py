@@ -98,7 +98,7 @@ class SubmitRetries:
         return since + self.unsent_timeout - now
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Copy an error. The copy says that nothing was paid, and what to check."""
+        """Return a copy of an error that adds that nothing was paid, and advice for the user."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (

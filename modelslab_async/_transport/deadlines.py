@@ -5,11 +5,11 @@ An exchange is one request and its response. All exchanges of a `Deadlines` obje
 timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So a grace period begins at the time for which the
-timer was set. It is as long as the timeout, but at most a second. It ends no earlier than half its
-length after the timer has fired. Exchanges that are due before the period ends are cancelled only
-when it ends. Each exchange gets only one grace period, because an event loop that is always late
-would otherwise never cancel the exchange.
+then hold responses that no task has read yet. So the exchanges get a grace period, which is as long
+as the timeout, but at most a second. It begins at the time for which the timer was set. If less
+than half of it is left when the timer fires, it is extended to half its length from then on.
+Exchanges that are due before the period ends are cancelled only when it ends. Each exchange gets
+only one grace period, because an event loop that is always late would otherwise never cancel it.
 """
 
 import asyncio

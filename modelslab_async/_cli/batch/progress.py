@@ -30,7 +30,7 @@ _RATE_WINDOW_S = 30.0
 # Before ten tickets have ended, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# The maximum number of rows or tickets whose names are kept for each reason, to save memory.
+# To save memory, the names of at most this many rows or tickets are kept for each kind of failure.
 _MAX_NAMES_PER_REASON = 1000
 # A time below 90 s is shown in seconds, a time below 90 min in minutes, and a longer one in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60

@@ -13,9 +13,10 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return for each edge the index of the edge to poll at next, if the job still runs.
+    Return at which age to poll next, if a poll finds the job still running.
 
-    Bins are ranges of a job's ages. Edges are the ages at which bins begin or end.
+    Bins are ranges of a job's ages. Edges are the ages at which bins begin or end. The result has
+    for each edge, as the age of a poll, the index of the edge that is the age of the next poll.
 
     Args:
         edges: The edges of the bins, in ascending order.

@@ -28,8 +28,8 @@ class TrialBudget:
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have cost less.
-        reserved: The cost that is reserved for running jobs whose first poll came after a learned
-            step.
+        reserved: The cost that is reserved for jobs that still run. For each of them, the time of
+            the first poll was learned.
     """
 
     allowed: float = 0.0
@@ -47,7 +47,7 @@ class TrialBudget:
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll for a job whose first poll comes after a learned step.
+        Reserve the cost of one poll for a job, if the time of its first poll was learned.
 
         Return False, and reserve nothing, if the budget is used up.
         """

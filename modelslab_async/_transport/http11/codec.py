@@ -34,7 +34,8 @@ class Codec(Protocol):
         """
         Whether a body is being received without the chunked transfer encoding.
 
-        Such a body is parsed all at once, because this is fast at any size.
+        If so, all received bytes are parsed in one call, which is fast even if they are many. The
+        bytes of a chunked body are parsed in small slices.
         """
         ...
 

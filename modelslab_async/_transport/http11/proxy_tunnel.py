@@ -201,8 +201,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before `next_protocol` took over. It makes
-        # this call only once, so pass the call on.
+        # The event loop may have scheduled this call before `next_protocol` took over. If so, it
+        # will not call `next_protocol` as well, so pass the call on.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
