@@ -83,11 +83,12 @@ class JournalSubmitRecorder(SubmitRecorder):
             earlier = await self.recorded_reply(submit_request)
             if earlier is not None:
                 return earlier
-            try:
-                return await engine.submitter.submit(submit_request, self)
-            except DuplicateSubmit:
-                # Another task or process has just recorded the same submit. Wait for its reply.
-                continue
+            match await engine.submitter.submit(submit_request, self):
+                case CallbackFailure(DuplicateSubmit()):
+                    # Another task or process has just recorded the same submit. Wait for its reply.
+                    continue
+                case result:
+                    return result
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
         """

@@ -151,6 +151,29 @@ async def test_second_process_waits_for_the_reply_of_the_first(path, monkeypatch
     assert 1 == len(emulator.submits)
 
 
+async def test_submit_that_another_process_sent_after_the_lookup_gets_its_reply(
+    a_client, emulator, path, monkeypatch
+):
+    """The second process looks first, records second, and sends nothing."""
+    find = Journal.find_submit
+
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        Batch.open(path, client=client) as other,
+    ):
+
+        async def find_too_early(self, track_id):
+            found = await find(self, track_id)
+            if found is None and self is other.journal:
+                await batch.submit(REALTIME, prompt="a cat", track_id=7)
+            return found
+
+        monkeypatch.setattr(Journal, "find_submit", find_too_early)
+        reply = await other.submit(REALTIME, prompt="a cat", track_id=7)
+    assert [reply.ticket] == [submit.ticket for submit in emulator.submits]
+
+
 async def test_immediate_result_is_recorded(path):
     """Nothing is left to poll."""
     emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
