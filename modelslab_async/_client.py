@@ -15,7 +15,7 @@ from ._models.argument_checks import check_nonnegative_seconds
 from ._models.events import Event, Submitted
 from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
-from ._models.ticket import Ticket, TicketLike, Tickets
+from ._models.ticket import TicketLike, Tickets
 from ._models.unresolved_outcomes import Outcome, Unsubmitted, success_or_raise
 from ._registry.endpoint import Endpoint
 from ._registry.family import Family
@@ -116,7 +116,7 @@ class Client:
             Refused: The server refuses the key, the plan or the request.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
-        return await self.engine.fetch(Ticket.of(ticket))
+        return await self.engine.fetch(self.engine.ticket_of(ticket))
 
     async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
         """
@@ -136,7 +136,7 @@ class Client:
         """
         if timeout is not None:
             check_nonnegative_seconds("timeout", timeout)
-        return success_or_raise(await self.engine.outcome(Ticket.of(ticket), timeout))
+        return success_or_raise(await self.engine.outcome(self.engine.ticket_of(ticket), timeout))
 
     async def gather(
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
@@ -186,7 +186,7 @@ class Client:
 
         Repeated calls poll the ticket at most once every `floor` seconds; see `Pace`.
         """
-        self.engine.nudge(Ticket.of(ticket))
+        self.engine.nudge(self.engine.ticket_of(ticket))
 
     @overload
     async def submit(self, endpoint: Submission, /) -> Processing | Success: ...

@@ -54,6 +54,7 @@ class Engine:
         listeners: Functions that are called with each event.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
+        ticket_of: Returns a ticket that a caller gave in any form.
         endpoints: Checks requests, and calls the endpoints that start no work.
         submitter: Sends requests that start work.
         webhooks: The webhook addresses that this client made.
@@ -67,6 +68,7 @@ class Engine:
         self.redact = credentials.redact
         self.listeners = Listeners(settings.on_event)
         self.status_client = StatusClient(families, sender)
+        self.ticket_of = self.status_client.ticket_of
         self._queue = settings.queue
         poll_rates = even_poll_rates(settings.rate)
         self._joined_account: JoinedAccount | None = None

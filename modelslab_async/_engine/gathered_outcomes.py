@@ -19,7 +19,7 @@ async def gather_outcomes(
     yielder = Yielder()
     wanted: list[Ticket] = []
     for given in tickets:
-        wanted.append(ticket := Ticket.of(given))
+        wanted.append(ticket := engine.ticket_of(given))
         engine.status_client.tier_and_host_of(ticket)
         if yielder.is_clock_due() and yielder.is_late():
             await yielder.yield_now()

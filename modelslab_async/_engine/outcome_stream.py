@@ -234,7 +234,7 @@ async def stream_outcomes(
     yielder = Yielder()
     buffer = StreamBuffer(window=window, timeout=timeout, scope_of=engine.status_client.scope_of)
     reader_task = asyncio.create_task(
-        fill_buffer(tickets, buffer, engine.watch), name="modelslab_async feed"
+        fill_buffer(tickets, buffer, engine), name="modelslab_async feed"
     )
     try:
         while True:
@@ -260,20 +260,18 @@ async def stream_outcomes(
         await asyncio.wait((reader_task,))
 
 
-async def fill_buffer(
-    tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
-) -> None:
-    """Read tickets from a source. Call `watch` for each new one. Wait while the stream is full."""
+async def fill_buffer(tickets: Tickets, buffer: StreamBuffer, engine: Engine) -> None:
+    """Read tickets from a source. Watch each new one. Wait while the stream is full."""
     yielder = Yielder()
     is_clock_due = yielder.is_clock_due
 
     def register(given: TicketLike) -> Awaitable[object] | None:
-        ticket = Ticket.of(given)
+        ticket = engine.ticket_of(given)
         if buffer.is_full:
             return register_later(ticket)
         if buffer.register(ticket):
             try:
-                watch(ticket, buffer)
+                engine.watch(ticket, buffer)
             except BaseException:
                 buffer.forget(ticket)
                 raise

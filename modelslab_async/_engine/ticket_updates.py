@@ -7,7 +7,7 @@ from attrs import Factory, define
 
 from .._aio.yield_and_wakeup import Wakeup
 from .._models.replies import Processing
-from .._models.ticket import Ticket, TicketLike
+from .._models.ticket import TicketLike
 from .._models.unresolved_outcomes import Outcome
 from .engine import Engine
 
@@ -56,7 +56,7 @@ async def stream_updates(
     engine: Engine, given: TicketLike
 ) -> AsyncGenerator[Processing | Outcome, None]:
     """Yield the changes of one ticket, and finally its outcome."""
-    ticket = Ticket.of(given)
+    ticket = engine.ticket_of(given)
     watcher = UpdateWatcher()
     engine.watch(ticket, watcher)
     seen: Processing | None = None

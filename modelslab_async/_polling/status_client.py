@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import product
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -13,13 +13,16 @@ from attrs import evolve
 from .._models.errors import ModelsLabError
 from .._models.key_kind import Tier
 from .._models.replies import Processing, Reply
-from .._models.ticket import NewTicket, NewTicketLike, Ticket
+from .._models.ticket import NewTicket, NewTicketLike, Ticket, TicketLike
 from .._parsing.reply import CachedProcessing, ReplyCache, read_reply
 from .._parsing.status import is_known_status
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
 from .._transport.sender import Sender
 from .._transport.transport_protocol import Response
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -75,12 +78,23 @@ class StatusClient:
         family = self._families.get(name)
         if family is None:
             hint = did_you_mean(name, self._families) or "none is like it;"
+            # A caller may have passed the API key by mistake.
+            name = self._sender.credentials.redact_text(name)
             raise UnknownFamily(
                 f"unknown family {name!r}; {hint} "
                 "`modelslab-async families` lists all, and Client(families=...) takes more",
                 family=name,
             )
         return family
+
+    def ticket_of(self, given: TicketLike) -> Ticket:
+        """
+        Return a ticket that a caller gave in any form.
+
+        Raises:
+            ValueError: The ticket is ill-formed.
+        """
+        return self._read(Ticket.of, given)
 
     def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
         """Return every well-formed ticket that has a known family and one of these ids."""
@@ -114,7 +128,7 @@ class StatusClient:
             ValueError: The ticket is ill-formed, its family is unknown, or JSON cannot hold its
                 columns.
         """
-        new = NewTicket.of(given)
+        new = self._read(NewTicket.of, given)
         # Check the family now, and not only when the ticket is polled.
         self.family_of(new.ticket)
         if new.columns:
@@ -193,6 +207,15 @@ class StatusClient:
 
     async def aclose(self) -> None:
         await self._sender.aclose()
+
+    def _read(self, read: Callable[[T], U], given: T) -> U:
+        """Read a ticket. If it is an API key, given by mistake, the error does not show the key."""
+        try:
+            return read(given)
+        except ValueError as error:
+            message = self._sender.credentials.redact_text(str(error))
+        # Raise after the `except` block, so that the error's `__context__` does not show the key.
+        raise ValueError(message)
 
     async def _response(self, ticket: Ticket) -> Response:
         try:

@@ -209,6 +209,8 @@ class EndpointRequests:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             hint = did_you_mean(name, self._endpoints) or "no endpoint has a similar name;"
+            # A caller may have passed the API key by mistake.
+            name = self._sender.credentials.redact_text(name)
             raise ValueError(
                 f"unknown endpoint {name!r}; {hint} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
