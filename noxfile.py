@@ -188,7 +188,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def kill(session: nox.Session) -> None:
-    """Kills processes in the midst of a batch: `nox -s kill -- --kills 1000 --workers 3`."""
+    """Kills processes in the midst of a batch: `nox -s kill -- --kills 1000 --postgres`."""
     _run_program(session, "emulator", "tests/batch/kill.py")
 
 

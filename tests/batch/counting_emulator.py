@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import json
 import re
-import sqlite3
 import zlib
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+
+from kill_journal import JournalReader, Location
 
 from modelslab_async.emulator import Emulator
 from modelslab_async.emulator.media.files import make_file
@@ -27,9 +28,9 @@ class CountingEmulator:
     It makes the files itself: some are large, and all are sent in pieces.
     """
 
-    def __init__(self, emulator: Emulator, folder: Path) -> None:
+    def __init__(self, emulator: Emulator, folder: Path, journal: Location) -> None:
         self.emulator = emulator
-        self.journal = folder / "journal"
+        self.journal = JournalReader(journal)
         self.polls, self.served, self.again = (
             (folder / name).open("a", buffering=1) for name in ("polls", "served", "again")
         )
@@ -59,7 +60,7 @@ class CountingEmulator:
         if zlib.crc32(path.encode()) % _FILES_PER_LARGE_FILE == 0:
             content += bytes(_LARGE_FILE_BYTES)
         self.served.write(f"{path} {hashlib.sha256(content).hexdigest()}\n")
-        if self._is_recorded(path):
+        if await self._is_recorded(path):
             self.again.write(f"{path}\n")
         asked = {name.decode(): value.decode() for name, value in scope["headers"]}
         span = re.fullmatch(r"bytes=(\d+)-", asked.get("range", ""))
@@ -76,7 +77,8 @@ class CountingEmulator:
             await asyncio.sleep(_PAUSE_S)
         await send({"type": "http.response.body"})
 
-    def _is_recorded(self, path: str) -> bool:
-        with closing(sqlite3.connect(self.journal, timeout=60)) as db:
-            found = db.execute("SELECT 1 FROM files WHERE url LIKE ?", (f"%{path}",)).fetchone()
-        return found is not None
+    async def _is_recorded(self, path: str) -> bool:
+        id_, output_index = path.rpartition("/")[2].removesuffix(".png").split("-")
+        async with self.journal.opened() as journal:
+            files = await journal.files(("images", id_))
+        return any(file.output_index == int(output_index) for file in files)

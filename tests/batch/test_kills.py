@@ -5,28 +5,39 @@ import sys
 from pathlib import Path
 
 import pytest
+from everyday import cases
 from process_environment import environment_without_coverage
 
 PROGRAM = Path(__file__).parent / "kill.py"
 
 
-# Kills, workers at a time, whether they save files, and whether they have room.
-SETTINGS = [(10, 1, False, True), (25, 1, True, True), (15, 2, True, True), (15, 1, True, False)]
+# The store, kills, workers at a time, and more options of the script.
+THOROUGH = [
+    ("sqlite", 10, 1, "--no-files"),
+    ("sqlite", 25, 1, ""),
+    ("sqlite", 15, 2, ""),
+    ("sqlite", 15, 1, "--full"),
+    ("postgres", 10, 3, "--no-files"),
+    ("postgres", 40, 3, ""),
+]
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="this system has no SIGKILL")
 @pytest.mark.parametrize(
-    ("kills", "workers", "files", "room"),
-    [(3, 1, True, True), *(pytest.param(*each, marks=pytest.mark.thorough) for each in SETTINGS)],
+    ("store", "kills", "workers", "more"),
+    cases([("sqlite", 3, 1, ""), ("postgres", 3, 3, "")], THOROUGH),
 )
-def test_kills_lose_no_ticket(kills, workers, files, room):
+def test_kills_lose_no_ticket(request, store, kills, workers, more):
     """Each has one outcome, committed before it was handed out. `kill.py` says what it checks."""
-    more = [*(() if files else ("--no-files",)), *(() if room else ("--full",))]
+    if store == "postgres":
+        # The script starts another server. Without PostgreSQL, this skips the test.
+        request.getfixturevalue("postgres")
+        more += " --postgres"
     program = subprocess.run(
         [
             *(sys.executable, "-W", "error", PROGRAM),
-            *("--kills", str(kills), "--workers", str(workers), "--tickets", "300", *more),
+            *("--kills", str(kills), "--workers", str(workers), "--tickets", "300", *more.split()),
         ],
         capture_output=True,
         text=True,
@@ -36,10 +47,14 @@ def test_kills_lose_no_ticket(kills, workers, files, room):
     )
     assert "" == program.stderr, program.stdout
     assert f"{kills} kills by SIGKILL of {workers} at work" in program.stdout
-    assert (", 0 ends for want of room" in program.stdout) is room
+    assert (", 0 ends for want of room" in program.stdout) is ("--full" not in more)
 
 
-def test_number_of_kills_is_the_documented_one():
-    """65 in all, 55 of them during downloads."""
-    assert 65 == sum(kills for kills, *_ in SETTINGS)
-    assert 55 == sum(kills for kills, _, files, _ in SETTINGS if files)
+@pytest.mark.parametrize(
+    ("store", "total", "with_files"), [("sqlite", 65, 55), ("postgres", 50, 40)]
+)
+def test_number_of_kills_is_the_documented_one(store, total, with_files):
+    """All kills of a store, and those of workers that save files."""
+    settings = [(kills, more) for name, kills, _, more in THOROUGH if name == store]
+    assert total == sum(kills for kills, _ in settings)
+    assert with_files == sum(kills for kills, more in settings if "--no-files" not in more)
