@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -95,31 +94,6 @@ async def test_stopped_worker_tells_nothing_that_another_told(address):
         os.kill(stopped.pid, signal.SIGCONT)
         told += await lines(stopped)
         assert 0 == await stopped.wait()
-    assert {"success"} == {*states(address).values()}
-    assert {1} == {*Counter(told).values()}
-
-
-@pytest.mark.thorough
-async def test_forty_killed_workers_lose_nothing(address, monkeypatch):
-    """Three workers run at a time. One is killed each time that some more tickets have ended."""
-    monkeypatch.setattr(f"{__name__}.COUNT", 3000)
-    dice = random.Random(1)
-    async with (
-        workers(address, 3, lease=3600) as (emulator, held, running),
-        Batch.open(address) as batch,
-    ):
-        told, ended = [], 0
-        for _ in range(40):
-            ended += dice.randrange(1, 60)
-            while (await batch.report()).success < ended:  # noqa: ASYNC110 -- of other processes.
-                await asyncio.sleep(0.02)
-            killed = running.pop(0)
-            killed.kill()
-            told += await lines(killed)
-            running.append(await start(address, emulator.url, 3600))
-        for ticket in held:
-            emulator.add_job(ticket, duration=0.0)
-        told += [ticket for each in running for ticket in await lines(each)]
     assert {"success"} == {*states(address).values()}
     assert {1} == {*Counter(told).values()}
 
