@@ -5,7 +5,7 @@ from typing import Any, Self, overload
 
 from ._engine.account_protocol import Account
 from ._engine.bulk_generation import BulkGeneration, RequestT
-from ._engine.engine import Engine
+from ._engine.engine import Engine, success_or_raise
 from ._engine.gathered_outcomes import gather_outcomes
 from ._engine.outcome_stream import stream_outcomes
 from ._engine.settings import DEFAULT_QUEUE, Settings
@@ -16,7 +16,7 @@ from ._models.events import Event, Submitted
 from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
 from ._models.ticket import TicketLike, Tickets
-from ._models.unresolved_outcomes import Outcome, Unsubmitted, success_or_raise
+from ._models.unresolved_outcomes import Outcome, Unsubmitted
 from ._registry.endpoint import Endpoint
 from ._registry.family import Family
 from ._scheduling.pace import Pace

@@ -1,8 +1,4 @@
-"""
-Engine: starts and closes the poller and the submitter of one client.
-
-It does not decide when to poll or submit.
-"""
+"""Engine: starts and closes a client's poller and submitter. It does not decide when they act."""
 
 import asyncio
 import math
@@ -11,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 from .._aio.listeners import Listeners
 from .._aio.telemetry import Gauges, Telemetry, traced
-from .._models.errors import ClientClosed, TransportError
+from .._models.errors import ClientClosed, GenerationFailed, TransportError
 from .._models.key_kind import Tier
-from .._models.replies import Processing, Reply
+from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
-from .._models.unresolved_outcomes import Outcome
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
@@ -284,3 +280,20 @@ class Engine:
         """Wait until streams that callers left early no longer watch any ticket."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+
+def success_or_raise(outcome: Outcome) -> Success:
+    """
+    Return the outcome of a wait if it is a success. Raise any other outcome as an error.
+
+    Raises:
+        GenerationFailed: The job failed.
+        ModelsLabError: The wait ended without a result.
+    """
+    match outcome:
+        case Success():
+            return outcome
+        case Failed():
+            raise GenerationFailed.of(outcome)
+        case Unresolved(ticket=ticket, cause=cause):
+            raise cause.with_ticket(ticket)

@@ -7,11 +7,11 @@ from .._models.argument_checks import check_nonnegative_seconds
 from .._models.errors import ModelsLabError, WaitTimeout
 from .._models.replies import Success
 from .._models.submission import Submission
-from .._models.unresolved_outcomes import Unresolved, success_or_raise
+from .._models.unresolved_outcomes import Unresolved
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import reply_or_raise
-from .engine import Engine
+from .engine import Engine, success_or_raise
 
 
 class SingleGeneration:

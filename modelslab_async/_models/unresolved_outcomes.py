@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .errors import GenerationFailed, ModelsLabError
+from .errors import ModelsLabError
 from .html_repr import html_of
 from .replies import Failed, Processing, Success
 from .ticket import Ticket
@@ -50,20 +50,3 @@ class Unsubmitted:
 
 
 Outcome: TypeAlias = Success | Failed | Unresolved
-
-
-def success_or_raise(outcome: Outcome) -> Success:
-    """
-    Return the outcome of a wait if it is a success. Raise any other outcome as an error.
-
-    Raises:
-        GenerationFailed: The job failed.
-        ModelsLabError: The wait ended without a result.
-    """
-    match outcome:
-        case Success():
-            return outcome
-        case Failed():
-            raise GenerationFailed.of(outcome)
-        case Unresolved(ticket=ticket, cause=cause):
-            raise cause.with_ticket(ticket)

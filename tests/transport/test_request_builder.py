@@ -8,8 +8,7 @@ import pytest
 from modelslab_async import FAMILIES, Family, Ticket
 from modelslab_async._polling.status_client import StatusClient
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.request_builder import RequestBuilder
-from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.sender import RequestBuilder, Sender
 
 KEYS = Credentials(standard='a-key/with"marks', enterprise="another-key-0")
 OWN = [

@@ -276,7 +276,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit without parameters: sent without a body",
-        "_transport/request_builder.py",
+        "_transport/sender.py",
         "bool(fields) or not (call.repeatable or",
         "bool(fields) or not (True or",
         "../submitting/test_sent_once.py",
