@@ -150,7 +150,7 @@ class Batch:
 
         Raises:
             ClientClosed: The client is closed.
-            JournalError: The journal cannot be written. The next run polls tickets without outcome.
+            JournalError: The journal cannot be written. The next run polls open tickets.
             ValueError: The batch has no client, an argument is out of its range, or a ticket has an
                 unknown family. An unknown family is reported after all other tickets have ended.
         """

@@ -200,7 +200,7 @@ class AccountLink:
             self._on_hint(hint)
 
     async def _try_share_hints(self) -> None:
-        """Exchange webhook hints, or log an error, because submits and polls need no hints."""
+        """Exchange webhook hints. Only log an error, because submits and polls need no hints."""
         try:
             await self._share_hints()
             self._is_failing_to_share = False

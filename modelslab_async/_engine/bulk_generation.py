@@ -52,8 +52,8 @@ class BulkSubmits:
             progress: Records how far the submit has come. Only a caller with a deadline needs it.
 
         Raises:
-            BaseException: The recorder or `on_submitted` raised an exception. If work was started,
-                the exception gets a note with the ticket.
+            BaseException: The recorder or `on_submitted` raised an exception. If the submit had a
+                result before that, a note of the exception names it.
         """
         if self._refusals:
             return Unsubmitted(cause=self._refusals[0])

@@ -7,7 +7,7 @@ A host is proven if it has answered since its last pause (see `host_health`).
     any other TransientError                the ticket backs off; after `max_failures` it ends
       10 in a row at a proven host          the host pauses
       one at an unproven host               the host pauses
-      no other result for `outage` seconds  all tickets of the host end
+      nothing else for `outage` seconds     all tickets of the host end
     AuthenticationError, PaymentRequired    all tickets of the key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end

@@ -28,8 +28,8 @@ class CallbackFailure:
 
     Attributes:
         error: The exception, as it was raised.
-        result: The reply or error that came before the callback raised; None if the submit was not
-            sent.
+        result: The reply or error that came before the callback raised; None if there was none, or
+            if it is unknown.
     """
 
     error: BaseException
