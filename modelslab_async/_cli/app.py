@@ -137,7 +137,7 @@ class _OneLineFormatter(logging.Formatter):
     """Formats a log record as one line, without a traceback and without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{output.PROGRAM}: {output.sanitize(record.getMessage())}"
+        return output.message_line(record.getMessage())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -149,7 +149,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 -- every error becomes one line for the user.
         if settings.debug:
             for line in traceback.format_exc().splitlines():
-                click.echo(output.sanitize(line), err=True)
+                click.echo(output.sanitize(output.redact(line)), err=True)
         return _report_error(error)
     return code if isinstance(code, int) else 0
 

@@ -37,11 +37,28 @@ def sanitize(text: str) -> str:
     )
 
 
+def redact(text: str) -> str:
+    """Remove the API keys of the environment from text. A user may have typed one by mistake."""
+    # Imported here, because `--help` prints no message.
+    from .._transport.credentials import Credentials  # noqa: PLC0415
+
+    try:
+        return Credentials.resolve(None, None).redact_argument(text)
+    except ValueError:
+        # The environment has no key, or none that a request could carry.
+        return text
+
+
+def message_line(text: str) -> str:
+    """Return a message as one line, without control characters and without API keys."""
+    return f"{PROGRAM}: {sanitize(redact(text))[:_MAX_TEXT_CHARS]}"
+
+
 def print_message(text: str) -> None:
     """Print one line on standard error."""
     # A live display replaces `sys.stderr`, so that messages appear above the display. With
     # `err=True`, click would write to the original stream, and the display would appear twice.
-    click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", file=sys.stderr)
+    click.echo(message_line(text), file=sys.stderr)
 
 
 def is_terminal() -> bool:

@@ -78,12 +78,14 @@ class StatusClient:
         family = self._families.get(name)
         if family is None:
             hint = did_you_mean(name, self._families) or "none is like it;"
-            # A caller may have passed the API key by mistake.
-            name = self._sender.credentials.redact_text(name)
-            raise UnknownFamily(
+            message = (
                 f"unknown family {name!r}; {hint} "
-                "`modelslab-async families` lists all, and Client(families=...) takes more",
-                family=name,
+                "`modelslab-async families` lists all, and Client(families=...) takes more"
+            )
+            # A caller may have passed the API key by mistake.
+            credentials = self._sender.credentials
+            raise UnknownFamily(
+                credentials.redact_argument(message), family=credentials.redact_text(name)
             )
         return family
 
@@ -213,7 +215,7 @@ class StatusClient:
         try:
             return read(given)
         except ValueError as error:
-            message = self._sender.credentials.redact_text(str(error))
+            message = self._sender.credentials.redact_argument(str(error))
         # Raise after the `except` block, so that the error's `__context__` does not show the key.
         raise ValueError(message)
 

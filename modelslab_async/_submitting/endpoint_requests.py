@@ -209,12 +209,12 @@ class EndpointRequests:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             hint = did_you_mean(name, self._endpoints) or "no endpoint has a similar name;"
-            # A caller may have passed the API key by mistake.
-            name = self._sender.credentials.redact_text(name)
-            raise ValueError(
+            message = (
                 f"unknown endpoint {name!r}; {hint} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
             )
+            # A caller may have passed the API key by mistake.
+            raise ValueError(self._sender.credentials.redact_argument(message))
         if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
             raise ValueError(
                 f"endpoint {name!r} makes tickets of family {endpoint.resolved_by!r}, which this "

@@ -199,3 +199,8 @@ class Credentials:
     def redact_text(self, text: str) -> str:
         """Replace the keys in a short text with "[key]", even if their characters are escaped."""
         return self._text_regex.sub("[key]", text) if self._encodings else text
+
+    def redact_argument(self, message: str) -> str:
+        """Redact a message that quotes what a user gave. If that was a key, the message says so."""
+        redacted = self.redact_text(message)
+        return message if redacted == message else f"{redacted}; [key] stands for your API key"

@@ -18,7 +18,7 @@ from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
 from modelslab_async._models.ticket import Ticket
 
-from .conftest import STOP_SIGNALS
+from .conftest import KEY, STOP_SIGNALS
 
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [
@@ -216,10 +216,40 @@ def test_missing_extra_is_reported_in_one_line(program, without, missing, argume
 def test_unexpected_error_is_one_line(program, without, tmp_path):
     """An unexpected error is one line, and a traceback only with `--debug`."""
     path = without()
-    (tmp_path / "sitecustomize.py").write_text("import json\njson.dumps = None\n")
+    # Only what is no text, such as the row of a family, cannot be written.
+    code = "import json, operator\njson.dumps = operator.methodcaller('strip')\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
     run = program("families", "--json", PYTHONPATH=path)
     assert (70, 1) == (run.returncode, run.stderr.count("\n"))
     assert "Traceback" in program("families", "--json", "--debug", PYTHONPATH=path).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wait", KEY),
+        ("fetch", KEY),
+        ("fetch", f"{KEY}:1"),
+        ("generate", KEY),
+        ("generate", f"realtime/{KEY}"),
+        ("endpoints", KEY),
+        ("families", KEY),
+        ("batch", "submit", "rows.csv", "--endpoint", KEY),
+        ("batch", "submit", "endpoints.csv"),
+        ("batch", "run", "tickets.txt"),
+        ("--debug", "wait", KEY),
+    ],
+    ids=" ".join,
+)
+def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments):
+    """The message says that the key was given, and where something else was expected."""
+    (tmp_path / "rows.csv").write_text("prompt\na cat\n")
+    (tmp_path / "endpoints.csv").write_text(f"endpoint,prompt\n{KEY},a cat\n")
+    (tmp_path / "tickets.txt").write_text(f"{KEY}\n")
+    done = program(*arguments, folder=tmp_path)
+    assert 2 == done.returncode
+    assert KEY not in done.stdout + done.stderr
+    assert "[key] stands for your API key" in done.stderr
 
 
 def test_program_runs_without_uvloop(program, emulator, without):
