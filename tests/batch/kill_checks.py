@@ -89,12 +89,18 @@ def check_outcomes(folder: Path, journal: Location, tickets: int, *, files: bool
     return len(recorded)
 
 
+def check_file(file: RecordedFile) -> None:
+    """A saved file is complete."""
+    found = hashlib.sha256(Path(file.path).read_bytes()).hexdigest()
+    assert file.sha256 == found, file.path
+
+
 def check_files(folder: Path, recorded: list[RecordedFile]) -> None:
     """The files are as they were served, once, and the folder has nothing else."""
     served = {path.rpartition("/")[2]: digest for path, digest in lines(folder, "served")}
     assert [] == lines(folder, "again"), "a recorded file was requested again"
     for file in recorded:
-        assert file.sha256 == hashlib.sha256(Path(file.path).read_bytes()).hexdigest(), file.path
+        check_file(file)
         assert file.sha256 == served[file.url.rpartition("/")[2]], file.path
     there = {str(path) for path in (folder / "out").iterdir()}
     assert {file.path for file in recorded} == there, "something else is in the folder"

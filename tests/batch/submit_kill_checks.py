@@ -1,11 +1,10 @@
 """What `submit_kill.py` checks: a table whose programs were killed, by what the server received."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from kill_checks import lines
+from kill_checks import check_file, lines
 from kill_journal import Location
 
 from modelslab_async import Batch, Failed, Ticket
@@ -37,11 +36,6 @@ def check_told_uncertain(folder: Path, uncertain: set[str]) -> None:
     assert called <= uncertain, f"called uncertain too early: {called - uncertain}"
 
 
-def check_file(path: str, sha256: str) -> None:
-    """A saved file is complete."""
-    assert sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest(), path
-
-
 def prompt_of(submit: PendingSubmit) -> str:
     """The prompt of a submit: a program has it in the key, the command line in the columns."""
     return str(submit.columns.get("prompt") or f"no.{(submit.key or '').removeprefix('row ')}")
@@ -57,7 +51,7 @@ async def check_rows(folder: Path, journal: Location, rows: int) -> set[str]:
             ended[prompt] += 1
             assert recorded.files or isinstance(recorded.outcome, Failed), f"{prompt} has no file"
             for file in recorded.files:
-                check_file(file.path, file.sha256)
+                check_file(file)
         uncertain = {*map(prompt_of, await batch.uncertain())}
         assert (await batch.report()).open == 0
     assert max(ended.values()) == 1
