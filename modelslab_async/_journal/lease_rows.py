@@ -103,7 +103,8 @@ def claim(
         f"UPDATE tickets SET state = {OPEN}, run = ?, completed_at = NULL WHERE ticket = ?",
         [(run_id, claimed.row_id) for claimed in tickets],
     )
-    return Claim(tickets, has_others=_others_have_some(db, run_id))
+    has_others = others_have_some(db, f"tickets WHERE {_OPEN_TICKETS}", run_id)
+    return Claim(tickets, has_others=has_others)
 
 
 def expire_runs(db: sqlite3.Connection, now: float) -> None:
@@ -121,13 +122,20 @@ def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
     ).rowcount
 
 
-def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
-    """Return whether other runs have open tickets."""
+def others_have_some(db: sqlite3.Connection, unfinished: str, run_id: int) -> bool:
+    """
+    Return whether other runs have claimed some of the unfinished rows.
+
+    Args:
+        db: A connection to the journal.
+        unfinished: A table and the SQL condition of its unfinished rows, joined by WHERE.
+        run_id: The number of this run.
+    """
     # Ask for lower and higher run numbers separately, because a query with `run != ?` would read
-    # all tickets of this run.
+    # all rows of this run.
     below, above = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
-        f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",
+        f"SELECT EXISTS (SELECT 1 FROM {unfinished} AND run > 0 AND run < ?), "
+        f"EXISTS (SELECT 1 FROM {unfinished} AND run > ?)",
         (run_id, run_id),
     ).fetchone()
     return bool(below or above)

@@ -10,7 +10,7 @@ from .._models.journal_errors import JournalDamaged
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .copy_marks import check_not_copied
-from .lease_rows import expire_runs, renew
+from .lease_rows import expire_runs, others_have_some, renew
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
@@ -142,7 +142,8 @@ def claim(
             continue
         if isinstance(success, Success):
             pending.append(PendingSave(row_id, success, files))
-    return SaveClaim(pending, damaged, has_others=_others_have_some(db, run_id))
+    has_others = others_have_some(db, f"saves WHERE {_PENDING}", run_id)
+    return SaveClaim(pending, damaged, has_others=has_others)
 
 
 def complete_save(
@@ -185,15 +186,3 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         )
         for row_id, family, id_, error, argument, failed_at in rows
     ]
-
-
-def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
-    """Return whether other runs have pending saves."""
-    # Ask for lower and higher run numbers separately, because a query with `run != ?` would read
-    # all pending saves of this run.
-    below, above = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > 0 AND run < ?), "
-        f"EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > ?)",
-        (run_id, run_id),
-    ).fetchone()
-    return bool(below or above)

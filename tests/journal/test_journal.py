@@ -303,15 +303,19 @@ async def test_queries_of_a_run_scan_no_table(file_journal, file_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "add_own_row"),
+    ("unfinished", "add_own_row"),
     [
-        (lease_rows, "INSERT INTO tickets (family, id, run, added_at) VALUES (1, ?, 2, 0.0)"),
-        (save_queue, "INSERT INTO saves (ticket, run) VALUES (?, 2)"),
+        (
+            f"tickets WHERE {lease_rows._OPEN_TICKETS}",
+            "INSERT INTO tickets (family, id, run, added_at) VALUES (1, ?, 2, 0.0)",
+        ),
+        (f"saves WHERE {save_queue._PENDING}", "INSERT INTO saves (ticket, run) VALUES (?, 2)"),
     ],
+    ids=["tickets", "saves"],
 )
 @pytest.mark.usefixtures("file_journal")
 async def test_search_for_claims_of_other_runs_reads_no_claims_of_this_run(
-    file_path, module, add_own_row
+    file_path, unfinished, add_own_row
 ):
     """SQLite runs a few instructions for it, though this run has claimed a thousand rows."""
     instructions = []
@@ -319,10 +323,10 @@ async def test_search_for_claims_of_other_runs_reads_no_claims_of_this_run(
         db.execute("INSERT INTO families VALUES (1, 'images')")
         db.executemany(add_own_row, [(number,) for number in range(1, 1001)])
         db.set_progress_handler(lambda: instructions.append(None), 1)
-        assert not module._others_have_some(db, 2)
+        assert not lease_rows.others_have_some(db, unfinished, 2)
         assert len(instructions) < 200
-        assert module._others_have_some(db, 1)
-        assert module._others_have_some(db, 3)
+        assert lease_rows.others_have_some(db, unfinished, 1)
+        assert lease_rows.others_have_some(db, unfinished, 3)
 
 
 async def test_files_come_in_the_order_of_outputs(journal, clock):
