@@ -115,9 +115,9 @@ def submit(
     # This client only checks the rows. `run_batch` makes the client that sends them.
     endpoints = make_client(*base_urls).engine.endpoints
     rows = _read_rows(table, spec, endpoints, tally)
-    if not rows and not tally.handled and not plan.quiet:
-        output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     _check_bad_rows(tally, strict=strict)
+    if not rows:
+        _report_no_rows(source_name(table), tally.handled, quiet=plan.quiet)
     if not plan.quiet and (columns := find_unsent_columns(rows, spec)):
         # The message ends with the names of the columns, because a long message is cut at its end.
         output.print_message(f"columns not sent (--send COLUMN sends one): {', '.join(columns)}")
@@ -176,6 +176,16 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
         )
 
 
+def _report_no_rows(source: str, skipped: int, *, quiet: bool) -> None:
+    """Say why there is nothing to submit: the table is empty, or all its rows were skipped."""
+    if skipped:
+        rows = "the only row" if skipped == 1 else f"all {skipped:,} rows"
+        verb = "was" if skipped == 1 else "were"
+        output.print_message(f"{rows} of {source} {verb} skipped, so nothing was submitted")
+    elif not quiet:
+        output.print_message(f"{source} is empty: it holds no prompts")
+
+
 def _print_dry_run(
     plan: Plan,
     rows: Sequence[SubmissionRow],
@@ -183,6 +193,9 @@ def _print_dry_run(
     tally: ExitTally,
     most: int | None,
 ) -> int:
+    if not rows and tally.handled:
+        return tally.print_summary()
+
     async def compare() -> tuple[RowsInJournal, list[SubmissionRow]]:
         if not await journal_exists(plan.path):
             return RowsInJournal(new=rows), []

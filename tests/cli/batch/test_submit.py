@@ -209,6 +209,24 @@ def test_rows_with_same_error_are_one_message(here, submits, dry_run):
     assert (0 if dry_run else 1) == len(submits())
 
 
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("idea\na cat\na dog\n", "all 2 rows of rows.csv were skipped, so nothing was submitted"),
+        ("idea\na cat\n", "the only row of rows.csv was skipped, so nothing was submitted"),
+    ],
+)
+def test_table_whose_rows_were_all_skipped_submits_nothing(here, submits, table, message, dry_run):
+    """The command says so, and counts no rows."""
+    (here.folder / "rows.csv").write_text(table)
+    result = here(*SUBMIT, "rows.csv", *dry_run)
+    assert 2 == result.returncode
+    assert message in result.stderr
+    assert "0 rows" not in result.stderr
+    assert [] == submits()
+
+
 @pytest.mark.parametrize(
     "table",
     [
