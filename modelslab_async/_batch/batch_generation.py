@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
-from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -60,6 +59,7 @@ class BatchGeneration:
         self._submits = BulkSubmits(engine, submit_recorder)
         self._recheck_s = recheck_interval(lease)
         self._saves_files = False
+        self._starting: set[asyncio.Task[Ticket | Success | Unsubmitted]] = set()
         self._awaited: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
         self._has_ended = False
         self._run_error: BaseException | None = None
@@ -91,14 +91,14 @@ class BatchGeneration:
             self._saves_files = True
         await self._hold_slots()
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
-        drained = asyncio.create_task(self._feed.draining.wait(), name="modelslab_async drain")
+        self._feed.subscribe(self._cancel_if_draining)
         routing = asyncio.create_task(
             self._route_results(run_results), name="modelslab_async batch results"
         )
         rechecking = asyncio.create_task(self._recheck(), name="modelslab_async batch recheck")
-        tasks: list[asyncio.Task[Any]] = [drained, routing, rechecking]
+        tasks: list[asyncio.Task[Any]] = [routing, rechecking]
         generate: ConcurrentMap[Submission, GenerationResult | None] = ConcurrentMap(
-            partial(self._generate, drained), window
+            self._generate, window
         )
         try:
             async with aclosing(generate.run(self._until_drained(requests), self._check)) as pairs:
@@ -134,20 +134,21 @@ class BatchGeneration:
     ) -> AsyncGenerator[Submission, None]:
         async with aclosing(with_keys(requests)) as submissions:
             async for submission in submissions:
-                if self._feed.draining.is_set():
+                if self._feed.is_draining:
                     return
                 yield submission
 
     def _check(self, submission: Submission) -> None:
         self._engine.endpoints.check(submission.endpoint, submission.parameters)
 
-    async def _generate(
-        self, drained: asyncio.Task[Any], submission: Submission
-    ) -> GenerationResult | None:
+    async def _generate(self, submission: Submission) -> GenerationResult | None:
         """Return the result of one submission; None if the batch stops first."""
         starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        self._cancel_if_draining()
         try:
-            await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((starting,))
         finally:
             if not starting.done():
                 # Cancel only the wait for the submit. A request in flight continues in a task of
@@ -158,6 +159,17 @@ class BatchGeneration:
             return None
         started = starting.result()
         return await self._result_of(started) if isinstance(started, Ticket) else started
+
+    def _cancel_if_draining(self) -> None:
+        """
+        If the batch stops early, cancel the waits for submits.
+
+        They are cancelled in the same step of the event loop, so a slot that becomes free in the
+        next step admits no submit.
+        """
+        if self._feed.is_draining:
+            for starting in self._starting:
+                starting.cancel()
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         """Return a submission's ticket or result. Send the submission first if its key is new."""
@@ -254,7 +266,7 @@ class BatchGeneration:
             raise
         except BaseException as error:  # noqa: BLE001 -- `run` raises it.
             self._run_error = error
-        self._feed.draining.set()
+        self._feed.drain()
         self._has_ended = True
         for ticket in [*self._awaited]:
             self._resolve(ticket, None)

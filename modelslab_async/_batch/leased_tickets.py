@@ -161,15 +161,14 @@ class LeasedTickets:
     def on_event(self, event: Event) -> None:
         """If an event reports a poll of one of these tickets, count the poll."""
         match event:
-            case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
+            case Polled(ticket=ticket, reply=reply, sent_at=sent_at) if entry := self._entries.get(
                 ticket
             ):
                 entry.polls += 1
-                now = asyncio.get_running_loop().time()
                 if isinstance(reply, Processing):
-                    entry.last, entry.last_running_at = reply, now - elapsed
+                    entry.last, entry.last_running_at = reply, sent_at
                 elif entry.last_running_at is not None:
-                    entry.max_lag = now - entry.last_running_at
+                    entry.max_lag = asyncio.get_running_loop().time() - entry.last_running_at
             case PollFailed(ticket=ticket) if entry := self._entries.get(ticket):
                 entry.polls += 1
             case _:
@@ -246,18 +245,18 @@ class TicketFeed:
     Attributes:
         is_closed: Whether no more tickets will be added.
         first_run: The number of the first run that uses this feed; None if no run has begun.
-        draining: Set to stop early. The runs then stop polling, and nothing more is submitted.
-            Transfers in progress are completed, and ready results are returned.
+        is_draining: Whether to stop early. The runs then stop polling, and nothing more is
+            submitted. Transfers in progress are completed, and ready results are returned.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:
         self.is_closed = is_closed
         self.first_run: int | None = None
-        self.draining = asyncio.Event()
+        self.is_draining = False
         self._listeners: list[Callable[[], object]] = []
 
     def subscribe(self, listener: Callable[[], object]) -> None:
-        """Call `listener` whenever tickets have been added, and when the feed is closed."""
+        """Call `listener` when tickets have been added, and when the feed drains or is closed."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], object]) -> None:
@@ -266,9 +265,14 @@ class TicketFeed:
             self._listeners.remove(listener)
 
     def notify(self) -> None:
-        """Tell the runs that tickets have been added, so that they claim these tickets."""
+        """Call the listeners. The runs then claim the tickets that have been added."""
         for listener in [*self._listeners]:
             listener()
+
+    def drain(self) -> None:
+        """Stop early. The listeners are called before this method returns."""
+        self.is_draining = True
+        self.notify()
 
     def close(self) -> None:
         """Tell the runs that no more tickets will be added. They end once no ticket is open."""

@@ -104,7 +104,7 @@ class PollRun:
 
     def drain(self) -> None:
         """Stop polling. The run ends once the outcomes that are ready have been returned."""
-        self._feed.draining.set()
+        self._feed.drain()
         draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
         self._tasks.append(draining)
 

@@ -24,12 +24,14 @@ class Polled:
         reply: The server's reply.
         elapsed: Seconds from sending the request to reading the reply.
         overdue: Seconds between the due time of the poll and its start.
+        sent_at: When the request was sent, on the event loop's clock.
     """
 
     ticket: Ticket
     reply: Reply
     elapsed: float
     overdue: float
+    sent_at: float
 
 
 @frozen(kw_only=True)

@@ -272,9 +272,8 @@ class Poller:
             now = self._loop.time()
             watchers = entry.watchers
             effects = self._schedule.feed(entry, result, now, self._jitter())
-            overdue, elapsed = poll_started - due, now - poll_started
             self.notifier.report_poll(
-                entry, watchers, result, effects, overdue=overdue, elapsed=elapsed
+                entry, watchers, result, effects, due=due, sent_at=poll_started, read_at=now
             )
             if effects.completion is not None:
                 self.notifier.report_completion(effects.completion)

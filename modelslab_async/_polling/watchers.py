@@ -169,8 +169,9 @@ class Notifier:
         result: Reply | CachedProcessing | ModelsLabError,
         effects: Effects,
         *,
-        overdue: float,
-        elapsed: float,
+        due: float,
+        sent_at: float,
+        read_at: float,
     ) -> None:
         """
         Report the result of one poll to listeners, and to watchers that want every change.
@@ -180,8 +181,9 @@ class Notifier:
             watchers: The watchers of the ticket before the poll ended.
             result: The reply, or the error that the poll raised.
             effects: What the poll changed in the schedule.
-            overdue: The seconds from the poll's due time to its start.
-            elapsed: How many seconds the poll took.
+            due: When the poll was due, on the event loop's clock.
+            sent_at: When the request was sent, on the same clock.
+            read_at: When the reply was read, on the same clock.
         """
         for watcher in watchers:
             if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
@@ -193,7 +195,9 @@ class Notifier:
             self._pause_log.record_answer(entry.host_queue)
         if self._listeners.functions:
             context = _context_of(watchers)
-            for event in _events_of(entry, result, effects, overdue=overdue, elapsed=elapsed):
+            for event in _events_of(
+                entry, result, effects, due=due, sent_at=sent_at, read_at=read_at
+            ):
                 self._listeners(event, context)
 
     def report_completion(self, completion: Completion) -> None:
@@ -226,8 +230,9 @@ def _events_of(
     result: Reply | CachedProcessing | ModelsLabError,
     effects: Effects,
     *,
-    overdue: float,
-    elapsed: float,
+    due: float,
+    sent_at: float,
+    read_at: float,
 ) -> Iterator[Event]:
     ticket = entry.ticket
     match result:
@@ -239,7 +244,13 @@ def _events_of(
             reply = (
                 as_processing(result, ticket) if isinstance(result, CachedProcessing) else result
             )
-            yield Polled(ticket=ticket, reply=reply, elapsed=elapsed, overdue=overdue)
+            yield Polled(
+                ticket=ticket,
+                reply=reply,
+                elapsed=read_at - sent_at,
+                overdue=sent_at - due,
+                sent_at=sent_at,
+            )
     if effects.paused is not None and isinstance(result, ModelsLabError):
         yield Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
 

@@ -566,6 +566,28 @@ async def test_slow_listener_counts_in_max_lag(a_client, emulator, path):
     assert held_up <= late
 
 
+async def test_delay_before_batch_sees_the_reply_counts_in_max_lag(a_client, emulator, path):
+    """The lag counts from when the request was sent, which `Polled` holds."""
+    held_up = 0.3
+    emulator.add_job("images:1", duration=0.0)
+    emulator.script("images:1", [RUNNING, RUNNING, None])
+
+    def hold_up(event):
+        if isinstance(event, Polled) and isinstance(event.reply, Processing):
+            time.sleep(held_up)
+
+    def on_event(event):
+        # The listener that was added last is called first, so it delays the batch's own.
+        if isinstance(event, Polled) and hold_up not in client.engine.listeners.functions:
+            client.engine.listeners.add(hold_up)
+
+    async with a_client(on_event=on_event) as client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1"])
+        await all_of(batch.run())
+        (late,) = [each.max_lag async for each in batch.journal.recorded_outcomes()]
+    assert held_up <= late
+
+
 async def started_run(batch):
     """Start a run, and wait until it has its first ticket."""
     task = asyncio.create_task(all_of(batch.run()))

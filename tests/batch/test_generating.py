@@ -21,6 +21,7 @@ from modelslab_async import (
     Saved,
     Submission,
     SubmissionConflict,
+    Submitted,
     SubmitUncertain,
     Success,
     TransportError,
@@ -389,6 +390,22 @@ async def test_drained_batch_submits_no_more(a_client, emulator, path):
     async with a_client(queue=None) as client, Batch.open(path, client=client) as batch:
         assert 50 == len(await results_of(batch, rows(50)))
     assert 50 == len(emulator.submits)
+
+
+async def test_drained_batch_admits_no_waiting_submit(path):
+    """Not even if it got its slot in the step of the event loop in which the batch drains."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+
+    def drain_after_third(event):
+        if isinstance(event, Submitted) and len(emulator.submits) == 3:
+            batch.drain()
+
+    async with (
+        client_of(emulator, queue=1, on_event=drain_after_third) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        await results_of(batch, rows(20))
+    assert 3 == len(emulator.submits)
 
 
 async def test_bad_request_ends_after_earlier_ones(a_client, emulator, path):

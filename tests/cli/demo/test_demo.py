@@ -196,7 +196,9 @@ def test_lateness_is_measured_from_the_end_of_the_job():
         [PlannedJob("images:1", 2.0, fails=False), PlannedJob("images:2", 3.0, fails=True)]
     )
     one, two = Ticket("images", 1), Ticket("images", 2)
-    stats.on_event(Polled(ticket=one, reply=Processing(ticket=one), elapsed=0.1, overdue=1.5))
+    stats.on_event(
+        Polled(ticket=one, reply=Processing(ticket=one), elapsed=0.1, overdue=1.5, sent_at=0.0)
+    )
     stats.count_outcome(Success(ticket=one), 2.5)
     stats.count_outcome(Failed(ticket=two), 4.5)
     stats.seconds = 4.5
