@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeAlias
 
 import click
 from attrs import field, frozen
@@ -19,9 +19,10 @@ from ..._tables.ticket_columns import NamedRow, shorten
 from ..endpoint_command import find_endpoint, parse_file, parse_value
 from .ticket_input import open_source, source_name
 
+PROMPT: Final = "prompt"
+RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], Mapping[str, Any]], object]
 _ENDPOINT_COLUMN: Final = "endpoint"
 _KEY_COLUMN: Final = "key"
-_PROMPT: Final = "prompt"
 _FORMATS_BY_SUFFIX: Final = {
     ".txt": "text",
     ".csv": "csv",
@@ -69,7 +70,7 @@ class SubmissionRow:
 def read_submissions(
     source: str,
     spec: SubmissionSpec,
-    check: Callable[[str, Mapping[str, Any]], object],
+    check: RowCheck,
     on_skipped: Callable[[str, str], None],
 ) -> Iterator[SubmissionRow]:
     """
@@ -78,8 +79,8 @@ def read_submissions(
     Args:
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
-        check: Raises a `ValueError` if the parameters do not fit the endpoint. Any other error of
-            it ends the reading.
+        check: Is called with an endpoint, parameters, and the cells of their row. Raises a
+            `ValueError` if the parameters do not fit. Any other error of it ends the reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
@@ -117,7 +118,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     for row in rows:
         endpoint = ENDPOINTS[row.submission.endpoint]
         for column in row.submission.columns:
-            if _is_sent(endpoint, _parameter_name(column), spec):
+            if _is_sent(endpoint, parameter_name(column), spec):
                 sent.add(column)
             else:
                 unsent[column] = None
@@ -170,7 +171,7 @@ def _check_endpoints(
     read: list[NamedRow] = []
     for row in rows:
         read.append(row)
-        if any(_parameter_name(column) == _ENDPOINT_COLUMN for column in row.cells):
+        if any(parameter_name(column) == _ENDPOINT_COLUMN for column in row.cells):
             return chain(read, rows)
     if any(not row.problem for row in read):
         raise click.UsageError(
@@ -188,12 +189,12 @@ def _detect_format(first: str, spec: SubmissionSpec) -> str:
     endpoint = ENDPOINTS.get(spec.endpoint or "")
     required = {
         _ENDPOINT_COLUMN,
-        _PROMPT,
+        PROMPT,
         spec.key_column,
         *(endpoint.required if endpoint else ()),
     }
     are_names = all(map(_NAME_PATTERN.fullmatch, names))
-    return "csv" if are_names and not required.isdisjoint(map(_parameter_name, names)) else "text"
+    return "csv" if are_names and not required.isdisjoint(map(parameter_name, names)) else "text"
 
 
 def _delimiter(header: str) -> str:
@@ -208,8 +209,8 @@ def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[Name
     required parameter.
     """
     endpoint = ENDPOINTS.get(spec.endpoint or "")
-    name = _PROMPT
-    if endpoint and _PROMPT not in endpoint.parameters and len(endpoint.required) == 1:
+    name = PROMPT
+    if endpoint and PROMPT not in endpoint.parameters and len(endpoint.required) == 1:
         (name,) = endpoint.required
     for number, line in enumerate(lines, 1):
         if text := line.strip():
@@ -221,15 +222,13 @@ def _row_of_item(item: JsonItem) -> NamedRow:
         case JsonItem(value=dict() as cells):
             return NamedRow(location=item.location, cells=cells, has_types=True)
         case JsonItem(value=str() as prompt):
-            return NamedRow(location=item.location, cells={_PROMPT: prompt}, has_types=True)
+            return NamedRow(location=item.location, cells={PROMPT: prompt}, has_types=True)
         case _:
             problem = f"{type(item.value).__name__} is not an object with parameters"
             return NamedRow(location=item.location, problem=item.problem or problem)
 
 
-def _to_submission(
-    row: NamedRow, spec: SubmissionSpec, check: Callable[[str, Mapping[str, Any]], object]
-) -> Submission:
+def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Submission:
     """
     Turn a row into a submission.
 
@@ -240,7 +239,7 @@ def _to_submission(
     if row.problem:
         raise ValueError(row.problem)
     cells = {name: value for name, value in row.cells.items() if value not in (None, "")}
-    named = {_parameter_name(name): value for name, value in cells.items()}
+    named = {parameter_name(name): value for name, value in cells.items()}
     endpoint = _endpoint(named.pop(_ENDPOINT_COLUMN, None), spec)
     key = _key(named, spec)
     sent = {name: value for name, value in named.items() if _is_sent(endpoint, name, spec)}
@@ -252,9 +251,9 @@ def _to_submission(
         values = [parse_value(endpoint, name, text) for text in texts]
         parameters.setdefault(name, values if len(values) > 1 else values[0])
     # Also check the columns that are not sent, because one of them may be a misspelt parameter.
-    check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters)
-    others = (_ENDPOINT_COLUMN, _parameter_name(spec.key_column or _KEY_COLUMN))
-    columns = {name: value for name, value in cells.items() if _parameter_name(name) not in others}
+    check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters, row.cells)
+    others = (_ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
+    columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     return Submission(endpoint.name, parameters, key, columns=columns)
 
 
@@ -262,7 +261,7 @@ def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:
     return (
         endpoint.allows_extra
         or name in endpoint.parameters
-        or name in map(_parameter_name, spec.sent_columns)
+        or name in map(parameter_name, spec.sent_columns)
     )
 
 
@@ -274,7 +273,7 @@ def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:
 
 
 def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
-    value = named.pop(_parameter_name(spec.key_column or _KEY_COLUMN), None)
+    value = named.pop(parameter_name(spec.key_column or _KEY_COLUMN), None)
     if value is None:
         if spec.key_column is not None:
             raise ValueError(f"it has no {spec.key_column!r}, which --key names")
@@ -295,6 +294,6 @@ def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bo
     return (parse_file if has_types else parse_value)(endpoint, name, value)
 
 
-def _parameter_name(name: str) -> str:
+def parameter_name(name: str) -> str:
     """Turn a column's name into a parameter's name: underscores replace dashes and blanks."""
     return name.strip().replace("-", "_").replace(" ", "_")

@@ -20,6 +20,7 @@ from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from .journal_option import journal_exists
+from .missing_parameter_advice import missing_parameter_advice
 from .rows_in_journal import RowsInJournal
 from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
@@ -146,15 +147,15 @@ def _read_rows(
     """
     skipped = SkippedRows(source_name(table))
 
-    def check(endpoint: str, parameters: Mapping[str, Any]) -> None:
+    def check(endpoint: str, parameters: Mapping[str, Any], cells: Mapping[str, Any]) -> None:
         try:
             endpoints.check(endpoint, parameters)
         except MissingApiKey as error:
             # End the command, because each row of the endpoint would be skipped for this reason.
             raise UnusableKey(f"{endpoint}: {missing_key_message(error)}") from None
         except MissingParameters as error:
-            options = " ".join(f"-p {name}=VALUE" for name in error.names)
-            raise ValueError(f"{error}; for all rows, give {options}; or add a column") from None
+            advice = missing_parameter_advice(error.names, cells)
+            raise ValueError(f"{error}; {advice}") from None
 
     try:
         return [*read_submissions(table, spec, check, skipped.add)]

@@ -202,11 +202,38 @@ def test_rows_with_same_error_are_one_message(here, submits, dry_run):
     assert "lines 1-19, 21-40 of standard input skipped: images/text2img needs" in messages[0]
     assert "for all rows, give -p model_id=VALUE; or add a column" in messages[0]
     assert "line 20 of standard input skipped" in messages[1]
-    assert "give -p prompt=VALUE -p model_id=VALUE;" in messages[1]
+    assert "name a column `prompt`; name a column `model_id`; the columns are" in messages[1]
+    assert "or -p prompt=VALUE -p model_id=VALUE for all rows that lack it" in messages[1]
     given = ("-p", "model_id=sdxl", "--strict", "--dry-run")
     strict = here("submit", "--endpoint", "images/text2img", "-", *given, given=table)
     assert "1 row has an error, so nothing was started" in strict.stderr
     assert (0 if dry_run else 1) == len(submits())
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "advice"),
+    [
+        (
+            "rows.csv",
+            "idea,my width\na cat,512\n",
+            "name a column `prompt`; the columns are 'idea', 'my width'",
+        ),
+        (
+            "rows.jsonl",
+            '{"idea": "a cat", "width": 512}',
+            "name a column `prompt`; the columns are 'idea', 'width'",
+        ),
+        ("rows.csv", "prompt,width\n,512\n", "fill the column `prompt`"),
+        ("rows.jsonl", '{"prompt": ""}', "fill the column `prompt`"),
+    ],
+    ids=["CSV", "JSON", "empty cell", "only an empty cell"],
+)
+def test_row_without_required_column_is_told_to_name_one(here, name, table, advice):
+    """This comes before the option that gives all rows the same prompt."""
+    (here.folder / name).write_text(table)
+    result = here(*SUBMIT, name, "--dry-run")
+    assert 2 == result.returncode
+    assert f"parameters; {advice}; or -p prompt=VALUE for all rows that lack it\n" in result.stderr
 
 
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])

@@ -1,0 +1,28 @@
+"""Says how to give the rows of a table a parameter that they lack."""
+
+from collections.abc import Collection
+
+from ..._tables.ticket_columns import format_names
+from .submission_input import PROMPT, parameter_name
+
+
+def missing_parameter_advice(missing: Collection[str], columns: Collection[str]) -> str:
+    """
+    Return the advice for a row without some required parameters.
+
+    Args:
+        missing: The names of the parameters.
+        columns: The names of the row's columns, with or without a value.
+    """
+    present = {parameter_name(column) for column in columns}
+    options = " ".join(f"-p {name}=VALUE" for name in missing)
+    absent = [name for name in missing if name not in present]
+    if absent and present <= {PROMPT}:
+        # Perhaps the table is a text file, whose lines have no columns that could be renamed.
+        return f"for all rows, give {options}; or add a column"
+    # A value for all rows comes last: a prompt, for example, is hardly ever the same for all rows.
+    parts = [f"name a column `{name}`" for name in absent]
+    if absent:
+        parts.append(f"the columns are {format_names(columns)}")
+    parts += [f"fill the column `{name}`" for name in missing if name in present]
+    return "; ".join((*parts, f"or {options} for all rows that lack it"))
