@@ -17,11 +17,12 @@ from .._postgres.postgres_address import (
 )
 from .command_error_types import MissingExtra
 from .options import F, NumberRange
+from .written_path_type import WrittenPath
 
 DEFAULT_QUEUE = 5
 
 
-class _AccountType(click.Path):
+class _AccountType(WrittenPath):
     """The type of `--account`: the path of a file, or the address of a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

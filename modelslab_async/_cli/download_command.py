@@ -26,6 +26,7 @@ from .client_factory import make_client
 from .exit_codes_and_advice import WAIT_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import check_tickets, iter_tickets
+from .written_path_type import WrittenPath
 
 
 @click.command(epilog=exit_codes(WAIT_CODES))
@@ -33,7 +34,7 @@ from .ticket_arguments import check_tickets, iter_tickets
 @click.option(
     "--out",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=WrittenPath(file_okay=False, path_type=Path),
     default=".",
     show_default=True,
     help="The folder to save in. It is created if it does not exist.",

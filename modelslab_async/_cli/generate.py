@@ -26,6 +26,7 @@ from .endpoint_command import EndpointCommand, extra_parameters_option, make_req
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
+from .written_path_type import WrittenPath
 
 
 @click.command(cls=EndpointCommand, epilog=exit_codes(SUBMIT_CODES))
@@ -34,7 +35,7 @@ from .generation_run import GenerationRun
 @click.option(
     "--out",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=WrittenPath(file_okay=False, path_type=Path),
     default=".",
     show_default=True,
     help="The folder to save in. It is created if it does not exist.",

@@ -252,6 +252,35 @@ def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments
     assert "[key] stands for your API key" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wait", "images:1", "--account", KEY),
+        ("download", "images:1", "--out", KEY),
+        ("generate", "realtime/text2img", "--prompt", "a cat", "--out", f"pictures/{KEY}"),
+        ("demo", "--out", KEY),
+        ("batch", "run", "tickets.txt", "--journal", f"{KEY}.db"),
+        ("batch", "run", "tickets.txt", "--out", KEY),
+        ("batch", "run", "tickets.txt", "--export", f"{KEY}.csv"),
+        ("batch", "submit", "prompts.txt", "--endpoint", "realtime/text2img", "--out", KEY),
+        ("batch", "export", f"{KEY}.csv"),
+        ("batch", "copy", "run.db", KEY),
+        ("batch", "report", "--html", KEY),
+    ],
+    ids=" ".join,
+)
+def test_no_file_or_folder_is_named_as_the_key(program, tmp_path, arguments):
+    """Its name would show the key. The message does not."""
+    (tmp_path / "tickets.txt").write_text("images:1\n")
+    (tmp_path / "prompts.txt").write_text("a cat\n")
+    before = sorted(tmp_path.iterdir())
+    done = program(*arguments, folder=tmp_path)
+    assert 2 == done.returncode
+    assert before == sorted(tmp_path.iterdir())
+    assert KEY not in done.stdout + done.stderr
+    assert "its name would show your API key; give another name" in done.stderr
+
+
 def test_program_runs_without_uvloop(program, emulator, without):
     """The program runs if uvloop is not installed."""
     ticket = str(emulator.add_job("realtime:90", fails=False))

@@ -13,6 +13,7 @@ from ...journal import UnsavedTicket
 from .. import options, output
 from ..event_loop import run_async
 from ..exit_codes_and_advice import UNSAVED, exit_codes, explain_unsaved
+from ..written_path_type import WrittenPath
 from .export_file import STDOUT, check_export_format, write_export
 from .journal_option import JournalLocation, journal, require_journal
 from .missing_saved_files import other_hosts_message
@@ -49,7 +50,7 @@ async def _status(path: JournalLocation) -> tuple[Report, list[UnsavedTicket]]:
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument("file", type=WrittenPath(dir_okay=False, allow_dash=True, path_type=Path))
 @journal
 @click.option(
     "--file-format",

@@ -10,6 +10,7 @@ from ..._postgres.postgres_address import is_address, without_passwords
 from .. import output
 from ..command_error_types import MissingExtra
 from ..event_loop import run_async
+from ..written_path_type import WrittenPath
 
 if TYPE_CHECKING:
     from ..._journal.postgres_batch_location import PostgresBatch
@@ -20,7 +21,7 @@ JournalLocation: TypeAlias = Path | str
 _DEFAULT_JOURNAL: Final = "run.db"
 
 
-class LocationType(click.Path):
+class LocationType(WrittenPath):
     """The type of a journal: the path of a file, or the address of a batch in a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

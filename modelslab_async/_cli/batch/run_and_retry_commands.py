@@ -15,6 +15,7 @@ from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..options import F
 from ..ticket_arguments import find_family
+from ..written_path_type import WrittenPath
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
@@ -33,14 +34,14 @@ def run_options(command: F) -> F:
         options.timeout_option("the next run waits again", allows_zero=False),
         click.option(
             "--export",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=WrittenPath(dir_okay=False, path_type=Path),
             metavar="FILE",
             help="Write all outcomes at the end: out.jsonl, out.csv or out.parquet.",
         ),
         click.option(
             "--out",
             "folder",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=WrittenPath(file_okay=False, path_type=Path),
             metavar="FOLDER",
             help="Save the files of the tickets in this folder.",
         ),

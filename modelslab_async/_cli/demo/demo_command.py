@@ -18,6 +18,7 @@ from ..command_error_types import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..stop_signals import stop_signals
+from ..written_path_type import WrittenPath
 from .planned_jobs import DemoPlan, PlannedJob
 from .polling_loop_costs import compare_loops, describe_polling
 from .save_pictures import save_pictures
@@ -57,7 +58,7 @@ NEXT_COMMANDS = (
 @click.option(
     "--out",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=WrittenPath(file_okay=False, path_type=Path),
     help="The folder for two pictures. Default: a new temporary folder.",
 )
 @options.debug

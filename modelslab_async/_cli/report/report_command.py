@@ -9,6 +9,7 @@ from ..._aio.durable_files import atomic_replace
 from .. import options, output
 from ..batch.journal_option import JournalLocation, journal, journal_name, require_journal
 from ..event_loop import run_async
+from ..written_path_type import WrittenPath
 from .html_page import render_page
 from .journal_data import ReportData, read_journal
 
@@ -17,7 +18,7 @@ from .journal_data import ReportData, read_journal
 @click.option(
     "--html",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=WrittenPath(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
     help="Where to write the page.",

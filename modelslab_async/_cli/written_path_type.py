@@ -1,0 +1,23 @@
+"""The type of options for a file or a folder that a command writes. Refuses an API key as name."""
+
+from typing import Any
+
+import click
+
+from . import output
+
+
+class WrittenPath(click.Path):
+    """
+    The path of a file or a folder that a command may create.
+
+    A path that contains an API key of the environment is refused. A user may have typed the key by
+    mistake, and the name of the file would show it.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check that the path contains no API key, then turn it into the type of the path."""
+        path = str(value)
+        if output.redact(path) != path:
+            self.fail("its name would show your API key; give another name", param, ctx)
+        return super().convert(value, param, ctx)
