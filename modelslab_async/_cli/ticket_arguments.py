@@ -56,10 +56,14 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     Parse a ticket, and check that there is an API key to poll it with.
 
     Raises:
-        click.UsageError: The ticket is malformed, or its family is unknown.
+        click.UsageError: The ticket is malformed, its family is unknown, or its id contains a key.
         UnusableKey: The API key for the family of the ticket is not set.
     """
     ticket = parse_ticket(text)
+    try:
+        credentials.check_ticket(ticket)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
     return ticket
 

@@ -94,9 +94,11 @@ class StatusClient:
         Return a ticket that a caller gave in any form.
 
         Raises:
-            ValueError: The ticket is ill-formed.
+            ValueError: The ticket is ill-formed, or its id contains an API key.
         """
-        return self._read(Ticket.of, given)
+        ticket = self._read(Ticket.of, given)
+        self._sender.credentials.check_ticket(ticket)
+        return ticket
 
     def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
         """Return every well-formed ticket that has a known family and one of these ids."""
@@ -127,10 +129,11 @@ class StatusClient:
         If a column contains an API key of the client, the key is redacted.
 
         Raises:
-            ValueError: The ticket is ill-formed, its family is unknown, or JSON cannot hold its
-                columns.
+            ValueError: The ticket is ill-formed, its family is unknown, its id contains an API key,
+                or JSON cannot hold its columns.
         """
         new = self._read(NewTicket.of, given)
+        self._sender.credentials.check_ticket(new.ticket)
         # Check the family now, and not only when the ticket is polled.
         self.family_of(new.ticket)
         if new.columns:

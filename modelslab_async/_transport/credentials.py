@@ -13,6 +13,7 @@ from attrs import Factory, field, frozen
 
 from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
+from .._models.ticket import Ticket
 
 # The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
 # text by chance.
@@ -169,6 +170,10 @@ class Credentials:
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
+    @cached_property
+    def _maskable_keys(self) -> tuple[str, ...]:
+        return tuple(_maskable_keys(self))
+
     # Each regular expression is compiled at its first use, because compiling takes a few
     # milliseconds.
     @cached_property
@@ -199,6 +204,21 @@ class Credentials:
     def redact_text(self, text: str) -> str:
         """Replace the keys in a short text with "[key]", even if their characters are escaped."""
         return self._text_regex.sub("[key]", text) if self._encodings else text
+
+    def check_ticket(self, ticket: Ticket) -> None:
+        """
+        Check that the id of a ticket contains no key, because tickets are stored and logged.
+
+        Raises:
+            ValueError: The id contains a key, which the message does not show.
+        """
+        for key in self._maskable_keys:
+            if key in ticket.id:
+                raise ValueError(
+                    self.redact_argument(
+                        f"{ticket} is no ticket; give the id from the reply to a submit"
+                    )
+                )
 
     def redact_argument(self, message: str) -> str:
         """Redact a message that quotes what a user gave. If that was a key, the message says so."""

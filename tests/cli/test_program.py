@@ -230,6 +230,10 @@ def test_unexpected_error_is_one_line(program, without, tmp_path):
         ("wait", KEY),
         ("fetch", KEY),
         ("fetch", f"{KEY}:1"),
+        ("fetch", f"images:{KEY}"),
+        ("wait", f"images:{KEY}"),
+        ("download", f"images:{KEY}"),
+        ("batch", "run", "ids.txt", "--family", "images"),
         ("generate", KEY),
         ("generate", f"realtime/{KEY}"),
         ("endpoints", KEY),
@@ -246,6 +250,7 @@ def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments
     (tmp_path / "rows.csv").write_text("prompt\na cat\n")
     (tmp_path / "endpoints.csv").write_text(f"endpoint,prompt\n{KEY},a cat\n")
     (tmp_path / "tickets.txt").write_text(f"{KEY}\n")
+    (tmp_path / "ids.txt").write_text(f"{KEY}\n")
     done = program(*arguments, folder=tmp_path)
     assert 2 == done.returncode
     assert KEY not in done.stdout + done.stderr

@@ -5,7 +5,7 @@ import traceback
 import httpx
 import pytest
 
-from modelslab_async import Batch, Client
+from modelslab_async import Batch, Client, Ticket
 from modelslab_async.emulator import Emulator
 
 KEY = "k3y5ecret0fSixtyCharacters"
@@ -36,14 +36,20 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("ticket", [KEY, (KEY, 1), f"{KEY}:1"], ids=["text", "pair", "family"])
+@pytest.mark.parametrize(
+    "ticket",
+    [KEY, (KEY, 1), f"{KEY}:1", f"images:{KEY}", Ticket("workflows", f"1/{KEY}")],
+    ids=["text", "pair", "family", "id", "part of an id"],
+)
 @pytest.mark.parametrize("call", CALLS)
 async def test_key_in_place_of_a_ticket_is_not_shown(call, ticket, tmp_path, monkeypatch):
     """The error says what was expected, and what the key was taken for."""
     monkeypatch.chdir(tmp_path)
-    async with Client(KEY, http=httpx.ASGITransport(app=Emulator())) as client:
+    emulator = Emulator()
+    async with Client(KEY, http=httpx.ASGITransport(app=emulator)) as client:
         with pytest.raises(ValueError, match="key") as caught:
             await CALLS[call](client, ticket)
+    assert not emulator.polls
     shown = "".join(traceback.format_exception(caught.value))
     assert KEY not in f"{shown} {caught.value!r} {vars(caught.value)} {caught.value.__context__!r}"
 
