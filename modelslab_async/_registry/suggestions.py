@@ -13,10 +13,17 @@ _MAX_SUGGESTIONS = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a "did you mean" question with similar known names, or "" if none is similar."""
-    matches = get_close_matches(
-        name, list(known), n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY
-    )
+    """
+    Return a "did you mean" question with similar known names, or "" if none is similar.
+
+    Names that begin with `name` come first, and text2img is the first of these: it is the most
+    common endpoint of a family.
+    """
+    names = list(known)
+    completions = [other for other in names if name and other.startswith(name)]
+    completions.sort(key=lambda other: (not other.endswith("/text2img"), len(other), other))
+    similar = get_close_matches(name, names, n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY)
+    matches = [*dict.fromkeys((*completions, *similar))][:_MAX_SUGGESTIONS]
     return f"did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 
