@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
@@ -24,7 +23,9 @@ from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
 from .poll_permits import GIVE_UP_AFTER_S
 from .report_and_answer_types import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
+from .shared_limits import OtherLimits
 from .silence_timer import SilenceTimer
+from .webhook_hint_exchange import HintExchange
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -42,7 +43,6 @@ _MAX_ANSWER_AGE_S = 15.0
 # A pause is new if it ends more than this many seconds after the known pause. Smaller differences
 # may be errors of the clocks.
 _NEW_PAUSE_S = 0.05
-_MAX_HINTS = 100
 
 
 class AccountLink:
@@ -65,14 +65,12 @@ class AccountLink:
         self._slots: dict[Tier, GrantedSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
-        # The webhooks to pass on to other clients. While the account cannot be reached, only the
-        # newest `_MAX_HINTS` are kept.
-        self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
+        self._hints = HintExchange(membership)
         self._silence_timer = SilenceTimer(self._give_up_polls)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
+        self._refusal: OtherLimits | None = None
         self._is_failing = False
-        self._is_failing_to_share = False
         self._is_leaving = False
         self._is_idle = False
 
@@ -102,7 +100,7 @@ class AccountLink:
         self._silence_timer.start(asyncio.get_running_loop().time())
         try:
             try:
-                await self._share_hints()
+                await self._hints.share(has_tickets=False)
             finally:
                 await self._membership.leave(self._last_report())
         except Exception as error:  # noqa: BLE001 -- an account may raise anything.
@@ -116,7 +114,7 @@ class AccountLink:
 
     def share_hint(self, hint: WebhookHint) -> None:
         """Pass a webhook on to the other clients, so that they poll its ticket."""
-        self._hints.append(hint)
+        self._hints.waiting.append(hint)
         self.wake()
 
     def _share_end(self, outcome: Outcome) -> None:
@@ -127,6 +125,8 @@ class AccountLink:
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
         """Make the slots of one key. The account decides how many this client gets."""
         self._slots[tier] = slots = GrantedSlots(polls=polls, on_change=self.wake)
+        if self._refusal is not None:
+            slots.close(self._refusal)
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:
@@ -150,6 +150,9 @@ class AccountLink:
                 if self._is_failing:
                     _logger.info("the account can be used again; submits and polls go on")
                 self._is_failing = False
+            except OtherLimits as refusal:
+                self._refuse(refusal)
+                return
             # Catch every error, because all submits would wait forever if this task ended.
             except Exception as error:
                 if not self._is_failing:
@@ -161,6 +164,14 @@ class AccountLink:
                 await asyncio.sleep(_RETRY_INTERVAL_S)
                 continue
             await self._wakeup.wait(self._interval(waits=waits))
+
+    def _refuse(self, refusal: OtherLimits) -> None:
+        """End all waits and submits, and those that begin later, because this client is refused."""
+        self._refusal = refusal
+        self._silence_timer.stop()
+        self._poller.stop(refusal)
+        for slots in self._slots.values():
+            slots.close(refusal)
 
     async def _exchange(self) -> bool:
         """Send a report, and apply the answer. Return whether submits wait only for slots."""
@@ -180,40 +191,10 @@ class AccountLink:
                 if is_late and allotment.slot_limit is not None:
                     allotment = evolve(allotment, slot_limit=0)
                 self._apply(tier, allotment, offset)
-        await self._try_share_hints()
+        for hint in await self._hints.try_share(has_tickets=bool(len(self._schedule))):
+            self._on_hint(hint)
         self._silence_timer.stop()
         return any(slots.count_admissible() for slots in self._slots.values())
-
-    async def _share_hints(self) -> None:
-        # A client without open tickets has no use for the webhooks of other clients.
-        if not self._hints and not len(self._schedule):
-            return
-        given = tuple(self._hints)
-        self._hints.clear()
-        try:
-            received = await self._membership.share_hints(given)
-        except BaseException:
-            # Keep these hints for the next attempt, together with hints that came meanwhile.
-            self._hints = deque([*given, *self._hints], maxlen=_MAX_HINTS)
-            raise
-        for hint in received:
-            self._on_hint(hint)
-
-    async def _try_share_hints(self) -> None:
-        """Exchange webhook hints. Only log an error, because submits and polls need no hints."""
-        try:
-            await self._share_hints()
-            self._is_failing_to_share = False
-        except Exception as error:
-            if not self._is_failing_to_share:
-                trace = None if isinstance(error, AccountError) else error
-                _logger.warning(
-                    "the account passes on no webhooks for now, so tickets are polled at their "
-                    "pace: %s",
-                    error,
-                    exc_info=trace,
-                )
-            self._is_failing_to_share = True
 
     def _report(self, offset: float) -> dict[str, KeyReport]:
         reports: dict[str, KeyReport] = {}
@@ -295,4 +276,4 @@ class AccountLink:
             return self._membership.waiting_interval_s
         if not self._is_idle:
             return _OPEN_INTERVAL_S
-        return _RETRY_INTERVAL_S if self._hints else _IDLE_INTERVAL_S
+        return _RETRY_INTERVAL_S if self._hints.waiting else _IDLE_INTERVAL_S

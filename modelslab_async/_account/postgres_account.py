@@ -17,6 +17,7 @@ from .poll_permits import check_account_rate
 from .postgres_connection import PostgresConnection
 from .postgres_report_exchange import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements
+from .shared_limits import SharedLimits
 
 # The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK = 0x4D4C6163
@@ -53,7 +54,7 @@ class PostgresAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits.
+            limits. If they open later, the first use of a client of this account raises the error.
         AccountError: The server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """
@@ -70,8 +71,7 @@ class PostgresAccount:
         check_count("queue", queue, unit="slots", optional=True)
         check_type("schema", schema, str, "a text")
         require_asyncpg("PostgresAccount")
-        self.rate = rate
-        self.queue = queue
+        self._limits = SharedLimits(rate, queue)
         self.schema = schema
         self._clock = StoreClock()
         self._connection = PostgresConnection(address)
@@ -79,6 +79,16 @@ class PostgresAccount:
         # thread.
         with ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account") as thread:
             thread.submit(lambda: asyncio.run(self._prepare())).result()
+
+    @property
+    def rate(self) -> float | None:
+        """The maximum number of polls a second with one key; None for no limit."""
+        return self._limits.rate
+
+    @property
+    def queue(self) -> int | None:
+        """The maximum number of queued generations for each key; None for no limit."""
+        return self._limits.queue
 
     @property
     def address(self) -> str:
@@ -98,7 +108,7 @@ class PostgresAccount:
     def make_membership(self) -> PostgresMembership:
         """Return a membership for one more client, with a connection of its own."""
         connection = PostgresConnection(self._connection.address)
-        return PostgresMembership(connection, self.schema, copy(self._clock))
+        return PostgresMembership(connection, self.schema, self._limits, copy(self._clock))
 
     async def _prepare(self) -> None:
         connection = self._connection
@@ -119,14 +129,9 @@ class PostgresAccount:
             self._clock.observe(sent=sent, received=time.monotonic(), theirs=held["now"])
         finally:
             await connection.aclose()
-        recorded = (held["rate"], held["queue"])
-        if recorded != (self.rate, self.queue):
-            raise ValueError(
-                f"{self.address}: this account has rate={recorded[0]!r} and "
-                f"queue={recorded[1]!r} in the clients that are open, got rate={self.rate!r} "
-                f"and queue={self.queue!r}; give the same limits everywhere, or close the "
-                "other clients first"
-            )
+        recorded = SharedLimits(held["rate"], held["queue"])
+        if recorded != self._limits:
+            raise self._limits.refused(self.address, recorded)
 
     async def _create(self, schema: str) -> None:
         """Create the tables, unless another process has just done so."""

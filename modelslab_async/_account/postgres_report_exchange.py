@@ -23,10 +23,25 @@ from .report_and_answer_types import (
     Pauses,
     Reports,
 )
+from .shared_limits import SharedLimits
 
 # Seconds between two reports of a client that waits for a slot, if the server announces free slots.
 # After half a second without a report, the client would lose its turn.
 _LISTENING_INTERVAL_S: Final = 0.2
+
+# A client's first exchange. It sets the limits unless another client is open, and is rejected if
+# other limits hold. One statement does both: the lock that `open_account` takes lasts until its
+# end, so of two clients that join at the same time, the second finds the limits of the first.
+_JOIN: Final = """
+    WITH opened AS MATERIALIZED (SELECT SCHEMA.open_account($8::float8, $9::integer, $5) AS held)
+    SELECT CASE
+        WHEN (held->>'rate')::float8 IS NOT DISTINCT FROM $8
+            AND (held->>'queue')::integer IS NOT DISTINCT FROM $9
+        THEN SCHEMA.exchange($1, $2, $3, $4, $5, $6, $7)
+        ELSE jsonb_build_object('held', held)
+    END::text FROM opened
+"""
+_CLIENTS: Final = "SELECT client, process FROM SCHEMA.clients"
 
 
 class PostgresMembership:
@@ -41,14 +56,20 @@ class PostgresMembership:
     Args:
         connection: A connection for this client alone.
         schema: The schema of the account.
+        limits: The limits that the client gives.
         store_clock: Estimates the time on the server's clock.
     """
 
     def __init__(
-        self, connection: PostgresConnection, schema: str, store_clock: StoreClock
+        self,
+        connection: PostgresConnection,
+        schema: str,
+        limits: SharedLimits,
+        store_clock: StoreClock,
     ) -> None:
         self._connection = connection
         self._schema = schema
+        self._limits = limits
         self._store_clock = store_clock
         self._client = secrets.randbits(62) + 1
         self._process = this_process()
@@ -74,7 +95,10 @@ class PostgresMembership:
         """
         Record the client's usage, and return what the client may use from now on.
 
+        The first report sets the limits of the account if no other client is open.
+
         Raises:
+            OtherLimits: At the first report, other clients are open with other limits.
             AccountError: The server cannot be reached or used.
         """
         return await self._exchange(reports, is_leaving=False)
@@ -109,13 +133,23 @@ class PostgresMembership:
     async def _exchange(self, reports: Reports, *, is_leaving: bool) -> Allotments:
         self._number = number = self._number + 1
         sent = time.monotonic()
-        reply = await self._connection.fetch_json(
-            f"SELECT {quote_name(self._schema)}.exchange($1, $2, $3, $4, $5, $6, $7)::text",
-            *(self._client, self._process, number, self._heard),
-            [client for client, process in self._neighbours if has_died(process)],
-            json.dumps({key: _to_json(report) for key, report in reports.items()}),
-            is_leaving,
-        )
+        statement = f"SELECT {quote_name(self._schema)}.exchange($1, $2, $3, $4, $5, $6, $7)::text"
+        joining: tuple[object, ...] = ()
+        if not self._heard and not is_leaving:
+            statement = _JOIN.replace("SCHEMA", quote_name(self._schema))
+            joining = self._limits
+        body = json.dumps({key: _to_json(report) for key, report in reports.items()})
+        while True:
+            dead = [client for client, process in self._neighbours if has_died(process)]
+            reply = await self._connection.fetch_json(
+                statement,
+                *(self._client, self._process, number, self._heard, dead, body, is_leaving),
+                *joining,
+            )
+            if "held" not in reply:
+                break
+            # The clients with the other limits may be dead, in a process of this machine.
+            await self._find_dead_clients(reply["held"])
         self._store_clock.observe(sent=sent, received=time.monotonic(), theirs=reply["now"])
         allotments = {
             key: _from_json(allotment, reports[key])
@@ -126,6 +160,14 @@ class PostgresMembership:
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments
+
+    async def _find_dead_clients(self, held: dict[str, Any]) -> None:
+        """Look for open clients whose processes have died. Raise an error if there are none."""
+        rows = await self._connection.fetch(_CLIENTS.replace("SCHEMA", quote_name(self._schema)))
+        self._neighbours = [(client, process) for client, process in rows]
+        if not any(has_died(process) for _, process in self._neighbours):
+            recorded = SharedLimits(held["rate"], held["queue"])
+            raise self._limits.refused(self._connection.shown, recorded)
 
 
 def _to_json(report: KeyReport) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from .._models.key_kind import Tier
 from .._postgres.postgres_address import check_no_address
 from .account_link import AccountLink
 from .poll_permits import check_account_rate
+from .shared_limits import SharedLimits
 from .sqlite_report_exchange import (
     LOCK_TIMEOUT_S,
     SQLiteMembership,
     connect,
     remove_dead_clients,
+    set_limits,
     to_account_error,
 )
 from .sqlite_slots import orphan_slots
@@ -45,7 +47,7 @@ class SQLiteAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits.
+            limits. If they open later, the first use of a client of this account raises the error.
         AccountError: The file cannot be used.
     """
 
@@ -61,8 +63,7 @@ class SQLiteAccount:
         check_count("queue", queue, unit="slots", optional=True)
         self.path = os.fspath(path)
         check_no_address(self.path)
-        self.rate = rate
-        self.queue = queue
+        self._limits = SharedLimits(rate, queue)
         self._clock = clock
         try:
             lock = WriteLock(LOCK_TIMEOUT_S)
@@ -70,35 +71,36 @@ class SQLiteAccount:
                 # Retry each transaction on its own. If many processes start at the same time, two
                 # transactions in a row seldom find the file unlocked.
                 lock.run_exclusive(lambda: prepare_tables(db, self.path))
-                lock.run_exclusive(lambda: self._set_limits(db))
+                lock.run_exclusive(lambda: self._prepare_limits(db))
         except sqlite3.Error as error:
             raise to_account_error(error, self.path) from error
+
+    @property
+    def rate(self) -> float | None:
+        """The maximum number of polls a second with one key; None for no limit."""
+        return self._limits.rate
+
+    @property
+    def queue(self) -> int | None:
+        """The maximum number of queued generations for each key; None for no limit."""
+        return self._limits.queue
 
     def __repr__(self) -> str:
         return f"SQLiteAccount({self.path!r}, rate={self.rate!r}, queue={self.queue!r})"
 
     def join(self, digest_of: Callable[[Tier], str]) -> AccountLink:
         """Let one more client join this account. Only `Client` calls this method."""
-        membership = SQLiteMembership(self.path, self._clock)
-        return AccountLink(membership, digest_of, has_rate=self.rate is not None)
+        return AccountLink(self.make_membership(), digest_of, has_rate=self.rate is not None)
 
-    def _set_limits(self, db: sqlite3.Connection) -> None:
+    def make_membership(self) -> SQLiteMembership:
+        """Return a membership for one more client, with a connection of its own."""
+        return SQLiteMembership(self.path, self._limits, self._clock)
+
+    def _prepare_limits(self, db: sqlite3.Connection) -> None:
         now = self._clock()
         with transaction(db):
             if db.execute("SELECT 1 FROM limits WHERE last_seen > ?", (now,)).fetchone():
                 forget_times(db, now)
                 orphan_slots(db, now)
             remove_dead_clients(db, now)
-            has_clients = db.execute("SELECT count(*) FROM clients").fetchone()[0]
-            recorded = db.execute("SELECT rate, queue FROM limits").fetchone()
-            if has_clients and recorded != (self.rate, self.queue):
-                raise ValueError(
-                    f"{self.path}: this account has rate={recorded[0]!r} and "
-                    f"queue={recorded[1]!r} in the clients that are open, got rate={self.rate!r} "
-                    f"and queue={self.queue!r}; give the same limits everywhere, or close the "
-                    "other clients first"
-                )
-            db.execute(
-                "INSERT OR REPLACE INTO limits (id, rate, queue, last_seen) VALUES (1, ?, ?, ?)",
-                (self.rate, self.queue, now),
-            )
+            set_limits(db, self.path, self._limits, now)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from attrs import evolve
 
@@ -23,6 +23,7 @@ from .report_and_answer_types import (
     Pauses,
     Reports,
 )
+from .shared_limits import SharedLimits
 from .sqlite_poll_times import PollTimesOfKey
 from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
 from .sqlite_webhook_hints import SharedHints
@@ -35,27 +36,22 @@ _LEASE_S: Final = 30.0
 LOCK_TIMEOUT_S: Final = 5.0
 
 
-class _Limits(NamedTuple):
-    """The limits of an account, and the time at which they were read."""
-
-    rate: float | None
-    queue: int | None
-    now: float
-
-
 class SQLiteMembership:
     """
     One client as a member of an `SQLiteAccount`. A separate thread reads and writes the file.
 
     Args:
         path: The file of the account.
+        limits: The limits that the client gives.
         clock: Returns the time in seconds.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str, limits: SharedLimits, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.waiting_interval_s = ASKING_INTERVAL_S
         self._path = path
+        self._limits = limits
+        self._has_joined = False
         self._client = secrets.randbits(62) + 1
         self._process = this_process()
         self._hints = SharedHints(self._client)
@@ -70,10 +66,15 @@ class SQLiteMembership:
         """
         Record the client's usage, and return what the client may use from now on.
 
+        The first report sets the limits of the account if no other client is open.
+
         Raises:
+            OtherLimits: At the first report, other clients are open with other limits.
             AccountError: The file cannot be used.
         """
-        return await self._run(lambda db: self._exchange(db, reports))
+        allotments = await self._run(lambda db: self._join_and_exchange(db, reports))
+        self._has_joined = True
+        return allotments
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
@@ -121,6 +122,11 @@ class SQLiteMembership:
         except sqlite3.Error as error:
             raise to_account_error(error, self._path) from error
 
+    def _join_and_exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
+        if not self._has_joined:
+            set_limits(db, self._path, self._limits, self.clock(), client=self._client)
+        return self._exchange(db, reports)
+
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
         remove_dead_clients(db, now, unseen_s=LIVENESS_CHECK_S)
@@ -129,18 +135,22 @@ class SQLiteMembership:
             (self._client, now, self._process),
         )
         free_expired_slots(db, now)
-        limits = _limits(db, now)
-        return {key: self._exchange_key(db, key, report, limits) for key, report in reports.items()}
+        # Record the time, so that a later reboot can be detected.
+        db.execute("UPDATE limits SET last_seen = ?", (now,))
+        limits = SharedLimits(*db.execute("SELECT rate, queue FROM limits").fetchone())
+        return {
+            key: self._exchange_key(db, key, report, limits, now) for key, report in reports.items()
+        }
 
     def _exchange_key(
-        self, db: sqlite3.Connection, key: str, report: KeyReport, limits: _Limits
+        self, db: sqlite3.Connection, key: str, report: KeyReport, limits: SharedLimits, now: float
     ) -> KeyAllotment:
-        slots = SlotsOfKey(db=db, key=key, queue=limits.queue, client=self._client, now=limits.now)
+        slots = SlotsOfKey(db=db, key=key, queue=limits.queue, client=self._client, now=now)
         poll_times: tuple[float, ...] | None = ()
         if limits.rate is None:
             poll_times = None
         else:
-            times = PollTimesOfKey(db, key, self._client, limits.rate, limits.now)
+            times = PollTimesOfKey(db, key, self._client, limits.rate, now)
             times.record(report.poll_results)
             if report.polls_wanted:
                 poll_times = times.take(report.polls_wanted)
@@ -194,11 +204,31 @@ def remove_dead_clients(db: sqlite3.Connection, now: float, *, unseen_s: float =
         orphan_slots(db, now)
 
 
-def _limits(db: sqlite3.Connection, now: float) -> _Limits:
-    """Return the account's limits. Record the time, so that a later reboot can be detected."""
-    db.execute("UPDATE limits SET last_seen = ?", (now,))
-    rate, queue = db.execute("SELECT rate, queue FROM limits").fetchone()
-    return _Limits(rate, queue, now)
+def set_limits(
+    db: sqlite3.Connection, path: str, limits: SharedLimits, now: float, *, client: int = 0
+) -> None:
+    """
+    Set the limits of an account, or check that its open clients have the same ones.
+
+    Args:
+        db: A connection to the account, in a transaction that may write.
+        path: The file of the account.
+        limits: The limits.
+        now: The time on the account's clock.
+        client: A client that does not count as open; 0 for none.
+
+    Raises:
+        OtherLimits: Open clients have other limits.
+    """
+    recorded = db.execute("SELECT rate, queue FROM limits").fetchone()
+    if recorded is not None and recorded != limits:
+        remove_dead_clients(db, now)
+        if db.execute("SELECT 1 FROM clients WHERE client <> ?", (client,)).fetchone():
+            raise limits.refused(path, SharedLimits(*recorded))
+    db.execute(
+        "INSERT OR REPLACE INTO limits (id, rate, queue, last_seen) VALUES (1, ?, ?, ?)",
+        (*limits, now),
+    )
 
 
 def _exchange_pauses(db: sqlite3.Connection, key: str, pauses: Pauses) -> Pauses:

@@ -60,7 +60,8 @@ class AccountLimits:
         Return the `Client` arguments that set these limits. Create the account if needed.
 
         Raises:
-            ValueError: Other processes have opened the account with other limits.
+            OtherLimits: Other processes have opened the account with other limits.
+            ValueError: The account's address is malformed.
             AccountError: The file or the database cannot be used.
             MissingExtra: asyncpg is not installed.
         """

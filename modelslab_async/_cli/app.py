@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from .. import ModelsLabError, __version__
+from .._account.shared_limits import OtherLimits
 from . import output
-from .command_error_types import Interrupted
+from .command_error_types import Interrupted, other_limits_error
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -35,6 +36,9 @@ class App(CommandGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+        except OtherLimits as error:
+            # The client compares the limits again when the command begins to use it.
+            raise other_limits_error(error) from None
         except BrokenPipeError:
             # Python flushes standard output at exit, which would fail again on the closed pipe. So
             # standard output now goes to the null device.

@@ -6,8 +6,10 @@ from typing import TypeVar
 import click
 
 from .. import Client, Event, Pace, Submitted
+from .._account.shared_limits import OtherLimits
 from .._transport.credentials import Credentials, MissingApiKey
 from .account_limit_options import AccountLimits
+from .command_error_types import other_limits_error
 from .exit_codes_and_advice import BAD_KEY
 
 T = TypeVar("T")
@@ -81,5 +83,7 @@ def make_client(
             submit_timeout=submit_timeout,
             **(limits or AccountLimits()).client_arguments(),
         )
+    except OtherLimits as error:
+        raise other_limits_error(error) from None
     except ValueError as error:
         raise click.UsageError(str(error)) from None

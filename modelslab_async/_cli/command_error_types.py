@@ -2,6 +2,7 @@
 
 import click
 
+from .._account.shared_limits import OtherLimits
 from .exit_codes_and_advice import INTERRUPTED, USAGE
 
 
@@ -16,6 +17,11 @@ class MissingExtra(click.ClickException):
     """The command needs a package that is not installed."""
 
     exit_code = USAGE
+
+
+def other_limits_error(error: OtherLimits) -> click.UsageError:
+    """Return the error for a command whose limits are not those of the account's open clients."""
+    return click.UsageError(f"{error}; --rate and --queue set the limits of this command")
 
 
 def missing_pyarrow(need: str) -> MissingExtra:

@@ -103,13 +103,7 @@ class Poller:
             self.on_first_ticket()
         now = self._loop.time()
         self._schedule.add(
-            ticket,
-            watcher,
-            tier=tier,
-            host=host,
-            now=now,
-            jitter=self._jitter(),
-            facts=facts,
+            ticket, watcher, tier=tier, host=host, now=now, jitter=self._jitter(), facts=facts
         )
         if not self._pool.is_settled:
             self._pool.arm(now)
@@ -157,6 +151,11 @@ class Poller:
         last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
+    def stop(self, error: BaseException) -> None:
+        """Stop polling. Every caller gets this error, also those that come later."""
+        self._fatal_error = error
+        self._wakeup.wake()
+
     async def aclose(self) -> None:
         """Stop polling, and end every open ticket as unresolved."""
         self._is_closing = True
@@ -181,9 +180,10 @@ class Poller:
         try:
             async with anyio.create_task_group() as group:
                 self._pool.arm()
-                while True:
+                while self._fatal_error is None:
                     await self._wakeup.wait()
                     self._start_tasks(group)
+                group.cancel_scope.cancel()
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
             # If `aclose` did not cancel this task, the event loop is ending. End all tickets here,
@@ -195,7 +195,7 @@ class Poller:
             self._fatal_error = poller_error(error)
             _logger.exception("the poller has stopped")
         else:
-            self._fatal_error = poller_error(None)
+            self._fatal_error = self._fatal_error or poller_error(None)
         finally:
             self._pool.cancel_timer()
             if not self._is_closing and self._fatal_error is not None:

@@ -50,6 +50,7 @@ class ActiveSubmit:
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.
+            ValueError: Other clients of the account have other limits.
         """
         self.progress.stage = "slot"
         try:

@@ -11,7 +11,6 @@ from contextvars import Context
 
 from attrs import Factory, define
 
-from .._models.errors import ModelsLabError
 from .submit_priority_queue import SubmitPriorityQueue
 
 # The minimum time between two submits of one payload. The spam filter uses the same time.
@@ -103,7 +102,7 @@ class DuplicatePayloads:
         queue.next_send_at, queue.interval = next_send_at, interval
         self._arm_timer(payload, queue)
 
-    def reject_waiting(self, error: ModelsLabError) -> None:
+    def reject_waiting(self, error: Exception) -> None:
         """Reject the submits that wait now."""
         for queue in self._queues.values():
             queue.waiting.reject_all(error)

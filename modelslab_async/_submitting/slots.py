@@ -18,7 +18,7 @@ from contextvars import Context
 
 from attrs import Factory, define, field
 
-from .._models.errors import ModelsLabError, RateLimited
+from .._models.errors import RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
@@ -66,7 +66,7 @@ class Slots:
     _full_until: float = -math.inf
     _full_limit: int = 0
     _timer: asyncio.TimerHandle | None = None
-    _close_error: ModelsLabError | None = None
+    _close_error: Exception | None = None
 
     async def acquire(self, number: int) -> None:
         """
@@ -74,6 +74,7 @@ class Slots:
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.
+            ValueError: Other clients of the account have other limits.
         """
         if self._close_error is not None:
             raise self._close_error
@@ -185,7 +186,7 @@ class Slots:
             self._paused_until = max(self._paused_until, now + seconds)
             self._cancel_polls()
 
-    def reject_waiting(self, error: ModelsLabError) -> None:
+    def reject_waiting(self, error: Exception) -> None:
         """Reject all waiting submits, because the server refuses the key or the client closes."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
@@ -193,7 +194,7 @@ class Slots:
         self._waiting.reject_all(error)
         self._admit_waiting()
 
-    def close(self, error: ModelsLabError) -> None:
+    def close(self, error: Exception) -> None:
         """Reject all waiting submits, and every submit from now on."""
         self._close_error = error
         self.reject_waiting(error)

@@ -7,9 +7,7 @@ from typing import TypeAlias
 
 from attrs import Factory, define
 
-from .._models.errors import ModelsLabError
-
-Waiter: TypeAlias = asyncio.Future[ModelsLabError | None]
+Waiter: TypeAlias = asyncio.Future[Exception | None]
 """Resolves to None when the submit is admitted, or to the error that rejects it."""
 
 
@@ -44,7 +42,7 @@ class SubmitPriorityQueue:
         waiter.set_result(None)
         return number
 
-    def reject_all(self, error: ModelsLabError) -> None:
+    def reject_all(self, error: Exception) -> None:
         """Reject every submit that waits now."""
         heap, self._heap = self._heap, []
         for _, _, waiter in heap:

@@ -90,10 +90,7 @@ class MemberMaker:
 
     def __call__(self, count: int, **limits: Any) -> list[Member]:
         account = self.store.account(self.clock, **limits)
-        new = [
-            Member(self.store.membership(account, self.clock), self.clock, self.store)
-            for _ in range(count)
-        ]
+        new = [Member(self.store.membership(account), self.clock, self.store) for _ in range(count)]
         self._made.extend(new)
         return new
 

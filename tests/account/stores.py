@@ -52,10 +52,8 @@ class SQLiteStore:
     def account(self, clock: Callable[[], float] = time.monotonic, **limits: Any) -> SQLiteAccount:
         return SQLiteAccount(self.path, clock=clock, **limits)
 
-    def membership(
-        self, account: SQLiteAccount, clock: Callable[[], float] = time.monotonic
-    ) -> SQLiteMembership:
-        return SQLiteMembership(account.path, clock)
+    def membership(self, account: SQLiteAccount) -> SQLiteMembership:
+        return account.make_membership()
 
     async def set_clock(self, clock: ManualClock) -> None:
         """The account reads the clock itself."""
@@ -118,7 +116,7 @@ class PostgresStore:
             )
         return self.opener()(**limits)
 
-    def membership(self, account: PostgresAccount, _clock: Any = None) -> Any:
+    def membership(self, account: PostgresAccount) -> Any:
         return account.make_membership()
 
     async def set_clock(self, clock: ManualClock) -> None:
@@ -155,7 +153,8 @@ class PostgresStore:
 
     def give_up_locks_soon(self, _patch: pytest.MonkeyPatch) -> None:
         """Let an exchange fail that finds the account locked. A slow server changes nothing."""
-        self.run(f"ALTER FUNCTION \"{self.schema}\".exchange SET lock_timeout = '50ms'")
+        for function in ("open_account", "exchange"):
+            self.run(f"ALTER FUNCTION \"{self.schema}\".{function} SET lock_timeout = '50ms'")
 
     def dump(self) -> bytes:
         """All that is stored."""

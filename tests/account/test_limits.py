@@ -1,9 +1,14 @@
 """Which limits hold in a store, and what a store never contains."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
 from modelslab_async import Client
 from modelslab_async._account import postgres_report_exchange, sqlite_report_exchange
+from modelslab_async._journal.process_identity import this_process
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-0123456789"
 
@@ -27,12 +32,98 @@ async def test_limits_change_once_all_clients_have_left(members, store, clock):
     assert 10 == member.in_flight
 
 
-async def test_client_keeps_to_the_limits_of_the_file(members, store, clock):
-    """An account that was opened before the limits changed uses the new ones."""
-    (member,) = members(1, queue=1)
-    store.account(clock, queue=3)
-    await member.report(waiting=5)
-    assert 3 == member.in_flight
+@pytest.mark.parametrize("first", [0, 1])
+async def test_client_that_reports_second_is_refused(members, store, first):
+    """Two accounts were made before a client was open. The first client to report sets both."""
+    both = [*members(1, rate=50, queue=5), *members(1, rate=80, queue=10)]
+    accepted, refused = both[first], both[1 - first]
+    await accepted.report()
+    limits = ["rate=50(.0)? and queue=5", "rate=80(.0)? and queue=10"]
+    message = f"has {limits[first]} .* got {limits[1 - first]}; give the same limits everywhere"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            await refused.report()
+    assert 1 == store.run("SELECT count(*) FROM clients")[0][0]
+    await accepted.report(waiting=20)
+    assert (5, 10)[first] == accepted.in_flight
+
+
+async def test_one_of_two_clients_is_refused_if_both_report_at_once(members, store, clock):
+    """Their reports reach the store in any order."""
+    (one,), (other,) = members(1, rate=50), members(1, rate=80)
+    await store.set_clock(clock)
+    answers = await asyncio.gather(one.report(), other.report(), return_exceptions=True)
+    assert [ValueError] == [type(a).__base__ for a in answers if isinstance(a, Exception)]
+
+
+async def test_client_that_has_left_sets_no_limits(members):
+    """A client that reports second keeps its own limits if the first one has left."""
+    (one,), (other,) = members(1, queue=1), members(1, queue=3)
+    await one.report()
+    await one.leave()
+    await other.report(waiting=5)
+    assert 3 == other.in_flight
+
+
+async def test_dead_client_sets_no_limits(members, store):
+    """The process of the client that reported first was killed a moment ago."""
+    (one,), (other,) = members(1, queue=1), members(1, queue=3)
+    await one.report()
+    machine, pid, _ = this_process().split(" ")
+    # Another process with this pid began at another time, so the recorded one has ended.
+    store.run(f"UPDATE clients SET process = '{machine} {pid} 1'")
+    await other.report(waiting=5)
+    assert 3 == other.in_flight
+
+
+@pytest.fixture
+async def both_clients(store):
+    """An emulator, and two clients: the first has submitted, the second has not begun."""
+    emulator = Emulator(jobs=Jobs(duration=(600.0, 600.0)))
+    emulator.add_job("images:1", duration=600.0)
+
+    @asynccontextmanager
+    async def enter(**others):
+        first, second = store.account(rate=50), store.account(**others)
+        async with run_server(emulator) as url, Client(KEY, base_url=url, account=first) as client:
+            await client.submit("realtime/text2img", prompt="a fox")
+            async with Client(KEY, base_url=url, account=second) as other:
+                yield emulator, other
+
+    return enter
+
+
+async def test_client_with_other_limits_ends_its_calls_with_the_error(both_clients, caplog):
+    """Its waits, streams and submits get the error, those that began before it and later ones."""
+    async with both_clients(rate=80, queue=10) as (emulator, refused):
+        calls = [
+            lambda: refused.wait("images:1"),
+            lambda: refused.generate("realtime/text2img", prompt="a fox"),
+            lambda: anext(refused.stream(["images:1"])),
+        ]
+        errors = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+        errors += [(await asyncio.gather(call(), return_exceptions=True))[0] for call in calls]
+        assert 6 * [True] == [isinstance(error, ValueError) for error in errors], errors
+        assert {str(errors[0])} == {str(error) for error in errors}
+        assert 0 == emulator.polls["images:1"]
+    assert 1 == len(emulator.submits)
+    assert [] == caplog.messages
+
+
+async def test_client_without_rate_may_be_refused_after_polls(both_clients):
+    """Polls do not wait for the account if it names no rate. The refusal ends their wait."""
+    async with both_clients(rate=None) as (_, refused):
+        with pytest.raises(ValueError, match=r"got rate=None and queue=5"):
+            await refused.wait("images:1")
+
+
+@pytest.mark.parametrize("name", ["rate", "queue"])
+def test_limits_of_an_account_cannot_be_assigned(store, name):
+    """Its clients and the store would not notice."""
+    account = store.account(rate=10)
+    with pytest.raises(AttributeError, match=name):
+        setattr(account, name, 20)
+    assert (10, 5) == (account.rate, account.queue)
 
 
 def test_other_limits_beside_an_account_are_refused(store):

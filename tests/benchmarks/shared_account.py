@@ -25,7 +25,6 @@ from modelslab_async._account.report_and_answer_types import (
     PollResult,
     SlotUse,
 )
-from modelslab_async._account.sqlite_report_exchange import SQLiteMembership
 from modelslab_async._aio.yield_and_wakeup import Wakeup
 from modelslab_async._models.ticket import Ticket
 
@@ -38,7 +37,7 @@ def join(store: str) -> Any:
     """One more member of the account."""
     if store.startswith("postgresql:"):
         return PostgresAccount(store, rate=RATE, queue=1, schema="measured").make_membership()
-    return SQLiteMembership(SQLiteAccount(store, rate=RATE, queue=1).path, time.monotonic)
+    return SQLiteAccount(store, rate=RATE, queue=1).make_membership()
 
 
 async def exchange(member: Any, report: KeyReport) -> Any:

@@ -62,14 +62,38 @@ def opened(tmp_path):
     return path
 
 
+@pytest.fixture
+def opened_meanwhile(tmp_path):
+    """The file of an account that another process opens after a command has opened it."""
+    path = tmp_path / "account.db"
+    SQLiteAccount(path, rate=100, queue=10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(
+            "CREATE TRIGGER opened AFTER INSERT ON limits BEGIN "
+            f"INSERT OR IGNORE INTO clients VALUES (1, 9e9, '{this_process()}'); "
+            "UPDATE limits SET rate = 100, queue = 10; END"
+        )
+    return path
+
+
+@pytest.mark.parametrize("when", ["opened", "opened_meanwhile"])
 @pytest.mark.parametrize(
-    "command", [("wait", "images:1"), ("download", "images:1"), ("batch", "run", "IDS"), GENERATE]
+    "command",
+    [
+        ("wait", "images:1"),
+        ("download", "images:1"),
+        ("batch", "run", "IDS"),
+        ("batch", "submit", "IDS", "--endpoint", TEXT2IMG),
+        GENERATE,
+    ],
 )
-def test_other_limits_are_refused(program, emulator, tmp_path, opened, command):
+def test_other_limits_are_refused(program, emulator, request, when, command):
     """A process has the account open with other limits. The message names both."""
+    opened = request.getfixturevalue(when)
+    tmp_path = opened.parent
     (tmp_path / "ids.txt").write_text("images:1\n")
     words = [word.replace("IDS", str(tmp_path / "ids.txt")) for word in command]
-    if command[0] == "generate":
+    if "run" not in command and "wait" not in command:
         words += ("--out", str(tmp_path))
     if command[0] == "batch":
         words += ("--journal", str(tmp_path / "batch.db"))
@@ -78,6 +102,7 @@ def test_other_limits_are_refused(program, emulator, tmp_path, opened, command):
     assert 2 == run.returncode, run.stderr
     assert "rate=100 and queue=10" in run.stderr
     assert "got rate=50.0 and queue=5" in run.stderr
+    assert "--rate and --queue set the limits of this command" in run.stderr
     assert before == (len(emulator.submits), emulator.polls.total())
 
 

@@ -22,12 +22,13 @@ from ... import (
     Unsaved,
     Unsubmitted,
 )
+from ..._account.shared_limits import OtherLimits
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import AccountLimits
 from ..client_factory import UnusableKey, make_client, missing_key_message
-from ..command_error_types import Interrupted
+from ..command_error_types import Interrupted, other_limits_error
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally
@@ -94,6 +95,8 @@ def run_batch(
         summary = run_async(batch_run.execute(work))
     except KeyboardInterrupt:
         raise Interrupted(_interrupted_message(progress)) from None
+    except OtherLimits as error:
+        raise other_limits_error(error) from None
     except ValueError as error:
         raise _ticket_error(error) from None
     if plan.quiet:
