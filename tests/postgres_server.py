@@ -36,7 +36,7 @@ class PostgresServer:
 
     programs: Path
     folder: Path
-    _more_settings: str = ""
+    more_settings: str = ""
 
     @classmethod
     def make(cls, programs: Path) -> "PostgresServer":
@@ -67,12 +67,12 @@ class PostgresServer:
         """Take connections over TCP as well, from now on and without a password."""
         with Path(self.data, "pg_hba.conf").open("a") as rules:
             rules.write("host all all 0.0.0.0/0 trust\n")
-        self._more_settings = f"-c listen_addresses=0.0.0.0 -c port={port}"
+        self.more_settings += f" -c listen_addresses=0.0.0.0 -c port={port}"
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         log = str(self.folder / "log")
-        settings = f"{_SETTINGS} -k {self.folder} {self._more_settings}"
+        settings = f"{_SETTINGS} -k {self.folder} {self.more_settings}"
         self._control("start", "-w", "-t", _MOST_SECONDS, "-l", log, "-o", settings)
 
     def stop(self, mode: str = "fast") -> None:
