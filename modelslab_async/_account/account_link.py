@@ -100,7 +100,7 @@ class AccountLink:
         self._silence_timer.start(asyncio.get_running_loop().time())
         try:
             try:
-                await self._hints.share(has_tickets=False)
+                await self._hints.share(reads_others=False)
             finally:
                 await self._membership.leave(self._last_report())
         except Exception as error:  # noqa: BLE001 -- an account may raise anything.
@@ -114,7 +114,7 @@ class AccountLink:
 
     def share_hint(self, hint: WebhookHint) -> None:
         """Pass a webhook on to the other clients, so that they poll its ticket."""
-        self._hints.waiting.append(hint)
+        self._hints.outgoing.append(hint)
         self.wake()
 
     def _share_end(self, outcome: Outcome) -> None:
@@ -191,7 +191,7 @@ class AccountLink:
                 if is_late and allotment.slot_limit is not None:
                     allotment = evolve(allotment, slot_limit=0)
                 self._apply(tier, allotment, offset)
-        for hint in await self._hints.try_share(has_tickets=bool(len(self._schedule))):
+        for hint in await self._hints.try_share(reads_others=bool(len(self._schedule))):
             self._on_hint(hint)
         self._silence_timer.stop()
         return any(slots.count_admissible() for slots in self._slots.values())
@@ -276,4 +276,4 @@ class AccountLink:
             return self._membership.waiting_interval_s
         if not self._is_idle:
             return _OPEN_INTERVAL_S
-        return _RETRY_INTERVAL_S if self._hints.waiting else _IDLE_INTERVAL_S
+        return _RETRY_INTERVAL_S if self._hints.outgoing else _IDLE_INTERVAL_S

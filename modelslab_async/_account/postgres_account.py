@@ -54,7 +54,7 @@ class PostgresAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits. If they open later, the first use of a client of this account raises the error.
+            limits. If they open later, the waits and submits of this account's clients raise it.
         AccountError: The server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """
@@ -131,7 +131,7 @@ class PostgresAccount:
             await connection.aclose()
         recorded = SharedLimits(held["rate"], held["queue"])
         if recorded != self._limits:
-            raise self._limits.refused(self.address, recorded)
+            raise self._limits.refusal(self.address, recorded)
 
     async def _create(self, schema: str) -> None:
         """Create the tables, unless another process has just done so."""

@@ -30,8 +30,8 @@ from .shared_limits import SharedLimits
 _LISTENING_INTERVAL_S: Final = 0.2
 
 # A client's first exchange. It sets the limits unless another client is open, and is rejected if
-# other limits hold. One statement does both: the lock that `open_account` takes lasts until its
-# end, so of two clients that join at the same time, the second finds the limits of the first.
+# other limits hold. It is one statement, so the lock that `open_account` takes is held until the
+# exchange is done: of two clients that join at once, the second finds the limits of the first.
 _JOIN: Final = """
     WITH opened AS MATERIALIZED (SELECT SCHEMA.open_account($8::float8, $9::integer, $5) AS held)
     SELECT CASE
@@ -134,17 +134,17 @@ class PostgresMembership:
         self._number = number = self._number + 1
         sent = time.monotonic()
         statement = f"SELECT {quote_name(self._schema)}.exchange($1, $2, $3, $4, $5, $6, $7)::text"
-        joining: tuple[object, ...] = ()
+        join_arguments: tuple[object, ...] = ()
         if not self._heard and not is_leaving:
             statement = _JOIN.replace("SCHEMA", quote_name(self._schema))
-            joining = self._limits
+            join_arguments = self._limits
         body = json.dumps({key: _to_json(report) for key, report in reports.items()})
         while True:
             dead = [client for client, process in self._neighbours if has_died(process)]
             reply = await self._connection.fetch_json(
                 statement,
                 *(self._client, self._process, number, self._heard, dead, body, is_leaving),
-                *joining,
+                *join_arguments,
             )
             if "held" not in reply:
                 break
@@ -162,12 +162,17 @@ class PostgresMembership:
         return allotments
 
     async def _find_dead_clients(self, held: dict[str, Any]) -> None:
-        """Look for open clients whose processes have died. Raise an error if there are none."""
+        """
+        Look for open clients whose processes have died.
+
+        Raises:
+            OtherLimits: There are none, so the limits of the open clients hold.
+        """
         rows = await self._connection.fetch(_CLIENTS.replace("SCHEMA", quote_name(self._schema)))
         self._neighbours = [(client, process) for client, process in rows]
         if not any(has_died(process) for _, process in self._neighbours):
             recorded = SharedLimits(held["rate"], held["queue"])
-            raise self._limits.refused(self._connection.shown, recorded)
+            raise self._limits.refusal(self._connection.shown, recorded)
 
 
 def _to_json(report: KeyReport) -> dict[str, Any]:

@@ -19,8 +19,8 @@ class SharedLimits(NamedTuple):
     rate: float | None
     queue: int | None
 
-    def refused(self, account: str, recorded: "SharedLimits") -> OtherLimits:
-        """Return the error for a client with these limits, if open clients have the `recorded`."""
+    def refusal(self, account: str, recorded: "SharedLimits") -> OtherLimits:
+        """Return the error for a client with these limits while open clients have `recorded`."""
         return OtherLimits(
             f"{account}: this account has rate={recorded.rate!r} and queue={recorded.queue!r} in "
             f"the clients that are open, got rate={self.rate!r} and queue={self.queue!r}; give the "

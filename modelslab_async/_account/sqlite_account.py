@@ -18,7 +18,7 @@ from .sqlite_report_exchange import (
     SQLiteMembership,
     connect,
     remove_dead_clients,
-    set_limits,
+    set_or_check_limits,
     to_account_error,
 )
 from .sqlite_slots import orphan_slots
@@ -47,7 +47,7 @@ class SQLiteAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits. If they open later, the first use of a client of this account raises the error.
+            limits. If they open later, the waits and submits of this account's clients raise it.
         AccountError: The file cannot be used.
     """
 
@@ -103,4 +103,4 @@ class SQLiteAccount:
                 forget_times(db, now)
                 orphan_slots(db, now)
             remove_dead_clients(db, now)
-            set_limits(db, self.path, self._limits, now)
+            set_or_check_limits(db, self.path, self._limits, now)

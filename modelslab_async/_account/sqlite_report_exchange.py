@@ -124,7 +124,7 @@ class SQLiteMembership:
 
     def _join_and_exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         if not self._has_joined:
-            set_limits(db, self._path, self._limits, self.clock(), client=self._client)
+            set_or_check_limits(db, self._path, self._limits, self.clock(), own_client=self._client)
         return self._exchange(db, reports)
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
@@ -204,8 +204,8 @@ def remove_dead_clients(db: sqlite3.Connection, now: float, *, unseen_s: float =
         orphan_slots(db, now)
 
 
-def set_limits(
-    db: sqlite3.Connection, path: str, limits: SharedLimits, now: float, *, client: int = 0
+def set_or_check_limits(
+    db: sqlite3.Connection, path: str, limits: SharedLimits, now: float, *, own_client: int = 0
 ) -> None:
     """
     Set the limits of an account, or check that its open clients have the same ones.
@@ -215,7 +215,7 @@ def set_limits(
         path: The file of the account.
         limits: The limits.
         now: The time on the account's clock.
-        client: A client that does not count as open; 0 for none.
+        own_client: The client that calls, which is not one of the others; 0 for none.
 
     Raises:
         OtherLimits: Open clients have other limits.
@@ -223,8 +223,8 @@ def set_limits(
     recorded = db.execute("SELECT rate, queue FROM limits").fetchone()
     if recorded is not None and recorded != limits:
         remove_dead_clients(db, now)
-        if db.execute("SELECT 1 FROM clients WHERE client <> ?", (client,)).fetchone():
-            raise limits.refused(path, SharedLimits(*recorded))
+        if db.execute("SELECT 1 FROM clients WHERE client <> ?", (own_client,)).fetchone():
+            raise limits.refusal(path, SharedLimits(*recorded))
     db.execute(
         "INSERT OR REPLACE INTO limits (id, rate, queue, last_seen) VALUES (1, ?, ?, ?)",
         (*limits, now),

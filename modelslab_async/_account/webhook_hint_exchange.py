@@ -22,37 +22,37 @@ class HintExchange:
         membership: The client's membership in the account.
 
     Attributes:
-        waiting: The hints to pass on to other clients.
+        outgoing: The hints to pass on to other clients.
     """
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
-        self.waiting = deque[WebhookHint](maxlen=_MAX_HINTS)
+        self.outgoing = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._is_failing = False
 
-    async def share(self, *, has_tickets: bool) -> Sequence[WebhookHint]:
+    async def share(self, *, reads_others: bool) -> Sequence[WebhookHint]:
         """
-        Pass the waiting hints on. Return the new hints of other clients.
+        Pass the outgoing hints on. Return the new hints of other clients.
 
         Args:
-            has_tickets: Whether the client has open tickets. Without any, it has no use for the
-                hints of other clients.
+            reads_others: Whether the client wants the hints of other clients, even if it has none
+                to pass on. Without open tickets, it has no use for them.
         """
-        if not self.waiting and not has_tickets:
+        if not self.outgoing and not reads_others:
             return ()
-        given = tuple(self.waiting)
-        self.waiting.clear()
+        given = tuple(self.outgoing)
+        self.outgoing.clear()
         try:
             return await self._membership.share_hints(given)
         except BaseException:
             # Keep these hints for the next attempt, together with hints that came meanwhile.
-            self.waiting = deque([*given, *self.waiting], maxlen=_MAX_HINTS)
+            self.outgoing = deque([*given, *self.outgoing], maxlen=_MAX_HINTS)
             raise
 
-    async def try_share(self, *, has_tickets: bool) -> Sequence[WebhookHint]:
-        """Do the same, but only log an error, because submits and polls need no hints."""
+    async def try_share(self, *, reads_others: bool) -> Sequence[WebhookHint]:
+        """Call `share`. Log its errors instead of raising them: no submit or poll needs hints."""
         try:
-            received = await self.share(has_tickets=has_tickets)
+            received = await self.share(reads_others=reads_others)
         except Exception as error:
             if not self._is_failing:
                 trace = None if isinstance(error, AccountError) else error

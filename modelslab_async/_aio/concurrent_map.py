@@ -71,6 +71,13 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
                 task.cancel()
             await asyncio.wait({reader_task, *self._tasks})
 
+    def stop_reading(self) -> None:
+        """Read no more items of the source. `run` ends after the results of those in progress."""
+        self._is_source_read = True
+        if self._reader_task is not None:
+            self._reader_task.cancel()
+        self._wakeup.wake()
+
     async def _read_source(
         self,
         source: Iterable[ItemT] | AsyncIterable[ItemT],

@@ -59,7 +59,7 @@ class BatchGeneration:
         self._submits = BulkSubmits(engine, submit_recorder)
         self._recheck_s = recheck_interval(lease)
         self._saves_files = False
-        self._starting: set[asyncio.Task[Ticket | Success | Unsubmitted]] = set()
+        self._submit_waits: set[asyncio.Task[Ticket | Success | Unsubmitted]] = set()
         self._awaited: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
         self._has_ended = False
         self._run_error: BaseException | None = None
@@ -91,7 +91,6 @@ class BatchGeneration:
             self._saves_files = True
         await self._hold_slots()
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
-        self._feed.subscribe(self._cancel_if_draining)
         routing = asyncio.create_task(
             self._route_results(run_results), name="modelslab_async batch results"
         )
@@ -100,8 +99,15 @@ class BatchGeneration:
         generate: ConcurrentMap[Submission, GenerationResult | None] = ConcurrentMap(
             self._generate, window
         )
+
+        def stop_if_draining() -> None:
+            if self._feed.is_draining:
+                generate.stop_reading()
+                self._cancel_submit_waits()
+
+        self._feed.subscribe(stop_if_draining)
         try:
-            async with aclosing(generate.run(self._until_drained(requests), self._check)) as pairs:
+            async with aclosing(generate.run(with_keys(requests), self._check)) as pairs:
                 async for submission, result in pairs:
                     if result is not None:
                         yield submission, result
@@ -129,24 +135,16 @@ class BatchGeneration:
         if not report.open and not report.save_pending:
             await asyncio.wait((routing,))
 
-    async def _until_drained(
-        self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest]
-    ) -> AsyncGenerator[Submission, None]:
-        async with aclosing(with_keys(requests)) as submissions:
-            async for submission in submissions:
-                if self._feed.is_draining:
-                    return
-                yield submission
-
     def _check(self, submission: Submission) -> None:
         self._engine.endpoints.check(submission.endpoint, submission.parameters)
 
     async def _generate(self, submission: Submission) -> GenerationResult | None:
         """Return the result of one submission; None if the batch stops first."""
+        if self._feed.is_draining:
+            return None
         starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
-        self._starting.add(starting)
-        starting.add_done_callback(self._starting.discard)
-        self._cancel_if_draining()
+        self._submit_waits.add(starting)
+        starting.add_done_callback(self._submit_waits.discard)
         try:
             await asyncio.wait((starting,))
         finally:
@@ -160,15 +158,10 @@ class BatchGeneration:
         started = starting.result()
         return await self._result_of(started) if isinstance(started, Ticket) else started
 
-    def _cancel_if_draining(self) -> None:
-        """
-        If the batch stops early, cancel the waits for submits.
-
-        They are cancelled in the same step of the event loop, so a slot that becomes free in the
-        next step admits no submit.
-        """
-        if self._feed.is_draining:
-            for starting in self._starting:
+    def _cancel_submit_waits(self) -> None:
+        """Cancel all waits for submits. A slot that becomes free later then admits no submit."""
+        for starting in self._submit_waits:
+            if not starting.cancelling():
                 starting.cancel()
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:

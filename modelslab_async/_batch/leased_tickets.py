@@ -123,7 +123,7 @@ class _OpenTicket:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: The time at which the last poll with a `Processing` reply was sent; None if
+        last_running_at: The time at which the last poll with a `Processing` reply started; None if
             there was none.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
@@ -161,12 +161,12 @@ class LeasedTickets:
     def on_event(self, event: Event) -> None:
         """If an event reports a poll of one of these tickets, count the poll."""
         match event:
-            case Polled(ticket=ticket, reply=reply, sent_at=sent_at) if entry := self._entries.get(
+            case Polled(ticket=ticket, reply=reply, started_at=start) if entry := self._entries.get(
                 ticket
             ):
                 entry.polls += 1
                 if isinstance(reply, Processing):
-                    entry.last, entry.last_running_at = reply, sent_at
+                    entry.last, entry.last_running_at = reply, start
                 elif entry.last_running_at is not None:
                     entry.max_lag = asyncio.get_running_loop().time() - entry.last_running_at
             case PollFailed(ticket=ticket) if entry := self._entries.get(ticket):

@@ -64,7 +64,6 @@ class SaveRun:
         self._has_lost_lease = False
         self._is_draining = False
         self._is_closed = False
-        self._family_error: ValueError | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -133,14 +132,12 @@ class SaveRun:
                 for outcome in outcomes:
                     if not isinstance(outcome, Success):
                         await self._results.put(outcome)
-        except ValueError as error:
-            # The client does not know a ticket's family. Save the files of other tickets before
-            # raising the error.
-            self._family_error = error
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 -- `next_results` raises it.
-            await self._results.put(RunStopped(error))
+            # If the client cannot poll one of the tickets, save the files of the others first.
+            if error is not self._poll_run.ticket_error:
+                await self._results.put(RunStopped(error))
         self._has_polled_all = True
         self._has_news.set()
 
@@ -161,7 +158,7 @@ class SaveRun:
             raise
         except BaseException as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
-        await self._results.put(RunStopped(error or self._family_error))
+        await self._results.put(RunStopped(error or self._poll_run.ticket_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
         """Claim and yield successes, until polling has ended and no success is left to claim."""

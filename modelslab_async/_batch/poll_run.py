@@ -68,7 +68,7 @@ class PollRun:
         self._has_news = asyncio.Event()
         self._pace_store = _PaceStore(engine.pace, journal)
         self._tickets = LeasedTickets(journal, run_id, save_files=save_files)
-        self._family_error: ValueError | None = None
+        self.ticket_error: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | RunStopped] = asyncio.Queue(MAX_READY)
         self._stopped: RunStopped | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,7 +104,6 @@ class PollRun:
 
     def drain(self) -> None:
         """Stop polling. The run ends once the outcomes that are ready have been returned."""
-        self._feed.drain()
         draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
         self._tasks.append(draining)
 
@@ -168,7 +167,7 @@ class PollRun:
             raise
         except BaseException as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
-        await self._queue.put(RunStopped(error or self._family_error))
+        await self._queue.put(RunStopped(error or self.ticket_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
         """Claim and yield tickets until the feed is closed and no other run has open tickets."""
@@ -182,9 +181,9 @@ class PollRun:
                 self.has_lost_lease = True
                 return
             self.lease.mark_renewed(requested_at)
-            known = [each for each in claim.tickets if self._has_known_family(each.ticket)]
-            self._tickets.add(known)
-            for each in known:
+            pollable = [each for each in claim.tickets if self._can_poll(each.ticket)]
+            self._tickets.add(pollable)
+            for each in pollable:
                 yield each.ticket
             if claim.tickets:
                 continue
@@ -194,6 +193,8 @@ class PollRun:
                 has_logged = True
                 _logger.info("waiting for tickets that other processes of this batch poll")
             await self._wait_for_news(recheck=claim.has_others)
+            if self._feed.is_draining:
+                return
 
     async def _wait_for_news(self, *, recheck: bool) -> None:
         """
@@ -214,12 +215,12 @@ class PollRun:
             lease=self.lease.duration,
         )
 
-    def _has_known_family(self, ticket: Ticket) -> bool:
+    def _can_poll(self, ticket: Ticket) -> bool:
         """Return whether this client can poll a ticket. If not, the run ends with an error."""
         try:
-            self._engine.status_client.family_of(ticket)
+            self._engine.status_client.family_of(self._engine.ticket_of(ticket))
         except ValueError as error:
-            self._family_error = error
+            self.ticket_error = error
             return False
         return True
 

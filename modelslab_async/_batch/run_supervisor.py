@@ -26,6 +26,7 @@ class RunSupervisor:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
+        self._feeds: list[TicketFeed] = []
         # The ids of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: list[int] = []
         self._is_draining = False
@@ -54,22 +55,29 @@ class RunSupervisor:
         check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
         feed = feed or TicketFeed(is_closed=True)
-        while not self._is_draining:
-            run_id = await self._begin()
-            feed.first_run = feed.first_run or run_id
-            run = self._make_run(engine, downloads, run_id, feed.first_run, feed)
-            self._active_runs.append(run)
-            run.start(timeout=timeout, window=window)
-            try:
-                while (results := await run.next_results()) is not None:
-                    for result in results:
-                        yield result
-            finally:
-                await self._close(run)
-            # If the run has lost its lease, for example because the process was suspended, begin
-            # another run for the tickets that are still open.
-            if not run.has_lost_lease:
-                return
+        self._feeds.append(feed)
+        try:
+            while not self._is_draining:
+                run_id = await self._begin()
+                feed.first_run = feed.first_run or run_id
+                run = self._make_run(engine, downloads, run_id, feed.first_run, feed)
+                self._active_runs.append(run)
+                run.start(timeout=timeout, window=window)
+                if feed.is_draining:
+                    # The batch was drained while the run began.
+                    run.drain()
+                try:
+                    while (results := await run.next_results()) is not None:
+                        for result in results:
+                            yield result
+                finally:
+                    await self._close(run)
+                # If the run has lost its lease, for example because the process was suspended,
+                # begin another run for the tickets that are still open.
+                if not run.has_lost_lease:
+                    return
+        finally:
+            self._feeds.remove(feed)
 
     def _make_run(
         self,
@@ -101,6 +109,8 @@ class RunSupervisor:
     def drain(self) -> None:
         """Begin no new run. Let active runs finish their transfers and return ready results."""
         self._is_draining = True
+        for feed in self._feeds:
+            feed.drain()
         for run in self._active_runs:
             run.drain()
 

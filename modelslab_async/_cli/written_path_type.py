@@ -19,5 +19,7 @@ class WrittenPath(click.Path):
         """Check that the path contains no API key, then turn it into the type of the path."""
         path = str(value)
         if output.redact(path) != path:
-            self.fail("its name would show your API key; give another name", param, ctx)
+            self.fail(
+                "it contains your API key, which the name would show; give another name", param, ctx
+            )
         return super().convert(value, param, ctx)

@@ -22,16 +22,17 @@ class Polled:
     Attributes:
         ticket: The ticket that was polled.
         reply: The server's reply.
-        elapsed: Seconds from sending the request to reading the reply.
+        elapsed: Seconds from the start of the poll to reading the reply.
         overdue: Seconds between the due time of the poll and its start.
-        sent_at: When the request was sent, on the event loop's clock.
+        started_at: When the poll started, on the event loop's clock. It may have waited for a
+            connection after that.
     """
 
     ticket: Ticket
     reply: Reply
     elapsed: float
     overdue: float
-    sent_at: float
+    started_at: float
 
 
 @frozen(kw_only=True)

@@ -133,7 +133,7 @@ class Poller:
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         """Remove a watcher from these tickets, a few at a time. Meanwhile, it may get outcomes."""
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
 
@@ -273,7 +273,7 @@ class Poller:
             watchers = entry.watchers
             effects = self._schedule.feed(entry, result, now, self._jitter())
             self.notifier.report_poll(
-                entry, watchers, result, effects, due=due, sent_at=poll_started, read_at=now
+                entry, watchers, result, effects, due=due, started_at=poll_started, read_at=now
             )
             if effects.completion is not None:
                 self.notifier.report_completion(effects.completion)

@@ -170,7 +170,7 @@ class Notifier:
         effects: Effects,
         *,
         due: float,
-        sent_at: float,
+        started_at: float,
         read_at: float,
     ) -> None:
         """
@@ -182,7 +182,7 @@ class Notifier:
             result: The reply, or the error that the poll raised.
             effects: What the poll changed in the schedule.
             due: When the poll was due, on the event loop's clock.
-            sent_at: When the request was sent, on the same clock.
+            started_at: When the poll started, on the same clock.
             read_at: When the reply was read, on the same clock.
         """
         for watcher in watchers:
@@ -196,7 +196,7 @@ class Notifier:
         if self._listeners.functions:
             context = _context_of(watchers)
             for event in _events_of(
-                entry, result, effects, due=due, sent_at=sent_at, read_at=read_at
+                entry, result, effects, due=due, started_at=started_at, read_at=read_at
             ):
                 self._listeners(event, context)
 
@@ -231,7 +231,7 @@ def _events_of(
     effects: Effects,
     *,
     due: float,
-    sent_at: float,
+    started_at: float,
     read_at: float,
 ) -> Iterator[Event]:
     ticket = entry.ticket
@@ -247,9 +247,9 @@ def _events_of(
             yield Polled(
                 ticket=ticket,
                 reply=reply,
-                elapsed=read_at - sent_at,
-                overdue=sent_at - due,
-                sent_at=sent_at,
+                elapsed=read_at - started_at,
+                overdue=started_at - due,
+                started_at=started_at,
             )
     if effects.paused is not None and isinstance(result, ModelsLabError):
         yield Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)

@@ -77,7 +77,8 @@ class Slots:
             ValueError: Other clients of the account have other limits.
         """
         if self._close_error is not None:
-            raise self._close_error
+            # Each caller gets the same object, so drop the traceback of the previous one.
+            raise self._close_error.with_traceback(None)
         waiter = self._waiting.add(number)
         self._admit_waiting()
         try:

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelslab_async import Client
+from modelslab_async import Batch, Client, Downloads, Success, Ticket
 from modelslab_async._account import postgres_report_exchange, sqlite_report_exchange
 from modelslab_async._journal.process_identity import this_process
+from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-0123456789"
@@ -108,6 +109,27 @@ async def test_client_with_other_limits_ends_its_calls_with_the_error(both_clien
         assert 0 == emulator.polls["images:1"]
     assert 1 == len(emulator.submits)
     assert [] == caplog.messages
+
+
+async def test_refused_client_ends_its_save(both_clients, tmp_path):
+    """Even if another run still has files to save."""
+    async with (
+        both_clients(rate=80) as (_, refused),
+        Batch.open(tmp_path / "run.db", client=refused) as batch,
+        Downloads(refused, to=tmp_path) as downloads,
+    ):
+        leases = batch.journal.leases
+        await batch.add(["images:2"])
+        run = await leases.begin_run(lease=3600)
+        claim = await leases.claim(run, before_run=run, limit=1, lease=3600)
+        success = Success(ticket=Ticket("images", "2"), output=("https://a.example/2.png",))
+        await leases.complete(
+            run, [OutcomeRow(claim.tickets[0].row_id, 1, success)], save_files=True
+        )
+        await leases.claim_saves(run, before_run=run, limit=1, lease=3600)
+        await batch.add(["images:1"])
+        with pytest.raises(ValueError, match="close the other clients first"):
+            await anext(batch.save(downloads))
 
 
 async def test_client_without_rate_may_be_refused_after_polls(both_clients):

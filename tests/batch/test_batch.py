@@ -115,15 +115,19 @@ async def test_ill_formed_ticket_is_refused(a_client, path, wrong):
         assert 0 == (await batch.report()).tickets
 
 
-async def test_unknown_family_is_raised_after_all_other_outcomes(a_client, emulator, path):
-    """Its tickets stay open."""
+@pytest.mark.parametrize(
+    ("ticket", "message"),
+    [("their_own:1", "their_own"), ("images:a-key-for-tests", r"images:\[key\] is no ticket")],
+)
+async def test_unpollable_ticket_is_raised_after_other_outcomes(
+    a_client, emulator, path, ticket, message
+):
+    """Such a ticket stays open. Here a program without this client has added it."""
     async with a_client() as client:
         async with Batch.open(path) as batch:
-            await batch.add(
-                ["their_own:1", emulator.add_job("images:1"), emulator.add_job("images:2")]
-            )
+            await batch.add([ticket, emulator.add_job("images:1"), emulator.add_job("images:2")])
         async with Batch.open(path, client=client) as batch:
-            with pytest.raises(ValueError, match="their_own"):
+            with pytest.raises(ValueError, match=message):
                 await all_of(batch.run(window=1))
             report = await batch.report()
     assert (2, 1, 0) == (report.success, report.open, report.running)
@@ -567,7 +571,7 @@ async def test_slow_listener_counts_in_max_lag(a_client, emulator, path):
 
 
 async def test_delay_before_batch_sees_the_reply_counts_in_max_lag(a_client, emulator, path):
-    """The lag counts from when the request was sent, which `Polled` holds."""
+    """The lag counts from the start of the poll, which `Polled` tells."""
     held_up = 0.3
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, RUNNING, None])

@@ -408,6 +408,45 @@ async def test_drained_batch_admits_no_waiting_submit(path):
     assert 3 == len(emulator.submits)
 
 
+async def test_drain_while_the_run_begins_is_not_lost(a_client, emulator, path, monkeypatch):
+    """Nothing is submitted once the run has begun."""
+    is_beginning, may_begin = asyncio.Event(), asyncio.Event()
+    begin_run = RunOperations.begin_run
+
+    async def begin_later(*args, **more):
+        is_beginning.set()
+        await may_begin.wait()
+        return await begin_run(*args, **more)
+
+    monkeypatch.setattr(RunOperations, "begin_run", begin_later)
+    async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
+        generating = asyncio.create_task(results_of(batch, rows(20)))
+        await is_beginning.wait()
+        batch.drain()
+        may_begin.set()
+        await generating
+    assert len(emulator.submits) <= 1
+
+
+async def test_drained_batch_reads_no_more_requests(a_client, emulator, path):
+    """The call ends although its source waits for another request."""
+    is_closed = asyncio.Event()
+
+    async def requests():
+        try:
+            for request in rows(2):
+                yield request
+            await asyncio.Event().wait()
+        finally:
+            is_closed.set()
+
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        async for _ in batch.generate_many(requests()):
+            batch.drain()
+    assert is_closed.is_set()
+    assert len(emulator.submits) <= 2
+
+
 async def test_bad_request_ends_after_earlier_ones(a_client, emulator, path):
     """An ill-formed request raises ValueError after the results of the requests before it."""
     bad = Submission(REALTIME, {"promt": "a cat"}, key="bad")

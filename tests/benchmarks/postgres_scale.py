@@ -30,7 +30,7 @@ from settling import SettlingTransport
 from modelslab_async import Batch, Client, Ticket
 from modelslab_async.journal import Journal
 
-_GROUP = 5000
+_TICKETS_PER_COMMIT = 5000
 # A prime step through the ids: they come in no order, and none comes twice.
 _STEP, _MODULUS = 7_368_787, 89_999_999
 _COMPARED_TICKETS = 100_000
@@ -54,8 +54,8 @@ async def add(location: str, tickets: int) -> float:
     """Add tickets, and return how many a second."""
     async with make_client() as client, Batch.open(location, client=client) as batch:
         began = time.perf_counter()
-        for first in range(0, tickets, _GROUP):
-            await batch.add(numbered(first, min(first + _GROUP, tickets)))
+        for first in range(0, tickets, _TICKETS_PER_COMMIT):
+            await batch.add(numbered(first, min(first + _TICKETS_PER_COMMIT, tickets)))
         return tickets / (time.perf_counter() - began)
 
 
@@ -74,7 +74,7 @@ def work_and_report(location: str, counts: Any) -> None:
 
 
 def run_workers(location: str, workers: int) -> tuple[float, list[tuple[int, float]]]:
-    """Run the batch in so many processes. Return the seconds, and each one's count and MiB."""
+    """Run the batch in processes. Return the seconds, and the outcomes and MiB of each process."""
     context = multiprocessing.get_context("spawn")
     counts = context.Queue()
     processes = [
@@ -83,11 +83,10 @@ def run_workers(location: str, workers: int) -> tuple[float, list[tuple[int, flo
     began = time.perf_counter()
     for process in processes:
         process.start()
-    results = [counts.get() for _ in processes]
-    took = time.perf_counter() - began
     for process in processes:
         process.join()
-    return took, results
+        assert process.exitcode == 0
+    return time.perf_counter() - began, [counts.get() for _ in processes]
 
 
 async def claim_and_complete(location: str) -> tuple[float, list[float]]:
@@ -99,10 +98,11 @@ async def claim_and_complete(location: str) -> tuple[float, list[float]]:
         while True:
             asked = time.perf_counter()
             claim = await journal.leases.claim(
-                run, before_run=run, limit=_GROUP, lease=journal_rate.LEASE
+                run, before_run=run, limit=_TICKETS_PER_COMMIT, lease=journal_rate.LEASE
             )
             claims.append(time.perf_counter() - asked)
-            if claim is None or not claim.tickets:
+            assert claim is not None
+            if not claim.tickets:
                 return count / (time.perf_counter() - began), claims[:-1]
             completions = [
                 journal_rate.OutcomeRow(row, 1, journal_rate.success(ticket, journal_rate.SHORT))
@@ -127,12 +127,12 @@ async def measure(server: PostgresServer, tickets: int, workers: int, *, claims:
     snapshot = await hold_snapshot(server.address)
     if claims:
         rate, seconds = await claim_and_complete(location)
-        compared = max(1, _COMPARED_TICKETS // _GROUP)
+        compared = max(1, _COMPARED_TICKETS // _TICKETS_PER_COMMIT)
         first, last = (
             statistics.median(part) for part in (seconds[:compared], seconds[-compared:])
         )
         print(
-            f"{rate:,.0f} claimed and completed/s by one process; a claim of {_GROUP:,} took "
+            f"{rate:,.0f} claimed and completed/s by one process; a claim took "
             f"{first * 1000:.0f} ms at the beginning, {last * 1000:.0f} ms at the end, "
             f"{max(seconds) * 1000:.0f} ms at most",
             flush=True,
@@ -165,7 +165,7 @@ def main() -> None:
         parser.error("there is no PostgreSQL; on Debian: apt-get install postgresql")
     for tickets in options.tickets:
         server = PostgresServer.make(programs)
-        # As the distribution sets it up, but for the tests' own settings.
+        # Debian's settings, where those of the tests differ.
         server.more_settings = "-c fsync=on -c shared_buffers=128MB"
         try:
             server.start()

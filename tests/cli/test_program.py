@@ -283,7 +283,7 @@ def test_no_file_or_folder_is_named_as_the_key(program, tmp_path, arguments):
     assert 2 == done.returncode
     assert before == sorted(tmp_path.iterdir())
     assert KEY not in done.stdout + done.stderr
-    assert "its name would show your API key; give another name" in done.stderr
+    assert "it contains your API key, which the name would show; give another name" in done.stderr
 
 
 def test_program_runs_without_uvloop(program, emulator, without):

@@ -31,13 +31,16 @@ async def test_request_is_one_debug_line(caplog):
 
 
 async def test_key_in_query_and_path_is_not_logged(caplog):
-    """A query is left out, and a key that a caller took for an id is masked."""
+    """A query is left out, and a key in the base URL is masked."""
     caplog.set_level(logging.DEBUG, "modelslab_async")
-    async with Client("akeythatisanid", http=answering(httpx.Response(200, json=RUNNING))) as here:
+    http = answering(httpx.Response(200, json=RUNNING))
+    base_url = "https://gateway.example/akeyinapath/api"
+    async with Client("akeyinapath", base_url=base_url, http=http) as here:
         await here.fetch("controlnet_v5:1")
-        await here.fetch(("realtime", "akeythatisanid"))
+        await here.fetch("realtime:1")
     assert 2 == len(lines_of(caplog))
-    assert "akeythatisanid" not in caplog.text
+    assert "https://gateway.example/[key]/api/v6/realtime/fetch/1" in caplog.text
+    assert "akeyinapath" not in caplog.text
     assert "?" not in caplog.text
 
 

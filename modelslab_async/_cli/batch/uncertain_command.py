@@ -46,6 +46,8 @@ def uncertain(
         raise click.UsageError(
             "give TRACK_ID with either --ticket or --not-started, or neither to list all"
         )
+    if ticket is not None and output.redact(ticket) != ticket:
+        raise click.UsageError(f"{ticket} is no ticket; give the id that your account shows")
 
     async def answer(track_id: str) -> None:
         async with Batch.open(path) as batch:

@@ -24,7 +24,7 @@ from modelslab_async._cli.batch.progress import RunProgress, format_duration
 from modelslab_async._cli.batch.progress_display import render_progress
 
 RUNNING = Processing(ticket=Ticket("images", 1))
-POLLED = Polled(ticket=RUNNING.ticket, reply=RUNNING, elapsed=0.1, overdue=0.0, sent_at=0.0)
+POLLED = Polled(ticket=RUNNING.ticket, reply=RUNNING, elapsed=0.1, overdue=0.0, started_at=0.0)
 
 
 def report(tickets, success=0):

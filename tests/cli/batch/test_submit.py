@@ -16,7 +16,7 @@ from modelslab_async._cli.batch.uncertain_advice import with_command
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs
 
-from ..conftest import STOP_SIGNALS, TIMEOUT_S, Program
+from ..conftest import KEY, STOP_SIGNALS, TIMEOUT_S, Program
 
 REALTIME = "realtime/text2img"
 SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
@@ -542,6 +542,16 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
     assert 0 == result.returncode, result.stderr
     assert ["realtime:4711"] == [each["ticket"] for each in records(result)]
     assert [] == submits()
+
+
+def test_uncertain_submit_gets_no_ticket_that_is_a_key(here):
+    """Somebody pasted the API key in place of the id."""
+    lose_reply(here)
+    refused = here("uncertain", "77", "--ticket", f"realtime:{KEY}")
+    assert (2, "") == (refused.returncode, refused.stdout)
+    assert "realtime:[key] is no ticket" in refused.stderr
+    assert KEY not in refused.stderr
+    assert "77  realtime/text2img" in here("uncertain").stdout
 
 
 class HeldThirdSubmit(Emulator):

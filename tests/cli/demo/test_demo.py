@@ -197,7 +197,7 @@ def test_lateness_is_measured_from_the_end_of_the_job():
     )
     one, two = Ticket("images", 1), Ticket("images", 2)
     stats.on_event(
-        Polled(ticket=one, reply=Processing(ticket=one), elapsed=0.1, overdue=1.5, sent_at=0.0)
+        Polled(ticket=one, reply=Processing(ticket=one), elapsed=0.1, overdue=1.5, started_at=0.0)
     )
     stats.count_outcome(Success(ticket=one), 2.5)
     stats.count_outcome(Failed(ticket=two), 4.5)
