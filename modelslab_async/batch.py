@@ -228,8 +228,7 @@ class Batch:
         """
         Start nothing new, and finish what is in flight. A batch opened later does the rest.
 
-        A `run` in progress ends soon. A `save` in progress ends after its current transfers. A
-        `generate_many` submits nothing more, and yields no result for what is not done.
+        A `run` or `generate_many` ends soon. A `save` ends after its current transfers.
         """
         self._runs.drain()
 

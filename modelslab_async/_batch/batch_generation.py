@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
+from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -99,13 +100,7 @@ class BatchGeneration:
         generate: ConcurrentMap[Submission, GenerationResult | None] = ConcurrentMap(
             self._generate, window
         )
-
-        def stop_if_draining() -> None:
-            if self._feed.is_draining:
-                generate.stop_reading()
-                self._cancel_submit_waits()
-
-        self._feed.subscribe(stop_if_draining)
+        self._feed.subscribe(partial(self._stop_if_draining, generate))
         try:
             async with aclosing(generate.run(with_keys(requests), self._check)) as pairs:
                 async for submission, result in pairs:
@@ -158,8 +153,17 @@ class BatchGeneration:
         started = starting.result()
         return await self._result_of(started) if isinstance(started, Ticket) else started
 
-    def _cancel_submit_waits(self) -> None:
-        """Cancel all waits for submits. A slot that becomes free later then admits no submit."""
+    def _stop_if_draining(
+        self, generate: ConcurrentMap[Submission, GenerationResult | None]
+    ) -> None:
+        """
+        If the batch drains, read no more requests, and cancel all waits for submits.
+
+        A slot that becomes free later then admits no submit.
+        """
+        if not self._feed.is_draining:
+            return
+        generate.stop_reading()
         for starting in self._submit_waits:
             if not starting.cancelling():
                 starting.cancel()

@@ -545,7 +545,7 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
 
 
 def test_uncertain_submit_gets_no_ticket_that_is_a_key(here):
-    """Somebody pasted the API key in place of the id."""
+    """The API key was pasted in place of the id."""
     lose_reply(here)
     refused = here("uncertain", "77", "--ticket", f"realtime:{KEY}")
     assert (2, "") == (refused.returncode, refused.stdout)
