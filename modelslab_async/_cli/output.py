@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,16 @@ def redact(text: str) -> str:
     except ValueError:
         # The environment has no key, or none that a request could carry.
         return text
+
+
+def make_redactor() -> Callable[[str], str]:
+    """Return a function that removes the API keys of the environment from many texts."""
+    from .._transport.credentials import Credentials  # noqa: PLC0415 -- as above.
+
+    try:
+        return Credentials.resolve(None, None).redact_text
+    except ValueError:
+        return str
 
 
 def message_line(text: str) -> str:

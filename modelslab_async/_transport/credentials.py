@@ -90,11 +90,13 @@ def _any_quoting_pattern(character: str) -> str:
     """
     Return a regular expression that matches a character, plain or escaped.
 
-    The escapes are those of JSON, of URLs and of the `repr` of bytes.
+    The escapes are those of JSON, of URLs and of the `repr` of bytes. A dash may be an underscore,
+    as in the name of a parameter.
     """
     code = f"(?i:{ord(character):02x})"
+    plain = "[-_]" if character == "-" else re.escape(character)
     # Each repetition is limited, so that searching text full of backslashes takes linear time.
-    return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
+    return rf"(?:\\{{0,8}}{plain}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
 @frozen(kw_only=True)

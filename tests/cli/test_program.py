@@ -242,6 +242,8 @@ def test_unexpected_error_is_one_line(program, without, tmp_path):
         ("batch", "submit", "endpoints.csv"),
         ("batch", "run", "tickets.txt"),
         ("--debug", "wait", KEY),
+        ("generate", "realtime/text2img", "--prompt", "a cat", f"--{KEY}"),
+        ("batch", "submit", "header.csv", "--endpoint", "realtime/text2img"),
     ],
     ids=" ".join,
 )
@@ -249,11 +251,14 @@ def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments
     """The message says that the key was given, and where something else was expected."""
     (tmp_path / "rows.csv").write_text("prompt\na cat\n")
     (tmp_path / "endpoints.csv").write_text(f"endpoint,prompt\n{KEY},a cat\n")
+    (tmp_path / "header.csv").write_text(f"{KEY},width\na cat,512\n")
     (tmp_path / "tickets.txt").write_text(f"{KEY}\n")
     (tmp_path / "ids.txt").write_text(f"{KEY}\n")
     done = program(*arguments, folder=tmp_path)
     assert 2 == done.returncode
     assert KEY not in done.stdout + done.stderr
+    # The name of a column or an option becomes that of a parameter.
+    assert KEY.replace("-", "_") not in done.stderr
     assert "[key] stands for your API key" in done.stderr
 
 

@@ -148,6 +148,7 @@ class _BatchRun:
         self._progress = progress
         self._tally = tally
         self._has_option_advice = False
+        self._redact = output.make_redactor()
 
     async def execute(self, work: BatchWork) -> JournalExitCodes:
         """Run the batch, and return what the journal holds after it."""
@@ -233,7 +234,7 @@ class _BatchRun:
                 self._tally.count_unsubmitted(cause, f"{name}{message}")
         if self._plan.as_json:
             record = result_record(result, work_result.endpoint)
-            click.echo(json.dumps(record | work_result.details, default=str))
+            click.echo(self._redact(json.dumps(record | work_result.details, default=str)))
 
 
 def _is_unsent(result: object) -> bool:

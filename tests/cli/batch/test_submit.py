@@ -544,6 +544,13 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
     assert [] == submits()
 
 
+def test_key_in_a_column_is_not_printed(here):
+    """The lines of `--json` have the columns of the row, as the exports have."""
+    result = here(*SUBMIT, "-", "--json", given=f"prompt,note\na cat,my {KEY}\n")
+    assert 0 == result.returncode, result.stderr
+    assert ["my [key]"] == [each["input"]["note"] for each in records(result)]
+
+
 def test_uncertain_submit_gets_no_ticket_that_is_a_key(here):
     """The API key was pasted in place of the id."""
     lose_reply(here)
