@@ -62,7 +62,6 @@ class SaveRun:
         self._has_news = asyncio.Event()
         self._has_polled_all = False
         self._has_lost_lease = False
-        self._is_draining = False
         self._is_closed = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,9 +105,7 @@ class SaveRun:
 
     def drain(self) -> None:
         """Stop polling. The run ends once the transfers in progress are complete."""
-        self._is_draining = True
         self._poll_run.drain()
-        self._has_news.set()
 
     async def close(self) -> None:
         """Stop polling and saving. Keep `.part` files, so that a later run can resume them."""
@@ -150,7 +147,7 @@ class SaveRun:
                 async for _, result in results:
                     if result is not None:
                         await self._results.put(result)
-            if self._is_draining:
+            if self._feed.is_draining:
                 await asyncio.wait(self._tasks[:1])
             elif not self._has_lost_lease:
                 await self._remove_stale_parts()
@@ -162,7 +159,7 @@ class SaveRun:
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
         """Claim and yield successes, until polling has ended and no success is left to claim."""
-        while not self._is_draining:
+        while not self._feed.is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
             lease = self._poll_run.lease
@@ -205,7 +202,7 @@ class SaveRun:
 
         Return None if this run has been told to stop, or if another run has taken the ticket.
         """
-        if self._is_draining:
+        if self._feed.is_draining:
             return None
         result = await self._try_save(pending)
         error, argument = None, ""
