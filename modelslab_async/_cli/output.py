@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from .._transport.credentials import Credentials
+
 PROGRAM = "modelslab-async"
 # The Unicode categories of unsafe characters, which can move the cursor, change the direction of
 # writing or break a line.
@@ -39,24 +41,25 @@ def sanitize(text: str) -> str:
 
 def redact(text: str) -> str:
     """Remove the API keys of the environment from text. A user may have typed one by mistake."""
-    # Imported here, because `--help` prints no message.
-    from .._transport.credentials import Credentials  # noqa: PLC0415
-
-    try:
-        return Credentials.resolve(None, None).redact_argument(text)
-    except ValueError:
-        # The environment has no key, or none that a request could carry.
-        return text
+    credentials = _credentials()
+    return text if credentials is None else credentials.redact_argument(text)
 
 
 def make_redactor() -> Callable[[str], str]:
     """Return a function that removes the API keys of the environment from many texts."""
-    from .._transport.credentials import Credentials  # noqa: PLC0415 -- as above.
+    credentials = _credentials()
+    return str if credentials is None else credentials.redact_text
+
+
+def _credentials() -> "Credentials | None":
+    """Return the keys of the environment; None if it has none that a request could carry."""
+    # Imported here, because `--help` prints no message.
+    from .._transport.credentials import Credentials  # noqa: PLC0415
 
     try:
-        return Credentials.resolve(None, None).redact_text
+        return Credentials.resolve(None, None)
     except ValueError:
-        return str
+        return None
 
 
 def message_line(text: str) -> str:

@@ -54,21 +54,21 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
         )
 
 
-def _maskable_keys(credentials: "Credentials") -> list[str]:
+def _find_maskable_keys(credentials: "Credentials") -> tuple[str, ...]:
     """Return the keys to redact. The longer one comes first, because it may contain the other."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
         if key and len(key) >= _MIN_KEY_LENGTH
     }
-    return sorted(distinct, key=len, reverse=True)
+    return tuple(sorted(distinct, key=len, reverse=True))
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
     """Return the usual spellings of each key: in plain text, in JSON and in a URL."""
     return tuple(
         encoding.encode()
-        for key in _maskable_keys(credentials)
+        for key in credentials.maskable_keys
         for encoding in {key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, "")}
     )
 
@@ -79,7 +79,7 @@ def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -
 
     `pattern_of` returns the regular expression for one character of a key.
     """
-    return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
+    return "|".join("".join(map(pattern_of, key)) for key in credentials.maskable_keys)
 
 
 def _json_pattern(character: str) -> str:
@@ -105,6 +105,9 @@ class Credentials:
 
     standard: str | None = field(repr=False, validator=_validate_key)
     enterprise: str | None = field(repr=False, validator=_validate_key)
+    maskable_keys: tuple[str, ...] = field(
+        init=False, repr=False, eq=False, default=Factory(_find_maskable_keys, takes_self=True)
+    )
     _encodings: tuple[bytes, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_key_encodings, takes_self=True)
     )
@@ -172,10 +175,6 @@ class Credentials:
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
-    @cached_property
-    def _maskable_keys(self) -> tuple[str, ...]:
-        return tuple(_maskable_keys(self))
-
     # Each regular expression is compiled at its first use, because compiling takes a few
     # milliseconds.
     @cached_property
@@ -214,13 +213,9 @@ class Credentials:
         Raises:
             ValueError: The id contains a key, which the message does not show.
         """
-        for key in self._maskable_keys:
-            if key in ticket.id:
-                raise ValueError(
-                    self.redact_argument(
-                        f"{ticket} is no ticket; give the id from the reply to a submit"
-                    )
-                )
+        if any(key in ticket.id for key in self.maskable_keys):
+            message = f"{ticket} is no ticket; give the id from the reply to a submit"
+            raise ValueError(self.redact_argument(message))
 
     def redact_argument(self, message: str) -> str:
         """Redact a message that quotes what a user gave. If that was a key, the message says so."""
