@@ -23,17 +23,31 @@ pytest_plugins = ["modelslab_async.testing", "pytester"]
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
 # `("images", number) for number in range(201, 251)`
 _TICKETS = re.compile(r"""\("(\w+)", (\w+)\) for \2 in range\((\d+), (\d+)\)""")
+_ROOT = Path(__file__).parent
+# These start processes and servers.
+_LONG_FOLDERS = ("tests/batch", "tests/account", "tests/cli", "tests/faults", "tests/docs", "docs")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def _rank(path: Path) -> int:
+    """The position of a file's folder among the long ones."""
+    folders = [_ROOT / folder for folder in _LONG_FOLDERS]
+    return next((rank for rank, each in enumerate(folders) if each in path.parents), len(folders))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the blocks of a page together and in order, even if a plugin shuffles the tests."""
+    """
+    Keep the blocks of a page together and in order, even if a plugin shuffles the tests.
+
+    The folders whose tests take longest come first, so that no process waits for another at the
+    end.
+    """
     first_positions = {item.path: position for position, item in reversed([*enumerate(items)])}
 
-    def order(item: pytest.Item) -> tuple[int, int]:
+    def order(item: pytest.Item) -> tuple[int, int, int]:
         line = (item.location[1] or 0) if item.path.suffix == ".md" else 0
-        return first_positions[item.path], line
+        return _rank(item.path), first_positions[item.path], line
 
     items.sort(key=order)
 
@@ -85,7 +99,7 @@ def program_of() -> Callable[[str], str]:
     """The program on a page of the documents, its first block, as a reader would save it."""
 
     def read(page: str) -> str:
-        return _BLOCK.findall((Path(__file__).parent / "docs" / page).read_text())[0]
+        return _BLOCK.findall((_ROOT / "docs" / page).read_text())[0]
 
     return read
 

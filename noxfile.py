@@ -21,8 +21,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 # modules whose assertions it rewrote as bytecode, which saves each worker half of its start.
 ON_WHEEL = {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": ""}
 # Most of the time of the tests is waiting for sockets and processes, hence more workers than cores.
-# Blocks of one page build on each other, so the tests of one file stay together.
-IN_PARALLEL = ("-n", "6", "--dist", "loadfile")
+# Blocks of one page build on each other, so the tests of one file stay together. The files keep the
+# order that conftest.py gives them.
+IN_PARALLEL = ("-n", "6", "--dist", "loadfile", "--no-loadscope-reorder")
 # pip compiles what it installs, and uv only if it is asked to. The tests start many processes.
 COMPILED = {"UV_COMPILE_BYTECODE": "1"}
 

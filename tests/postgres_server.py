@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +80,17 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """Stop it: `immediate` is as good as a kill."""
         self._control("stop", "-w", "-t", _MOST_SECONDS, "-m", mode)
+
+    def kill(self) -> None:
+        """Kill all its processes with SIGKILL, and wait for their end. Only for Linux."""
+        parent = Path(self.data, "postmaster.pid").read_text().split()[0]
+        # It could start another process while the list is read.
+        os.kill(int(parent), signal.SIGSTOP)
+        children = Path("/proc", parent, "task", parent, "children").read_text().split()
+        for process in (parent, *children):
+            os.kill(int(process), signal.SIGKILL)
+        while any(Path("/proc", process).exists() for process in (parent, *children)):
+            time.sleep(0.001)
 
     def remove(self) -> None:
         """Stop it, unless a test has, and remove its folder."""

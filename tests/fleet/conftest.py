@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Say how many faults there are, and which."""
     parser.addoption("--rounds", type=int, default=100, help="cuts, or stops, of each test")
     parser.addoption("--seed", type=int, default=0, help="the seed of the faults")
+    parser.addoption("--submits", type=int, default=5, help="submits between two kills of a store")
 
 
 @pytest.fixture
@@ -23,3 +24,8 @@ def rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     return request.config.getoption("--seed")
+
+
+@pytest.fixture
+def submits(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--submits")

@@ -13,7 +13,10 @@ from mutants.generator import (
     sample,
 )
 
-MUTANTS = mutants_in(package_folder(), LAYERS)
+
+@pytest.fixture(scope="module")
+def mutants():
+    return mutants_in(package_folder(), LAYERS)
 
 
 def changes_of(source: str) -> list[str]:
@@ -64,24 +67,24 @@ def test_name_says_place_and_change_and_counts_equal_ones():
     assert "_models/a.py A.f: 1 => 2 (#2)" in names
 
 
-def test_every_mutant_is_python_and_has_its_own_name():
+def test_every_mutant_is_python_and_has_its_own_name(mutants):
     """All mutants of the four folders can be compiled, and no two have one name."""
-    assert len(MUTANTS) == len({mutant.name for mutant in MUTANTS})
-    for mutant in sample(MUTANTS, 200, seed=0):
+    assert len(mutants) == len({mutant.name for mutant in mutants})
+    for mutant in sample(mutants, 200, seed=0):
         ast.parse(mutant.source)
 
 
-def test_sample_keeps_its_mutants_when_others_appear():
+def test_sample_keeps_its_mutants_when_others_appear(mutants):
     """New code adds its mutants to the ranking, and moves no other one."""
-    few, many = MUTANTS[:500], MUTANTS[:600]
+    few, many = mutants[:500], mutants[:600]
     ranked = [mutant for mutant in sample(many, 600, seed=3) if mutant in few]
     assert ranked == sample(few, 500, seed=3)
     assert sample(few, 50, seed=3) != sample(few, 50, seed=4)
 
 
-def test_equivalent_mutants_exist():
+def test_equivalent_mutants_exist(mutants):
     """Each mutant that is left out with a reason is one that the generator makes."""
-    assert set() == set(equivalent_mutants()) - {mutant.name for mutant in MUTANTS}
+    assert set() == set(equivalent_mutants()) - {mutant.name for mutant in mutants}
 
 
 def test_package_folder_is_found_without_importing_the_package():
