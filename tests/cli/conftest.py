@@ -10,8 +10,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -53,6 +55,17 @@ class Service:
             thread.join()
             self._loop.close()
 
+    def settle(self) -> None:
+        """
+        Wait until all requests have arrived that programs sent which have ended.
+
+        The server accepts connections and reads requests in the order in which they came.
+        """
+        connection = HTTPConnection(urlsplit(self.base_url).netloc, timeout=TIMEOUT_S)
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        connection.close()
+
 
 @pytest.fixture(scope="session")
 def service():
@@ -63,6 +76,7 @@ def service():
 @pytest.fixture
 def emulator(service):
     """The emulator of all tests. What a test scripts for a ticket, no later test sees."""
+    service.settle()
     yield service.emulator
     service.emulator._intake.job_store._scripts.clear()
 

@@ -1,10 +1,7 @@
 """Reads submissions from a table or from lines of prompts. A bad row is reported and skipped."""
 
-import csv
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
 
 import click
@@ -17,24 +14,13 @@ from ..._tables.json_input import JsonItem, items_from_json_array, items_from_js
 from ..._tables.table_errors import UnusableTable
 from ..._tables.ticket_columns import NamedRow, shorten
 from ..endpoint_command import find_endpoint, parse_file, parse_value
+from .table_format import SAMPLE_LINES, delimiter_of, find_format, first_line
 from .ticket_input import open_source, source_name
 
 PROMPT: Final = "prompt"
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], Mapping[str, Any]], object]
 _ENDPOINT_COLUMN: Final = "endpoint"
 _KEY_COLUMN: Final = "key"
-_FORMATS_BY_SUFFIX: Final = {
-    ".txt": "text",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-}
-_DELIMITERS: Final = ",;\t"
-_NAME_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,60}")
-# How many lines are read ahead to detect the format of the file.
-_SAMPLE_LINES: Final = 20
 
 
 @frozen
@@ -128,6 +114,22 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     ]
 
 
+def check_sent_columns(columns: Iterable[str], spec: SubmissionSpec) -> None:
+    """
+    Check that the table has each column which `--send` names.
+
+    Raises:
+        click.UsageError: It lacks such a column.
+    """
+    names = {parameter_name(column) for column in columns}
+    for column in spec.sent_columns:
+        if parameter_name(column) not in names:
+            raise click.UsageError(
+                f"--send names {shorten(column)!r}, which is no column of the table; its columns "
+                f"are {', '.join(map(shorten, columns))}; nothing was sent"
+            )
+
+
 def _check_key_is_new(locations: dict[str, str], submission: Submission, location: str) -> None:
     key = submission.key or ""
     if (earlier := locations.setdefault(key, location)) != location:
@@ -136,22 +138,30 @@ def _check_key_is_new(locations: dict[str, str], submission: Submission, locatio
 
 def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
     lines = iter(file)
-    sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE_LINES)]
-    first = next((line.strip() for line in sample if line.strip()), "")
+    sample = [line.removeprefix("\ufeff") for line in islice(lines, SAMPLE_LINES)]
+    first = first_line(sample)
     if any("\0" in line for line in sample):
         raise click.UsageError(f"{source_name(source)} is not UTF-8 text; save it in UTF-8")
     all_lines = chain(sample, lines)
-    known = spec.input_format or _FORMATS_BY_SUFFIX.get(Path(source).suffix.lower())
-    match known or _detect_format(first, spec):
+    expected = _expected_columns(spec)
+    match spec.input_format or find_format(
+        source, sample, lambda column: parameter_name(column) in expected
+    ):
         case "json" if first.startswith("["):
             advice = "give an array of objects, or one object a line"
             return map(_row_of_item, items_from_json_array(all_lines, source, advice))
         case "json":
             return map(_row_of_item, items_from_json_lines(all_lines))
         case "csv":
-            return named_rows_from_csv(all_lines, _delimiter(first))
+            return named_rows_from_csv(all_lines, delimiter_of(first))
         case _:
             return _rows_from_text(all_lines, spec)
+
+
+def _expected_columns(spec: SubmissionSpec) -> set[str | None]:
+    endpoint = ENDPOINTS.get(spec.endpoint or "")
+    required = endpoint.required if endpoint else ()
+    return {_ENDPOINT_COLUMN, PROMPT, spec.key_column, *required}
 
 
 def _check_endpoints(
@@ -179,26 +189,6 @@ def _check_endpoints(
             "nothing was sent"
         )
     return iter(read)
-
-
-def _detect_format(first: str, spec: SubmissionSpec) -> str:
-    """Guess the format from the first line, which may be a prompt with commas and brackets."""
-    if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
-        return "json"
-    names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
-    endpoint = ENDPOINTS.get(spec.endpoint or "")
-    required = {
-        _ENDPOINT_COLUMN,
-        PROMPT,
-        spec.key_column,
-        *(endpoint.required if endpoint else ()),
-    }
-    are_names = all(map(_NAME_PATTERN.fullmatch, names))
-    return "csv" if are_names and not required.isdisjoint(map(parameter_name, names)) else "text"
-
-
-def _delimiter(header: str) -> str:
-    return max(_DELIMITERS, key=header.count)
 
 
 def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[NamedRow]:

@@ -28,6 +28,7 @@ from .skipped_rows import SkippedRows
 from .submission_input import (
     SubmissionRow,
     SubmissionSpec,
+    check_sent_columns,
     find_unsent_columns,
     read_submissions,
 )
@@ -142,12 +143,14 @@ def _read_rows(
     Read the whole table, before anything is sent.
 
     Raises:
-        click.UsageError: The table cannot be read, or no row has an endpoint.
+        click.UsageError: The table cannot be read, no row has an endpoint, or `--send` names a
+            column that the table lacks.
         UnusableKey: An endpoint needs an API key that is not set.
     """
-    skipped = SkippedRows(source_name(table))
+    skipped, columns = SkippedRows(source_name(table)), dict[str, None]()
 
     def check(endpoint: str, parameters: Mapping[str, Any], cells: Mapping[str, Any]) -> None:
+        columns.update(dict.fromkeys(cells))
         try:
             endpoints.check(endpoint, parameters)
         except MissingApiKey as error:
@@ -158,9 +161,12 @@ def _read_rows(
             raise ValueError(f"{error}; {advice}") from None
 
     try:
-        return [*read_submissions(table, spec, check, skipped.add)]
+        rows = [*read_submissions(table, spec, check, skipped.add)]
     finally:
         skipped.report(tally)
+    if columns:
+        check_sent_columns(columns, spec)
+    return rows
 
 
 def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:

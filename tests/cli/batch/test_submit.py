@@ -96,6 +96,38 @@ def test_every_form_of_table_is_read(here, submits, name, text):
     assert {"[masterpiece], a cat", "a dog, big"} == {each.fields["prompt"] for each in submits()}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text;width\na cat;512\na dog;256\n",
+        "text,width\n" + "a cat,512\n" * 30,
+        "text,width\n" + '"a cat\nand a dog",512\n' * 30,
+    ],
+)
+def test_table_without_expected_column_is_not_taken_for_prompts(here, submits, text):
+    """Its header and its rows would each be paid for as a prompt."""
+    result = here(*SUBMIT, "-", given=text)
+    assert 2 == result.returncode
+    assert "looks like a CSV table" in result.stderr
+    assert "text, width" in result.stderr
+    assert not submits()
+
+
+@pytest.mark.parametrize("text", ["cat,dog\n", "cat,dog\na fox\n", "a cat,a dog\na fox,ink\n"])
+def test_prompts_with_commas_are_no_table(here, submits, text):
+    """Lines of different lengths, or words with blanks, are prompts."""
+    assert 0 == here(*SUBMIT, "-", given=text).returncode
+    assert {*text.splitlines()} == {each.fields["prompt"] for each in submits()}
+
+
+def test_input_format_says_that_lines_are_prompts(here, submits):
+    """The option decides where the first lines may be either."""
+    text = "cat,dog\nfox,bird\n"
+    assert 2 == here(*SUBMIT, "-", given=text).returncode
+    assert 0 == here(*SUBMIT, "-", "--input-format", "text", given=text).returncode
+    assert {*text.splitlines()} == {each.fields["prompt"] for each in submits()}
+
+
 def test_values_of_json_keep_their_types(here, submits):
     """A text that looks like a number stays a text. `--send` sends an unlisted parameter."""
     (here.folder / "house.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
@@ -142,6 +174,18 @@ def test_sent_column_is_called_as_in_the_table(here, submits):
     result = here(*SUBMIT, "-", "--send", "brand new", given="prompt,brand new\na cat,png\n")
     assert 0 == result.returncode, result.stderr
     assert ["png"] == [each.fields["brand_new"] for each in submits()]
+
+
+def test_sent_column_that_no_row_has_is_refused(here, submits):
+    """The rows would be paid for without the parameter. An empty column is no mistake."""
+    table = "prompt,brand_new,other\na cat,,1\n"
+    result = here(*SUBMIT, "-", "--send", "brandnew", given=table)
+    assert 2 == result.returncode
+    assert "'brandnew', which is no column of the table" in result.stderr
+    assert "prompt, brand_new, other" in result.stderr
+    assert not submits()
+    assert 0 == here(*SUBMIT, "-", "--send", "brand new", given=table).returncode
+    assert 1 == len(submits())
 
 
 def test_table_of_parameters_alone_has_no_note(here):
