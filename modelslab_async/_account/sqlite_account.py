@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import closing
 
 from .._journal.fair_write_lock import WriteLock, transaction
+from .._journal.sqlite_path import check_account_path
 from .._models.argument_checks import check_count
 from .._models.key_kind import Tier
-from .._postgres.postgres_address import check_no_address
 from .account_link import AccountLink
 from .poll_permits import check_account_rate
 from .shared_limits import SharedLimits
@@ -46,8 +46,10 @@ class SQLiteAccount:
         clock: Returns the time in seconds. All processes of the machine must use the same clock.
 
     Raises:
-        ValueError: An argument is out of its range, or open clients of the account have other
-            limits. If they open later, the waits and submits of this account's clients raise it.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of its range, the path names no file, or open clients of the
+            account have other limits. If they open later, the waits and submits of this account's
+            clients raise it.
         AccountError: The file cannot be used.
     """
 
@@ -61,8 +63,7 @@ class SQLiteAccount:
     ) -> None:
         check_account_rate(rate)
         check_count("queue", queue, unit="slots", optional=True)
-        self.path = os.fspath(path)
-        check_no_address(self.path)
+        self.path = check_account_path(path)
         self._limits = SharedLimits(rate, queue)
         self._clock = clock
         try:

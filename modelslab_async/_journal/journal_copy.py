@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack, suppress
 from .._models.journal_errors import JournalError, WrongJournal
 from .._postgres.postgres_address import is_address
 from .copy_rows import CopySource, CopyTarget
-from .journal_path import check_path
 from .recorded_files import FilePosition
 from .sqlite_copy_source import SqliteCopySource
 from .sqlite_copy_target import SqliteCopyTarget
+from .sqlite_path import check_journal_path
 
 
 async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
@@ -67,7 +67,7 @@ def _open_source(path: str | os.PathLike[str]) -> CopySource:
         from .postgres_copy_source import PostgresCopySource  # noqa: PLC0415
 
         return PostgresCopySource(path)
-    return SqliteCopySource(os.path.abspath(check_path(path)))  # noqa: PTH100 -- it keeps links.
+    return SqliteCopySource(_absolute(path))
 
 
 def _open_target(path: str | os.PathLike[str]) -> CopyTarget:
@@ -75,7 +75,11 @@ def _open_target(path: str | os.PathLike[str]) -> CopyTarget:
         from .postgres_copy_target import PostgresCopyTarget  # noqa: PLC0415 -- as above.
 
         return PostgresCopyTarget(path)
-    return SqliteCopyTarget(os.path.abspath(check_path(path)))  # noqa: PTH100 -- it keeps links.
+    return SqliteCopyTarget(_absolute(path))
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(check_journal_path(path))  # noqa: PTH100 -- it keeps links.
 
 
 async def _is_copied(source: CopySource, target: CopyTarget) -> bool:

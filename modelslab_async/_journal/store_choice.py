@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from .._postgres.postgres_address import is_address
-from .journal_path import check_path
 from .journal_store import JournalStore
+from .sqlite_path import check_journal_path
 from .sqlite_store import SqliteStore
 
 
@@ -31,4 +31,4 @@ async def open_store(
 
         store = await PostgresStore.open(path, clock=None if clock is time.time else clock)
         return store, store.clock
-    return await SqliteStore.open(check_path(path), lock_timeout=lock_timeout), clock
+    return await SqliteStore.open(check_journal_path(path), lock_timeout=lock_timeout), clock

@@ -41,23 +41,6 @@ def check_address(address: str) -> None:
         )
 
 
-def check_no_address(path: str) -> None:
-    """
-    Raise an error if the path of a file is in fact the address of a database.
-
-    A path such as `postgresql:/host` is refused too, because `pathlib.Path` turns `//` into `/`.
-
-    Raises:
-        ValueError: The path is an address. The message omits the address, which may contain a
-            password.
-    """
-    if path.startswith(tuple(f"{scheme}:/" for scheme in _SCHEMES)):
-        raise ValueError(
-            "the account is the path of a file here, got the address of a database; in Python, "
-            "give the address to PostgresAccount"
-        )
-
-
 def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, str]]:
     """
     Remove this library's options, such as `batch=cats`, from the part of an address after `?`.

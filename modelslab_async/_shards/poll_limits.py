@@ -10,9 +10,10 @@ from attrs import evolve, frozen
 from .._account.postgres_account import PostgresAccount
 from .._account.sqlite_account import SQLiteAccount
 from .._client import Client
+from .._journal.sqlite_path import check_account_path
 from .._models.argument_checks import check_count, check_nonnegative_seconds, check_rate
 from .._models.events import Event
-from .._postgres.postgres_address import check_address, check_no_address, passwords
+from .._postgres.postgres_address import check_address, passwords
 
 
 @frozen(kw_only=True)
@@ -83,19 +84,18 @@ def locate_account(account: str | os.PathLike[str] | None) -> str | None:
     Return the address of an account in a database, or the absolute path of an account file.
 
     Raises:
-        ValueError: The address is malformed, or has a password. A password must not be sent over
-            the cluster.
+        TypeError: The account is neither a path nor an address.
+        ValueError: The path names no file. Or the address is malformed, or has a password. A
+            password must not be sent over the cluster.
     """
     if account is None:
         return None
-    text = os.fspath(account)
-    if "://" not in text:
-        check_no_address(text)
-        return str(Path(text).absolute())
-    check_address(text)
-    if passwords(text):
+    if not isinstance(account, str) or "://" not in account:
+        return str(Path(check_account_path(account)).absolute())
+    check_address(account)
+    if passwords(account):
         raise ValueError(
             "account is an address without a password, because it travels over the cluster; set "
             "PGPASSWORD on the workers, or write their ~/.pgpass"
         )
-    return text
+    return account

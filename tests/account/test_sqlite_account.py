@@ -55,6 +55,31 @@ def test_address_of_a_database_is_refused_and_not_repeated(kind):
     assert "a-secret" not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "is empty"),
+        (":memory:", "in memory"),
+        ("file:account?mode=memory", "is a URI"),
+        ("a\0b", "NUL"),
+        ("a\ud800b", "lone surrogate"),
+    ],
+)
+def test_path_that_names_no_file_is_refused(path, message, monkeypatch, tmp_path):
+    """No two connections would share such an account, so every submit would wait for ever."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"path of an account .*{message}.*'account\.db'"):
+        SQLiteAccount(path)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [b"account.db", 5, None])
+def test_path_of_wrong_type_is_refused(path):
+    """A path is a str or a path object of one."""
+    with pytest.raises(TypeError, match=r"path of an account is a str or a pathlib\.Path"):
+        SQLiteAccount(path)
+
+
 def test_missing_folder_is_an_account_error(tmp_path):
     """The error names the file and what to check."""
     with pytest.raises(AccountError, match=r"nowhere.*see that its folder exists"):

@@ -54,7 +54,7 @@ async def test_path_that_names_no_file_is_refused(path, message, monkeypatch, tm
 @pytest.mark.parametrize("path", [b"cats.journal", 5, None])
 async def test_path_of_wrong_type_is_refused(path):
     """A path is a str or a path object of one."""
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"path of a journal is a str or a pathlib\.Path"):
         await open_and_count(path)
 
 

@@ -429,6 +429,13 @@ async def test_account_in_a_file_is_opened(tmp_path, monkeypatch):
         assert (tmp_path / "account.db").exists()
 
 
+@pytest.mark.parametrize("account", ["", Path(":memory:")])
+def test_account_that_names_no_file_is_refused(account):
+    """Each worker would make an account of its own there, or none."""
+    with pytest.raises(ValueError, match="path of an account names a file"):
+        locate_account(account)
+
+
 def test_password_does_not_travel():
     """An address with one is refused, and the message does not show it."""
     assert None is locate_account(None)

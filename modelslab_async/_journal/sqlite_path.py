@@ -1,0 +1,83 @@
+"""Checks the path of a journal or an account before SQLite uses it, without touching any file."""
+
+import os
+from typing import Final
+
+_MEMORY_PATH: Final = ":memory:"
+# The prefix of a path that some builds of SQLite treat as a URI with options.
+_URI_PREFIX: Final = "file:"
+
+# The beginnings of a database's address, also if it was passed as a `pathlib.Path`, which turns
+# `//` into `/`. There is an error message for them that does not quote the path, because an address
+# may contain a password.
+_ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
+
+
+def check_journal_path(path: str | os.PathLike[str]) -> str:
+    """
+    Check the path of a journal, and return it as a string.
+
+    Raises:
+        TypeError: The path is neither a str nor a path object that converts to one.
+        ValueError: A journal cannot have this path.
+    """
+    return _check_path(
+        path,
+        "a journal",
+        example="cats.journal",
+        address_advice="give an address as a text such as "
+        "'postgresql://host/database?batch=cats', with two slashes",
+    )
+
+
+def check_account_path(path: str | os.PathLike[str]) -> str:
+    """
+    Check the path of an account, and return it as a string.
+
+    Raises:
+        TypeError: The path is neither a str nor a path object that converts to one.
+        ValueError: An account in a file cannot have this path.
+    """
+    return _check_path(
+        path,
+        "an account",
+        example="account.db",
+        address_advice="in Python, give the address to PostgresAccount",
+    )
+
+
+def _check_path(
+    path: str | os.PathLike[str], owner: str, *, example: str, address_advice: str
+) -> str:
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(
+            f"the path of {owner} is a str or a pathlib.Path, got a value of type "
+            f"{type(path).__name__}"
+        )
+    if text.startswith(_ADDRESS_PREFIXES):
+        raise ValueError(
+            f"the path of {owner} was given as the address of a database; {address_advice}"
+        )
+    if problem := _find_problem(text):
+        raise ValueError(
+            f"the path of {owner} names a file, but {text!r:.200} {problem}; "
+            f"write one such as {example!r}"
+        )
+    return text
+
+
+def _find_problem(text: str) -> str | None:
+    if not text:
+        return "is empty"
+    if text == _MEMORY_PATH:
+        return "is a database in memory, which does not outlive the process"
+    if text.startswith(_URI_PREFIX):
+        return "is a URI (give a file of this name by its absolute path)"
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which SQLite cannot write as UTF-8"
+    return None
