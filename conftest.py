@@ -24,14 +24,13 @@ _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
 # `("images", number) for number in range(201, 251)`
 _TICKETS = re.compile(r"""\("(\w+)", (\w+)\) for \2 in range\((\d+), (\d+)\)""")
 _ROOT = Path(__file__).parent
-# These start processes and servers.
-_LONG_FOLDERS = ("tests/batch", "tests/account", "tests/cli", "tests/faults", "tests/docs", "docs")
+_LONG_FOLDERS = ("batch", "account", "cli", "faults", "docs", "transport", "submitting")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def _rank(path: Path) -> int:
     """The position of a file's folder among the long ones."""
-    folders = [_ROOT / folder for folder in _LONG_FOLDERS]
+    folders = [_ROOT / "tests" / folder for folder in _LONG_FOLDERS]
     return next((rank for rank, each in enumerate(folders) if each in path.parents), len(folders))
 
 
@@ -41,13 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Keep the blocks of a page together and in order, even if a plugin shuffles the tests.
 
     The folders whose tests take longest come first, so that no process waits for another at the
-    end.
+    end. Then modules, which mostly compute, and pages, which mostly wait, take turns.
     """
-    first_positions = {item.path: position for position, item in reversed([*enumerate(items)])}
+    paths = dict.fromkeys(item.path for item in items)
+    pages = [path for path in paths if path.suffix == ".md"]
+    modules = [path for path in paths if path.suffix != ".md"]
+    shares = {
+        path: number / len(group) for group in (pages, modules) for number, path in enumerate(group)
+    }
 
-    def order(item: pytest.Item) -> tuple[int, int, int]:
+    def order(item: pytest.Item) -> tuple[int, float, str, int]:
         line = (item.location[1] or 0) if item.path.suffix == ".md" else 0
-        return _rank(item.path), first_positions[item.path], line
+        return _rank(item.path), shares[item.path], str(item.path), line
 
     items.sort(key=order)
 
