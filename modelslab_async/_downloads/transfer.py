@@ -1,14 +1,15 @@
 """Transfer: fetches the file behind a link into a part, or continues a part. It never retries."""
 
+import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TypeVar
 
 import httpx
 
 from .._aio.threads import run_in_thread
 from .._aio.yield_and_wakeup import Yielder
-from .._models.download_errors import LinkGone, TransferFailed, WrongContent
+from .._models.download_errors import DownloadError, LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__
 from .._transport.httpx_adapter import raw_chunks
 from .byte_ranges import BodyRange, KeptBytes, body_range, is_identity, validator_of
@@ -131,9 +132,14 @@ class Transfer:
                     # Let other tasks run, because one read of 64 KiB from the socket may contain
                     # ten thousand chunks.
                     await yielder.maybe_yield()
+            except asyncio.CancelledError:
+                # An error about these bytes must not replace the cancellation, or the retries would
+                # go on.
+                with suppress(DownloadError):
+                    await self._flush(part, buffer, url, content_type)
+                raise
             finally:
-                # Write the received bytes even after an error or a cancellation, so that no byte is
-                # fetched twice.
+                # Write the received bytes even after an error, so that no byte is fetched twice.
                 await self._flush(part, buffer, url, content_type)
 
     async def _flush(self, part: Part, buffer: bytearray, url: str, content_type: str) -> None:

@@ -631,6 +631,36 @@ async def test_cancelled_unresumable_transfer_leaves_nothing(server, make_downlo
     assert [] == names(folder)
 
 
+@pytest.mark.parametrize("method", ["save", "load"])
+async def test_cancellation_while_page_arrives_ends_the_transfer(
+    method, server, make_downloads, folder, monkeypatch
+):
+    """The error about the page does not replace the cancellation, so no retry follows."""
+
+    async def page(_request, writer):
+        await server.send(writer, 200, {"content-length": "5000"}, PAGE)
+        await asyncio.Event().wait()
+
+    server.answers = [page]
+    read_chunk, is_read = LinkOpener.chunk, asyncio.Event()
+
+    async def chunk(self, *args):
+        # The second call begins once the first chunk is in the buffer.
+        data = await read_chunk(self, *args)
+        asyncio.get_running_loop().call_soon(is_read.set)
+        return data
+
+    monkeypatch.setattr(LinkOpener, "chunk", chunk)
+    async with make_downloads(timeout=3000) as downloads:
+        task = asyncio.create_task(getattr(downloads, method)(success(server.link())))
+        await is_read.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert (1, []) == (len(server.requests), names(folder))
+
+
 async def test_part_of_another_link_is_not_continued(server, make_downloads):
     """The same ETag behind another URL may be another file."""
     server.content = picture(4000)
