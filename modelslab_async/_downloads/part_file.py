@@ -16,6 +16,7 @@ from .file_stems import numbered_stem
 from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata
 from .publish import link_or_move
 
+PART_SUFFIX = ".part"
 _CHUNK_BYTES = 1 << 20
 
 
@@ -230,7 +231,8 @@ class PartFile:
         if size is None or digest is None:
             return None
         for path in sorted(self._folder.glob(f"{self.stem}.*")):
-            if _is_published(path, size, digest):
+            # A part of another process may have the same bytes.
+            if PART_SUFFIX not in path.suffixes and _is_published(path, size, digest):
                 return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
         return None
 
@@ -253,6 +255,10 @@ def _is_published(path: Path, size: int, digest: str) -> bool:
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
     """Open and lock the first unlocked file among `<stem>.part`, `<stem>.2.part` and so on."""
     number = 1
-    while (file := open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
+    while (file := open_locked(path := _part_path(folder, stem, number))) is None:
         number += 1
     return path, file
+
+
+def _part_path(folder: Path, stem: str, number: int) -> Path:
+    return folder / f"{numbered_stem(stem, number)}{PART_SUFFIX}"

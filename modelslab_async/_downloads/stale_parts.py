@@ -4,10 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .file_locks import open_locked
-from .part_file import PartFile
+from .part_file import PART_SUFFIX, PartFile
 from .part_metadata import METADATA_SUFFIX
-
-_PART_SUFFIX = ".part"
 
 
 def part_stems(folder: Path) -> set[str]:
@@ -29,7 +27,7 @@ def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
 
     A path is included even if only the metadata file of the part still exists.
     """
-    suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
+    suffixes = (PART_SUFFIX, f"{PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))
         for suffix in suffixes

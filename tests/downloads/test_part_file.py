@@ -185,6 +185,24 @@ async def test_changed_unrecorded_file_is_fetched_again(server, make_downloads, 
     assert ["images-1-0.2.png", "images-1-0.png"] == names(folder)
 
 
+@pytest.mark.usefixtures("links")
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_part_of_another_process_is_not_found_as_file(folder, is_kept):
+    """The next run finds the file, and never the part of the same bytes, which is removed later."""
+    first, second = part(folder), part(folder)
+    file = first.publish("bin").path
+    first.close()
+    (folder / "a-1-0.part").unlink(missing_ok=True)
+    if not is_kept:
+        file.unlink()
+
+    again = PartFile.open(folder, "a-1-0")
+
+    assert (file if is_kept else None) == (again.published and again.published.path)
+    again.delete()
+    second.delete()
+
+
 def test_hard_linked_part_is_not_written(folder):
     """A part in a hard-linked backup stays what it was; the file is fetched again."""
     part(folder, b"da").close()
