@@ -55,7 +55,8 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds to retry a dead link. A file may appear after its job ends.
+        link_timeout: How many seconds to retry a dead link, from the first attempt. A file may
+            appear after its job ends.
         timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.

@@ -1,5 +1,6 @@
 """LinkRetries: decides whether and when to retry the links of an output. It sends nothing."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from .._models.download_errors import DownloadError, LinkGone, TransferFailed
@@ -22,16 +23,21 @@ class LinkRetries:
     Counts the rounds of attempts for one output. A round tries each link of the output once.
 
     Args:
-        deadline: The time at which to stop retrying dead links, on the event loop's clock.
+        link_timeout: For how many seconds to retry a dead link, from the first attempt.
         size: How many bytes of the output are on disk before the first round.
     """
 
-    def __init__(self, deadline: float, size: int) -> None:
-        self._deadline = deadline
+    def __init__(self, link_timeout: float, size: int) -> None:
+        self._link_timeout = link_timeout
+        self._deadline = math.inf
         self._largest_size = size
         self._rounds_without_progress = 0
         self._interrupted_rounds = 0
         self._delays = _delays()
+
+    def begin_attempt(self, now: float) -> None:
+        """Note that an attempt begins now. The first one starts the link timeout."""
+        self._deadline = min(self._deadline, now + self._link_timeout)
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:
         """Whether to poll the ticket for a new link, now that a link is dead."""

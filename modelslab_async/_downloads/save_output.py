@@ -47,7 +47,7 @@ class OutputSaver:
         transfer: Fetches the bytes behind a link into a part. It has the maximum size of an output.
         transfer_limit: Limits how many transfers run at a time.
         folder: The folder for parts and complete files.
-        link_timeout: For how many seconds to retry a dead link.
+        link_timeout: For how many seconds to retry a dead link, from the first attempt.
         on_event: Called with each event of a download. None means no listener.
     """
 
@@ -177,11 +177,11 @@ class _OutputSave:
     async def _download(self, links: Sequence[str]) -> str:
         """Try the links in turn until one has sent the whole file. Return that link."""
         now = asyncio.get_running_loop().time
-        retries = LinkRetries(now() + self._saver.link_timeout, self._part.size)
+        retries = LinkRetries(self._saver.link_timeout, self._part.size)
         while True:
             faults: list[DownloadError] = []
             for link in links:
-                fault = await self._try_link(link)
+                fault = await self._try_link(link, retries)
                 if fault is None:
                     return link
                 faults.append(fault)
@@ -193,10 +193,11 @@ class _OutputSave:
                 raise _with_advice(faults[0])
             await asyncio.sleep(retries.next_delay())
 
-    async def _try_link(self, link: str) -> DownloadError | None:
+    async def _try_link(self, link: str, retries: LinkRetries) -> DownloadError | None:
         """Fill the part from one link. Return the error if another link or attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
+                retries.begin_attempt(asyncio.get_running_loop().time())
                 await self._saver.transfer.fill(self._part, link, self._notifier)
             await run_in_thread(self._check_content, link)
         except (FileTooLarge, FileNotWritten):

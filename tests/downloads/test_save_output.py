@@ -6,6 +6,7 @@ import hashlib
 
 import httpx
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
     Client,
@@ -189,6 +190,35 @@ async def test_missing_file_raises_link_gone(server, make_downloads, folder, lea
     )
     assert "secret" not in str(caught.value)
     assert [] == names(folder)
+
+
+class WatchedSlots(asyncio.Semaphore):
+    """Transfer slots that tell when an output waits for one."""
+
+    def __init__(self, value):
+        super().__init__(value)
+        self.is_asked = asyncio.Event()
+
+    async def acquire(self):
+        self.is_asked.set()
+        return await super().acquire()
+
+
+async def test_link_timeout_begins_with_first_attempt(server, make_downloads, leap):
+    """An output that waited for a transfer slot for longer is retried all the same."""
+    server.answers = [NOT_FOUND]
+    slots = WatchedSlots(0)
+    leap(0.0)
+
+    async with make_downloads(link_timeout=300, timeout=3000) as downloads:
+        downloads._saver = evolve(downloads._saver, transfer_limit=slots)
+        saving = asyncio.create_task(downloads.save(success(server.link())))
+        await slots.is_asked.wait()
+        leap(300.0)
+        slots.release()
+        (file,) = await saving
+
+    assert (2, PNG) == (len(server.requests), file.path.read_bytes())
 
 
 async def test_mirror_replaces_dead_link(server, make_downloads):
