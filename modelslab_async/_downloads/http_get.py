@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
+from socket import inet_aton, inet_ntoa
 from typing import Any, TypeAlias, cast
 
 import httpx
@@ -173,6 +174,10 @@ def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
 
 
 def _is_private_ip(host: str) -> bool:
+    host = host.removesuffix(".")
+    # Most resolvers also read the short, decimal, octal and hexadecimal forms, as `inet_aton` does.
+    with suppress(OSError):
+        host = inet_ntoa(inet_aton(host))
     try:
         ip_address(host)
     except ValueError:

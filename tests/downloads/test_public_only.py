@@ -70,6 +70,36 @@ async def test_private_or_plain_link_is_refused(link, public_downloads, folder):
     assert [] == names(folder)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.1", "127.0.0.1.", "169.254.43518"],
+)
+@pytest.mark.parametrize("is_redirect", [False, True])
+async def test_private_address_in_any_form_never_reaches_own_transport(host, is_redirect, folder):
+    """Most resolvers read the short, decimal, octal and hexadecimal forms as addresses."""
+    seen = []
+
+    def answer(request):
+        seen.append(request.url.host)
+        return httpx.Response(302, headers={"location": f"https://{host}/0.png"})
+
+    async with Downloads(to=folder, http=httpx.MockTransport(answer)) as downloads:
+        with pytest.raises(LinkRefused, match="no public address"):
+            await downloads.save(success(f"https://{PUBLIC if is_redirect else host}/0.png"))
+
+    assert [PUBLIC] * is_redirect == seen
+
+
+@pytest.mark.parametrize("host", ["8.8", "0x08080808", "cdn.example", "3.example", "1x", "a.b.c.1"])
+async def test_public_host_reaches_own_transport(host, folder):
+    """A public address is fetched in each form, and so is a name that starts with digits."""
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=PNG))
+    async with Downloads(to=folder, http=transport) as downloads:
+        (file,) = await downloads.save(success(f"https://{host}/0.png"))
+
+    assert PNG == file.path.read_bytes()
+
+
 async def test_link_with_password_is_refused(folder):
     """The password is not in the message."""
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=PNG))
