@@ -1,6 +1,6 @@
 """Client: the public methods of the library. It checks arguments and hands them to the engine."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Self, overload
 
 from ._engine.account_protocol import Account
@@ -57,8 +57,8 @@ class Client:
             machine. The submit then fails with a `TransportError`, and costs nothing.
         max_submits: How many submits the client may pay for; None for no limit.
         wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
-        on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
-            be stored. If it raises, `submit` raises that error, with a note that names the ticket.
+        on_submitted: Called with each `Submitted` before `submit` returns, to store its ticket, and
+            awaited if it is async. `submit` raises its error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
 
     Attributes:
@@ -89,7 +89,7 @@ class Client:
         unsent_timeout: float = 30.0,
         max_submits: int | None = None,
         wait_timeout: float | None = None,
-        on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
+        on_submitted: Callable[[Submitted], object] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         settings = Settings.of(locals())

@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from ._aio.callbacks import call_and_await
 from ._aio.yield_and_wakeup import is_cancelled
 from ._client import Client
 from ._engine.webhook_ticket_lookup import hinted_ticket
@@ -36,7 +37,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
-OnReply: TypeAlias = Callable[[Reply], Awaitable[object]]
+OnReply: TypeAlias = Callable[[Reply], object]
 
 
 def receiver(
@@ -58,8 +59,8 @@ def receiver(
     Args:
         client: Polls the tickets.
         secret: The same secret as for `client.webhook_url`; None for the client's random secret.
-        on_reply: Awaited with the fresh reply. A repeated delivery passes a reply again. After a
-            forged delivery, the reply may be a `Processing`.
+        on_reply: Called with the fresh reply, and awaited if it is async. A repeated delivery
+            passes a reply again. After a forged delivery, the reply may be a `Processing`.
 
     Example:
         ```python
@@ -173,7 +174,7 @@ class _Receiver:
             _logger.warning("the webhook of %s has no effect, its poll failed: %s", ticket, error)
             return 503
         try:
-            await on_reply(reply)
+            await call_and_await(on_reply, reply)
         except (KeyboardInterrupt, SystemExit):
             raise
         # Catch CancelledError too: `on_reply` can raise it although this task was not cancelled.

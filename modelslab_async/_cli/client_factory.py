@@ -1,6 +1,6 @@
 """Makes a command's client, with API keys from environment variables. Never prints a key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import click
@@ -55,7 +55,7 @@ def make_client(
     base_url: str | None,
     legacy_base_url: str | None,
     on_event: Callable[[Event], object] | None = None,
-    on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
+    on_submitted: Callable[[Submitted], object] | None = None,
     *,
     limits: AccountLimits | None = None,
     max_submits: int | None = None,

@@ -1,6 +1,6 @@
 """Settings: the arguments of a client, checked when the client is made. They hold no key."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from attrs import field, fields, frozen
@@ -58,7 +58,7 @@ class Settings:
     unsent_timeout: float
     max_submits: int | None
     wait_timeout: float | None
-    on_submitted: Callable[[Submitted], Awaitable[object]] | None
+    on_submitted: Callable[[Submitted], object] | None
     on_event: Callable[[Event], object] | None
 
     def __attrs_post_init__(self) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
 from attrs import frozen
 
+from .._aio.callbacks import call_and_await
 from .._aio.yield_and_wakeup import is_cancelled
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.events import Submitted
@@ -91,7 +92,7 @@ async def report_result(
     submit_request: SubmitRequest,
     result: SubmitReply | ModelsLabError,
     submit_recorder: SubmitRecorder,
-    on_submitted: Callable[[Submitted], Awaitable[object]] | None,
+    on_submitted: Callable[[Submitted], object] | None,
 ) -> SubmitResult:
     """
     Pass a result to the recorder. If it is a reply and no error, also report it to `on_submitted`.
@@ -101,7 +102,7 @@ async def report_result(
     try:
         await submit_recorder.finish(submit_request, result)
         if on_submitted is not None and not isinstance(result, ModelsLabError):
-            await on_submitted(submit_request.submitted_event(result))
+            await call_and_await(on_submitted, submit_request.submitted_event(result))
     except BaseException as error:
         note = f"it was raised after {_describe(result)}"
         with suppress(Exception):

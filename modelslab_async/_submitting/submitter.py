@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -63,7 +63,7 @@ class Submitter:
         pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
         unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
-        on_submitted: Called with each `Submitted` event and awaited; None for no callback.
+        on_submitted: Called with each `Submitted`, and awaited if it is async; None for none.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
         jitter: Returns a random number between 0 and 1.
@@ -83,7 +83,7 @@ class Submitter:
         pace: RetryLimits,
         timeout: float,
         unsent_timeout: float,
-        on_submitted: Callable[[Submitted], Awaitable[object]] | None,
+        on_submitted: Callable[[Submitted], object] | None,
         listeners: Callable[[Event], object],
         webhooks: WebhookAddresses,
         jitter: Callable[[], float] = random.random,

@@ -67,6 +67,26 @@ def test_hook_error_is_raised_and_nothing_sent_again(virtually, service, name):
         assert "after the work was started as realtime:1" in noted(raised)
 
 
+def test_plain_function_is_a_hook_too(virtually, service):
+    """Before a call, a function that returns None looks like one that returns an awaitable."""
+    stored, awaited = [], []
+
+    async def store(ticket):
+        await asyncio.sleep(1)
+        awaited.append(ticket)
+
+    async def main():
+        here = service()
+        for hook in (lambda news: stored.append(news.ticket), lambda news: store(news.ticket)):
+            async with here.client(on_submitted=hook, pace=QUICK) as client:
+                await client.submit(REALTIME, prompt="a fox")
+        assert 2 == len(here.submits)
+
+    virtually(main)
+    assert [Ticket("realtime", 1)] == stored
+    assert [Ticket("realtime", 2)] == awaited
+
+
 def test_hook_whose_own_request_fails_starts_nothing_again(virtually, service):
     """The hook asks the same service and gets no reply: the work is not started again."""
     clients = []

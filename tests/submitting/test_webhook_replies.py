@@ -301,6 +301,21 @@ def test_cancelled_delivery_frees_its_place(virtually, world):
     virtually(main)
 
 
+def test_plain_function_is_an_on_reply_too(virtually, world):
+    """The delivery is answered with a 200, so the service does not repeat it."""
+
+    async def main():
+        replies = []
+        async with world() as here:
+            here.emulator.add_job("realtime:7", duration=0)
+            app = webhooks.receiver(here.client, on_reply=replies.append)
+            url = here.client.webhook_url(BASE, family="realtime")
+            assert 200 == await delivered(app, url, status="success", id=7)
+        assert [Success] == [type(reply) for reply in replies]
+
+    virtually(main)
+
+
 async def test_on_reply_is_checked(service):
     """What cannot be called is refused when the receiver is made."""
     async with service().client() as client:
