@@ -16,11 +16,12 @@ from ._aio.callbacks import call_and_await
 from ._aio.yield_and_wakeup import is_cancelled
 from ._client import Client
 from ._engine.webhook_ticket_lookup import hinted_ticket
-from ._models.argument_checks import check_callback
+from ._models.argument_checks import check_callback, check_type
 from ._models.errors import ClientClosed, ModelsLabError
 from ._models.replies import Reply
 from ._models.ticket import Ticket
 from ._parsing.webhook_ids import WebhookHint, read_webhook
+from ._submitting.webhook_addresses import check_secret
 
 __all__ = ["receiver"]
 
@@ -62,11 +63,17 @@ def receiver(
         on_reply: Called with the fresh reply, and awaited if it is async. A repeated delivery
             passes a reply again. After a forged delivery, the reply may be a `Processing`.
 
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `secret` is empty.
+
     Example:
         ```python
         app = Starlette(routes=[Mount("/hooks", webhooks.receiver(client))])
         ```
     """
+    check_type("client", client, Client, "a Client")
+    check_secret(secret)
     check_callback("on_reply", on_reply, allow_async=True)
     webhook_receiver = _Receiver(client, secret, on_reply)
 

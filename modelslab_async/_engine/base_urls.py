@@ -7,6 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from .._registry.service_hosts import BASE_URL, LEGACY_BASE_URL
 
+BASE_URL_VARIABLE = "MODELSLAB_BASE_URL"
+LEGACY_BASE_URL_VARIABLE = "MODELSLAB_LEGACY_BASE_URL"
+
 
 class _Row(Protocol):
     """A family or an endpoint. Its URL begins with one of the service's two base URLs."""
@@ -28,8 +31,8 @@ def with_base_urls(
     Raises:
         ValueError: A base URL is not a URL of http or https.
     """
-    base = _checked_base_url(base_url, "MODELSLAB_BASE_URL", BASE_URL)
-    legacy = _checked_base_url(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
+    base = _checked_base_url(base_url, BASE_URL_VARIABLE, BASE_URL)
+    legacy = _checked_base_url(legacy_base_url, LEGACY_BASE_URL_VARIABLE, LEGACY_BASE_URL)
     return {name: row.with_hosts(base=base, legacy=legacy) for name, row in rows.items()}
 
 

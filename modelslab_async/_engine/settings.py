@@ -11,6 +11,7 @@ from .._models.argument_checks import (
     check_mapping,
     check_positive_seconds,
     check_rate,
+    check_text,
     check_type,
 )
 from .._models.events import Event, Submitted
@@ -20,7 +21,7 @@ from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
 from .account_protocol import Account
-from .base_urls import with_base_urls
+from .base_urls import BASE_URL_VARIABLE, LEGACY_BASE_URL_VARIABLE, with_base_urls
 
 # The number of slots of a client that gets neither `queue` nor `account`.
 DEFAULT_QUEUE = 5
@@ -62,8 +63,8 @@ class Settings:
     on_event: Callable[[Event], object] | None
 
     def __attrs_post_init__(self) -> None:
-        check_type("base_url", self.base_url, str | None, "a text or None")
-        check_type("legacy_base_url", self.legacy_base_url, str | None, "a text or None")
+        check_text("base_url", self.base_url, default=BASE_URL_VARIABLE)
+        check_text("legacy_base_url", self.legacy_base_url, default=LEGACY_BASE_URL_VARIABLE)
         check_mapping("families", self.families, Family)
         check_mapping("endpoints", self.endpoints, Endpoint)
         check_pace(self.pace)

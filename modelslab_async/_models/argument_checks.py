@@ -99,6 +99,25 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
 
 
+def check_text(name: str, value: object, *, default: str) -> None:
+    """
+    Check that an argument is a text or None. An empty text does not stand for None.
+
+    Args:
+        name: The name of the argument.
+        value: The value of the argument.
+        default: What is used if the argument is None, for the message.
+
+    Raises:
+        TypeError: The value is neither a text nor None.
+        ValueError: The text is empty.
+    """
+    expected = "a text or None"
+    check_type(name, value, str | None, expected)
+    if value == "":
+        raise ValueError(f"{name} is {expected}, got an empty text; leave it out to use {default}")
+
+
 def check_members(name: str, value: object, members: Iterable[str], expected: str) -> None:
     """
     Check that an argument is an object with certain methods or attributes.

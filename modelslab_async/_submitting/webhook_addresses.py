@@ -7,6 +7,8 @@ import secrets
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .._models.argument_checks import check_text
+
 _ADDRESS: Final = re.compile("https?://[^\x00-\x20\x7f]+", re.IGNORECASE)
 
 
@@ -36,6 +38,17 @@ def check_webhook_address(name: str, address: object) -> None:
     )
 
 
+def check_secret(secret: object) -> None:
+    """
+    Check the secret of a webhook receiver.
+
+    Raises:
+        TypeError: The secret is neither a text nor None.
+        ValueError: The secret is empty.
+    """
+    check_text("secret", secret, default="a random one, which no other client knows")
+
+
 def _is_address(text: str) -> bool:
     if not _ADDRESS.fullmatch(text):
         return False
@@ -63,9 +76,11 @@ class WebhookAddresses:
             family: The family to put into the path; "" for none.
 
         Raises:
-            ValueError: `base` is not an absolute HTTP address.
+            TypeError: `secret` is neither a text nor None.
+            ValueError: `base` is not an absolute HTTP address, or `secret` is empty.
         """
         check_webhook_address("the base of a webhook address", base)
+        check_secret(secret)
         token = self.token(secret, family)
         self._tokens.add(token)
         path, separator, query = base.partition("?")
@@ -74,7 +89,7 @@ class WebhookAddresses:
 
     def token(self, secret: str | None, family: str) -> str:
         """Return the secret part of an address. Each family has a different part."""
-        key = (secret or self._secret).encode()
+        key = (self._secret if secret is None else secret).encode()
         subject = "modelslab_async webhook" + (f" {family}" if family else "")
         return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()
 

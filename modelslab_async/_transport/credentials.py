@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from attrs import Factory, field, frozen
 
-from .._models.argument_checks import check_type
+from .._models.argument_checks import check_text
 from .._models.key_kind import Tier
 from .._models.ticket import Ticket
 
@@ -123,10 +123,11 @@ class Credentials:
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.
             TypeError: A key is neither a string nor None.
-            ValueError: A key contains characters that an HTTP header cannot carry.
+            ValueError: A key is an empty string, or contains characters that an HTTP header cannot
+                carry.
         """
-        for name, key in (("api_key", standard), ("enterprise_key", enterprise)):
-            check_type(name, key, str | None, "a text or None")
+        check_text("api_key", standard, default=_ENVIRONMENT_VARIABLES["standard"])
+        check_text("enterprise_key", enterprise, default=_ENVIRONMENT_VARIABLES["enterprise"])
         standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
         enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
         if standard is None and enterprise is None:

@@ -140,6 +140,24 @@ def test_client_refuses_wrong_types(name, wrong, words):
         Client(**{"api_key": KEY, name: wrong})
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("api_key", "MODELSLAB_API_KEY"),
+        ("enterprise_key", "MODELSLAB_ENTERPRISE_API_KEY"),
+        ("base_url", "MODELSLAB_BASE_URL"),
+        ("legacy_base_url", "MODELSLAB_LEGACY_BASE_URL"),
+    ],
+)
+def test_empty_text_does_not_stand_for_its_variable(name, variable, monkeypatch):
+    """It is a mistake, such as an unset setting, and the variable may hold another account."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", "another-test-key-1234")
+    with pytest.raises(ValueError, match=rf"^{name} is a text or None, .* empty .*{variable}"):
+        Client(**{"api_key": KEY, name: ""})
+    monkeypatch.setenv(variable, "")
+    assert Client(KEY)
+
+
 @pytest.mark.parametrize("wrong", ["5", 0, -1, math.nan])
 @pytest.mark.parametrize("name", ["wait_timeout", "max_submits"])
 def test_limits_of_a_client_are_checked(name, wrong):

@@ -341,6 +341,24 @@ def test_webhook_address_cannot_be_guessed(service):
     assert "secret" not in first
 
 
+@pytest.mark.parametrize(("secret", "error"), [("", ValueError), (5, TypeError)])
+async def test_secret_is_a_text_that_is_not_empty(service, secret, error):
+    """With "", each process would have a secret of its own, and refuse the others' deliveries."""
+    async with service().client() as client:
+        for make in (
+            lambda: client.webhook_url("https://me.example", secret=secret),
+            lambda: webhooks.receiver(client, secret=secret),
+        ):
+            with pytest.raises(error, match=r"^secret is a text or None, got"):
+                make()
+
+
+def test_receiver_needs_a_client():
+    """It is refused when the receiver is made, and not at the first delivery."""
+    with pytest.raises(TypeError, match=r"^client is a Client, got None"):
+        webhooks.receiver(None)
+
+
 NO_ADDRESSES = [
     "me.example/hooks",
     "/hooks",
