@@ -13,12 +13,14 @@ from .._transport.error_redaction import origin_of
 _logger = logging.getLogger("modelslab_async")
 
 
-def ticket_error(error: BaseException) -> ModelsLabError:
-    """Return the error for a ticket whose poll raised an unexpected exception."""
+def ticket_error(ticket: Ticket, error: BaseException) -> ModelsLabError:
+    """Log an unexpected exception, and return the error of the ticket that it ends."""
+    log_unexpected(ticket, error)
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
         "of an object passed as http= or pace=; the log says where; wait for the same ticket "
-        "again to resume"
+        "again to resume",
+        ticket=ticket,
     )
 
 

@@ -86,9 +86,12 @@ class Poller:
         self._is_completing_refused = False
         self._task: asyncio.Task[None] | None = None
 
-    def watch(self, ticket: Ticket, watcher: Watcher, facts: InitialTicketFacts = NO_FACTS) -> None:
+    def watch(self, ticket: Ticket, watcher: Watcher, facts: InitialTicketFacts = NO_FACTS) -> bool:
         """
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
+
+        Returns:
+            Whether the ticket is polled. If the pace raises, it is not, and the watcher is told so.
 
         Raises:
             ValueError: The ticket is invalid, or the client has no API key for the ticket's family.
@@ -98,15 +101,20 @@ class Poller:
             self._start()
         if self._fatal_error is not None:
             watcher.fail(self._fatal_error)
-            return
+            return False
         if self.on_first_ticket is not None and not len(self._schedule):
             self.on_first_ticket()
         now = self._loop.time()
-        self._schedule.add(
-            ticket, watcher, tier=tier, host=host, now=now, jitter=self._jitter(), facts=facts
-        )
+        try:
+            self._schedule.add(
+                ticket, watcher, tier=tier, host=host, now=now, jitter=self._jitter(), facts=facts
+            )
+        except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
+            watcher.notify(Unresolved(ticket=ticket, cause=ticket_error(ticket, error)))
+            return False
         if not self._pool.is_settled:
             self._pool.arm(now)
+        return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
         """Poll an open ticket now, but at most once in `gap` seconds. See `Schedule.nudge`."""
@@ -126,10 +134,8 @@ class Poller:
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
         """Remove a watcher from one ticket. A poll that is in flight goes on."""
-        try:
-            self._schedule.drop(ticket, watcher)
-        except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
-            log_unexpected(ticket, error)
+        if (pace_error := self._schedule.drop(ticket, watcher)) is not None:
+            log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         """Remove a watcher from these tickets, a few at a time. Meanwhile, it may get outcomes."""
@@ -282,13 +288,10 @@ class Poller:
         except BaseException as error:
             if is_cancelled():
                 raise
-            self._end_unexpectedly(entry, error)
-
-    def _end_unexpectedly(self, entry: Entry, error: BaseException) -> None:
-        log_unexpected(entry.ticket, error)
-        completion = self._schedule.end_unresolved(entry, ticket_error(error), self._loop.time())
-        if completion is not None:
-            self.notifier.report_completion(completion)
+            cause = ticket_error(entry.ticket, error)
+            completion = self._schedule.end_unresolved(entry, cause, self._loop.time())
+            if completion is not None:
+                self.notifier.report_completion(completion)
 
 
 def _client_closed() -> ClientClosed:

@@ -188,6 +188,8 @@ class Notifier:
         for watcher in watchers:
             if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
                 watcher.notify(as_processing(result, entry.ticket))
+        if effects.pace_error is not None:
+            log_unexpected(entry.ticket, effects.pace_error)
         if effects.paused is not None and isinstance(result, ModelsLabError):
             self._pause_log = self._pause_log or PauseLog(self._limits)
             self._pause_log.record_pause(entry.host_queue, effects.paused, result)

@@ -30,10 +30,13 @@ class Effects(NamedTuple):
     Attributes:
         completion: How the ticket ended; None if the poll did not end it.
         paused: The seconds for which the poll pauses its host or its key; None for no pause.
+        pace_error: The exception that the pace raised when it was told how long the job ran; None
+            for no exception.
     """
 
     completion: Completion | None = None
     paused: float | None = None
+    pace_error: Exception | None = None
 
 
 NO_EFFECTS = Effects()

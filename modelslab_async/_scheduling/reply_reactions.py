@@ -56,9 +56,6 @@ def react_to_reply(
     """Record a reply for an open ticket. Return the time of its next poll, or its outcome."""
     age = entry.poll_started - entry.added
     match reply:
-        case Success():
-            learn_end(policy, entry, age)
-            return reply
         case CachedProcessing() | Processing():
             _record_running(entry, reply, floats)
             step = policy.for_family(entry.ticket.family).step(age, jitter, eta=entry.eta)
@@ -67,20 +64,32 @@ def react_to_reply(
             return entry.poll_started + step
         case Failed(reason="not_found") if age < policy.limits.grace:
             return entry.poll_started + policy.limits.step(age, jitter)
-        case Failed(reason="not_found"):
-            return reply
         case _:
-            learn_end(policy, entry, age)
             return reply
 
 
-def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
-    """Tell the pace how long a job ran. `first_done` is None if no poll saw the job's end."""
-    if type(policy) is Pace:
-        # `Pace.learn` does nothing, so save the time of the calls.
-        return
-    family_pace = policy.for_family(entry.ticket.family)
-    family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
+def learn_end(
+    policy: PacePolicy, entry: Entry, outcome: Success | Failed | None
+) -> Exception | None:
+    """
+    Tell the pace how long a job ran. Return what the pace raised, because the outcome stays valid.
+
+    Args:
+        policy: The pace.
+        entry: The entry of the job's ticket.
+        outcome: The reply that showed the job's end; None if no poll saw the end.
+    """
+    if type(policy) is Pace or (isinstance(outcome, Failed) and outcome.reason == "not_found"):
+        # `Pace.learn` does nothing, so save the time of the calls. A job that the server does not
+        # know has not run.
+        return None
+    first_done = None if outcome is None else entry.poll_started - entry.added
+    try:
+        family_pace = policy.for_family(entry.ticket.family)
+        family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
+    except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
+        return error
+    return None
 
 
 def _record_running(

@@ -112,20 +112,21 @@ class Schedule:
         host_queue.push(entry)
         self._open[ticket] = entry
 
-    def drop(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from a ticket. A ticket without watchers is forgotten."""
+    def drop(self, ticket: Ticket, watcher: Watcher) -> Exception | None:
+        """Remove a watcher. Forget a ticket without watchers, and return what its pace raised."""
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
-            return
+            return None
         if len(entry.watchers) == 1:
             entry.watchers = ()
         else:
             entry.watchers = tuple(other for other in entry.watchers if other is not watcher)
         # While a poll is in flight, its entry stays, so that a new watcher can use the reply.
-        if not entry.watchers and entry.is_queued:
-            del self._open[ticket]
-            entry.host_queue.mark_stale(entry)
-            learn_end(self.policy, entry, None)
+        if entry.watchers or not entry.is_queued:
+            return None
+        del self._open[ticket]
+        entry.host_queue.mark_stale(entry)
+        return learn_end(self.policy, entry, None)
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
@@ -141,8 +142,7 @@ class Schedule:
         Returns:
             Whether the ticket is due sooner than before.
         """
-        entry = self._open.get(ticket)
-        if entry is None:
+        if (entry := self._open.get(ticket)) is None:
             return False
         webhook = entry.webhook = entry.webhook or WebhookState()
         if not entry.is_queued:
@@ -167,8 +167,7 @@ class Schedule:
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
         """Return the latest error of a ticket's polls, or else of its host; None for no error."""
-        entry = self._open.get(ticket)
-        if entry is None:
+        if (entry := self._open.get(ticket)) is None:
             return None
         if entry.poll_failures:
             return entry.poll_failures.last_error
@@ -208,7 +207,8 @@ class Schedule:
                 return NO_EFFECTS
             due = react_to_reply(self.policy, entry, result, jitter, self._floats)
             if isinstance(due, _FINAL_REPLIES):
-                return Effects(self._complete(entry, due, now))
+                pace_error = learn_end(self.policy, entry, due)
+                return Effects(self._complete(entry, due, now), pace_error=pace_error)
             self._requeue(entry, max(due, now))
             return NO_EFFECTS
         reaction = react_to_failure(self.hosts, entry, result, now, jitter)

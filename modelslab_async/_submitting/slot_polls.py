@@ -1,5 +1,6 @@
 """SlotPolls: polls tickets that hold slots, to notice free slots early. It sets no timer."""
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,7 +30,7 @@ class TicketPoller(Protocol):
 
     def watch(
         self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts, /
-    ) -> None: ...
+    ) -> bool: ...
     def nudge(self, ticket: Ticket, /) -> None: ...
     def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
 
@@ -82,6 +83,8 @@ class SlotPolls:
         # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
         # slot, but is not polled.
         with suppress(ValueError):
-            self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now))
+            if not self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now)):
+                # The pace raised, as it would at the next scan. The ticket keeps its slot, too.
+                record.polled_at = math.inf
             self.poller.nudge(ticket)
         return now + gap

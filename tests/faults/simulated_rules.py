@@ -76,8 +76,8 @@ class ObservedSchedule(Schedule):
         observed = self.rules.add_watcher(ticket, watcher, host)
         super().add(ticket, observed, host=host, **how)
 
-    def drop(self, ticket: Ticket, watcher: Watcher) -> None:
-        super().drop(ticket, self.rules.remove_watcher(ticket, watcher))
+    def drop(self, ticket: Ticket, watcher: Watcher) -> Exception | None:
+        return super().drop(ticket, self.rules.remove_watcher(ticket, watcher))
 
 
 class Rules:

@@ -138,6 +138,36 @@ def test_raising_pace_ends_its_tickets_alone(virtually, world):
     virtually(main)
 
 
+@pytest.mark.parametrize("wrong", ["raises", "nan", "None"])
+def test_wrong_first_step_ends_its_ticket_alone(virtually, world, caplog, wrong):
+    """The other tickets of a gather succeed, and a watch and a wait end with the same error."""
+
+    class Broken(PickyPace):
+        def first_step(self, _eta, _jitter, *, just_submitted=False):
+            if self.family != "video":
+                return float(just_submitted)
+            if wrong == "raises":
+                raise ForeignError(KEY)
+            return float("nan") if wrong == "nan" else None
+
+    async def main():
+        async with world(pace=Broken()) as here:
+            here.emulator.add_job("images:1", duration=10.0)
+            good, bad = await here.client.gather(["images:1", "video:1"])
+            assert isinstance(good, Success)
+            assert isinstance(bad, Unresolved)
+            assert "wait for the same ticket again" in str(bad.cause)
+            (update,) = [each async for each in here.client.watch("video:1")]
+            assert str(bad) == str(update)
+            with pytest.raises(ModelsLabError) as caught:
+                await here.client.wait("video:1")
+            assert str(bad.cause) == str(caught.value)
+
+    virtually(main)
+    assert 3 == caplog.text.count("polling video:1 raised ")
+    assert KEY not in caplog.text
+
+
 @pytest.mark.parametrize("seconds", [float("nan"), None])
 def test_pace_that_gives_no_number_ends_its_ticket(virtually, world, seconds):
     """A step that is no number ends the ticket instead of disturbing the order of others."""
@@ -250,6 +280,25 @@ def test_pace_that_cannot_learn_ends_no_other_ticket(virtually, world, caplog):
 
     virtually(main)
     assert "raised ForeignError in learn" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_outcome_is_given_though_pace_cannot_learn(virtually, world, caplog, fails):
+    """What `learn` raises is logged. The outcome is in hand, and the caller gets it."""
+
+    class Forgetful(PickyPace):
+        def learn(self, *_job):
+            raise ForeignError(KEY)
+
+    async def main():
+        async with world(pace=Forgetful()) as here:
+            here.emulator.add_job("images:1", duration=10.0, fails=fails)
+            (outcome,) = await here.client.gather(["images:1"])
+            assert isinstance(outcome, Failed if fails else Success)
+
+    virtually(main)
+    assert 1 == caplog.text.count("polling images:1 raised ForeignError in learn")
     assert KEY not in caplog.text
 
 

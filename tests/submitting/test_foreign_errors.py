@@ -1,12 +1,22 @@
 """An exception of a caller's own object ends the request that met it, and nothing else."""
 
+import asyncio
 import json
 import os
 from urllib.parse import urlsplit
 
 import pytest
 
-from modelslab_async import Client, SubmitUncertain, Success, Unsubmitted, UnusableFile, webhooks
+from modelslab_async import (
+    Client,
+    Pace,
+    Processing,
+    SubmitUncertain,
+    Success,
+    Unsubmitted,
+    UnusableFile,
+    webhooks,
+)
 
 from .conftest import KEY, REALTIME, finish_at_once
 
@@ -125,6 +135,44 @@ def test_foreign_error_of_hook_ends_its_submit(virtually, service):
             assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
 
     virtually(main)
+
+
+class RaisingFirstStep:
+    """A pace that raises when a ticket is first polled."""
+
+    limits = Pace()
+
+    def for_family(self, _family):
+        return self
+
+    def first_step(self, _eta, _jitter, *, just_submitted=False):  # noqa: ARG002
+        raise Foreign(KEY)
+
+
+def test_foreign_error_of_pace_loses_no_submit(virtually, service, caplog):
+    """Each submit returns its ticket, though the tickets that hold the slots cannot be polled."""
+    submitted = []
+
+    async def store(event):
+        submitted.append(event.ticket)
+
+    async def main():
+        here = service()
+        async with here.client(queue=2, pace=RaisingFirstStep(), on_submitted=store) as client:
+            first = await client.submit(REALTIME, prompt="a fox")
+            # From now on, the slot of the first ticket is polled for, while the third submit waits.
+            await asyncio.sleep(2.0)
+            others = await asyncio.gather(
+                client.submit(REALTIME, prompt="a dog"),
+                client.submit(REALTIME, prompt="a cat"),
+                return_exceptions=True,
+            )
+        assert [Processing] * 3 == [type(each) for each in (first, *others)]
+        assert [each.ticket for each in (first, *others)] == submitted
+
+    virtually(main)
+    assert 1 == caplog.text.count("polling realtime:1 raised Foreign in first_step")
+    assert KEY not in caplog.text
 
 
 def test_params_too_deep_for_json_are_refused(virtually, service):

@@ -29,6 +29,7 @@ class RecordingPoller:
             raise ValueError("no such family")
         assert watcher is NULL_WATCHER
         self.watched.append((ticket, initial_facts))
+        return True
 
     def nudge(self, ticket):
         self.nudged.append(ticket)

@@ -223,8 +223,8 @@ MUTATIONS = [
     Mutation(
         "simulation: a ticket without watchers is polled",
         "_scheduling/schedule.py",
-        "        if not entry.watchers and entry.is_queued:",
-        "        if False:",
+        "        if entry.watchers or not entry.is_queued:",
+        "        if True:",
         SIMULATION,
     ),
     Mutation(
