@@ -1,13 +1,16 @@
-"""Listeners: the functions that receive the events of one client."""
+"""Listeners: the functions that receive the events of one client. What they raise is logged."""
 
 import logging
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, TypeVarTuple
 
 from .._models.events import Event
 
 _logger = logging.getLogger("modelslab_async")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Listener: TypeAlias = Callable[[Event], object]
 
@@ -56,11 +59,17 @@ def call_listener(
     # Run the listener in a copy of the context, so that it cannot change the caller's variables.
     # The context itself may be in use, and cannot be entered twice.
     copy = copy_context() if context is None else context.copy()
+    name = "on_event" if is_callers else getattr(listener, "__qualname__", "a listener")
+    call_and_log(name, copy.run, listener, event)
+
+
+def call_and_log(name: str, function: Callable[[*Ts], T], *args: *Ts) -> T | None:
+    """Call a function that only observes. If it raises, log that under `name`, and return None."""
     try:
-        copy.run(listener, event)
+        return function(*args)
     except (KeyboardInterrupt, SystemExit):
         raise
-    # Catch CancelledError too: a listener can raise it although this task was not cancelled.
+    # Catch CancelledError too: the function can raise it although this task was not cancelled.
     except BaseException:
-        name = "on_event" if is_callers else getattr(listener, "__qualname__", "a listener")
         _logger.exception("%s raised; the client goes on", name)
+        return None

@@ -1,7 +1,7 @@
 """Telemetry: the interface of an object that makes spans and metrics."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import Context
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
@@ -10,6 +10,7 @@ from attrs import frozen
 from .._models.events import Event
 from .._models.exchange_telemetry import ExchangeRecord
 from .._models.ticket import Ticket
+from .listeners import call_and_log
 
 T = TypeVar("T")
 
@@ -30,6 +31,10 @@ class Gauges:
 
     open_tickets: Callable[[], int]
     used_slots: Callable[[], Mapping[str, int]]
+
+
+# The name of all telemetry in the log.
+TELEMETRY_LOG_NAME = "telemetry"
 
 
 class Telemetry(Protocol):
@@ -76,8 +81,24 @@ async def traced(
     endpoint: str = "",
     callers: Sequence[Context] = (),
 ) -> T:
-    """Await an operation inside a span. See `Telemetry.span`."""
-    with telemetry.span(name, ticket=ticket, endpoint=endpoint, callers=callers) as record:
+    """
+    Await an operation inside a span. See `Telemetry.span`.
+
+    What the span raises is logged. It replaces no result, because the operation may be paid work.
+    """
+
+    def open_span() -> Callable[[object], object]:
+        span = telemetry.span(name, ticket=ticket, endpoint=endpoint, callers=callers)
+        return stack.enter_context(span)
+
+    stack = ExitStack()
+    record = call_and_log(TELEMETRY_LOG_NAME, open_span)
+    try:
         result = await operation
-        record(result)
-        return result
+    except BaseException as error:
+        call_and_log(TELEMETRY_LOG_NAME, stack.__exit__, type(error), error, error.__traceback__)
+        raise
+    if record is not None:
+        call_and_log(TELEMETRY_LOG_NAME, record, result)
+    call_and_log(TELEMETRY_LOG_NAME, stack.close)
+    return result

@@ -5,8 +5,8 @@ import math
 import os
 from collections.abc import Awaitable, Callable
 
-from .._aio.listeners import Listeners
-from .._aio.telemetry import Gauges, Telemetry, traced
+from .._aio.listeners import Listeners, call_and_log
+from .._aio.telemetry import TELEMETRY_LOG_NAME, Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
 from .._models.key_kind import Tier
 from .._models.replies import Failed, Processing, Reply, Success
@@ -165,7 +165,7 @@ class Engine:
         await self.poller.aclose()
         await self.status_client.aclose()
         if self._remove_gauges is not None:
-            self._remove_gauges()
+            call_and_log(TELEMETRY_LOG_NAME, self._remove_gauges)
 
     def watch(self, ticket: Ticket, watcher: Watcher) -> None:
         """

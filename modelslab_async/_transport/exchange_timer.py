@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
+from .._aio.listeners import call_and_log
+from .._aio.telemetry import TELEMETRY_LOG_NAME
 from .._models.exchange_telemetry import ExchangeRecord
 from .credentials import Credentials
 from .transport_protocol import split_origin
@@ -65,7 +67,7 @@ class ExchangeTimer:
         record = self._record("" if error_type is None else error_type.__name__)
         _log(record)
         if self._observer is not None:
-            self._observer(record)
+            call_and_log(TELEMETRY_LOG_NAME, self._observer, record)
 
     def _record(self, error: str) -> ExchangeRecord:
         scheme, host, port = split_origin(self._url)

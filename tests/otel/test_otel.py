@@ -9,7 +9,7 @@ import httpx
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -18,7 +18,9 @@ from modelslab_async import (
     Client,
     DownloadError,
     Downloads,
+    Failed,
     GenerationFailed,
+    Processing,
     RateLimited,
     SubmitUncertain,
     Success,
@@ -295,6 +297,76 @@ async def test_download_is_a_span_with_its_size(recorded, tmp_path):
         bad.attributes["http.response.status_code"],
     )
     assert "secret" not in good.to_json()
+
+
+class BrokenProcessor(SpanProcessor):
+    """Raises whenever a span begins, or whenever one ends."""
+
+    def __init__(self, moment):
+        setattr(self, moment, self._fail)
+
+    def _fail(self, *_, **_more):
+        raise LookupError("the collector is broken")
+
+
+MOMENTS = pytest.mark.parametrize("moment", ["on_start", "on_end"])
+
+
+@MOMENTS
+def test_broken_span_processor_replaces_no_result(virtually, world, recorded, caplog, moment):
+    """A submit returns its ticket, polls go on, and an error of the client stays what it is."""
+    recorded.tracers.add_span_processor(BrokenProcessor(moment))
+
+    async def main():
+        async with world() as here:
+            recorded.instrument(here.client)
+            assert isinstance(await here.client.submit(REALTIME, prompt="a fox"), Processing)
+            assert 1 == len(here.emulator.submits)
+            here.emulator.add_job("images:1", duration=3.0, fails=False)
+            here.emulator.add_job("images:2", duration=3.0, fails=True)
+            assert isinstance(await here.client.wait("images:1"), Success)
+            with pytest.raises(GenerationFailed):
+                await here.client.wait("images:2")
+            outcomes = await here.client.gather(["images:1", "images:2"])
+            assert [Success, Failed] == [type(each) for each in outcomes]
+            assert isinstance(await here.client.fetch("images:1"), Success)
+
+    virtually(main)
+    assert "telemetry raised; the client goes on" in caplog.text
+    assert "LookupError: the collector is broken" in caplog.text
+
+
+@MOMENTS
+async def test_broken_span_processor_spares_downloads(recorded, tmp_path, moment):
+    """The file is saved."""
+    recorded.tracers.add_span_processor(BrokenProcessor(moment))
+    picture = b"\x89PNG\r\n\x1a\n" + b"x" * 8
+    http = httpx.MockTransport(lambda _request: httpx.Response(200, content=picture))
+    async with Downloads(to=tmp_path, http=http) as downloads:
+        recorded.instrument(downloads)
+        success = Success(ticket=Ticket("images", 1), output=("https://files.example/1.png",))
+        [saved] = await downloads.save(success)
+    assert len(picture) == saved.size
+
+
+def test_broken_metrics_replace_no_reply(virtually, world, recorded, caplog, monkeypatch):
+    """What a metric raises for a request is logged, and so is what it raises at the close."""
+
+    def fail(*_):
+        raise LookupError("the meter is broken")
+
+    async def main():
+        async with world() as here:
+            recorded.instrument(here.client)
+            telemetry = here.client.engine._telemetry
+            monkeypatch.setattr(telemetry._instruments.duration, "record", fail)
+            telemetry._instruments.gauges.clear()
+            assert isinstance(await here.client.submit(REALTIME, prompt="a fox"), Processing)
+        await here.client.aclose()
+
+    virtually(main)
+    assert 2 == caplog.text.count("telemetry raised; the client goes on")
+    assert 1 == caplog.text.count("LookupError: the meter is broken")
 
 
 def test_metrics_count_requests_tickets_slots_and_lateness(virtually, world, recorded):
