@@ -1,5 +1,6 @@
 """Endpoint: a named request to the service. It builds the request, but sends nothing."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,8 @@ from .url_template import fill_hosts, is_absolute_url, placeholders
 # words. The exceptions are in `_NOT_FILE_PARAMETERS`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
+# Refuses NaN and Infinity, which JSON lacks, and accepts files, which links replace later.
+_encode_strictly = json.JSONEncoder(allow_nan=False, default=lambda _: None).encode
 
 
 def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
@@ -149,11 +152,11 @@ class Endpoint:
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
-        Check the names of a submit's parameters.
+        Check the names of a submit's parameters, and that JSON can carry their numbers.
 
         Raises:
-            ValueError: A required parameter is missing, a name looks misspelled, or one of the
-                parameters is the API key.
+            ValueError: A required parameter is missing, a name looks misspelled, one of the
+                parameters is the API key, or a number is NaN or infinite.
         """
         if "key" in params:
             raise ValueError(
@@ -162,6 +165,8 @@ class Endpoint:
             )
         if not self.allows_extra:
             self._check_spelling(params)
+        for name, value in params.items():
+            self._check_numbers(name, value)
         given = [name for name, value in params.items() if value is not None]
         missing: list[tuple[str, ...]] = [(name,) for name in self.required if name not in given]
         missing += [group for group in self.any_of if not {*group} & {*given}]
@@ -190,6 +195,17 @@ class Endpoint:
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"
+
+    def _check_numbers(self, name: str, value: object) -> None:
+        if not isinstance(value, (float, list, tuple, dict)):
+            return
+        try:
+            _encode_strictly(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{self.name}: {name!r} is what JSON can carry, such as finite numbers, texts, and "
+                f"lists or maps of these, got another value ({error}); leave it out or replace it"
+            ) from None
 
     def build_submit(self, params: Mapping[str, Any]) -> Call:
         """

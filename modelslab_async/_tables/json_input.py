@@ -1,13 +1,15 @@
 """Reads the rows of JSON lines or of one JSON array. Reports every row without an id."""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
 from .table_errors import UnusableTable
 from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
+
+Parse: TypeAlias = Callable[[str], Any]
 
 _TOO_DEEP = "it is nested too deeply"
 
@@ -30,7 +32,7 @@ class JsonItem:
 
 def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[InputRow]:
     """Yield one row for each line of JSON."""
-    return (_row_from_item(item, spec) for item in items_from_json_lines(lines))
+    return (_row_from_item(item, spec) for item in items_from_json_lines(lines, parse_json))
 
 
 def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
@@ -41,17 +43,18 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
         UnusableTable: The text is not a JSON array.
     """
     advice = "give an array, one object a line, or one ticket a line"
-    return (_row_from_item(item, spec) for item in items_from_json_array(lines, name, advice))
+    items = items_from_json_array(lines, parse_json, name=name, advice=advice)
+    return (_row_from_item(item, spec) for item in items)
 
 
-def items_from_json_lines(lines: Iterable[str]) -> Iterator[JsonItem]:
-    """Yield the value of each line of JSON."""
+def items_from_json_lines(lines: Iterable[str], parse: Parse) -> Iterator[JsonItem]:
+    """Yield the value of each line of JSON, as `parse` returns it."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         location = f"line {number}"
         try:
-            yield JsonItem(location, parse_json(line))
+            yield JsonItem(location, parse(line))
         except RecursionError:
             yield JsonItem(location, problem=_TOO_DEEP)
         except ValueError:
@@ -59,12 +62,15 @@ def items_from_json_lines(lines: Iterable[str]) -> Iterator[JsonItem]:
             yield JsonItem(location, problem=problem)
 
 
-def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Iterator[JsonItem]:
+def items_from_json_array(
+    lines: Iterable[str], parse: Parse, *, name: str, advice: str
+) -> Iterator[JsonItem]:
     """
     Yield the items of a JSON array, which may span many lines.
 
     Args:
         lines: The lines of the text.
+        parse: Parses the text.
         name: The name of the file, for the error message.
         advice: What the user can give instead, for the error message.
 
@@ -72,7 +78,7 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
         UnusableTable: The text is not a JSON array.
     """
     try:
-        values = parse_json("".join(lines))
+        values = parse("".join(lines))
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise UnusableTable(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,9 @@ def test_track_id_of_caller_is_kept(virtually, service):
         (REALTIME, {"prompt": "x", "witdh": 5}, "expects 'width', got 'witdh'"),
         (REALTIME, {"prompt": "x", "key": "k"}, "without `key`"),
         (REALTIME, {"prompt": "x", "seed": {1, 2}}, "what JSON can carry"),
+        (REALTIME, {"prompt": "x", "seed": math.nan}, "'seed' is .* such as finite numbers"),
+        (REALTIME, {"prompt": "x", "track_id": math.inf}, "'track_id' is .* finite numbers"),
+        (REALTIME, {"prompt": "x", "more": [{"deep": -math.inf}]}, "'more' is .* finite numbers"),
         ("general/wallet_balance", {}, "client.ask"),
     ],
 )
@@ -517,6 +521,8 @@ def test_ask_returns_body(virtually, world):
             assert 1 == body["processing_count"]
             with pytest.raises(ValueError, match=r"client\.submit"):
                 await here.client.ask(REALTIME, prompt="x")
+            with pytest.raises(ValueError, match=r"'id' is .* such as finite numbers"):
+                await here.client.ask("general/request_count", id=math.nan)
 
     virtually(main)
 

@@ -1,5 +1,6 @@
 """Reads submissions from a table or from lines of prompts. A bad row is reported and skipped."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, Final, TextIO, TypeAlias
@@ -10,7 +11,12 @@ from attrs import field, frozen
 from ... import ENDPOINTS, Endpoint, Submission
 from ..._batch.submission_keys import SubmissionKeys
 from ..._tables.csv_input import named_rows_from_csv
-from ..._tables.json_input import JsonItem, items_from_json_array, items_from_json_lines
+from ..._tables.json_input import (
+    JsonItem,
+    items_from_json_array,
+    items_from_json_lines,
+    parse_json,
+)
 from ..._tables.table_errors import UnusableTable
 from ..._tables.ticket_columns import NamedRow, shorten
 from ..endpoint_command import find_endpoint, parse_file, parse_value
@@ -149,9 +155,10 @@ def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]
     ):
         case "json" if first.startswith("["):
             advice = "give an array of objects, or one object a line"
-            return map(_row_of_item, items_from_json_array(all_lines, source, advice))
+            items = items_from_json_array(all_lines, json.loads, name=source, advice=advice)
+            return map(_row_of_item, items)
         case "json":
-            return map(_row_of_item, items_from_json_lines(all_lines))
+            return map(_row_of_item, items_from_json_lines(all_lines, json.loads))
         case "csv":
             return named_rows_from_csv(all_lines, delimiter_of(first))
         case _:
@@ -244,7 +251,8 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters, row.cells)
     others = (_ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
-    return Submission(endpoint.name, parameters, key, columns=columns)
+    # A column that is not sent may hold NaN, which some programs write for a missing value.
+    return Submission(endpoint.name, parameters, key, columns=parse_json(json.dumps(columns)))
 
 
 def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:

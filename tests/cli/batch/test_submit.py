@@ -144,6 +144,23 @@ def test_values_of_json_keep_their_types(here, submits):
     assert "note" not in sent["a dog"]
 
 
+@pytest.mark.parametrize("text", ["{}\n{}\n{}\n", "[{}, {}, {}]"])
+def test_row_with_a_number_that_json_lacks_is_named_and_skipped(here, submits, text):
+    """It is other work without its seed. A column that is not sent may hold such a number."""
+    rows = (
+        '{"prompt": "a cat", "seed": NaN}',
+        '{"prompt": "a dog", "seed": 1e999}',
+        '{"prompt": "a fox", "seed": 5, "score": NaN, "scores": [Infinity, 1]}',
+    )
+    (here.folder / "prompts.jsonl").write_text(text.format(*rows))
+    run = here(*SUBMIT, "prompts.jsonl", "--export", "out.jsonl")
+    assert 2 == run.returncode, run.stderr
+    assert ["a fox"] == [each.fields["prompt"] for each in submits()]
+    assert "'seed' is what JSON can carry, such as finite numbers" in " ".join(run.stderr.split())
+    (row,) = map(json.loads, (here.folder / "out.jsonl").read_text().splitlines())
+    assert {"prompt": "a fox", "seed": 5, "scores": [None, 1]}.items() <= row["input"].items()
+
+
 @pytest.mark.parametrize(
     ("options", "lines"),
     [
