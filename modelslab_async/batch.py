@@ -177,10 +177,10 @@ class Batch:
         Raises:
             ClientClosed: The client or the downloads are closed.
             JournalError: See `run`.
-            ValueError: See `run`.
+            ValueError: See `run`. Or the path of the downloads' folder is not UTF-8 text.
         """
         engine = self._require_client("a run").engine
-        downloads.check_open()
+        self._runs.check_downloads(downloads)
         async with aclosing(self._runs.results(engine, downloads, timeout, window)) as results:
             async for save_result in results:
                 yield save_result
@@ -210,7 +210,7 @@ class Batch:
         Raises:
             ClientClosed: The client or the downloads are closed.
             JournalError: The journal cannot be read or written.
-            ValueError: See `Client.generate_many`.
+            ValueError: See `Client.generate_many`. Or see `save`.
         """
         engine = self._require_client("a submit").engine
         generation = BatchGeneration(engine, self._journal, self._journaled_submits, self._lease)

@@ -88,7 +88,7 @@ class BatchGeneration:
         check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
         if downloads is not None:
-            downloads.check_open()
+            runs.check_downloads(downloads)
             self._saves_files = True
         await self._hold_slots()
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)

@@ -31,6 +31,25 @@ class RunSupervisor:
         self._unended_run_ids: list[int] = []
         self._is_draining = False
 
+    @staticmethod
+    def check_downloads(downloads: Downloads) -> None:
+        """
+        Check that a run can save files with these downloads, and record their paths.
+
+        Raises:
+            ClientClosed: The downloads are closed.
+            ValueError: They have no folder, or the journal cannot hold the path of their folder.
+        """
+        downloads.check_open()
+        path = str(downloads.folder.absolute())
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"a journal holds the paths of saved files, but the folder {path!r} is not UTF-8 "
+                "text; save in another folder"
+            ) from None
+
     async def results(
         self,
         engine: Engine,

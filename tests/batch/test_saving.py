@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 import sqlite3
 import time
 from contextlib import aclosing, closing
@@ -75,7 +76,10 @@ def folder(tmp_path):
 def make_downloads(transport, folder):
     def make(client=None, **more):
         return Downloads(
-            client, to=folder, http=transport, allow_private=True, **{"link_timeout": 0, **more}
+            client,
+            http=transport,
+            allow_private=True,
+            **{"to": folder, "link_timeout": 0, **more},
         )
 
     return make
@@ -469,6 +473,29 @@ async def test_wrong_arguments_are_refused_at_once(a_client, path, make_download
                     await all_of(other.save(downloads))
         with pytest.raises(ClientClosed):
             await all_of(batch.save(downloads))
+
+
+@pytest.mark.parametrize("method", ["save", "generate_many"])
+async def test_folder_that_is_not_utf8_is_refused_at_once(
+    a_client, emulator, path, folder, *, make_downloads, method
+):
+    """No journal can hold the paths of its files, so nothing is submitted or polled."""
+    emulator.add_job("images:1", duration=0)
+    odd = folder / os.fsdecode(b"caf\xe9")
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        make_downloads(client, to=odd) as downloads,
+    ):
+        await batch.add(["images:1"])
+        results = (
+            batch.save(downloads)
+            if method == "save"
+            else batch.generate_many([("realtime/text2img", {"prompt": "a"})], downloads=downloads)
+        )
+        with pytest.raises(ValueError, match=r"not UTF-8.*another folder"):
+            await all_of(results)
+    assert (0, 0) == (len(emulator.submits), emulator.polls["images:1"])
 
 
 async def test_unresolved_ticket_passes_through_a_save(
