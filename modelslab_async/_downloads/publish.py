@@ -1,8 +1,14 @@
-"""Gives a complete file its final name. It never replaces another file. Blocking I/O."""
+"""Gives a complete file its final name. It replaces no file that has content. Blocking I/O."""
 
+import os
+import stat
+import time
 from pathlib import Path
 
 from .._aio.durable_files import IS_WINDOWS
+from .file_locks import open_locked
+
+_LOCK_RETRY_S = 0.001
 
 
 def link_or_move(part: Path, path: Path) -> bool:
@@ -24,14 +30,33 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
-    """Move a part to a path where no file exists. An empty file first reserves the path."""
+    """
+    Move a part to a path where no file exists. An empty file, which is locked, reserves the path.
+
+    The lock makes other processes wait for the complete file, which may be the one they have. An
+    empty file without a lock is the reservation of a killed process, because no part is empty.
+    """
+    while not _is_taken(path):
+        reservation = open_locked(path)
+        if reservation is None:
+            time.sleep(_LOCK_RETRY_S)
+            continue
+        with reservation:
+            if reservation.seek(0, os.SEEK_END):
+                return False
+            try:
+                part.replace(path)
+            except OSError:
+                path.unlink()
+                raise
+        return True
+    return False
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether there is anything at a path but an empty file."""
     try:
-        path.open("xb").close()
-    except FileExistsError:
+        state = path.lstat()
+    except FileNotFoundError:
         return False
-    try:
-        part.replace(path)
-    except OSError:
-        path.unlink()
-        raise
-    return True
+    return not stat.S_ISREG(state.st_mode) or state.st_size > 0

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,43 @@ def test_publish_without_hard_links_respects_taken_names(folder, monkeypatch):
 
     assert (b"one", b"two") == (first.read_bytes(), second.read_bytes())
     assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
+
+
+def test_publish_waits_for_the_process_that_reserved_the_name(folder, monkeypatch):
+    """Without hard links, the second finds the first's file complete, and makes no second one."""
+    without_hard_links(monkeypatch)
+    first, second = part(folder), part(folder)
+    replace, goes_on, paths = Path.replace, threading.Event(), []
+
+    def publish_second():
+        paths.append(published(second))
+        goes_on.set()
+
+    def replace_late(*paths):
+        # The first has reserved the name. It fills it once the second waits, or has ended.
+        monkeypatch.setattr(Path, "replace", replace)
+        other.start()
+        assert goes_on.wait(300)
+        return replace(*paths)
+
+    other = threading.Thread(target=publish_second)
+    monkeypatch.setattr(Path, "replace", replace_late)
+    monkeypatch.setattr("time.sleep", lambda _seconds: goes_on.set())
+    paths.append(published(first))
+    other.join()
+
+    assert [folder / "a-1-0.bin"] * 2 == paths
+    assert ["a-1-0.bin"] == names(folder)
+
+
+def test_name_that_a_killed_process_reserved_is_used(folder, monkeypatch):
+    """Without hard links, an empty file is what it leaves, because no complete file is empty."""
+    without_hard_links(monkeypatch)
+    folder.mkdir()
+    (folder / "a-1-0.bin").touch()
+
+    assert folder / "a-1-0.bin" == published(part(folder))
+    assert ["a-1-0.bin"] == names(folder)
 
 
 def test_failed_publish_leaves_no_empty_file(folder, monkeypatch):
