@@ -16,6 +16,7 @@ from .._models.argument_checks import (
     check_count,
     check_nonnegative_seconds,
     check_positive_seconds,
+    check_type,
 )
 from .._models.errors import ClientClosed
 from .._models.loaded_file import LoadedFile
@@ -55,8 +56,7 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds to retry a dead link, from the first attempt. A file may
-            appear after its job ends.
+        link_timeout: How many seconds after the first attempt to retry a link. A file may be late.
         timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
@@ -101,6 +101,7 @@ class Downloads:
         check_count("max_bytes", max_bytes, unit="bytes")
         check_positive_seconds("timeout", timeout)
         check_nonnegative_seconds("link_timeout", link_timeout)
+        check_type("allow_private", allow_private, bool, "True or False")
         self._client = client
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None

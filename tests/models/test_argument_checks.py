@@ -177,6 +177,13 @@ def test_downloads_refuse_invalid_numbers(name, wrong):
         Downloads(to="x", **{name: wrong})
 
 
+@pytest.mark.parametrize("wrong", ["false", "no", "", 0, None])
+def test_downloads_refuse_a_switch_that_is_no_bool(wrong):
+    """Most texts are true, so `"false"` of an environment would lift the guard."""
+    with pytest.raises(TypeError, match=r"^allow_private is True or False, got "):
+        Downloads(to="x", allow_private=wrong)
+
+
 @pytest.mark.parametrize("wrong", ["5", -1, math.nan])
 def test_invalid_timeout_is_refused_before_any_request(wrong, virtually, world):
     """Every method that waits refuses it before anything is sent."""
