@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from ipaddress import ip_address
-from socket import inet_aton, inet_ntoa
 from typing import Any, TypeAlias, cast
 
 import httpx
@@ -22,7 +20,7 @@ from .._transport.httpx_or_httpx2 import (
     is_httpx_error,
     library_of,
 )
-from .._transport.ip_ranges import NotPublic, is_public
+from .._transport.ip_ranges import NotPublic, is_private_address
 from .._transport.network_error_translation import connect_error, translate_error
 
 HTTPClient: TypeAlias = (
@@ -148,7 +146,7 @@ class LinkOpener:
             )
         if url.userinfo:
             raise LinkRefused("the link holds a user name", url=start_url)
-        if not self._allow_private and _is_private_ip(url.host):
+        if not self._allow_private and is_private_address(url.host):
             raise LinkRefused(
                 f"the link leads to {url.host}, which is no public address",
                 url=start_url,
@@ -171,18 +169,6 @@ def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
             return url
     what = "the link is no URL" if base is None else "the link redirects to what is no URL"
     raise LinkRefused(what, url=start_url)
-
-
-def _is_private_ip(host: str) -> bool:
-    host = host.removesuffix(".")
-    # Most resolvers also read the short, decimal, octal and hexadecimal forms, as `inet_aton` does.
-    with suppress(OSError):
-        host = inet_ntoa(inet_aton(host))
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return not is_public(host)
 
 
 def send_through(http: object) -> Send:

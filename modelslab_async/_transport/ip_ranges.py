@@ -1,6 +1,8 @@
 """Tells which IP addresses belong to the open internet. It resolves no names."""
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from socket import inet_aton, inet_ntoa
 
 # The range of public IPv6 addresses, and the two parts of it that are reserved for documentation.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
@@ -32,6 +34,19 @@ def is_public(address: str) -> bool:
             return is_unicast and ip.is_global
         ip = embedded
     return ip.is_global and not ip.is_multicast
+
+
+def is_private_address(host: str) -> bool:
+    """Return whether the host of a URL is an address, and not one of the open internet."""
+    host = host.removesuffix(".")
+    # Most resolvers also read the short, decimal, octal and hexadecimal forms, as `inet_aton` does.
+    with suppress(OSError):
+        host = inet_ntoa(inet_aton(host))
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return not is_public(host)
 
 
 def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
