@@ -293,7 +293,7 @@ class Batch:
         `file_format` is `"jsonl"`, `"csv"` or `"parquet"`; None takes it from the file's suffix.
 
         Raises:
-            ValueError: The suffix names no format.
+            ValueError: The suffix names no format, or the file is one of the journal's own.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

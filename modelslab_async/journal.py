@@ -131,7 +131,7 @@ class Journal:
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
-            ValueError: The suffix of the file names no format.
+            ValueError: The suffix names no format, or the file is one of the journal's own.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

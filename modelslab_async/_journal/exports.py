@@ -13,6 +13,7 @@ from .._models.journal_errors import JournalDamaged
 from .._models.serialization import to_dict
 from .._models.ticket import Columns
 from .export_columns import OWN_COLUMNS, InputColumn, as_text, input_columns
+from .journal_files import is_journal_file
 from .parquet_export import outcome_row, write_parquet
 from .queries import RecordedOutcome, input_rows, outcome_page
 
@@ -48,7 +49,11 @@ def export(
 
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
+        ValueError: The file is one of the journal's own.
     """
+    (_, _, own_file) = db.execute("PRAGMA database_list").fetchone()
+    if is_journal_file(path, own_file):
+        raise ValueError(f"{path!r} is a file of the journal; give the export another name")
     return write_export(_Snapshot(db, is_cancelled), path, file_format)
 
 

@@ -224,6 +224,19 @@ async def test_failed_export_leaves_the_old_file(batch, tmp_path):
     assert [file] == list(tmp_path.glob("*out*"))
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+async def test_export_never_overwrites_its_journal(file_path, suffix):
+    """The journal and the files beside it are refused, also through a link."""
+    link = file_path.with_name("link")
+    link.symlink_to(f"{file_path}{suffix}")
+    async with Batch.open(file_path) as batch:
+        await batch.add(["images:1"])
+        for target in (f"{file_path}{suffix}", link):
+            with pytest.raises(ValueError, match="a file of the journal"):
+                await batch.export(target, file_format="csv")
+        assert 1 == (await batch.report()).tickets
+
+
 async def wait_for_drafts(folder, count):
     """Wait until some number of files is being written."""
     deadline = time.monotonic() + 60

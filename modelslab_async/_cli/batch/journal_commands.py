@@ -15,7 +15,7 @@ from ..event_loop import run_async
 from ..exit_codes_and_advice import UNSAVED, exit_codes, explain_unsaved
 from ..written_path_type import WrittenPath
 from .export_file import STDOUT, check_export_format, write_export
-from .journal_option import JournalLocation, journal, require_journal
+from .journal_option import JournalLocation, check_not_journal, journal, require_journal
 from .missing_saved_files import other_hosts_message
 
 _MAX_SHOWN_REASONS = 5
@@ -70,6 +70,8 @@ def export(*, file: Path, path: JournalLocation, file_format: str | None) -> Non
         file if file_format is None else Path(f"out.{file_format}"),
         advice="end the name in .jsonl, .csv or .parquet, or give --file-format",
     )
+    if str(file) != STDOUT:
+        check_not_journal(file, path, "give the export another name")
 
     async def write() -> int:
         async with Batch.open(path) as batch:

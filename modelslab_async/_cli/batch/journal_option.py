@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
+from ..._journal.journal_files import is_journal_file
 from ..._postgres.postgres_address import is_address, without_passwords
 from .. import output
 from ..command_error_types import MissingExtra
@@ -84,6 +85,22 @@ def require_journal(
         raise click.UsageError(
             f"there is no journal {shown(path)}; {advice}, or name one with --journal"
         )
+
+
+def check_not_journal(file: Path, path: JournalLocation, advice: str) -> None:
+    """
+    Make sure that a file to be written is not one of the journal's own.
+
+    Args:
+        file: The file to be written.
+        path: The file or the address of the journal.
+        advice: What the user can do if the file is one of the journal's own.
+
+    Raises:
+        click.UsageError: The file is one of the journal's own.
+    """
+    if isinstance(path, Path) and is_journal_file(file, path):
+        raise click.UsageError(f"{file} is a file of the journal; {advice}")
 
 
 async def journal_exists(path: JournalLocation) -> bool:

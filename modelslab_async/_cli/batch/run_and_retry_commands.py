@@ -17,7 +17,7 @@ from ..options import F
 from ..ticket_arguments import find_family
 from ..written_path_type import WrittenPath
 from .export_file import check_export_file, check_export_format, is_same_file
-from .journal_option import journal, require_journal
+from .journal_option import check_not_journal, journal, require_journal
 from .runner import Plan, run_batch
 from .ticket_and_submit_work import TicketWork
 from .ticket_input import read_tickets, source_name
@@ -168,6 +168,7 @@ def make_plan(
             plan.export, advice="end the name in .jsonl, .csv or .parquet, such as out.csv"
         )
         check_export_file(plan.export)
+        check_not_journal(plan.export, plan.path, "give --export another name")
         if source is not None and is_same_file(plan.export, Path(source)):
             raise click.UsageError(
                 f"{plan.export} is the {source_kind}; give --export another name"

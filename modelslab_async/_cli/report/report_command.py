@@ -7,7 +7,13 @@ import click
 from ... import Batch
 from ..._aio.durable_files import atomic_replace
 from .. import options, output
-from ..batch.journal_option import JournalLocation, journal, journal_name, require_journal
+from ..batch.journal_option import (
+    JournalLocation,
+    check_not_journal,
+    journal,
+    journal_name,
+    require_journal,
+)
 from ..event_loop import run_async
 from ..written_path_type import WrittenPath
 from .html_page import render_page
@@ -33,6 +39,7 @@ def report(*, file: Path, path: JournalLocation) -> None:
     one HTML file that loads nothing, so that you can open it in any browser, mail it or keep it.
     """
     require_journal(path)
+    check_not_journal(file, path, "give --html another name")
 
     async def read() -> ReportData:
         async with Batch.open(path) as batch:

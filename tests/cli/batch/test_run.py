@@ -23,6 +23,7 @@ from ..conftest import COMMAND, STOP_SIGNALS, TIMEOUT_S, screen_lines
 
 FOREVER = [ScriptedReply(200, b'{"status": "processing"}')]
 DONE = [ScriptedReply(200, b'{"status": "success", "output": []}')]
+SUBMIT = ("submit", "--endpoint", "realtime/text2img")
 
 
 def names(folder):
@@ -178,6 +179,33 @@ def test_export_that_cannot_be_written_starts_no_run(here, emulator, tmp_path):
     assert "is the file of ids" in run.stderr
     assert before == emulator.request_count
     assert not (tmp_path / "run.db").exists()
+
+
+@pytest.mark.parametrize("name", ["run.csv", "./run.csv", "link.csv", "run.csv-wal", "run.csv-shm"])
+def test_output_that_would_overwrite_the_journal_is_refused(here, tmp_path, name):
+    """Neither the journal nor a file that SQLite keeps beside it is written."""
+    (tmp_path / "ids.txt").write_text("images:4321\n")
+    (tmp_path / "link.csv").symlink_to("run.csv")
+    assert 5 == here("run", "ids.txt", "--journal", "run.csv").returncode
+    before = names(tmp_path)
+    for *arguments, advice in [
+        ("report", "--html", name, "give --html another name"),
+        ("export", name, "--file-format", "csv", "give the export another name"),
+    ]:
+        refused = here(*arguments, "--journal", "run.csv")
+        assert (2, before) == (refused.returncode, names(tmp_path))
+        assert f"is a file of the journal; {advice}" in refused.stderr
+    assert {"images:4321": "failed"} == state_of(tmp_path / "run.csv")
+
+
+@pytest.mark.parametrize("arguments", [("run", "ids.txt"), ("retry",), (*SUBMIT, "-")])
+def test_run_whose_export_would_overwrite_the_journal_is_refused(here, tmp_path, arguments):
+    """Nothing is started, and no journal is created."""
+    (tmp_path / "ids.txt").write_text("images:4321\n")
+    export = Path("run.csv")
+    refused = here(*arguments, "--export", f"./{export}", "--journal", f"{export}", given="a cat\n")
+    assert (2, ["ids.txt"]) == (refused.returncode, names(tmp_path))
+    assert f"{export} is a file of the journal; give --export another name" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "id,family\n"])
