@@ -13,6 +13,7 @@ from .._models.journal_errors import (
     JournalReadOnly,
     WrongJournal,
 )
+from .journal_files import SIBLING_SUFFIXES
 
 # The errors that opening a file can raise. Python raises a UnicodeDecodeError if SQLite's message
 # quotes damaged text.
@@ -39,7 +40,6 @@ _NOT_A_FILE_MESSAGE: Final = (
 _BLOCKED_SIBLING_MESSAGE: Final = (
     "SQLite keeps files beside this journal, and {name} is none; move it away"
 )
-_SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 # An SQLite database has at least one page, and a page has at least this many bytes:
 # https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
@@ -154,7 +154,7 @@ def check_file(path: str) -> None:
             SQLite's files.
         JournalDamaged: The file is empty, but its write-ahead log is not.
     """
-    for suffix in _SIBLING_SUFFIXES:
+    for suffix in SIBLING_SUFFIXES:
         sibling = Path(f"{path}{suffix}")
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
