@@ -11,13 +11,7 @@ import httpx
 
 from .._aio.concurrent_map import ConcurrentMap
 from .._aio.telemetry import Telemetry
-from .._models.argument_checks import (
-    check_callback,
-    check_count,
-    check_nonnegative_seconds,
-    check_positive_seconds,
-    check_type,
-)
+from .._models.argument_checks import check_count
 from .._models.errors import ClientClosed
 from .._models.loaded_file import LoadedFile
 from .._models.replies import Success
@@ -27,11 +21,16 @@ from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .download_notifier import OnEvent
+from .downloads_arguments import (
+    check_arguments,
+    check_outcome,
+    check_success,
+    index_known_files,
+)
 from .generation_save import GenerationSave
 from .http_get import HTTPClient, LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
-from .outcome_type_check import check_outcome, check_success
 from .part_file import DiskFolder
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
@@ -96,12 +95,8 @@ class Downloads:
         known: Iterable[SavedFile] = (),
         on_event: OnEvent | None = None,
     ) -> None:
-        check_callback("on_event", on_event, allow_async=False)
-        check_count("concurrency", concurrency)
-        check_count("max_bytes", max_bytes, unit="bytes")
-        check_positive_seconds("timeout", timeout)
-        check_nonnegative_seconds("link_timeout", link_timeout)
-        check_type("allow_private", allow_private, bool, "True or False")
+        check_arguments(locals())
+        self._known = index_known_files(known)
         self._client = client
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
@@ -125,11 +120,11 @@ class Downloads:
             on_event=on_event,
         )
         self._families = FAMILIES if families is None else families
-        self._known = {(file.ticket, file.n): file for file in known}
         self._window = _WINDOW_PER_TRANSFER * concurrency
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
+        self._check_not_closed()
         return self
 
     async def __aexit__(

@@ -4,7 +4,7 @@ Checks a caller's arguments.
 Errors quote only numbers, because any other value may be the API key.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from numbers import Integral, Real
 from types import UnionType
@@ -42,8 +42,8 @@ def check_rate(name: str, value: object, *, unit: str) -> None:
         ValueError: The value is 0, negative, infinite or NaN.
     """
     expected = f"a number of {unit} a second above 0, or None"
-    if value is not None and not 0 < _to_float(name, value, expected) < float("inf"):
-        raise ValueError(f"{name} is {expected}, got {value}")
+    if value is not None:
+        check_number(name, value, expected, lambda number: 0 < number < float("inf"))
 
 
 def check_positive_seconds(name: str, value: object) -> None:
@@ -54,10 +54,7 @@ def check_positive_seconds(name: str, value: object) -> None:
         TypeError: The value is not a number.
         ValueError: The value is 0, negative or NaN.
     """
-    expected = "a number of seconds above 0"
-    # Write `not value > 0` instead of `value <= 0`, so that NaN is refused too.
-    if not _to_float(name, value, expected) > 0:
-        raise ValueError(f"{name} is {expected}, got {value}")
+    check_number(name, value, "a number of seconds above 0", lambda number: number > 0)
 
 
 def check_nonnegative_seconds(name: str, value: object, *, optional: bool = False) -> None:
@@ -71,7 +68,28 @@ def check_nonnegative_seconds(name: str, value: object, *, optional: bool = Fals
     expected = f"a number of seconds of at least 0{' or None' * optional}"
     if value is None and optional:
         return
-    if not _to_float(name, value, expected) >= 0:
+    check_number(name, value, expected, lambda number: number >= 0)
+
+
+def check_number(
+    name: str, value: object, expected: str, is_valid: Callable[[float], bool]
+) -> None:
+    """
+    Check that an argument is a number in a range.
+
+    Args:
+        name: The name of the argument.
+        value: The value of the argument.
+        expected: What the argument must be, for the message.
+        is_valid: Whether a number is in the range. It is false for NaN if it only compares.
+
+    Raises:
+        TypeError: The value is not a number.
+        ValueError: The number is outside of the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
+    if not is_valid(float(value)):
         raise ValueError(f"{name} is {expected}, got {value}")
 
 
@@ -182,12 +200,6 @@ def check_callback(name: str, value: object, *, allow_async: bool) -> None:
             f"{name} is called and not awaited, so that it holds nothing up, got a function that "
             "is `async def`; give a plain one, which may start a task"
         )
-
-
-def _to_float(name: str, value: object, expected: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
-    return float(value)
 
 
 def _of_unit(unit: str) -> str:

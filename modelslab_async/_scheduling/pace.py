@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from attrs import field, frozen
-from attrs.validators import and_, ge, instance_of, le
+from attrs import frozen
 
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_number
 from .adaptive.adaptive_pace import AdaptivePace
 
-_seconds = and_(instance_of((int, float)), ge(0.0))
-_positive = and_(_seconds, ge(0.001))
+_MIN_STEP_S = 0.001
 _MAX_BACKOFF_S = 60.0
 
 
@@ -44,22 +43,39 @@ class Pace:
         outage: The seconds for which all polls of a host may fail before all waits for it end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
             yet.
+
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is out of its range.
     """
 
-    floor: float = field(default=2.5, validator=_positive)
-    growth: float = field(default=0.3, validator=_seconds)
-    growth_cap: float = field(default=9.5, validator=_seconds)
-    age_fraction: float = field(default=0.05, validator=_seconds)
-    ceiling: float = field(default=300.0, validator=_positive)
-    max_eta_wait: float = field(default=75.0, validator=_seconds)
-    jitter: float = field(default=0.1, validator=and_(_seconds, le(1.0)))
-    max_failures: int = field(default=10, validator=and_(instance_of(int), ge(1)))
-    outage: float = field(default=3600.0, validator=_seconds)
-    grace: float = field(default=5.0, validator=_seconds)
+    floor: float = 2.5
+    growth: float = 0.3
+    growth_cap: float = 9.5
+    age_fraction: float = 0.05
+    ceiling: float = 300.0
+    max_eta_wait: float = 75.0
+    jitter: float = 0.1
+    max_failures: int = 10
+    outage: float = 3600.0
+    grace: float = 5.0
 
     def __attrs_post_init__(self) -> None:
+        self._check_numbers()
         if self.ceiling < self.floor:
             raise ValueError(f"ceiling ({self.ceiling}) is less than floor ({self.floor})")
+
+    def _check_numbers(self) -> None:
+        for name in ("floor", "ceiling"):
+            expected = f"a number of seconds of at least {_MIN_STEP_S}"
+            check_number(name, getattr(self, name), expected, lambda step: step >= _MIN_STEP_S)
+        for name in ("growth_cap", "max_eta_wait", "outage", "grace"):
+            check_nonnegative_seconds(name, getattr(self, name))
+        for name in ("growth", "age_fraction"):
+            expected = "a fraction of at least 0"
+            check_number(name, getattr(self, name), expected, lambda fraction: fraction >= 0)
+        check_number("jitter", self.jitter, "a fraction from 0 to 1", lambda part: 0 <= part <= 1)
+        check_count("max_failures", self.max_failures, unit="failed polls")
 
     @classmethod
     def fixed(cls, seconds: float) -> Self:

@@ -191,13 +191,16 @@ async def test_verify_sorts_files_by_their_state(server, make_downloads, folder)
 
 
 async def test_closed_downloads_raise_client_closed(server, make_downloads):
-    """Both save and stream say that the downloads are closed."""
+    """A save, a stream and a second `async with` say that the downloads are closed."""
     async with make_downloads() as downloads:
         pass
     with pytest.raises(ClientClosed):
         await downloads.save(success(server.link()))
     with pytest.raises(ClientClosed):
         await anext(downloads.stream([]))
+    with pytest.raises(ClientClosed):
+        async with downloads:
+            pass
 
 
 async def test_download_saves_one_generation(server, folder):

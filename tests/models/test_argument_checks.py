@@ -184,6 +184,31 @@ def test_downloads_refuse_a_switch_that_is_no_bool(wrong):
         Downloads(to="x", allow_private=wrong)
 
 
+@pytest.mark.parametrize(
+    ("client", "more", "words"),
+    [
+        ("x", {}, "client is a Client, .*the folder is `to`.*, got a value of type str"),
+        (Client, {}, "client is a Client, .*, got the class Client instead of an object"),
+        (None, {"to": 5}, "to is the path of a folder or None, got a value of type int"),
+        (None, {"to": b"x"}, "to is the path of a folder or None, got a value of type bytes"),
+        (None, {"known": 5}, "known is files .*, got a value of type int"),
+        (None, {"known": ["x"]}, "known is files .*, got a value of type str"),
+        (None, {"known": None}, "known is files .*, got None"),
+        (None, {"families": 5}, "families is a mapping of names to Family"),
+    ],
+)
+def test_downloads_refuse_wrong_types(client, more, words):
+    """They are refused at once, and not when a link has died."""
+    with pytest.raises(TypeError, match=f"^{words}"):
+        Downloads(client, **{"to": "x"} | more)
+
+
+def test_downloads_refuse_an_empty_folder():
+    """It would be the current folder, and is mostly a setting that was not made."""
+    with pytest.raises(ValueError, match=r"^to is the path of a folder or None, got an empty text"):
+        Downloads(to="")
+
+
 @pytest.mark.parametrize("wrong", ["5", -1, math.nan])
 def test_invalid_timeout_is_refused_before_any_request(wrong, virtually, world):
     """Every method that waits refuses it before anything is sent."""

@@ -1,6 +1,7 @@
 """When the plain pace polls, and the two promises that users rely on."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -148,24 +149,28 @@ def test_backoff_doubles_to_a_minute(setbacks, jitter):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"floor": 0},
-        {"floor": -1},
-        {"floor": math.nan},
-        {"floor": "1"},
-        {"growth": -0.1},
-        {"growth_cap": -1},
-        {"max_eta_wait": math.nan},
-        {"age_fraction": -0.1},
-        {"age_fraction": math.nan},
-        {"ceiling": 0.5},
-        {"jitter": 1.5},
-        {"max_failures": 0},
-        {"grace": -1},
+        ({"floor": 0}, "floor is a number of seconds of at least 0.001, got 0"),
+        ({"floor": -1}, "floor is a number of seconds of at least 0.001, got -1"),
+        ({"floor": math.nan}, "floor is a number of seconds of at least 0.001, got nan"),
+        ({"floor": "1"}, "floor is a number of seconds .*, got a value of type str"),
+        ({"floor": True}, "floor is a number of seconds .*, got a value of type bool"),
+        ({"growth": -0.1}, "growth is a fraction of at least 0, got -0.1"),
+        ({"growth_cap": -1}, "growth_cap is a number of seconds of at least 0, got -1"),
+        ({"max_eta_wait": math.nan}, "max_eta_wait is a number of seconds of at least 0, got nan"),
+        ({"age_fraction": -0.1}, "age_fraction is a fraction of at least 0, got -0.1"),
+        ({"age_fraction": math.nan}, "age_fraction is a fraction of at least 0, got nan"),
+        ({"ceiling": 0.5}, "ceiling"),
+        ({"jitter": 1.5}, "jitter is a fraction from 0 to 1, got 1.5"),
+        ({"max_failures": 0}, "max_failures is a number of failed polls of at least 1, got 0"),
+        ({"max_failures": 2.5}, "max_failures is .* a whole one, got a value of type float"),
+        ({"outage": None}, "outage is a number of seconds of at least 0, got None"),
+        ({"grace": -1}, "grace is a number of seconds of at least 0, got -1"),
     ],
 )
-def test_invalid_pace_is_refused(wrong):
+def test_invalid_pace_is_refused(wrong, message):
     """Each number has a range, and the message says so."""
-    with pytest.raises((ValueError, TypeError), match=f"{next(iter(wrong))}|'{next(iter(wrong))}'"):
+    with pytest.raises((ValueError, TypeError)) as refused:
         Pace(**wrong)
+    assert re.match(message, str(refused.value))

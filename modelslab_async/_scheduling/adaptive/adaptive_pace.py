@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from attrs import Factory, define, field
-from attrs.validators import and_, gt, instance_of, lt
 
+from ..._models.argument_checks import check_number
 from ..pace_protocol import PlainPace, RetryLimits
 from .finished_job_simulation import ObservedJob, simulate_polls
 from .histogram import EDGES
@@ -177,12 +177,14 @@ class AdaptivePace:
     """
 
     plain: PlainPace
-    poll_cost: float = field(
-        default=1.0, validator=and_(instance_of((int, float)), gt(0.0), lt(math.inf))
-    )
+    poll_cost: float = 1.0
     _families: dict[str, AdaptiveFamilyPace] = field(
         factory=dict[str, AdaptiveFamilyPace], repr=False
     )
+
+    def __attrs_post_init__(self) -> None:
+        expected = "a number of seconds above 0 and below infinity"
+        check_number("poll_cost", self.poll_cost, expected, lambda cost: 0 < cost < math.inf)
 
     @property
     def limits(self) -> RetryLimits:

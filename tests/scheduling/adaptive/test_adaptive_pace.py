@@ -258,10 +258,11 @@ def test_invalid_saved_state_is_refused(wrong):
     assert {} == learned.to_dict()["families"]
 
 
-@pytest.mark.parametrize("poll_cost", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("poll_cost", [0.0, -1.0, math.inf, math.nan, "1", True])
 def test_poll_cost_must_be_positive_and_finite(poll_cost):
     """A poll that costs nothing, or everything, has no best rule."""
-    with pytest.raises(ValueError, match="poll_cost"):
+    expected = "^poll_cost is a number of seconds above 0 and below infinity, got [^(]*$"
+    with pytest.raises((ValueError, TypeError), match=expected):
         Pace.adaptive(poll_cost=poll_cost)
 
 
