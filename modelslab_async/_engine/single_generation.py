@@ -51,6 +51,7 @@ class SingleGeneration:
         return success_or_raise(outcome)
 
     async def _submit(self, submission: Submission, progress: SubmitProgress) -> SubmitReply:
+        progress.stage = "files"
         progress.request = await self._engine.prepare(submission)
         return reply_or_raise(
             await self._engine.submitter.submit(progress.request, progress=progress)

@@ -45,7 +45,7 @@ class SubmitProgress:
 
     deadline: float = math.inf
     request: SubmitRequest | None = None
-    stage: Stage = "files"
+    stage: Stage = "slot"
     attempt: "asyncio.Task[SubmitResult] | None" = None
     last_error: ModelsLabError | None = None
 

@@ -103,6 +103,20 @@ async def test_restart_loses_no_picture(serving_program):
     assert told["links"]
 
 
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[1]", b"\xff", b'{"prompt": null}', b'{"prompt": ""}']
+)
+async def test_request_without_a_prompt_starts_nothing(serving_program, body):
+    """The visitor is told what to send, and the program does not fail."""
+    door = PublicAddress()
+    emulator = Emulator()
+    async with run_server(emulator) as url, serving_program(door, url) as visitor:
+        answer = await visitor.post("/pictures", content=body)
+    assert 400 == answer.status_code
+    assert "prompt" in answer.json()["status"]
+    assert [] == emulator.submits
+
+
 async def test_wrong_key_starts_nothing(serving_program):
     """The visitor gets an error and no id."""
     door = PublicAddress()

@@ -60,6 +60,24 @@ async def error_of(client, endpoint=REALTIME, timeout=5.0, **params):
     return error
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "files"), [(REALTIME, {}), (IMG2IMG, {"init_image": PNG})], ids=["none", "a file"]
+)
+def test_timeout_of_zero_reads_no_file(virtually, endpoint, files):
+    """The error does not say that a file was being read."""
+
+    async def main():
+        service = Slow()
+        async with service.client() as client:
+            error = await error_of(client, endpoint, timeout=0, **files)
+        assert isinstance(error, SubmitTimeout)
+        assert "slot" == error.stage
+        assert "files" not in str(error)
+        assert 0 == service.left
+
+    virtually(main)
+
+
 def test_time_is_up_while_waiting_for_a_slot(virtually, world):
     """Nothing was sent: the error says so, and no later slot starts the work after all."""
 
