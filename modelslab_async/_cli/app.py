@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -26,6 +26,8 @@ from .exit_codes_and_advice import (
 from .lazy_command_group import CommandGroup, CommandSource
 from .options import ProgramSettings, debug
 from .stop_signals import stop_signals
+
+_LAST_STANDARD_DESCRIPTOR: Final = 2
 
 
 class App(CommandGroup):
@@ -147,6 +149,7 @@ class _OneLineFormatter(logging.Formatter):
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     settings = ProgramSettings()
+    _reserve_standard_descriptors()
     _configure_output()
     try:
         code = app.main(arguments, prog_name=output.PROGRAM, standalone_mode=False, obj=settings)
@@ -156,6 +159,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 click.echo(output.sanitize(output.redact(line)), err=True)
         return _report_error(error)
     return code if isinstance(code, int) else 0
+
+
+def _reserve_standard_descriptors() -> None:
+    """
+    Open the null device on each standard descriptor that is closed.
+
+    Otherwise the next file gets that descriptor. uvloop aborts the process if it is the file of an
+    event loop.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
+        pass
+    os.close(descriptor)
 
 
 def _configure_output() -> None:

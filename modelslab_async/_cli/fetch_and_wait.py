@@ -1,7 +1,6 @@
 """The commands `fetch`, which polls a ticket once, and `wait`, which polls until tickets end."""
 
 import asyncio
-import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 
@@ -17,7 +16,8 @@ from .client_factory import find_credentials, make_client
 from .event_loop import run_async
 from .exit_codes_and_advice import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
-from .ticket_arguments import STDIN, check_tickets, iter_tickets, parse_pollable_ticket
+from .standard_input import STDIN, open_text, unreadable_source
+from .ticket_arguments import check_tickets, iter_tickets, parse_pollable_ticket
 
 
 @click.command(
@@ -35,11 +35,18 @@ def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_
     input. The key is taken from MODELSLAB_API_KEY, or from MODELSLAB_ENTERPRISE_API_KEY for
     enterprise families.
     """
-    text = sys.stdin.read().strip() if ticket == STDIN else ticket
+    text = _read_stdin().strip() if ticket == STDIN else ticket
     parsed = parse_pollable_ticket(text, find_credentials())
     reply = run_async(_fetch(make_client(base_url, legacy_base_url), parsed))
     output.print_result(output.terminal_console(as_json=as_json), reply)
     return code_for(reply)
+
+
+def _read_stdin() -> str:
+    try:
+        return open_text().read()
+    except OSError as error:
+        raise unreadable_source(STDIN, error, "a ticket as the argument") from None
 
 
 async def _fetch(client: Client, ticket: Ticket) -> Reply:

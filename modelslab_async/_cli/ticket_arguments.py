@@ -2,7 +2,6 @@
 
 import asyncio
 import codecs
-import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TypeVar
@@ -13,9 +12,9 @@ from .. import FAMILIES, Family, Ticket
 from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials
 from .client_factory import find_credentials, require_key
+from .standard_input import STDIN, open_bytes, unreadable_source
 
 T = TypeVar("T")
-STDIN = "-"
 _CHUNK_BYTES = 65536
 _MAX_BUFFERED_CHUNKS = 4
 
@@ -96,6 +95,9 @@ async def iter_tickets(
         texts: The arguments. `check_tickets` has checked them already.
         credentials: The API keys to poll with.
         on_skipped: Called with the problem of each bad line of standard input. The line is skipped.
+
+    Raises:
+        click.UsageError: Standard input cannot be read.
     """
     for text in texts:
         if text != STDIN:
@@ -116,30 +118,45 @@ async def iter_tickets(
 
 async def _stdin_lines() -> AsyncGenerator[str, None]:
     """Yield the lines of standard input as they arrive, without blocking the event loop."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    rest = ""
+    try:
+        async for chunk in _stdin_chunks():
+            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+            for line in lines:
+                yield line
+    except OSError as error:
+        raise unreadable_source(STDIN, error, "tickets as arguments") from None
+    if rest := rest + decoder.decode(b"", final=True):
+        yield rest
+
+
+async def _stdin_chunks() -> AsyncGenerator[bytes, None]:
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
     free_chunks = threading.Semaphore(_MAX_BUFFERED_CHUNKS)
+    source = open_bytes()
 
     def read() -> None:
         while free_chunks.acquire():
-            chunk = os.read(0, _CHUNK_BYTES)
+            chunk: bytes | OSError
+            try:
+                chunk = source.read(_CHUNK_BYTES) or b""
+            except OSError as error:
+                chunk = error
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
             except RuntimeError:
                 # The event loop was closed during the read, so no task waits for the lines.
                 return
-            if not chunk:
+            if not chunk or isinstance(chunk, OSError):
                 return
 
     # A thread reads standard input, because asyncio can read a pipe, but not a regular file. The
     # thread is a daemon, so that the program can end while the thread still waits for a terminal.
     threading.Thread(target=read, name="standard input", daemon=True).start()
-    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-    rest = ""
     while chunk := await chunks.get():
+        if isinstance(chunk, OSError):
+            raise chunk
         free_chunks.release()
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        for line in lines:
-            yield line
-    if rest := rest + decoder.decode(b"", final=True):
-        yield rest
+        yield chunk

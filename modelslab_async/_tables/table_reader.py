@@ -44,7 +44,7 @@ def rows_from_lines(lines: Iterable[str], name: str, spec: InputSpec) -> Iterato
         UnusableTable: The input is not text, or has no column of tickets or ids.
     """
     rest = iter(lines)
-    sample = [line.removeprefix("\ufeff") for line in islice(rest, _SAMPLE_LINES)]
+    sample = [*islice(rest, _SAMPLE_LINES)]
     first = next((line.strip() for line in sample if line.strip()), "")
     if any("\0" in line for line in sample):
         raise UnusableTable(f"{name} is not UTF-8 text; save it as CSV in UTF-8")

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from ..._tables.ticket_columns import format_names
-from .submission_input import PROMPT, parameter_name
+from .submission_spec import parameter_name
+from .submission_table import PROMPT
 
 
 def missing_parameter_advice(missing: Collection[str], columns: Collection[str]) -> str:

@@ -14,13 +14,14 @@ from ..client_factory import find_credentials
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..options import F
+from ..standard_input import source_name
 from ..ticket_arguments import find_family
 from ..written_path_type import WrittenPath
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import check_not_journal, journal, require_journal
 from .runner import Plan, run_batch
 from .ticket_and_submit_work import TicketWork
-from .ticket_input import read_tickets, source_name
+from .ticket_input import read_tickets
 
 
 def run_options(command: F) -> F:

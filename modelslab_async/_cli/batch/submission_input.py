@@ -2,53 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, islice
-from typing import Any, Final, TextIO, TypeAlias
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import click
-from attrs import field, frozen
+from attrs import frozen
 
 from ... import ENDPOINTS, Endpoint, Submission
 from ..._batch.submission_keys import SubmissionKeys
-from ..._tables.csv_input import named_rows_from_csv
-from ..._tables.json_input import (
-    JsonItem,
-    items_from_json_array,
-    items_from_json_lines,
-    parse_json,
-)
+from ..._tables.json_input import parse_json
 from ..._tables.table_errors import UnusableTable
-from ..._tables.ticket_columns import NamedRow, shorten
+from ..._tables.ticket_columns import NamedRow, format_names, shorten
 from ..endpoint_command import find_endpoint, parse_file, parse_value
-from .table_format import SAMPLE_LINES, delimiter_of, find_format, first_line
-from .ticket_input import open_source, source_name
+from ..standard_input import source_name, unreadable_source
+from .submission_spec import SubmissionSpec, parameter_name
+from .submission_table import ENDPOINT_COLUMN, read_rows
 
-PROMPT: Final = "prompt"
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], Mapping[str, Any]], object]
-_ENDPOINT_COLUMN: Final = "endpoint"
 _KEY_COLUMN: Final = "key"
-
-
-@frozen
-class SubmissionSpec:
-    """
-    What the options of the command say about a file of submissions.
-
-    Attributes:
-        endpoint: The endpoint of rows that name none; None if the options name no endpoint.
-        defaults: Default values of parameters as text, keyed by parameter name. A row without a
-            cell for a parameter gets the default.
-        key_column: The column that holds the key of each row. None means the column `key`, if the
-            file has one.
-        sent_columns: Columns to send, although the registry does not list them as parameters.
-        input_format: `text`, `csv` or `json`. None means that the file's name or content decides.
-    """
-
-    endpoint: str | None = None
-    defaults: Mapping[str, tuple[str, ...]] = field(factory=dict[str, tuple[str, ...]])
-    key_column: str | None = None
-    sent_columns: tuple[str, ...] = ()
-    input_format: str | None = None
 
 
 @frozen
@@ -81,23 +52,20 @@ def read_submissions(
     name = source_name(source)
     keys, locations = SubmissionKeys(), dict[str, str]()
     try:
-        with open_source(source) as file:
-            for row in _check_endpoints(_rows(file, source, spec), spec, name):
-                try:
-                    submission = keys.ensure_key(_to_submission(row, spec, check))
-                    _check_key_is_new(locations, submission, row.location)
-                except click.UsageError as problem:
-                    on_skipped(row.location, problem.format_message())
-                except ValueError as problem:
-                    on_skipped(row.location, str(problem))
-                else:
-                    yield SubmissionRow(row.location, submission)
+        for row in _check_endpoints(read_rows(source, spec), spec, name):
+            try:
+                submission = keys.ensure_key(_to_submission(row, spec, check))
+                _check_key_is_new(locations, submission, row.location)
+            except click.UsageError as problem:
+                on_skipped(row.location, problem.format_message())
+            except ValueError as problem:
+                on_skipped(row.location, str(problem))
+            else:
+                yield SubmissionRow(row.location, submission)
     except UnusableTable as problem:
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
-        raise click.UsageError(
-            f"{name} cannot be read: {problem.strerror or problem}; give a file of prompts, or `-`"
-        ) from None
+        raise unreadable_source(source, problem, "a file of prompts") from None
 
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
@@ -142,35 +110,6 @@ def _check_key_is_new(locations: dict[str, str], submission: Submission, locatio
         raise ValueError(f"its key {key!r} is that of {earlier}; give each row its own")
 
 
-def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
-    lines = iter(file)
-    sample = [line.removeprefix("\ufeff") for line in islice(lines, SAMPLE_LINES)]
-    first = first_line(sample)
-    if any("\0" in line for line in sample):
-        raise click.UsageError(f"{source_name(source)} is not UTF-8 text; save it in UTF-8")
-    all_lines = chain(sample, lines)
-    expected = _expected_columns(spec)
-    match spec.input_format or find_format(
-        source, sample, lambda column: parameter_name(column) in expected
-    ):
-        case "json" if first.startswith("["):
-            advice = "give an array of objects, or one object a line"
-            items = items_from_json_array(all_lines, json.loads, name=source, advice=advice)
-            return map(_row_of_item, items)
-        case "json":
-            return map(_row_of_item, items_from_json_lines(all_lines, json.loads))
-        case "csv":
-            return named_rows_from_csv(all_lines, delimiter_of(first))
-        case _:
-            return _rows_from_text(all_lines, spec)
-
-
-def _expected_columns(spec: SubmissionSpec) -> set[str | None]:
-    endpoint = ENDPOINTS.get(spec.endpoint or "")
-    required = endpoint.required if endpoint else ()
-    return {_ENDPOINT_COLUMN, PROMPT, spec.key_column, *required}
-
-
 def _check_endpoints(
     rows: Iterator[NamedRow], spec: SubmissionSpec, name: str
 ) -> Iterator[NamedRow]:
@@ -188,7 +127,7 @@ def _check_endpoints(
     read: list[NamedRow] = []
     for row in rows:
         read.append(row)
-        if any(parameter_name(column) == _ENDPOINT_COLUMN for column in row.cells):
+        if any(parameter_name(column) == ENDPOINT_COLUMN for column in row.cells):
             return chain(read, rows)
     if any(not row.problem for row in read):
         raise click.UsageError(
@@ -196,33 +135,6 @@ def _check_endpoints(
             "nothing was sent"
         )
     return iter(read)
-
-
-def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[NamedRow]:
-    """
-    Yield a row for each line that is not empty.
-
-    The line is the prompt. If the endpoint takes no prompt, the line is the value of its only
-    required parameter.
-    """
-    endpoint = ENDPOINTS.get(spec.endpoint or "")
-    name = PROMPT
-    if endpoint and PROMPT not in endpoint.parameters and len(endpoint.required) == 1:
-        (name,) = endpoint.required
-    for number, line in enumerate(lines, 1):
-        if text := line.strip():
-            yield NamedRow(location=f"line {number}", cells={name: text})
-
-
-def _row_of_item(item: JsonItem) -> NamedRow:
-    match item:
-        case JsonItem(value=dict() as cells):
-            return NamedRow(location=item.location, cells=cells, has_types=True)
-        case JsonItem(value=str() as prompt):
-            return NamedRow(location=item.location, cells={PROMPT: prompt}, has_types=True)
-        case _:
-            problem = f"{type(item.value).__name__} is not an object with parameters"
-            return NamedRow(location=item.location, problem=item.problem or problem)
 
 
 def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Submission:
@@ -237,8 +149,8 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
         raise ValueError(row.problem)
     cells = {name: value for name, value in row.cells.items() if value not in (None, "")}
     named = {parameter_name(name): value for name, value in cells.items()}
-    endpoint = _endpoint(named.pop(_ENDPOINT_COLUMN, None), spec)
-    key = _key(named, spec)
+    endpoint = _endpoint(named.pop(ENDPOINT_COLUMN, None), spec)
+    key = _key(named, row.cells, spec)
     sent = {name: value for name, value in named.items() if _is_sent(endpoint, name, spec)}
     parameters = {
         name: _parameter_value(endpoint, name, value, has_types=row.has_types)
@@ -249,7 +161,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
         parameters.setdefault(name, values if len(values) > 1 else values[0])
     # Also check the columns that are not sent, because one of them may be a misspelt parameter.
     check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters, row.cells)
-    others = (_ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
+    others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     # A column that is not sent may hold NaN, which some programs write for a missing value.
     return Submission(endpoint.name, parameters, key, columns=parse_json(json.dumps(columns)))
@@ -270,11 +182,13 @@ def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:
     return find_endpoint(shorten(str(given)))
 
 
-def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
+def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionSpec) -> str | None:
     value = named.pop(parameter_name(spec.key_column or _KEY_COLUMN), None)
     if value is None:
         if spec.key_column is not None:
-            raise ValueError(f"it has no {spec.key_column!r}, which --key names")
+            raise ValueError(
+                f"it has no {spec.key_column!r}, which --key names; it has {format_names(columns)}"
+            )
         return None
     match value:
         case str() | int() if not isinstance(value, bool):
@@ -290,8 +204,3 @@ def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bo
     if not isinstance(value, str) or (has_types and not endpoint.takes_file(name)):
         return value
     return (parse_file if has_types else parse_value)(endpoint, name, value)
-
-
-def parameter_name(name: str) -> str:
-    """Turn a column's name into a parameter's name: underscores replace dashes and blanks."""
-    return name.strip().replace("-", "_").replace(" ", "_")

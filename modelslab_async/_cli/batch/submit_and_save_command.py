@@ -19,6 +19,7 @@ from ..endpoint_command import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
+from ..standard_input import source_name
 from .journal_option import journal_exists
 from .missing_parameter_advice import missing_parameter_advice
 from .rows_in_journal import RowsInJournal
@@ -27,13 +28,12 @@ from .runner import Plan, run_batch
 from .skipped_rows import SkippedRows
 from .submission_input import (
     SubmissionRow,
-    SubmissionSpec,
     check_sent_columns,
     find_unsent_columns,
     read_submissions,
 )
+from .submission_spec import SubmissionSpec
 from .ticket_and_submit_work import SubmitWork
-from .ticket_input import source_name
 
 # How many seconds a batch keeps retrying a submit during an outage, before the batch stops.
 OUTAGE_S: Final = 1800.0
@@ -96,9 +96,9 @@ def submit(
     """
     Start a generation for each row of TABLE, wait for all, and save their files.
 
-    TABLE is JSON lines, a JSON array, a CSV file whose columns are parameters, or a text file with
-    a prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint
-    is not sent, is named on standard error, and comes back in exports.
+    TABLE is text in UTF-8: JSON lines, a JSON array, a CSV file whose columns are parameters, or a
+    prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint is
+    not sent, is named on standard error, and comes back in exports.
 
     After any end of this program, even kill -9, the same command resumes. No row is paid for twice:
     a row that was submitted is in the journal. A row whose submit may or may not have arrived is

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from .ticket_input import source_name
+from ..standard_input import source_name
 
 # How many lines are read ahead to detect the format of a table.
 SAMPLE_LINES: Final = 20

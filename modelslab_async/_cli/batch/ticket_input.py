@@ -1,26 +1,21 @@
 """Reads tickets from a file: text, CSV, JSON or Parquet. A bad line is reported and skipped."""
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TextIO
 
 import click
 
 from ..._models.ticket import NewTicket
 from ..._tables.table_errors import MissingPyarrow, UnusableTable
 from ..._tables.table_reader import (
-    ENCODING,
-    ENCODING_ERRORS,
     rows_from_lines,
     rows_from_path,
     ticket_text,
 )
-from ..._tables.ticket_columns import InputSpec
+from ..._tables.ticket_columns import InputRow, InputSpec
 from ..._transport.credentials import Credentials
 from ..command_error_types import MissingExtra
-from ..ticket_arguments import STDIN, parse_pollable_ticket
+from ..standard_input import STDIN, open_text, source_name, unreadable_source
+from ..ticket_arguments import parse_pollable_ticket
 
 
 def read_tickets(
@@ -40,11 +35,8 @@ def read_tickets(
         MissingExtra: The file needs a package that is not installed.
     """
     name = source_name(source)
-    rows = (
-        rows_from_lines(sys.stdin, name, spec) if source == STDIN else rows_from_path(source, spec)
-    )
     try:
-        for row in rows:
+        for row in _rows(source, spec):
             try:
                 ticket = parse_pollable_ticket(ticket_text(row, spec), credentials)
                 yield NewTicket.of((ticket, row.columns))
@@ -57,18 +49,10 @@ def read_tickets(
     except MissingPyarrow as missing:
         raise MissingExtra(str(missing)) from None
     except OSError as problem:
-        raise click.UsageError(
-            f"{name} cannot be read: {problem.strerror or problem}; give a file of ids, or `-`"
-        ) from None
+        raise unreadable_source(source, problem, "a file of ids") from None
 
 
-def source_name(source: str) -> str:
-    """Return the name of the input for messages: its path, or "standard input"."""
-    return "standard input" if source == STDIN else source
-
-
-def open_source(source: str) -> AbstractContextManager[TextIO]:
-    """Open a text file for reading. The source `-` is standard input."""
-    if source == STDIN:
-        return nullcontext(sys.stdin)
-    return Path(source).open(encoding=ENCODING, errors=ENCODING_ERRORS)
+def _rows(source: str, spec: InputSpec) -> Iterator[InputRow]:
+    if source != STDIN:
+        return rows_from_path(source, spec)
+    return rows_from_lines(open_text(), source_name(source), spec)

@@ -97,6 +97,39 @@ def test_every_form_of_table_is_read(here, submits, name, text):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("prompts.csv", "prompt\nEin Bär in Köln\n".encode("latin-1"), 2),
+        ("prompts.txt", "a cat\n“a dog”\n".encode("cp1252"), 2),
+        ("prompts.jsonl", b'{"prompt": "a cat"}\n{"prompt": "a d\xf6g"}\n', 2),
+        ("prompts.json", b'["a cat", "a d\xf6g"]\n', 1),
+        ("prompts.csv", b"prompt\n" + b"a cat\n" * 5000 + b"B\xe4r\n", 5002),
+        ("prompts.csv", "prompt\na cat\n".encode("utf-16"), 1),
+        ("prompts.csv", "prompt\na cat\n".encode("utf-16-le"), 1),
+        ("prompts.txt", b"a cat\n" * 5000 + b"a\0dog\n", 5001),
+        ("prompts.xlsx", b"PK\x03\x04\x14\0\x06\0", 1),
+        ("prompts.parquet", b"PAR1\x15\x04\x15\xd0\0PAR1", 1),
+    ],
+)
+def test_table_that_is_not_utf8_is_refused(here, submits, name, content, line):
+    """Its prompts would be garbage and paid for. The message names the line."""
+    (here.folder / name).write_bytes(content)
+    for arguments in ((), ("--dry-run",)):
+        result = here(*SUBMIT, name, *arguments)
+        assert (2, "", 1) == (result.returncode, result.stdout, result.stderr.count("\n"))
+        assert f"line {line:,} of {name} is not UTF-8 text" in result.stderr
+        assert "save the table as CSV, JSON or text, in UTF-8; nothing was sent" in result.stderr
+    assert not submits()
+
+
+def test_standard_input_is_read_as_utf8(here, submits):
+    """The encoding of the terminal does not change what is sent."""
+    result = here(*SUBMIT, "-", given="Ein Bär in Köln\n", PYTHONIOENCODING="latin-1")
+    assert 0 == result.returncode, result.stderr
+    assert ["Ein Bär in Köln"] == [each.fields["prompt"] for each in submits()]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "text;width\na cat;512\na dog;256\n",
