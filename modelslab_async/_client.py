@@ -55,7 +55,7 @@ class Client:
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
         unsent_timeout: The maximum number of seconds to retry a submit that cannot leave this
             machine. The submit then fails with a `TransportError`, and costs nothing.
-        max_submits: How many submits the client may pay for; None for no limit.
+        max_submits: How many submits the client may pay for, from 0; None for no limit.
         wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
         on_submitted: Called with each `Submitted` before `submit` returns, to store its ticket, and
             awaited if it is async. `submit` raises its error, with a note that names the ticket.

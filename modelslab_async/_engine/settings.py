@@ -73,7 +73,7 @@ class Settings:
         check_count("queue", self.queue, unit="slots", optional=True)
         check_positive_seconds("submit_timeout", self.submit_timeout)
         check_positive_seconds("unsent_timeout", self.unsent_timeout)
-        check_count("max_submits", self.max_submits, unit="submits", optional=True)
+        check_count("max_submits", self.max_submits, unit="submits", least=0, optional=True)
         if self.wait_timeout is not None:
             check_positive_seconds("wait_timeout", self.wait_timeout)
         check_rate("rate", self.rate, unit="polls")

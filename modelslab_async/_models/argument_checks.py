@@ -10,26 +10,29 @@ from numbers import Integral, Real
 from types import UnionType
 
 
-def check_count(name: str, value: object, *, unit: str = "", optional: bool = False) -> None:
+def check_count(
+    name: str, value: object, *, unit: str = "", least: int = 1, optional: bool = False
+) -> None:
     """
-    Check that an argument is a whole number of at least 1.
+    Check that an argument is a whole number of at least `least`.
 
     Args:
         name: The name of the argument.
         value: The value of the argument.
         unit: What the argument counts, in the plural.
+        least: The least value that is allowed.
         optional: Whether None is allowed.
 
     Raises:
         TypeError: The value is not a whole number.
-        ValueError: The value is less than 1.
+        ValueError: The value is less than `least`.
     """
-    expected = f"a number{_of_unit(unit)} of at least 1{' or None' * optional}"
+    expected = f"a number{_of_unit(unit)} of at least {least}{' or None' * optional}"
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {expected}, a whole one, got {_describe_type(value)}")
-    if value < 1:
+    if value < least:
         raise ValueError(f"{name} is {expected}, got {value}")
 
 

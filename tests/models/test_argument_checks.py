@@ -158,10 +158,16 @@ def test_empty_text_does_not_stand_for_its_variable(name, variable, monkeypatch)
     assert Client(KEY)
 
 
-@pytest.mark.parametrize("wrong", ["5", 0, -1, math.nan])
-@pytest.mark.parametrize("name", ["wait_timeout", "max_submits"])
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("wait_timeout", wrong) for wrong in ("5", 0, -1, math.nan)),
+        *(("max_submits", wrong) for wrong in ("5", -1, math.nan)),
+    ],
+)
 def test_limits_of_a_client_are_checked(name, wrong):
-    """Both are above 0, or None for no limit."""
+    """Both are numbers, or None for no limit. A client that may pay for nothing can still wait."""
+    assert Client(KEY, max_submits=0)
     assert Client(KEY, **{name: None})
     with pytest.raises((TypeError, ValueError), match=f"^{name} is a number"):
         Client(KEY, **{name: wrong})

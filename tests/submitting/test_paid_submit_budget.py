@@ -64,6 +64,19 @@ def test_submit_beyond_the_limit_is_refused_before_it_is_sent(virtually, service
     virtually(main)
 
 
+def test_limit_of_zero_refuses_each_submit(virtually, service):
+    """Such a client can wait for tickets, but pays for nothing."""
+
+    async def main():
+        here = service()
+        async with here.client(max_submits=0) as client:
+            with pytest.raises(SubmitLimitReached, match="max_submits=0 allows no more submits"):
+                await client.submit(REALTIME, prompt="a fox")
+        assert [] == here.submits
+
+    virtually(main)
+
+
 @pytest.mark.parametrize("queue", [None, 2, 5])
 def test_concurrent_submits_never_exceed_the_limit(virtually, service, queue):
     """Those in progress count too."""

@@ -403,6 +403,18 @@ def test_most_and_dry_run_send_nothing(here, submits):
     assert 3 == len(submits())
 
 
+def test_most_of_zero_resumes_and_pays_for_nothing(here, submits):
+    """A table whose rows are all in the journal ends as usual, and one with a new row is refused."""
+    assert 0 == here(*SUBMIT, "-", given="a cat\n").returncode
+    resumed = here(*SUBMIT, "-", "--most", "0", given="a cat\n")
+    assert 0 == resumed.returncode, resumed.stderr
+    assert "1 of 1 completed" in resumed.stdout
+    refused = here(*SUBMIT, "-", "--most", "0", given="a cat\na dog\n")
+    assert (2, "") == (refused.returncode, refused.stdout)
+    assert "would start 1 generation, and --most allows 0; nothing was sent" in refused.stderr
+    assert 1 == len(submits())
+
+
 def test_dry_run_makes_no_journal(here):
     """Nothing is left behind."""
     assert 0 == here(*SUBMIT, "-", "--dry-run", given="a cat\n").returncode
