@@ -25,6 +25,7 @@ from .exit_codes_and_advice import (
 )
 from .lazy_command_group import CommandGroup, CommandSource
 from .options import ProgramSettings, debug
+from .standard_output import replace_standard_output
 from .stop_signals import stop_signals
 
 _LAST_STANDARD_DESCRIPTOR: Final = 2
@@ -42,9 +43,6 @@ class App(CommandGroup):
             # The client compares the limits again when the command begins to use it.
             raise other_limits_error(error) from None
         except BrokenPipeError:
-            # Python flushes standard output at exit, which would fail again on the closed pipe. So
-            # standard output now goes to the null device.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
 
 
@@ -166,14 +164,17 @@ def _reserve_standard_descriptors() -> None:
     Open the null device on each standard descriptor that is closed.
 
     Otherwise the next file gets that descriptor. uvloop aborts the process if it is the file of an
-    event loop.
+    event loop. What is written to a closed standard output or error is discarded.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
         pass
     os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _configure_output() -> None:
+    replace_standard_output()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # Use escape sequences for characters that cannot be decoded or printed. By default, Python
         # raises an error for them.

@@ -70,6 +70,8 @@ class ExitCode:
 # The exit codes from worst to best. First come the codes of problems that leave tickets open. If
 # several codes apply, a command returns the worst.
 _RANKED_CODES = (
+    # A plain `ModelsLabError` stands for an unexpected exception.
+    ExitCode(INTERNAL_ERROR, "a bug in this program; please report it", (ModelsLabError,)),
     ExitCode(
         BAD_KEY,
         "the key is missing, wrong, or its plan may not do that",
@@ -124,7 +126,6 @@ _RANKED_CODES = (
     ExitCode(SUCCESS, "success"),
 )
 _UNRANKED_CODES = (
-    ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
     ExitCode(TERMINATED, "interrupted (SIGTERM)"),
 )

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import click
@@ -11,14 +12,19 @@ from everyday import pairs
 from import_time import modules_after, ratio_of_times
 
 import modelslab_async
-from modelslab_async import ModelsLabError, TicketNotFound, __version__
+from modelslab_async import ModelsLabError, TicketNotFound, Unresolved, __version__
 from modelslab_async._cli.app import app
-from modelslab_async._cli.exit_codes_and_advice import exit_code_for, explain, worst_code
+from modelslab_async._cli.exit_codes_and_advice import (
+    code_for,
+    exit_code_for,
+    explain,
+    worst_code,
+)
 from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
 from modelslab_async._models.ticket import Ticket
 
-from .conftest import KEY, STOP_SIGNALS
+from .conftest import COMMAND, KEY, STOP_SIGNALS, TIMEOUT_S
 
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [
@@ -39,6 +45,13 @@ def test_every_error_has_an_exit_code():
     assert 5 == exit_code_for(TicketNotFound(FAILED)).code
 
 
+def test_error_of_a_defect_is_reported_as_a_bug():
+    """A ticket whose poll raised an unexpected exception has an error of no other class."""
+    error = ModelsLabError("polling this ticket raised KeyError", ticket=FAILED.ticket)
+    assert 70 == code_for(Unresolved(ticket=FAILED.ticket, cause=error))
+    assert "images:1: polling this ticket raised KeyError" == explain(error)
+
+
 @pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.InvalidRequest])
 def test_message_has_one_piece_of_advice(kind):
     """The advice comes from the error or, if it has none, from the table of exit codes."""
@@ -48,23 +61,62 @@ def test_message_has_one_piece_of_advice(kind):
 
 
 def test_worst_code_follows_the_ranking():
-    """Codes are ranked: key, payment, usage, network, rate, time, doubt, disk, then the job."""
-    ranked = [3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0]
+    """Codes are ranked: bug, key, payment, usage, network, rate, time, doubt, disk, then job."""
+    ranked = [70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0]
     assert ranked == [worst_code(ranked[start:]) for start in range(len(ranked))]
     assert 0 == worst_code([])
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("families",),
+        ("fetch", "images:7701"),
+        ("wait", "images:7701"),
+        ("wait", "images:7701", "images:7702", "--json"),
+        ("batch", "status"),
+        ("batch", "export", "-", "--file-format", "csv"),
+        ("batch", "run", "-", "--json"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_output_ends_the_command(program, emulator, tmp_path, arguments, unbuffered):
+    """One line says that standard output cannot be written. It is no bug of the program."""
+    for number in (7701, 7702):
+        emulator.add_job(("images", number), fails=False)
+    assert 0 == program("batch", "run", "-", given="images:7702\n", folder=tmp_path).returncode
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(Path.cwd())}
+            | program.environment
+            | {"PYTHONUNBUFFERED": unbuffered},
+            input="images:7701\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    assert 2 == ended.returncode, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("modelslab-async: standard output cannot be written: No space left")
+
+
+@pytest.mark.parametrize(
     ("arguments", "ranked"),
     [
-        ("", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("", "70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
         ("fetch", ""),
-        ("wait", "3, 6, 2, 10, 4, 7, 8, 5, 1, 0"),
-        ("download", "3, 6, 2, 10, 4, 7, 8, 5, 1, 0"),
-        ("generate", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
-        ("batch run", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
-        ("batch retry", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
-        ("batch submit", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("wait", "70, 3, 6, 2, 10, 4, 7, 8, 5, 1, 0"),
+        ("download", "70, 3, 6, 2, 10, 4, 7, 8, 5, 1, 0"),
+        ("generate", "70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch run", "70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch retry", "70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch submit", "70, 3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
         ("batch verify", ""),
     ],
 )

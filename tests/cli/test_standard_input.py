@@ -59,6 +59,15 @@ def test_command_that_reads_no_input_runs_without_one(program, emulator):
     assert '"success"' in ended.stdout
 
 
+@pytest.mark.parametrize("redirection", [">&-", "2>&-"])
+def test_command_runs_with_a_closed_output(program, redirection):
+    """What it would write there is discarded, and comes out nowhere else."""
+    ended = _run_redirected(program, redirection, "fetch", "nonsense")
+    assert (2, "") == (ended.returncode, ended.stdout)
+    listed = _run_redirected(program, redirection, "families")
+    assert (0, "") == (listed.returncode, listed.stderr)
+
+
 @pytest.fixture
 def late_input(monkeypatch):
     """

@@ -404,7 +404,7 @@ def test_most_and_dry_run_send_nothing(here, submits):
 
 
 def test_most_of_zero_resumes_and_pays_for_nothing(here, submits):
-    """A table whose rows are all in the journal ends as usual, and one with a new row is refused."""
+    """Rows that are all in the journal end as usual. A table with a new row is refused."""
     assert 0 == here(*SUBMIT, "-", given="a cat\n").returncode
     resumed = here(*SUBMIT, "-", "--most", "0", given="a cat\n")
     assert 0 == resumed.returncode, resumed.stderr
