@@ -40,7 +40,8 @@ class UnknownFamily(ValueError):
         family: The name of the family.
     """
 
-    def __init__(self, message: str, *, family: str) -> None:
+    # All arguments have defaults, because a copy is made by a call with the message alone.
+    def __init__(self, message: str = "", *, family: str = "") -> None:
         super().__init__(message)
         self.family = family
 

@@ -79,9 +79,14 @@ class ShardsFailed(ModelsLabError):
         report: What was written.
     """
 
+    # All arguments have defaults, because unpickling calls the class with the message alone.
     def __init__(
-        self, message: str = "", *, failures: tuple[ShardFailure, ...], report: FetchReport
+        self,
+        message: str = "",
+        *,
+        failures: tuple[ShardFailure, ...] = (),
+        report: FetchReport | None = None,
     ) -> None:
         super().__init__(message)
         self.failures = failures
-        self.report = report
+        self.report = report or FetchReport()

@@ -1,6 +1,7 @@
 """Shards without a cluster: their names, their parts, and what a second call does."""
 
 import asyncio
+import copy
 import json
 import os
 import pickle
@@ -21,7 +22,9 @@ from modelslab_async import (
     WaitTimeout,
 )
 from modelslab_async._journal.queries import RecordedOutcome
+from modelslab_async._polling.status_client import UnknownFamily
 from modelslab_async._shards.cluster_fetch import ClusterFetch, ClusterLost
+from modelslab_async._shards.fetch_report import FetchReport, ShardFailure, ShardsFailed
 from modelslab_async._shards.input_files import find_inputs, locate
 from modelslab_async._shards.poll_limits import PollLimits, locate_account
 from modelslab_async._shards.shard_output import PartCounts, write_part
@@ -452,10 +455,17 @@ def test_password_does_not_travel():
         AuthenticationError("refused", status_code=401),
         UnreadableReply("what"),
         UnusableTable("damaged"),
+        UnknownFamily("unknown family 'no'", family="no"),
+        ShardsFailed(
+            "1 of 3 failed",
+            failures=(ShardFailure(path="a.parquet", error=KeyError("a")),),
+            report=FetchReport(written=2),
+        ),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_of_workers_can_be_pickled(error):
+def test_errors_can_be_pickled_and_copied(error):
     """A cluster carries them from one process to another."""
-    copied = pickle.loads(pickle.dumps(error))
-    assert (type(error), str(error), vars(error)) == (type(copied), str(copied), vars(copied))
+    for copied in pickle.loads(pickle.dumps(error)), copy.copy(error):
+        assert type(error) is type(copied)
+        assert (repr(error), repr(vars(error))) == (repr(copied), repr(vars(copied)))
