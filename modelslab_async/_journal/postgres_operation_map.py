@@ -37,6 +37,7 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         lease_rows.claim: postgres_leases.claim,
         submits.record_submit: postgres_submits.record_submit,
         submits.confirm: postgres_submits.confirm,
+        submits.confirm_sent: postgres_submits.confirm_sent,
         submits.withdraw: postgres_submits.withdraw,
         submits.mark_uncertain: postgres_submits.mark_uncertain,
         submits.uncertain: postgres_submits.uncertain,
@@ -67,8 +68,8 @@ SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, results_of_tickets.submitted_keys, save_queue.unsaved}
 )
 # After a lost connection, a closing journal repeats these operations for as long as an open journal
-# does. If it gave up `confirm`, the ticket of paid work would be recorded nowhere.
-OUTLASTS_LEAVING: Final = frozenset({submits.confirm})
+# does. If it gave them up, the ticket of paid work would be recorded nowhere.
+OUTLASTS_LEAVING: Final = frozenset({submits.confirm, submits.confirm_sent})
 # Maps an operation to the function that undoes it. An operation is undone if it may have been
 # committed, but its caller got an error.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(

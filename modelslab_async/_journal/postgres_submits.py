@@ -63,14 +63,18 @@ WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER B
 async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> int:
     """See `submits.record_submit`. Return the number of the submit's row."""
     await check_not_copied(db)
-    written = await db.fetch(
+    row = await _insert(db, submit, run_id)
+    if row is None:
+        raise DuplicateSubmit.of(submit)
+    return int(row[0])
+
+
+async def _insert(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> Any:
+    return await db.fetch_row(
         _RECORD,
         *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
         *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),
     )
-    if not written:
-        raise DuplicateSubmit.of(submit)
-    return int(written[0][0])
 
 
 async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
@@ -94,12 +98,39 @@ async def confirm(
     """See `submits.confirm`."""
     row = await db.fetch_row(_FIND_COLUMNS, track_id)
     _check_found(row, track_id)
+    new = NewTicket(ticket, row[0] or "")
+    _check_found(await _add_started(db, track_id, new, result=result, now=now), track_id)
+
+
+async def confirm_sent(
+    db: PostgresContext,
+    submit: PendingSubmit,
+    run_id: int | None,
+    ticket: Ticket,
+    *,
+    result: Success | Failed | None,
+    now: float,
+) -> None:
+    """See `submits.confirm_sent`."""
+    await _insert(db, submit, run_id)
+    new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
+    await _add_started(db, submit.track_id, new, result=result, now=now)
+
+
+async def _add_started(
+    db: PostgresContext,
+    track_id: str,
+    new: NewTicket,
+    *,
+    result: Success | Failed | None,
+    now: float,
+) -> Any:
     # Record the ticket even if the journal was copied, because its work is paid for.
-    await insert_new(db, [NewTicket(ticket, row[0] or "")], now=now)
-    row_id = await row_id_of(db, ticket)
-    _check_found(await db.fetch_row(_CONFIRM, track_id, row_id), track_id)
+    await insert_new(db, [new], now=now)
+    row_id = await row_id_of(db, new.ticket)
     if result is not None:
         await complete_new(db, row_id, result, now=now)
+    return await db.fetch_row(_CONFIRM, track_id, row_id)
 
 
 async def mark_uncertain(db: PostgresContext, track_id: str) -> None:

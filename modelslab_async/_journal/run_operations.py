@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
 from . import lease_rows, results_of_tickets, save_queue, submits, tickets
 from .journal_store import JournalStore
@@ -52,7 +53,8 @@ class RunOperations:
         """
         From now on, wait only a few seconds for a database that is away.
 
-        Only `submits.confirm` keeps its longer limit, because it records the ticket of paid work.
+        Only `confirm` and `confirm_sent` keep their longer limit, because they record the ticket of
+        paid work.
         """
         self._store.start_leaving()
 
@@ -96,6 +98,29 @@ class RunOperations:
         """
         return await self._store.write(
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
+        )
+
+    async def confirm_sent(
+        self,
+        submit: PendingSubmit,
+        run_id: int | None,
+        ticket: Ticket,
+        *,
+        result: Success | Failed | None = None,
+    ) -> None:
+        """
+        Record the ticket of a submit that a run of this process has sent.
+
+        The ticket is recorded even if another process has withdrawn the submit meanwhile.
+
+        Args:
+            submit: The submit.
+            run_id: The run that sends the submits of this process; None if it has ended.
+            ticket: The ticket of the work that the submit started.
+            result: The result of the work, if the reply to the submit contained one.
+        """
+        await self._store.write(
+            submits.confirm_sent, submit, run_id, ticket, result=result, now=self._clock()
         )
 
     async def mark_uncertain(self, track_id: str) -> None:

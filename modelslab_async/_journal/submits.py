@@ -75,6 +75,12 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
         JournalReadOnly: The journal was copied to another store.
     """
     check_not_copied(db)
+    if not _insert(db, submit, run_id):
+        raise DuplicateSubmit.of(submit)
+
+
+def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> bool:
+    """Return False, and insert nothing, if the journal has a submit with this track_id or key."""
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
         "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -83,8 +89,7 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
             *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),
         ),
     )
-    if written.rowcount != 1:
-        raise DuplicateSubmit.of(submit)
+    return written.rowcount == 1
 
 
 def confirm(
@@ -107,15 +112,46 @@ def confirm(
     (columns,) = db.execute(
         "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
     ).fetchone() or (None,)
+    new = NewTicket(ticket, columns or "")
+    _check_found(_add_started(db, track_id, new, result=result, now=now), track_id)
+
+
+def confirm_sent(
+    db: sqlite3.Connection,
+    submit: PendingSubmit,
+    run_id: int | None,
+    ticket: Ticket,
+    *,
+    result: Success | Failed | None,
+    now: float,
+) -> None:
+    """
+    Do what `confirm` does for the sender of a submit, to whom the server has named the ticket.
+
+    If another process has withdrawn the submit meanwhile, record the submit again. If its key has
+    been used since then, record only the ticket.
+    """
+    _insert(db, submit, run_id)
+    new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
+    _add_started(db, submit.track_id, new, result=result, now=now)
+
+
+def _add_started(
+    db: sqlite3.Connection,
+    track_id: str,
+    new: NewTicket,
+    *,
+    result: Success | Failed | None,
+    now: float,
+) -> sqlite3.Cursor:
     # Record the ticket even if the journal was copied, because its work is paid for.
-    insert_new(db, [NewTicket(ticket, columns or "")], now=now)
-    row_id = row_id_of(db, ticket)
-    confirmed = db.execute(
-        "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)
-    )
-    _check_found(confirmed, track_id)
+    insert_new(db, [new], now=now)
+    row_id = row_id_of(db, new.ticket)
     if result is not None:
         complete_new(db, row_id, result, now=now)
+    return db.execute(
+        "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)
+    )
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:

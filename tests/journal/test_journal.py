@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
     Failed,
@@ -466,6 +467,33 @@ async def test_submit_is_found_by_its_track_id(journal, clock):
     await journal.record_submit("t-2", endpoint="e", payload_hash="cd")
     await journal.withdraw("t-2")
     assert await journal.find_submit("t-2") is None
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "withdrawn", "key in use"])
+async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, clock, meanwhile):
+    """If the submit was withdrawn, it is recorded again, unless another submit has its key."""
+    submit = PendingSubmit(
+        track_id="t-1",
+        endpoint="e",
+        payload_hash="ab",
+        recorded_at=clock.now,
+        key="row 1",
+        columns={"n": 1},
+    )
+    run = await journal.leases.begin_run(lease=60)
+    known = {"endpoint": "e", "payload_hash": "ab", "key": "row 1"}
+    await journal.record_submit("t-1", run_id=run, columns={"n": 1}, **known)
+    if meanwhile != "nothing":
+        await journal.withdraw("t-1")
+    if meanwhile == "key in use":
+        await journal.record_submit("t-2", **known)
+    for _ in range(2):
+        await journal.leases.confirm_sent(submit, run, A, result=done(A))
+    [recorded] = [each async for each in journal.recorded_outcomes()]
+    assert (done(A), {"n": 1}) == (recorded.outcome, recorded.columns)
+    is_lost = meanwhile == "key in use"
+    assert (None if is_lost else evolve(submit, ticket=A)) == await journal.find_submit("t-1")
+    assert is_lost == len(await journal.uncertain())
 
 
 async def test_run_loses_its_saves_when_its_lease_is_over(journal, clock):
