@@ -57,6 +57,7 @@ class BatchGeneration:
         self._feed = TicketFeed()
         self._engine = engine
         self._journal = journal
+        self._submit_recorder = submit_recorder
         self._submits = BulkSubmits(engine, submit_recorder)
         self._recheck_s = recheck_interval(lease)
         self._saves_files = False
@@ -189,8 +190,8 @@ class BatchGeneration:
             elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
-                # Wait, because another task or process is sending this submission now.
-                await asyncio.sleep(self._recheck_s)
+                # Another task or process is sending this submission now.
+                await self._submit_recorder.pause_for_result()
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
         """Whether another submission in the journal has the same track_id."""
@@ -212,10 +213,9 @@ class BatchGeneration:
                 return success
             case Success(ticket=ticket):
                 await self._journal.requeue_saves([ticket])
+                return ticket
             case reply:
-                ticket = reply.ticket
-        self._feed.notify()
-        return ticket
+                return reply.ticket
 
     async def _is_same(self, submission: Submission, recorded: PendingSubmit) -> bool:
         """Whether a recorded submit has the endpoint and the parameters of a submission."""
@@ -238,6 +238,9 @@ class BatchGeneration:
         await self._resolve_recorded([ticket])
         if self._has_ended:
             self._resolve(ticket, None)
+        if not awaited.done():
+            # The run may not have seen the ticket yet, and then it has to claim the ticket.
+            self._feed.notify()
         await asyncio.wait((awaited,))
         return awaited.result()
 

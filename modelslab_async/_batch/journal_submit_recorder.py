@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from .._engine.engine import Engine
 from .._journal.submits import DuplicateSubmit
@@ -15,6 +16,7 @@ from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .leased_tickets import recheck_interval, renewal_interval
+from .unrecorded_results import UnrecordedResults
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -34,6 +36,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Task[object]] = set()
+        self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """
@@ -46,6 +49,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         if (task := asyncio.current_task()) is not None:
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
+        # This may delete the record of an earlier attempt at the same submit.
+        await self._unrecorded.record()
         await self._journal.record_submit(
             submit_request.submit_id,
             endpoint=submit_request.endpoint.name,
@@ -58,18 +63,58 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the result of a submit, or delete the submit if it certainly started no work."""
+        """
+        Record the result of a submit, or delete the submit if it certainly started no work.
+
+        If the journal cannot be written, the result is kept, and recorded as soon as possible.
+
+        Raises:
+            JournalError: The ticket of started work could not be recorded yet.
+        """
+        try:
+            await self._write(submit_request, result)
+        except JournalError as error:
+            self._unrecorded.keep(submit_request, result)
+            match result:
+                case Processing() | Success() | GenerationFailed(ticket=Ticket()):
+                    raise
+                case _:
+                    # The caller gets the error of the submit, which says more.
+                    _logger.warning(
+                        "the result of submit %s is not recorded, trying again: %s",
+                        submit_request.submit_id,
+                        error,
+                    )
+
+    async def _write(
+        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
+    ) -> None:
         match result:
             case Processing():
-                await self._journal.confirm(submit_request.submit_id, result.ticket)
+                await self._confirm(submit_request, result.ticket)
             case Success():
-                await self._journal.confirm(submit_request.submit_id, result.ticket, result=result)
+                await self._confirm(submit_request, result.ticket, result)
             case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
-                await self._journal.confirm(submit_request.submit_id, ticket, result=reply)
+                await self._confirm(submit_request, ticket, reply)
             case SubmitUncertain():
-                await self._mark_uncertain(submit_request)
+                await self._journal.leases.mark_uncertain(submit_request.submit_id)
             case _:
-                await self._withdraw(submit_request)
+                # Another process may have settled the submit meanwhile.
+                with suppress(ValueError):
+                    await self._journal.withdraw(submit_request.submit_id)
+
+    async def _confirm(
+        self, submit_request: SubmitRequest, ticket: Ticket, result: Success | Failed | None = None
+    ) -> None:
+        submit = PendingSubmit(
+            track_id=submit_request.submit_id,
+            endpoint=submit_request.endpoint.name,
+            payload_hash=submit_request.payload_hash,
+            recorded_at=self._journal.clock(),
+            key=submit_request.key,
+            columns=submit_request.columns,
+        )
+        await self._journal.leases.confirm_sent(submit, self._run_id, ticket, result=result)
 
     async def submit_once(
         self, engine: Engine, submission: Submission
@@ -107,8 +152,20 @@ class JournalSubmitRecorder(SubmitRecorder):
                 return await self._reply_to(submit.ticket)
             if submit.track_id in {each.track_id for each in await self._journal.uncertain()}:
                 raise uncertain_error(submit)
-            await asyncio.sleep(recheck_interval(self._lease))
+            await self.pause_for_result()
         return None
+
+    async def pause_for_result(self) -> None:
+        """
+        Wait for a moment, because a submit is in flight in another task or process.
+
+        Its result may have come and may not be recorded yet. So first record what is unrecorded.
+
+        Raises:
+            JournalError: A result of a submit of this process cannot be recorded.
+        """
+        await self._unrecorded.record()
+        await asyncio.sleep(recheck_interval(self._lease))
 
     async def _reply_to(self, ticket: Ticket) -> SubmitReply:
         match await self._journal.last(ticket):
@@ -129,6 +186,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         """Wait until the results of all submits in flight are recorded. Then give up the lease."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
+        await self._unrecorded.aclose()
         if self._renewal_task is not None:
             self._renewal_task.cancel()
             await asyncio.wait([self._renewal_task])
@@ -137,26 +195,6 @@ class JournalSubmitRecorder(SubmitRecorder):
                 await self._journal.leases.end_run(self._run_id, is_leaving=True)
             except JournalError as error:
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
-
-    async def _mark_uncertain(self, submit_request: SubmitRequest) -> None:
-        try:
-            await self._journal.leases.mark_uncertain(submit_request.submit_id)
-        except JournalError as error:
-            _logger.warning(
-                "submit %s is listed as uncertain only when this process has ended: %s",
-                submit_request.submit_id,
-                error,
-            )
-
-    async def _withdraw(self, submit_request: SubmitRequest) -> None:
-        try:
-            await self._journal.withdraw(submit_request.submit_id)
-        except JournalError as error:
-            _logger.warning(
-                "submit %s started nothing, but stays recorded as uncertain: %s",
-                submit_request.submit_id,
-                error,
-            )
 
     async def _leased_run_id(self) -> int:
         async with self._begin_lock:

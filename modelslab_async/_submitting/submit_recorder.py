@@ -104,7 +104,7 @@ async def report_result(
         if on_submitted is not None and not isinstance(result, ModelsLabError):
             await call_and_await(on_submitted, submit_request.submitted_event(result))
     except BaseException as error:
-        note = f"it was raised after {_describe(result)}"
+        note = f"it was raised after {describe(result)}"
         with suppress(Exception):
             # An exception class may override `add_note` with a method that raises.
             error.add_note(note)
@@ -115,7 +115,8 @@ async def report_result(
     return result
 
 
-def _describe(result: SubmitReply | ModelsLabError) -> str:
+def describe(result: SubmitReply | ModelsLabError) -> str:
+    """Return a clause that says how a submit ended, for a message."""
     if isinstance(result, ModelsLabError):
         return f"the submit ended with {type(result).__name__}: {result}"
     return f"the work was started as {result.ticket}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from contextlib import aclosing
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from modelslab_async import (
+    ENDPOINTS,
     AuthenticationError,
     Batch,
     Client,
@@ -30,6 +32,7 @@ from modelslab_async import (
 )
 from modelslab_async._journal import results_of_tickets
 from modelslab_async._journal.run_operations import RunOperations
+from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
@@ -315,6 +318,83 @@ async def test_uncertain_submission_is_never_sent_again(a_client, emulator, path
     assert 1 == len(emulator.submits)
 
 
+@pytest.mark.parametrize("reply", ["ticket", "ticket and key in use", "refusal"])
+async def test_submit_that_another_process_withdrew_in_flight_is_recorded(path, emulator, reply):
+    """Its ticket is recorded when the reply comes, and no other submission ends."""
+    firsts, withdrawn = iter([True]), []
+
+    async def answer(request):
+        response = await httpx.ASGITransport(app=emulator).handle_async_request(request)
+        if "text2img" not in request.url.path or not next(firsts, False):
+            return response
+        # For a process whose clock is ahead, the lease is over, so the submit is uncertain.
+        async with Journal.open(path, clock=lambda: time.time() + 1000) as other:
+            withdrawn.extend(await other.uncertain())
+            for each in withdrawn:
+                await other.withdraw(each.track_id)
+                if reply == "ticket and key in use":
+                    await other.record_submit(
+                        f"other {each.key}", endpoint=REALTIME, payload_hash="0", key=each.key
+                    )
+        if reply == "refusal":
+            return httpx.Response(200, json={"status": "error", "message": "refused"})
+        return response
+
+    async with (
+        Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        results = {each.key: result for each, result in await results_of(batch, rows(3))}
+        assert 3 == len(results)
+        refused = [each for each in results.values() if isinstance(each, Unsubmitted)]
+        assert (reply == "refusal") == len(refused)
+        successes = {key: each for key, each in results.items() if isinstance(each, Success)}
+        assert 3 - len(refused) == len(successes) == (await batch.report()).tickets
+        if reply == "ticket":
+            for key, success in successes.items():
+                submit = await batch.journal.find_submit_by_key(key)
+                assert success.ticket == submit.ticket
+    assert [] != withdrawn
+
+
+async def test_ticket_of_another_process_is_polled_if_that_process_does_not(
+    a_client, emulator, path, monkeypatch
+):
+    """The run claims it, although the run saw no open ticket when it began."""
+    has_claimed, is_looked_up = asyncio.Event(), asyncio.Event()
+    claim, find = RunOperations.claim, Journal.find_submit_by_key
+
+    async def claimed(*args, **more):
+        found = await claim(*args, **more)
+        has_claimed.set()
+        return found
+
+    async def looked_up(*args):
+        is_looked_up.set()
+        return await find(*args)
+
+    monkeypatch.setattr(RunOperations, "claim", claimed)
+    [row] = rows(1)
+    payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], row.parameters).payload_hash
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=0.4, clock=stopped_clock) as batch,
+        Journal.open(path, clock=stopped_clock) as other,
+    ):
+        run = await other.leases.begin_run(lease=60)
+        await other.record_submit(
+            "7", endpoint=REALTIME, payload_hash=payload_hash, run_id=run, key=row.key
+        )
+        generating = asyncio.create_task(results_of(batch, [row]))
+        await has_claimed.wait()
+        monkeypatch.setattr(Journal, "find_submit_by_key", looked_up)
+        await is_looked_up.wait()
+        await other.confirm("7", emulator.add_job("realtime:7", fails=False))
+        [(_, result)] = await generating
+        assert isinstance(result, Success)
+    assert [] == emulator.submits
+
+
 async def test_refused_key_sends_no_more(path):
     """After the first refusal nothing is recorded as uncertain. A correct key submits all."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1), keys={"a-key-for-tests"})
@@ -482,7 +562,7 @@ async def test_failure_that_cannot_be_recorded_ends_the_call(path, monkeypatch):
         body = {"status": "failed", "id": 7, "message": "Failed, Try Again"}
         return httpx.Response(200, json=body)
 
-    monkeypatch.setattr(Journal, "confirm", full)
+    monkeypatch.setattr(RunOperations, "confirm_sent", full)
     http = httpx.MockTransport(fail_at_once)
     async with (
         Client("a-key-for-tests", http=http) as client,

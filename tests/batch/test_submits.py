@@ -21,6 +21,7 @@ from modelslab_async import (
     Pace,
     Processing,
     Submission,
+    SubmitRetried,
     SubmitUncertain,
     Success,
     Ticket,
@@ -45,6 +46,11 @@ class BrokenTransport:
         if self.after:
             await self.inner.exchange(request)
         raise TransportError("the connection broke", may_have_been_sent=self.after)
+
+
+def stopped_clock():
+    """The clock of a journal whose leases never run out, however short they are."""
+    return 1_800_000_000.0
 
 
 def client_of(emulator, key="a-key-for-tests"):
@@ -256,7 +262,7 @@ async def test_unrecorded_ticket_is_named_by_the_error(a_client, emulator, path,
 
     async with a_client() as client, Batch.open(path, client=client) as batch:
         with monkeypatch.context() as patch:
-            patch.setattr(Journal, "confirm", full)
+            patch.setattr(RunOperations, "confirm_sent", full)
             with pytest.raises(JournalFull) as caught:
                 await batch.submit(REALTIME, prompt="a cat", track_id=7)
         ticket = emulator.submits[0].ticket
@@ -305,6 +311,125 @@ async def test_submit_of_a_living_process_is_not_uncertain(path):
         found.set()
         with pytest.raises(SubmitUncertain):
             await submit
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """An event. Until it is set, the journal has no room for the result of a submit."""
+    has_room = asyncio.Event()
+
+    def bound(owner, name):
+        real = getattr(owner, name)
+
+        async def write(self, *given, **more):
+            if not has_room.is_set():
+                raise JournalFull("there is no room")
+            return await real(self, *given, **more)
+
+        monkeypatch.setattr(owner, name, write)
+
+    bound(RunOperations, "confirm_sent")
+    bound(RunOperations, "mark_uncertain")
+    bound(Journal, "withdraw")
+    return has_room
+
+
+@pytest.mark.parametrize("by", ["submit", "generate_many"])
+async def test_ticket_that_could_not_be_recorded_is_recorded_later(
+    a_client, emulator, path, room, by
+):
+    """The next call with the same key gets it, sends nothing, and does not wait forever."""
+    submission = Submission(REALTIME, {"prompt": "a cat"}, key="row 1")
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        for _ in range(2):
+            with pytest.raises(JournalFull):
+                await batch.submit(submission)
+        room.set()
+        if by == "submit":
+            reply = await batch.submit(submission)
+        else:
+            [(_, reply)] = [each async for each in batch.generate_many([submission])]
+        assert [reply.ticket] == [each.ticket for each in emulator.submits]
+
+
+async def test_ticket_that_could_not_be_recorded_is_recorded_without_a_call(
+    a_client, emulator, path, room
+):
+    """The batch tries again at intervals, and when it is closed."""
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=0.2, clock=stopped_clock) as batch,
+    ):
+        with pytest.raises(JournalFull):
+            await batch.submit(REALTIME, prompt="a cat", track_id=1)
+        room.set()
+        while (await batch.journal.find_submit("1")).ticket is None:
+            assert [] == await batch.uncertain()
+        room.clear()
+        with pytest.raises(JournalFull):
+            await batch.submit(REALTIME, prompt="a dog", track_id=2)
+        room.set()
+    async with Batch.open(path) as batch:
+        assert [] == await batch.uncertain()
+        tickets = [(await batch.journal.find_submit(each)).ticket for each in "12"]
+    assert [each.ticket for each in emulator.submits] == tickets
+
+
+@pytest.mark.usefixtures("room")
+async def test_ticket_that_never_could_be_recorded_is_logged(a_client, emulator, path, caplog):
+    """The journal lists the submit as uncertain."""
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=0.2, clock=stopped_clock) as batch,
+    ):
+        with pytest.raises(JournalFull):
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        while "trying again" not in caplog.text:
+            assert [] == await batch.uncertain()
+    async with Batch.open(path) as batch:
+        assert ["7"] == [each.track_id for each in await batch.uncertain()]
+    (submit,) = emulator.submits
+    assert f"submit 7 as uncertain, though the work was started as {submit.ticket}" in caplog.text
+
+
+async def test_refused_attempt_that_could_not_be_recorded_is_repeated(path, emulator, room):
+    """Its record is deleted before the next attempt, which would else wait for its result."""
+    refusals = iter([True])
+
+    async def answer(request):
+        if next(refusals, False):
+            body = {"status": "error", "message": "Rate limit exceeded", "retry_after": 0.01}
+            return httpx.Response(429, json=body)
+        return await httpx.ASGITransport(app=emulator).handle_async_request(request)
+
+    def make_room(event):
+        if isinstance(event, SubmitRetried):
+            room.set()
+
+    http = httpx.MockTransport(answer)
+    async with (
+        Client("a-key-for-tests", http=http, pace=Pace(floor=0.05), on_event=make_room) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        submission = Submission(REALTIME, {"prompt": "a cat"}, key="row 1")
+        [(_, result)] = [each async for each in batch.generate_many([submission])]
+        assert isinstance(result, Success)
+        assert [] == await batch.uncertain()
+    assert 1 == len(emulator.submits)
+
+
+async def test_uncertain_submit_that_could_not_be_recorded_is_listed_later(
+    broken_client, path, room
+):
+    """The next call with the same track_id raises, and does not wait forever."""
+    async with broken_client(after=True) as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(SubmitUncertain):
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert [] == await batch.uncertain()
+        room.set()
+        with pytest.raises(SubmitUncertain):
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert ["7"] == [each.track_id for each in await batch.uncertain()]
 
 
 async def test_submit_without_a_client_is_refused(path):
@@ -382,4 +507,5 @@ async def test_journal_errors_after_a_submit_are_logged(
     async with broken_client(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
-    assert "submit 2 started nothing, but stays recorded as uncertain" in caplog.text
+    assert "the result of submit 2 is not recorded, trying again: there is no room" in caplog.text
+    assert "the journal lists submit 2 as uncertain, though the submit ended" in caplog.text
