@@ -82,8 +82,7 @@ class Batch:
             try:
                 yield batch
             finally:
-                await batch._runs.aclose()
-                await batch._journaled_submits.close()
+                await batch._runs.aclose(batch._journaled_submits)
 
     @property
     def journal(self) -> Journal:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
+from ._aio.yield_and_wakeup import finish
 from ._journal import exports, pace_state, queries, recorded_files, save_queue, submits, tickets
 from ._journal.exports import ExportFormat, format_from_path
 from ._journal.host_name import this_host
@@ -76,9 +77,9 @@ class Journal:
             yield cls(store, clock=clock)
         except BaseException:
             with suppress(JournalError):
-                await store.aclose()
+                await finish(store.aclose())
             raise
-        await store.aclose()
+        await finish(store.aclose())
 
     @property
     def path(self) -> str:

@@ -7,6 +7,8 @@ from typing import TypeVar, TypeVarTuple
 
 import anyio.to_thread
 
+from .yield_and_wakeup import wait_to_end
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -28,12 +30,7 @@ async def run_in_thread(
             file.
     """
     future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait((future,))
-        except asyncio.CancelledError as error:
-            cancelled = error
+    cancelled = await wait_to_end(future)
     if cancelled is not None:
         # Call `exception` even if `undo` is None, because asyncio logs an exception that is never
         # retrieved.

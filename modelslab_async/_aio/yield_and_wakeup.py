@@ -1,10 +1,14 @@
-"""Helpers for tasks on one event loop: yield, wake another task, recognize a cancellation."""
+"""Helpers for tasks on one event loop: yield, wake a task, recognize or defer a cancellation."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import cycle
+from typing import Any, TypeVar
 
+import anyio
 from attrs import define, field
+
+T = TypeVar("T")
 
 _ITEMS_PER_CLOCK_CHECK = 32
 # What `is_clock_due` returns, call by call. Only the last of these 32 values is True.
@@ -86,3 +90,32 @@ def is_cancelled() -> bool:
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+async def finish(operation: Coroutine[Any, Any, T]) -> T:
+    """Run an operation in a new task to its end, even if this task is cancelled meanwhile."""
+    task = asyncio.create_task(operation)
+    cancelled = await wait_to_end(task)
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
+
+
+async def wait_to_end(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """
+    Wait until a future is done, even if this task is cancelled meanwhile.
+
+    Returns:
+        The cancellation, which the caller has to raise; None if this task was not cancelled.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    # A cancelled scope of anyio cancels its tasks in each iteration of the event loop, unless they
+    # are shielded.
+    with anyio.CancelScope(shield=True):
+        while not future.done():
+            try:
+                await asyncio.wait((future,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    return cancelled

@@ -3,10 +3,12 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from .._aio.yield_and_wakeup import finish
 from .._downloads.downloads import Downloads
 from .._engine.engine import Engine
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from ..journal import Journal
+from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
 from .poll_and_save_run import SaveRun
 from .poll_run import PollRun
@@ -133,16 +135,25 @@ class RunSupervisor:
         for run in self._active_runs:
             run.drain()
 
-    async def aclose(self) -> None:
+    async def aclose(self, journaled_submits: JournalSubmitRecorder) -> None:
         """
-        Close the active runs, and make their open tickets free for other processes.
+        Close the runs, which frees their open tickets for other processes, and then the submits.
+
+        Closing goes on if this task is cancelled again meanwhile. Otherwise the journal would be
+        closed before the tickets of submits in flight are recorded.
 
         From now on, the journal gives up after a few seconds if its database is away. The exception
         is the write that records the ticket of a submit, because that work is paid.
         """
+        await finish(self._close_all(journaled_submits))
+
+    async def _close_all(self, journaled_submits: JournalSubmitRecorder) -> None:
         self._journal.leases.start_leaving()
-        for run in [*self._active_runs]:
-            await self._close(run)
+        try:
+            for run in [*self._active_runs]:
+                await self._close(run)
+        finally:
+            await journaled_submits.close()
 
     async def _begin(self) -> int:
         while self._unended_run_ids:

@@ -1,5 +1,6 @@
 """An emulator in this process, and clients that poll it often."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,20 @@ import pytest
 
 from modelslab_async import Client, Pace
 from modelslab_async.emulator import Emulator, Jobs
+
+
+class HeldReplies(httpx.ASGITransport):
+    """Passes requests on at once, and their replies when a test releases them."""
+
+    def __init__(self, app: Emulator) -> None:
+        super().__init__(app=app)
+        self.arrived, self.released = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        self.arrived.set()
+        await self.released.wait()
+        return response
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from modelslab_async._journal.postgres_tables import DEFAULT_SCHEMA
 from modelslab_async.emulator import Emulator, Jobs
 from modelslab_async.journal import Journal
 
+from .conftest import HeldReplies
+
 REALTIME = "realtime/text2img"
 
 
@@ -103,20 +105,6 @@ async def test_run_is_left_while_the_database_is_away(
         await run(lambda _: False)
     assert {"success"} == {*states(address).values()}
     assert (13, {1}) == (len(told), {*told.values()})
-
-
-class HeldReplies(httpx.ASGITransport):
-    """Passes requests on at once, and their replies when a test releases them."""
-
-    def __init__(self, app):
-        super().__init__(app=app)
-        self.arrived, self.released = asyncio.Event(), asyncio.Event()
-
-    async def handle_async_request(self, request):
-        response = await super().handle_async_request(request)
-        self.arrived.set()
-        await self.released.wait()
-        return response
 
 
 async def test_ticket_of_a_submit_is_recorded_however_late_in_the_leave_it_comes(

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from everyday import cases
@@ -27,10 +28,13 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
+from modelslab_async._batch.journal_submit_recorder import JournalSubmitRecorder
 from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
+
+from .conftest import HeldReplies
 
 REALTIME = "realtime/text2img"
 WORKER = Path(__file__).with_name("submit_program.py")
@@ -277,6 +281,48 @@ async def test_cancelled_submit_in_flight_is_recorded(a_client, emulator, path):
         while await batch.journal.find_submit("7") is None:
             await asyncio.wait([submit], timeout=0.001)
         submit.cancel()
+    async with Batch.open(path) as batch:
+        assert [] == await batch.uncertain()
+        assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
+
+
+@pytest.mark.parametrize("cancels", ["a task", "a scope"])
+async def test_submit_in_flight_is_recorded_however_often_its_batch_is_cancelled(
+    emulator, path, monkeypatch, cancels
+):
+    """Closing waits for the reply, and then the block ends as cancelled."""
+    close, closing, held = JournalSubmitRecorder.close, asyncio.Event(), HeldReplies(app=emulator)
+
+    async def announced_close(recorder):
+        closing.set()
+        await close(recorder)
+
+    async def submit_in_batch():
+        async with (
+            Client("a-key-for-tests", http=held) as client,
+            Batch.open(path, client=client) as batch,
+        ):
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
+
+    async def submit_in_scope():
+        # anyio cancels the tasks of a scope again and again.
+        with scope:
+            await submit_in_batch()
+
+    monkeypatch.setattr(JournalSubmitRecorder, "close", announced_close)
+    scope = anyio.CancelScope()
+    is_scope = cancels == "a scope"
+    working = asyncio.create_task(submit_in_scope() if is_scope else submit_in_batch())
+    await held.arrived.wait()
+    cancel = scope.cancel if is_scope else working.cancel
+    cancel()
+    await closing.wait()
+    for _ in range(3):
+        cancel()
+        await asyncio.sleep(0)
+    held.released.set()
+    await asyncio.wait([working])
+    assert scope.cancelled_caught if is_scope else working.cancelled()
     async with Batch.open(path) as batch:
         assert [] == await batch.uncertain()
         assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
