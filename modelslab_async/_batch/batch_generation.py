@@ -132,7 +132,7 @@ class BatchGeneration:
             await asyncio.wait((routing,))
 
     def _check(self, submission: Submission) -> None:
-        self._engine.endpoints.check(submission.endpoint, submission.parameters)
+        self._engine.endpoints.check(submission.endpoint, submission.parameters, submission.key)
 
     async def _generate(self, submission: Submission) -> GenerationResult | None:
         """Return the result of one submission; None if the batch stops first."""

@@ -1,7 +1,6 @@
 """The command `download`: waits for tickets and saves their outputs as files."""
 
 import asyncio
-import json
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -138,7 +137,7 @@ class _Printer:
     def _print_files(self, files: Iterable[SavedFile]) -> None:
         for file in files:
             if self._as_json:
-                click.echo(json.dumps(_file_record(file)))
+                output.print_record(_file_record(file))
             else:
                 output.print_path(self.console, file.path)
 

@@ -1,12 +1,10 @@
 """Runs the requests of a `generate` command, prints the results and remembers open tickets."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Any
 
-import click
 from rich.status import Status
 from rich.text import Text
 
@@ -172,7 +170,7 @@ class GenerationRun:
     def _print_record(self, record: dict[str, Any], request: _Request, track_id: str) -> None:
         if self._as_json:
             context = {"endpoint": self._endpoint, "track_id": track_id, "parameters": request}
-            click.echo(json.dumps(record | context, default=str))
+            output.print_record(record | context)
 
     def interrupted_message(self) -> str:
         """Return the message after a signal: what was started, and how to get its files."""

@@ -1,6 +1,5 @@
 """The command `endpoints`: lists the endpoints and their parameters. It sends nothing."""
 
-import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
@@ -143,7 +142,7 @@ def endpoints(pattern: str | None, *, as_json: bool) -> None:
     selected = list(ENDPOINTS.values()) if pattern is None else _find_endpoints(pattern)
     if as_json:
         for endpoint in selected:
-            click.echo(json.dumps(_record(endpoint)))
+            output.print_record(_record(endpoint))
     elif not output.is_terminal():
         for line in ("\t".join(_COLUMNS), *map(_tsv_line, selected)):
             click.echo(line)

@@ -1,7 +1,5 @@
 """The command `families`: lists the registry of API families. It sends nothing."""
 
-import json
-
 import click
 from rich.text import Text
 
@@ -54,7 +52,7 @@ def families(names: tuple[str, ...], *, as_json: bool) -> None:
     selected = [find_family(name) for name in names] or list(FAMILIES.values())
     if as_json:
         for family in selected:
-            click.echo(json.dumps(_row(family) | {"output": list(family.output)}))
+            output.print_record(_row(family) | {"output": list(family.output)})
     elif output.is_terminal():
         columns = ("family, output", "how its tickets are fetched, document, note")
         title = "{base} and {legacy} stand for the two hosts of the service"

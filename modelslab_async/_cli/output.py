@@ -3,9 +3,10 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,15 +43,10 @@ def sanitize(text: str) -> str:
 def redact(text: str) -> str:
     """Remove the API keys of the environment from text. A user may have typed one by mistake."""
     credentials = _credentials()
-    return text if credentials is None else credentials.redact_argument(text)
+    return text if credentials is None else credentials.redact_text(text)
 
 
-def make_redactor() -> Callable[[str], str]:
-    """Return a function that removes the API keys of the environment from many texts."""
-    credentials = _credentials()
-    return str if credentials is None else credentials.redact_text
-
-
+@cache
 def _credentials() -> "Credentials | None":
     """Return the keys of the environment; None if it has none that a request could carry."""
     # Imported here, because `--help` prints no message.
@@ -64,7 +60,9 @@ def _credentials() -> "Credentials | None":
 
 def message_line(text: str) -> str:
     """Return a message as one line, without control characters and without API keys."""
-    return f"{PROGRAM}: {sanitize(redact(text))[:_MAX_TEXT_CHARS]}"
+    credentials = _credentials()
+    redacted = text if credentials is None else credentials.redact_argument(text)
+    return f"{PROGRAM}: {sanitize(redacted)[:_MAX_TEXT_CHARS]}"
 
 
 def print_message(text: str) -> None:
@@ -72,6 +70,16 @@ def print_message(text: str) -> None:
     # A live display replaces `sys.stderr`, so that messages appear above the display. With
     # `err=True`, click would write to the original stream, and the display would appear twice.
     click.echo(message_line(text), file=sys.stderr)
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """Print a record as a line of JSON on standard output, without API keys."""
+    click.echo(redact(json.dumps(record, default=str)))
+
+
+def print_line(text: str) -> None:
+    """Print one line on standard output, without control characters and without API keys."""
+    click.echo(sanitize(redact(text)))
 
 
 def is_terminal() -> bool:
@@ -99,7 +107,7 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
 
     record = to_dict(result)
     if console is None:
-        click.echo(json.dumps(record))
+        print_record(record)
         return
     kind = str(record["kind"])
     line = Text.assemble(

@@ -145,7 +145,7 @@ class BulkGeneration:
                 the parameters do not fit the endpoint.
         """
         submission = as_submission(request)
-        self._engine.endpoints.check(submission.endpoint, submission.parameters)
+        self._engine.endpoints.check(submission.endpoint, submission.parameters, submission.key)
 
     async def _generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
         """

@@ -46,20 +46,28 @@ class EndpointRequests:
         self._sender = sender
         self._closing = asyncio.Event()
 
-    def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
+    def check(self, name: str, params: Mapping[str, Any], key: str | None = None) -> Endpoint:
         """
-        Check the endpoint, the parameters and the key of a request that starts work.
+        Check the endpoint, the parameters and the key of a submission.
 
         Raises:
             ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
-                file is given for a parameter that takes no file, the webhook is not an address, or
-                the client has no API key for the endpoint.
+                file is given for a parameter that takes no file, the webhook is not an address, the
+                client has no API key for the endpoint, or the key of the submission or its track_id
+                contains the API key.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._sender.credentials.key_tier(endpoint.tier)
         endpoint.check(params)
+        # The names of a submission are recorded, exported and logged as they are.
+        for what, given in (("key of a submission", key), ("track_id", params.get("track_id"))):
+            if given is not None and self._sender.credentials.is_in(str(given)):
+                raise ValueError(
+                    f"the {what} names it in journals, exports and logs, but this one contains the "
+                    "API key (not shown); give another, such as the number of the row"
+                )
         # An empty address asks for no webhook.
         if (webhook := params.get("webhook")) not in (None, ""):
             check_webhook_address("webhook", webhook)
@@ -94,7 +102,7 @@ class EndpointRequests:
             ValueError: `check` rejects the endpoint or the parameters, or there is no API key.
             UnusableFile: A file cannot be read, is empty, or is too long.
         """
-        endpoint = self.check(submission.endpoint, submission.parameters)
+        endpoint = self.check(submission.endpoint, submission.parameters, submission.key)
         uploads = await with_uploads(submission.parameters)
         columns = self._redacted(submission)
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)

@@ -207,6 +207,10 @@ class Credentials:
         """Replace the keys in a short text with "[key]", even if their characters are escaped."""
         return self._text_regex.sub("[key]", text) if self._encodings else text
 
+    def is_in(self, text: str) -> bool:
+        """Whether a text contains a key."""
+        return any(key in text for key in self.maskable_keys)
+
     def check_ticket(self, ticket: Ticket) -> None:
         """
         Check that the id of a ticket contains no key, because tickets are stored and logged.
@@ -214,7 +218,7 @@ class Credentials:
         Raises:
             ValueError: The id contains a key, which the message does not show.
         """
-        if any(key in ticket.id for key in self.maskable_keys):
+        if self.is_in(ticket.id):
             message = f"{ticket} is no ticket; give the id from the reply to a submit"
             raise ValueError(self.redact_argument(message))
 

@@ -539,6 +539,23 @@ async def test_bad_request_ends_after_earlier_ones(a_client, emulator, path):
     assert 3 == len(emulator.submits)
 
 
+async def test_submission_named_by_the_api_key_is_not_recorded(a_client, emulator, file_path):
+    """A column of old requests was taken for the names of the rows."""
+    key = "a-key-for-tests"
+    named = Submission(REALTIME, {"prompt": "a dog"}, key=key)
+    tracked = Submission(REALTIME, {"prompt": "a dog", "track_id": key})
+    async with a_client(key) as client, Batch.open(file_path, client=client) as batch:
+        for submission, what in ((named, "key of a submission"), (tracked, "track_id")):
+            with pytest.raises(ValueError, match=f"the {what} .* give another") as submitted:
+                await batch.submit(submission)
+            with pytest.raises(ValueError, match=f"the {what} .* give another") as generated:
+                await results_of(batch, [submission])
+            assert key not in f"{submitted.value} {generated.value}"
+        assert 0 == (await batch.report()).tickets
+    assert [] == emulator.submits
+    assert key.encode() not in b"".join(file.read_bytes() for file in file_path.parent.iterdir())
+
+
 async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monkeypatch):
     """No more is submitted, and the error reaches the caller."""
 

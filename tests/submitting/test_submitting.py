@@ -27,6 +27,7 @@ from modelslab_async import (
 from modelslab_async.emulator import Jobs
 
 from .conftest import (
+    KEY,
     REALTIME,
     accept,
     connection_lost,
@@ -139,6 +140,7 @@ def test_track_id_of_caller_is_kept(virtually, service):
         (REALTIME, {}, "needs prompt"),
         (REALTIME, {"prompt": "x", "witdh": 5}, "expects 'width', got 'witdh'"),
         (REALTIME, {"prompt": "x", "key": "k"}, "without `key`"),
+        (REALTIME, {"prompt": "x", "track_id": f"cat {KEY}"}, "the track_id .* give another"),
         (REALTIME, {"prompt": "x", "seed": {1, 2}}, "what JSON can carry"),
         (REALTIME, {"prompt": "x", "seed": math.nan}, "'seed' is .* such as finite numbers"),
         (REALTIME, {"prompt": "x", "track_id": math.inf}, "'track_id' is .* finite numbers"),
@@ -152,9 +154,10 @@ def test_mistake_is_refused_before_anything_is_sent(virtually, service, endpoint
     async def main():
         here = service()
         async with here.client() as client:
-            with pytest.raises(ValueError, match=words):
+            with pytest.raises(ValueError, match=words) as caught:
                 await client.submit(endpoint, **params)
         assert [] == here.submits
+        assert KEY not in str(caught.value)
 
     virtually(main)
 

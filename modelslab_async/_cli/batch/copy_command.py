@@ -4,7 +4,6 @@ The command `batch copy`: copies a journal to a file or to a database. It polls 
 The source keeps its rows and stays readable, but no run can begin in it any more.
 """
 
-import json
 import shlex
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> 
 
     has_copied, report = run_async(copy_and_count())
     if as_json:
-        click.echo(json.dumps(asdict(report)))
+        output.print_record(asdict(report))
     copied = "copied" if has_copied else "an earlier start of this command has copied"
     output.print_message(f"{copied} {shown(source)} to {shown(target)}: {_counts(report)}")
     command = shlex.join([output.PROGRAM, "batch", "run", "--journal", shown(target)])

@@ -1,6 +1,5 @@
 """The commands `batch status`, `export` and `verify`, which read a journal. They poll nothing."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def status(*, path: JournalLocation, as_json: bool) -> None:
     require_journal(path)
     report, unsaved_tickets = run_async(_status(path))
     if as_json:
-        click.echo(json.dumps(asdict(report)))
+        output.print_record(asdict(report))
         return
     console = output.make_console()
     for name, count in asdict(report).items():
@@ -110,14 +109,17 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     for state, files in (("changed", found.changed), ("missing", found.missing)):
         for file in files:
             record = {"state": state, "ticket": str(file.ticket), "path": str(file.path)}
-            click.echo(
-                json.dumps(record) if as_json else f"{state} {output.sanitize(str(file.path))}"
-            )
+            if as_json:
+                output.print_record(record)
+            else:
+                output.print_line(f"{state} {file.path}")
     for host, files in found.elsewhere.items():
         for file in files:
             record = {"state": "elsewhere", "ticket": str(file.ticket), "path": str(file.path)}
-            shown = output.sanitize(f"{host}:{file.path}")
-            click.echo(json.dumps(record | {"host": host}) if as_json else f"elsewhere {shown}")
+            if as_json:
+                output.print_record(record | {"host": host})
+            else:
+                output.print_line(f"elsewhere {host}:{file.path}")
     bad = len(found.changed) + len(found.missing)
     advice = "" if repair or not bad else "; with --repair, the next `batch run --out` saves them"
     unchanged = output.count_of(len(found.unchanged), "file is", "files are")

@@ -1,7 +1,6 @@
 """Runs a batch once, shows its progress, and reports its result as messages and an exit code."""
 
 import asyncio
-import json
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
@@ -148,7 +147,6 @@ class _BatchRun:
         self._progress = progress
         self._tally = tally
         self._has_option_advice = False
-        self._redact = output.make_redactor()
 
     async def execute(self, work: BatchWork) -> JournalExitCodes:
         """Run the batch, and return what the journal holds after it."""
@@ -234,7 +232,7 @@ class _BatchRun:
                 self._tally.count_unsubmitted(cause, f"{name}{message}")
         if self._plan.as_json:
             record = result_record(result, work_result.endpoint)
-            click.echo(self._redact(json.dumps(record | work_result.details, default=str)))
+            output.print_record(record | work_result.details)
 
 
 def _is_unsent(result: object) -> bool:

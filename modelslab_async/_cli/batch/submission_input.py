@@ -18,7 +18,7 @@ from ..standard_input import source_name, unreadable_source
 from .submission_spec import SubmissionSpec, parameter_name
 from .submission_table import ENDPOINT_COLUMN, read_rows
 
-RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], Mapping[str, Any]], object]
+RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], str | None, Mapping[str, Any]], object]
 _KEY_COLUMN: Final = "key"
 
 
@@ -42,8 +42,8 @@ def read_submissions(
     Args:
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
-        check: Is called with an endpoint, parameters, and the cells of their row. Raises a
-            `ValueError` if the parameters do not fit. Any other error of it ends the reading.
+        check: Is called with an endpoint, parameters, a key, and the cells of their row. Raises a
+            `ValueError` if they do not fit. Any other error of it ends the reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
@@ -160,7 +160,8 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
         values = [parse_value(endpoint, name, text) for text in texts]
         parameters.setdefault(name, values if len(values) > 1 else values[0])
     # Also check the columns that are not sent, because one of them may be a misspelt parameter.
-    check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters, row.cells)
+    checked = dict.fromkeys(named.keys() - sent.keys(), "") | parameters
+    check(endpoint.name, checked, key, row.cells)
     others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     # A column that is not sent may hold NaN, which some programs write for a missing value.

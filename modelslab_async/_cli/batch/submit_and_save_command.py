@@ -1,6 +1,5 @@
 """The command `batch submit`: turns a table of prompts into files. Never pays for a row twice."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -149,10 +148,12 @@ def _read_rows(
     """
     skipped, columns = SkippedRows(source_name(table)), dict[str, None]()
 
-    def check(endpoint: str, parameters: Mapping[str, Any], cells: Mapping[str, Any]) -> None:
+    def check(
+        endpoint: str, parameters: Mapping[str, Any], key: str | None, cells: Mapping[str, Any]
+    ) -> None:
         columns.update(dict.fromkeys(cells))
         try:
-            endpoints.check(endpoint, parameters)
+            endpoints.check(endpoint, parameters, key)
         except MissingApiKey as error:
             # End the command, because each row of the endpoint would be skipped for this reason.
             raise UnusableKey(f"{endpoint}: {missing_key_message(error)}") from None
@@ -221,7 +222,7 @@ def _print_dry_run(
     new = found.new
     if plan.as_json:
         for row in new:
-            click.echo(json.dumps({"row": row.location, **row.submission.to_dict()}))
+            output.print_record({"row": row.location, **row.submission.to_dict()})
     counts = Counter(row.submission.endpoint for row in new)
     details = "".join(f"; {count:,} x {name}" for name, count in counts.most_common())
     output.print_message(

@@ -1,6 +1,5 @@
 """The command `batch uncertain`: lists submits without a reply, or records what became of one."""
 
-import json
 import shlex
 from datetime import UTC, datetime
 
@@ -83,10 +82,10 @@ def _print(submit: PendingSubmit, path: JournalLocation, *, as_json: bool) -> No
         "input": dict(submit.columns),
     }
     if as_json:
-        click.echo(json.dumps(record))
+        output.print_record(record)
         return
     key = "" if submit.key is None else f"  key {submit.key}"
-    click.echo(output.sanitize(f"{submit.track_id}  {submit.endpoint}  sent {sent_at}{key}"))
+    output.print_line(f"{submit.track_id}  {submit.endpoint}  sent {sent_at}{key}")
     output.print_message(
         f"look for {submit.track_id} in your account at the service, then say what you found: "
         f"{settling_commands(submit.track_id, path)}"
