@@ -18,7 +18,7 @@ from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
 from .._tables.table_errors import UnusableTable
 from .._tables.table_reader import rows_from_path, ticket_text
-from .._tables.ticket_columns import InputSpec
+from .._tables.ticket_columns import InputRow, InputSpec
 from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
 from .shard_output import PartCounts, read_counts
@@ -165,17 +165,33 @@ def _chunks(tickets: Iterable[NewTicket], size: int) -> Iterator[list[NewTicket]
 
 
 def _tickets(path: str, spec: InputSpec, on_skipped: Callable[[str], None]) -> Iterator[NewTicket]:
+    """Yield the tickets of a file. No ticket, column or message contains the API key."""
     credentials = Credentials.resolve(None, None)
-    for row in rows_from_path(path, spec):
+    for row in _rows(path, spec, credentials):
         try:
             ticket = Ticket.parse(ticket_text(row, spec))
             tier = _family(ticket).tier
+            credentials.check_ticket(ticket)
             new = NewTicket.of((ticket, row.columns))
         except ValueError as problem:
-            on_skipped(f"{row.location} of {path} skipped: {problem}")
+            message = f"{row.location} of {path} skipped: {problem}"
+            on_skipped(credentials.redact_argument(message))
         else:
             credentials.key_for(tier)
-            yield new
+            # A column may contain the API key, for example if the table lists old requests.
+            yield evolve(new, columns=credentials.redact(new.columns.encode()).decode())
+
+
+def _rows(path: str, spec: InputSpec, credentials: Credentials) -> Iterator[InputRow]:
+    try:
+        yield from rows_from_path(path, spec)
+    except UnusableTable as error:
+        # The message may quote a cell of the table.
+        message = credentials.redact_argument(str(error))
+    else:
+        return
+    # Raise after the `except` block, so that the error's `__context__` does not show the key.
+    raise UnusableTable(message)
 
 
 def _family(ticket: Ticket) -> Family:

@@ -271,6 +271,44 @@ async def test_key_in_a_table_is_redacted(emulator, write, tmp_path):
     assert ["[key]"] == [row["input_key"] for row in rows(tmp_path)]
 
 
+@pytest.mark.usefixtures("emulator")
+async def test_shard_of_a_killed_worker_holds_no_key(write, tmp_path):
+    """The file of the shard is readable for every user of the shared folder."""
+    write("a.csv", (1,), header="id,key", cell=KEY)
+
+    def die(function, *_arguments):
+        if function is finish_shard:
+            raise MemoryError
+
+    with pytest.raises(ShardsFailed):
+        await run(tmp_path, cluster=ThisProcess(die))
+    (shard,) = (tmp_path / "out").iterdir()
+    assert '{"key":"[key]"}' in shard.read_text()
+    assert KEY not in shard.read_text()
+
+
+@pytest.mark.parametrize("family", [None, "images"])
+async def test_row_whose_id_is_the_key_is_skipped_alone(emulator, write, tmp_path, family):
+    """The report says so without the key, and the other rows are polled."""
+    add_jobs(emulator, (1,))
+    write("a.csv", (KEY, "images:1"))
+    report = await run(tmp_path, family=family)
+    assert (1, 1) == (report.success, report.skipped)
+    assert "[key] stands for your API key" in report.problems[0]
+    assert KEY not in str(report)
+
+
+@pytest.mark.usefixtures("emulator")
+async def test_table_that_begins_with_the_key_is_named_without_it(write, tmp_path):
+    """The error lists the columns of the table, and the first of them is the key."""
+    write("a.csv", (1,), header=f"{KEY},prompt")
+    with pytest.raises(ShardsFailed) as caught:
+        await run(tmp_path)
+    (failure,) = caught.value.failures
+    assert "[key]" in str(failure.error)
+    assert KEY not in f"{caught.value} {failure.error} {failure.error.__context__}"
+
+
 async def test_part_that_cannot_be_written_leaves_no_file(emulator, write, tmp_path, monkeypatch):
     """A reader of the folder meets no half of a part, and the next call writes it."""
     add_jobs(emulator, (1, 2))
