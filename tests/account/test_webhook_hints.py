@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from modelslab_async import AccountError, Batch, Client, Pace, Success, webhooks
+from modelslab_async import AccountError, Batch, Client, Pace, SQLiteAccount, Success, webhooks
 from modelslab_async._account import webhook_hint_codec
 from modelslab_async._account.account_link import AccountLink
 from modelslab_async._parsing.webhook_ids import WebhookHint
@@ -99,6 +99,16 @@ async def test_webhook_of_one_worker_ends_the_wait_of_another(store, is_closed_a
         assert isinstance(await waiting, Success)
         await receiver.aclose()
     assert 2 == emulator.polls[ticket]
+
+
+async def test_webhook_that_echoes_the_key_leaves_it_in_no_account(tmp_path):
+    """The other clients of the account read the ids of webhooks in its file."""
+    account = SQLiteAccount(tmp_path / "account.db")
+    async with Client(KEY, account=account, http=httpx.ASGITransport(app=Emulator())) as client:
+        assert 200 == await deliver(client, status="error", request_id=KEY, track_id=f"cat {KEY}")
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"cat [key]" in written
+    assert KEY.encode() not in written
 
 
 async def test_webhook_of_one_host_ends_the_run_of_another(postgres, address):

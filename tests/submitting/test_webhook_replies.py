@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from modelslab_async import Client, Failed, Pace, Processing, Success, Ticket, webhooks
 from modelslab_async.emulator import Emulator, Jobs, ScriptedReply, Webhooks
 
-from .conftest import REALTIME
+from .conftest import KEY, REALTIME
 
 SECRET = "of the settings"
 BASE = "http://me.example/hooks"
@@ -139,6 +139,22 @@ def test_track_id_names_ticket_where_address_names_no_family(virtually, world):
             await asyncio.sleep(2.0)
             assert 200 == await delivered(app, url, status="success", id="?", track_id="t-1")
             assert [begun.ticket] == [reply.ticket for reply in replies]
+
+    virtually(main)
+
+
+def test_delivery_that_echoes_the_key_ends_in_no_error(virtually, world, caplog):
+    """The id is a text from outside, as every other id is, and the log shows no key."""
+
+    async def main():
+        replies = Replies()
+        async with world() as here:
+            app = webhooks.receiver(here.client, on_reply=replies)
+            url = here.client.webhook_url(BASE, family="images")
+            assert 200 == await delivered(app, url, status="error", request_id=KEY)
+            [reply] = replies
+            assert Ticket("images", "[key]") == reply.ticket
+        assert KEY not in caplog.text
 
     virtually(main)
 
