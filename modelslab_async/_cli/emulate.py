@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from .. import Ticket
-from . import options
+from .._transport.credentials import ENVIRONMENT_VARIABLES
+from . import options, output
 from .command_error_types import Interrupted, require_emulator
 from .event_loop import run_async
 from .ticket_arguments import parse_ticket
@@ -23,22 +25,34 @@ _PLACEHOLDER_KEY = "any-key"
 _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 
+def _key_for_shell(key: str) -> tuple[str, str]:
+    """
+    Return a key as a word of a shell, and a submit with the key as another word.
+
+    A key of the environment is named by its variable, because the terminal shows the words.
+    """
+    for variable in ENVIRONMENT_VARIABLES.values():
+        if os.environ.get(variable) == key:
+            return f'"${variable}"', f"""'{{"key": "'"${variable}"'", "prompt": "a cat"}}'"""
+    return quote(key), quote(json.dumps({"key": key, "prompt": "a cat"}))
+
+
 def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
-    key = keys[0] if keys else _PLACEHOLDER_KEY
+    key, body = _key_for_shell(keys[0] if keys else _PLACEHOLDER_KEY)
     # The printed environment variables hold the URL without `/api`. The official command line
     # always adds `/api`, and this client adds it where it is missing.
     root = base_url.removesuffix("/api")
-    url, body = quote(f"{base_url}/v6/realtime/text2img"), {"key": key, "prompt": "a cat"}
+    url = quote(f"{base_url}/v6/realtime/text2img")
     lines = (
         f"The emulator answers at {base_url} until you press Ctrl-C.",
         "",
         "Point a client at it:",
         f"  export MODELSLAB_BASE_URL={quote(root)}",
         f"  export MODELSLAB_LEGACY_BASE_URL={quote(root)}",
-        f"  export MODELSLAB_API_KEY={quote(key)}",
+        f"  export MODELSLAB_API_KEY={key}",
         "",
         "Start a job:",
-        f"  curl {url} -H 'Content-Type: application/json' -d {quote(json.dumps(body))}",
+        f"  curl {url} -H 'Content-Type: application/json' -d {body}",
         "",
         "Or make a picture; --allow-private is for the emulator's links, which are private:",
         "  modelslab-async generate realtime/text2img --prompt cat --out pictures --allow-private",
@@ -210,9 +224,9 @@ def emulate(
     )
 
     def ready(base_url: str) -> None:
-        click.echo(_instructions(base_url, keys), err=True)
+        click.echo(output.redact(_instructions(base_url, keys)), err=True)
         for ticket in _add_jobs(emulator, jobs_to_add):
-            click.echo(str(ticket))
+            output.print_line(str(ticket))
 
     try:
         _run_until_stopped(emulator, _serve(emulator, faults, host, port, ready))

@@ -3,10 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from hashlib import blake2b
-from typing import NoReturn
+from typing import Final, NoReturn
 from urllib.parse import quote
 
 from attrs import Factory, field, frozen
@@ -15,13 +15,14 @@ from .._models.argument_checks import check_text
 from .._models.key_kind import Tier
 from .._models.ticket import Ticket
 
-# The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
-# text by chance.
-_MIN_KEY_LENGTH = 8
-_ENVIRONMENT_VARIABLES = {
+# The environment variable that can hold the key of each tier.
+ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
     "standard": "MODELSLAB_API_KEY",
     "enterprise": "MODELSLAB_ENTERPRISE_API_KEY",
 }
+# The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
+# text by chance.
+_MIN_KEY_LENGTH = 8
 
 
 class MissingApiKey(ValueError):
@@ -37,7 +38,7 @@ class MissingApiKey(ValueError):
     def __init__(self, need: str, tier: Tier) -> None:
         self.need = need
         self.tier: Tier = tier
-        self.variable = _ENVIRONMENT_VARIABLES[tier]
+        self.variable = ENVIRONMENT_VARIABLES[tier]
         super().__init__(f"{need}: pass api_key=... or set {self.variable}")
 
     def __reduce__(self) -> tuple[type["MissingApiKey"], tuple[str, Tier]]:
@@ -126,10 +127,10 @@ class Credentials:
             ValueError: A key is an empty string, or contains characters that an HTTP header cannot
                 carry.
         """
-        check_text("api_key", standard, default=_ENVIRONMENT_VARIABLES["standard"])
-        check_text("enterprise_key", enterprise, default=_ENVIRONMENT_VARIABLES["enterprise"])
-        standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
-        enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
+        check_text("api_key", standard, default=ENVIRONMENT_VARIABLES["standard"])
+        check_text("enterprise_key", enterprise, default=ENVIRONMENT_VARIABLES["enterprise"])
+        standard = standard or os.environ.get(ENVIRONMENT_VARIABLES["standard"]) or None
+        enterprise = enterprise or os.environ.get(ENVIRONMENT_VARIABLES["enterprise"]) or None
         if standard is None and enterprise is None:
             raise MissingApiKey(
                 "there is no API key (yours are at https://modelslab.com/dashboard/api-keys)",

@@ -1,9 +1,11 @@
 """`emulate`: an emulator for other programs."""
 
+import json
 import re
 import shlex
 import signal
 import socket
+import subprocess
 from contextlib import contextmanager
 
 import click
@@ -51,7 +53,7 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     process, tickets = emulating
     lines = [process.stderr.readline() for _ in range(12)]
     url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
-    assert f"export MODELSLAB_API_KEY={KEY}" in "".join(lines)
+    assert 'export MODELSLAB_API_KEY="$MODELSLAB_API_KEY"' in "".join(lines)
     assert lines[8].lstrip().startswith(f"curl {url}/api/v6/")
     assert 0 == program("wait", *tickets, "--base-url", url).returncode
     wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
@@ -66,6 +68,40 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     rest, messages = process.communicate(timeout=TIMEOUT_S)
     assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
     assert messages.endswith("requests; submits: 1 accepted, 2 refused\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (("--key", KEY), KEY),
+        (("--key", "another's key"), "another's key"),
+        ((), "any-key"),
+    ],
+    ids=repr,
+)
+def test_printed_lines_can_be_copied_and_show_no_key_of_the_environment(program, options, key):
+    """A key of the environment stays in its variable, which the shell puts in."""
+    with program.start("emulate", "--port", "0", *options) as process:
+        lines = "".join(process.stderr.readline() for _ in range(15))
+        process.kill()
+    assert KEY not in lines
+    export, submit = (
+        re.search(rf"^  ({start}.*)", lines, re.MULTILINE)[1] for start in (".*_API_KEY=", "curl ")
+    )
+    shell = f'curl() {{ printf %s "$5"; }}; {export}; {submit}; printf "\n$MODELSLAB_API_KEY"'
+    done = subprocess.run(
+        ["sh", "-c", shell], env=program.environment, capture_output=True, text=True, check=True
+    )
+    body, exported = done.stdout.split("\n")
+    assert ({"key": key, "prompt": "a cat"}, key) == (json.loads(body), exported)
+
+
+def test_ticket_of_a_job_shows_no_key(program):
+    """The API key was pasted in place of the id."""
+    with program.start("emulate", "--port", "0", "--job", f"images:{KEY}") as process:
+        ticket = process.stdout.readline()
+        process.kill()
+    assert "images:[key]\n" == ticket
 
 
 def test_sigterm_prints_the_counts(emulating):
