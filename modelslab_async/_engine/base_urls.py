@@ -41,7 +41,10 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
     parts = _split_plain_url(url)
     if parts is None:
         source = "base_url" if given else variable
-        raise ValueError(f"{source} is a URL such as {default!r}, got {url!r}")
+        # The text may be the API key, so the message does not show it.
+        raise ValueError(
+            f"{source} is a URL such as {default!r}, without a query; the given text is none"
+        )
     if parts.username or parts.password:
         raise ValueError("a base URL contains no user name and no password")
     # Other clients of the service write its base URL without "/api". Accept both forms.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .._models.errors import ClientClosed, InvalidRequest, TransportError
+from .._models.errors import ClientClosed, InvalidRequest, TransportError, UnusableFile
 from .._models.key_kind import Tier
 from .._models.submission import Submission
 from .._models.ticket import encode_columns
@@ -15,6 +15,7 @@ from .._parsing.utility_reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
 from .._registry.suggestions import closest_name, did_you_mean
+from .._transport.error_redaction import redacted_error
 from .._transport.sender import Sender
 from .exchange_error_translation import name_endpoint
 from .file_reading import files_in, with_uploads
@@ -60,7 +61,12 @@ class EndpointRequests:
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._sender.credentials.key_tier(endpoint.tier)
-        endpoint.check(params)
+        try:
+            endpoint.check(params)
+        except ValueError as error:
+            # A caller may have passed the API key as the name of a parameter.
+            error.args = (self._sender.credentials.redact_argument(str(error)),)
+            raise
         # The names of a submission are recorded, exported and logged as they are.
         for what, given in (("key of a submission", key), ("track_id", params.get("track_id"))):
             if given is not None and self._sender.credentials.is_in(str(given)):
@@ -103,7 +109,11 @@ class EndpointRequests:
             UnusableFile: A file cannot be read, is empty, or is too long.
         """
         endpoint = self.check(submission.endpoint, submission.parameters, submission.key)
-        uploads = await with_uploads(submission.parameters)
+        try:
+            uploads = await with_uploads(submission.parameters)
+        except UnusableFile as error:
+            # A caller may have passed the API key as the path of a file.
+            raise redacted_error(error, self._sender.credentials) from error.__cause__
         columns = self._redacted(submission)
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 

@@ -23,6 +23,9 @@ ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
 # The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
 # text by chance.
 _MIN_KEY_LENGTH = 8
+# The minimum length of the beginning of a key that is redacted. The beginning of a key that only
+# tests use may be a common word.
+_MIN_CUT_LENGTH = 12
 
 
 class MissingApiKey(ValueError):
@@ -81,6 +84,16 @@ def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -
     `pattern_of` returns the regular expression for one character of a key.
     """
     return "|".join("".join(map(pattern_of, key)) for key in credentials.maskable_keys)
+
+
+def _cut_key_pattern(key: str) -> str:
+    """
+    Return a regular expression for a key that was cut in its second half, and for what follows it.
+
+    A message may quote only the beginning of a text.
+    """
+    half = key[: max(_MIN_CUT_LENGTH, (len(key) + 1) // 2)]
+    return "".join(map(_any_quoting_pattern, half)) + r"[\w%\\-]*"
 
 
 def _json_pattern(character: str) -> str:
@@ -185,7 +198,8 @@ class Credentials:
 
     @cached_property
     def _text_regex(self) -> re.Pattern[str]:
-        return re.compile(_key_pattern(self, _any_quoting_pattern))
+        cut = map(_cut_key_pattern, self.maskable_keys)
+        return re.compile("|".join((_key_pattern(self, _any_quoting_pattern), *cut)))
 
     def redact(self, data: bytes) -> bytes:
         """
@@ -205,7 +219,11 @@ class Credentials:
         return data
 
     def redact_text(self, text: str) -> str:
-        """Replace the keys in a short text with "[key]", even if their characters are escaped."""
+        """
+        Replace the keys in a short text with "[key]", even if their characters are escaped.
+
+        A key whose end was cut off is replaced as well, if at least half of it is left.
+        """
         return self._text_regex.sub("[key]", text) if self._encodings else text
 
     def is_in(self, text: str) -> bool:

@@ -138,6 +138,7 @@ def test_track_id_of_caller_is_kept(virtually, service):
     [
         ("realtime/text2imgs", {"prompt": "x"}, "did you mean 'realtime/text2img'"),
         (REALTIME, {}, "needs prompt"),
+        (REALTIME, {KEY: 1}, r"needs prompt, got \[key\]"),
         (REALTIME, {"prompt": "x", "witdh": 5}, "expects 'width', got 'witdh'"),
         (REALTIME, {"prompt": "x", "key": "k"}, "without `key`"),
         (REALTIME, {"prompt": "x", "track_id": f"cat {KEY}"}, "the track_id .* give another"),

@@ -5,6 +5,8 @@ import base64
 import io
 import json
 import time
+from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
@@ -33,7 +35,16 @@ from modelslab_async import (
     UnusableFile,
 )
 
-from .conftest import QUICK, Service, accept, connection_lost, json_response, never_left, queue_full
+from .conftest import (
+    KEY,
+    QUICK,
+    Service,
+    accept,
+    connection_lost,
+    json_response,
+    never_left,
+    queue_full,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 LINK = "https://x.example/upload.png"
@@ -127,6 +138,15 @@ async def test_unreadable_file_is_refused(here, tmp_path, given):
             await client.submit(IMG2IMG, prompt="w", init_image=file)
 
     assert "init_image" == caught.value.parameter
+    assert [] == here.submits
+
+
+async def test_path_that_is_the_key_is_named_without_it(here):
+    """Neither the error nor its cause shows the key."""
+    async with here.client() as client:
+        with pytest.raises(UnusableFile, match=r"FileNotFoundError.*\[key\]") as caught:
+            await client.submit(IMG2IMG, prompt="w", init_image=Path(KEY))
+    assert KEY not in "".join(format_exception(caught.value))
     assert [] == here.submits
 
 

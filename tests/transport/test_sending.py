@@ -466,12 +466,15 @@ async def test_legacy_host_has_its_own_base_url(monkeypatch):
         "http://h\n/api",
         "https://h/{id}/api",
         "http://[::1/api",
+        KEY,
+        f"https://x/?key={KEY}",
     ],
 )
 def test_invalid_base_url_is_refused(url):
-    """A base URL without a scheme, or with a query or a password, is an error."""
-    with pytest.raises(ValueError, match=r"base.url|base URL"):
+    """A base URL without a scheme, or with a query or a password, is an error without the key."""
+    with pytest.raises(ValueError, match=r"base.url|base URL") as caught:
         Client(KEY, base_url=url)
+    assert KEY not in str(caught.value)
 
 
 @respx.mock
