@@ -80,7 +80,9 @@ class LinkOpener:
                     yield response
                     return
             finally:
-                await response.aclose()
+                # An error in closing says nothing about the bytes that were read.
+                with suppress(Exception):
+                    await response.aclose()
             url = self._checked_url(location, start_url, base=url)
         raise LinkRefused(f"the link redirects more than {_MAX_REDIRECTS} times", url=start_url)
 

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from traceback import walk_tb
 from typing import Any
 
@@ -207,7 +208,9 @@ async def _read_response(response: Any, library: HttpxLibrary) -> Response:
             raise
         error = translate_error(fault, believe_tls_error=False)
     finally:
-        await response.aclose()
+        # An error in closing says nothing about the reply, which may name a paid ticket.
+        with suppress(Exception):
+            await response.aclose()
     raise error
 
 
@@ -231,5 +234,7 @@ async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
         # httpx closed the response because a hook raised an error. Nothing had read the body, so it
         # is lost.
         return
-    async for chunk in response.aiter_raw():
+    # `aiter_raw` would also close the response, and an error in closing would look like one of the
+    # body. The caller closes the response.
+    async for chunk in response.stream:
         yield chunk

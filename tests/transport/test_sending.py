@@ -20,6 +20,7 @@ from modelslab_async import (
     Request,
     Response,
     SubmitUncertain,
+    Ticket,
     TransportError,
     UnreadableReply,
     UntrustedServer,
@@ -334,6 +335,25 @@ async def test_os_error_of_callers_http_is_a_failed_poll(fault):
     async with Client(KEY, http=Own()) as client:
         with pytest.raises(TransportError):
             await client.fetch("images:1")
+
+
+@pytest.mark.parametrize("kind", ["client", "transport"])
+async def test_error_in_closing_a_response_spares_the_reply(kind):
+    """The body was read whole, so a submit returns its ticket."""
+
+    class Unclosable(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            yield b'{"status": "processing", '
+            yield b'"id": 7}'
+
+        async def aclose(self):
+            raise OSError(107, "Transport endpoint is not connected")
+
+    mock = httpx.MockTransport(lambda _request: httpx.Response(200, stream=Unclosable()))
+    http = httpx.AsyncClient(transport=mock) if kind == "client" else mock
+    async with Client(KEY, http=http) as client:
+        reply = await client.submit("realtime/text2img", prompt="a fox")
+    assert Ticket("realtime", 7) == reply.ticket
 
 
 async def test_callers_http_is_closed_with_the_client():
