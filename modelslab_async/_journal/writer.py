@@ -28,6 +28,13 @@ _CACHE_KIB: Final = 64 * 1024
 # A checkpoint starts when the write-ahead log has this many pages. With SQLite's default, 1000,
 # checkpoints would run more often.
 _CHECKPOINT_PAGES: Final = 4000
+# The errors of SQLite for a value that cannot be stored, such as None in a column that needs text.
+_OPERATION_ERRORS: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 
 
 @frozen(eq=False)
@@ -172,23 +179,25 @@ class Writer:
             return
         try:
             results = self._write_lock.run_exclusive(write)
-        except sqlite3.Error as error:
-            self._resolve_all(
-                [(queued.future, None, to_journal_error(error, self._path)) for queued in group]
-            )
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
-            # One operation of the group failed. Commit each operation alone, so that the others
-            # succeed.
-            if len(group) == 1:
-                if isinstance(error, JournalError):
-                    error.path = self._path
-                self._resolve_all([(group[0].future, None, error)])
-            else:
+            if len(group) > 1 and not _concerns_file(error):
+                # One operation of the group failed. Commit each operation alone, so that the others
+                # succeed.
                 for queued in group:
                     self._commit(db, [queued])
+                return
+            for_caller = self._error_for_caller(error)
+            self._resolve_all([(queued.future, None, for_caller) for queued in group])
         else:
             pairs = zip(group, results, strict=True)
             self._resolve_all([(queued.future, result, None) for queued, result in pairs])
+
+    def _error_for_caller(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error):
+            return to_journal_error(error, self._path)
+        if isinstance(error, JournalError):
+            error.path = self._path
+        return error
 
     def _resolve_all(self, results: Sequence[Result]) -> None:
         self._call_in_loop(partial(self._on_results, results))
@@ -199,6 +208,11 @@ class Writer:
         except RuntimeError:
             # The event loop is closed, so no task waits for a result.
             return
+
+
+def _concerns_file(error: Exception) -> bool:
+    """Whether an error concerns the whole file, such as a full disk, and not one operation."""
+    return isinstance(error, sqlite3.Error) and not isinstance(error, _OPERATION_ERRORS)
 
 
 def _as_journal_error(error: BaseException, path: str) -> JournalError:

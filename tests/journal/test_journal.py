@@ -253,6 +253,25 @@ async def test_failing_call_does_not_fail_calls_in_its_commit(journal):
     assert 2 == (await journal.report()).tickets
 
 
+@pytest.mark.parametrize(
+    "bad", [{"sha256": None}, {"size": object()}, {"size": 10**30}, {"path": "\udcff"}]
+)
+async def test_value_that_cannot_be_stored_fails_its_call_alone(journal, bad):
+    """The ticket of paid work, which shares the commit, is recorded."""
+    await journal.add([A])
+    await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
+    file = {"path": "/a", "sha256": "x", "size": 1, "url": "", **bad}
+    results = await asyncio.gather(
+        journal.record_file(A, 0, **file),
+        journal.confirm("t-1", B),
+        journal.add([C]),
+        return_exceptions=True,
+    )
+    assert isinstance(results[0], Exception)
+    assert [None, 1] == results[1:]
+    assert B == (await journal.find_submit("t-1")).ticket
+
+
 async def test_cancelled_call_is_still_committed(journal):
     """The writer finishes what it was given."""
     task = asyncio.create_task(journal.add([A]))
