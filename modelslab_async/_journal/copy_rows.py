@@ -11,11 +11,9 @@ from .recorded_files import FilePosition
 R = TypeVar("R", bound=Sequence[object])
 C = TypeVar("C")
 
-# A page of rows ends when it reaches one of these limits, so the memory for a copy does not grow
-# with the number of tickets. `PAGE_BYTES` limits the total size of the texts on a page, because
-# even a single reply can have up to 14 MB. For texts from an SQLite file, it counts characters.
+# A page of rows ends when it has this many rows, or when its texts reach `PAGE_BYTES`. So the
+# memory for a copy does not grow with the number of tickets.
 PAGE_ROWS: Final = 1000
-PAGE_BYTES: Final = 8_000_000
 
 
 class CopiedTicket(NamedTuple):

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from . import postgres_copy_marks as copy_marks
 from .copy_marks import CopyMark, active_run_error, mark_gone_error
-from .copy_rows import PAGE_BYTES, PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .copy_rows import PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
+from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext
 from .postgres_copy_connection import PostgresCopyConnection
 from .postgres_leases import expire_runs
@@ -23,16 +24,10 @@ ORDER BY lease_until DESC
 """
 
 
-def _bytes_of(*columns: str) -> str:
-    """Return SQL for the total size of some columns in bytes."""
-    # For a large text, `octet_length` reads only the stored size, and not the text.
-    return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
-
-
 # `bytes_before` is the size of all texts in earlier rows of the page. A page ends with the row
 # that reaches `PAGE_BYTES`.
-_TICKET_BYTES: Final = _bytes_of("body", "other_fields", "columns", "error", "argument")
-_FILE_BYTES: Final = _bytes_of("path", "sha256", "url", "host")
+_TICKET_BYTES: Final = bytes_of("body", "other_fields", "columns", "error", "argument")
+_FILE_BYTES: Final = bytes_of("path", "sha256", "url", "host")
 _SELECT_TICKETS: Final = f"""
 SELECT ticket, family, id, added_at,
     CASE WHEN completed_at IS NULL THEN {OPEN} ELSE state END, completed_at, polls, max_lag,

@@ -9,6 +9,7 @@ from .._models.ticket import Columns, Ticket
 from . import exports
 from .export_columns import InputColumn, input_columns
 from .exports import ExportFormat
+from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext
 from .postgres_errors import LocalError
 from .postgres_queries import outcome_page
@@ -23,12 +24,19 @@ _BEGIN: Final = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = 0
 """
-_SELECT_COLUMNS: Final = """
-SELECT inputs.ticket, family, id, columns
-FROM inputs CROSS JOIN LATERAL (
-    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = inputs.ticket OFFSET 0
+_SELECT_COLUMNS: Final = f"""
+SELECT page.ticket, family, id, columns
+FROM (
+    SELECT *, sum({bytes_of("columns")}) OVER (ORDER BY ticket) - {bytes_of("columns")}
+        AS bytes_before
+    FROM (
+        SELECT ticket, columns FROM inputs WHERE batch = $1 AND ticket > $2
+        ORDER BY ticket LIMIT $3
+    ) AS given
+) AS page CROSS JOIN LATERAL (
+    SELECT family, id FROM tickets WHERE batch = $1 AND ticket = page.ticket OFFSET 0
 ) AS known
-WHERE inputs.batch = $1 AND inputs.ticket > $2 ORDER BY inputs.ticket LIMIT $3
+WHERE bytes_before < $4::bigint ORDER BY page.ticket
 """
 
 
@@ -92,7 +100,9 @@ class PostgresSnapshot:
     def _input_rows(self) -> Iterator[Columns]:
         rows: list[Any] = []
         while rows := self._read(
-            self._db.fetch(_SELECT_COLUMNS, rows[-1][0] if rows else 0, exports.PAGE_SIZE)
+            self._db.fetch(
+                *(_SELECT_COLUMNS, rows[-1][0] if rows else 0, exports.PAGE_SIZE, PAGE_BYTES)
+            )
         ):
             for _, family, id_, columns in rows:
                 yield decode_columns(Ticket(family, id_), columns, "inputs")

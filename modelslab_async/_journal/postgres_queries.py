@@ -6,6 +6,7 @@ from .._aio.threads import run_in_thread
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
+from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_between
 from .postgres_submits import origins_between
@@ -45,15 +46,26 @@ FROM saves WHERE batch = $1
 """
 _COUNT_FILES: Final = "SELECT count(*) FROM files WHERE batch = $1"
 _COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE batch = $1 AND ticket IS NULL"
-_SELECT_OUTCOMES: Final = """
-SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag, replies.state, body,
+_OUTCOME_BYTES: Final = bytes_of("body", "other_fields", "columns")
+# `bytes_read` is the size of all texts up to a row. A page ends with the row that reaches `$4`.
+_SELECT_OUTCOMES: Final = f"""
+SELECT bytes_read, ticket, family, id, added_at, completed_at, polls, max_lag, state, body,
     other_fields, columns
-FROM tickets
-    JOIN replies ON replies.batch = $1 AND replies.ticket = tickets.ticket
-    LEFT JOIN inputs ON inputs.batch = $1 AND inputs.ticket = tickets.ticket
-WHERE tickets.batch = $1 AND tickets.ticket > $2 AND replies.ticket > $2
-    AND completed_at IS NOT NULL
-ORDER BY tickets.ticket LIMIT $3
+FROM (
+    SELECT *, {_OUTCOME_BYTES} AS own_bytes,
+        sum({_OUTCOME_BYTES}) OVER (ORDER BY ticket) AS bytes_read
+    FROM (
+        SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag, replies.state,
+            body, other_fields, columns
+        FROM tickets
+            JOIN replies ON replies.batch = $1 AND replies.ticket = tickets.ticket
+            LEFT JOIN inputs ON inputs.batch = $1 AND inputs.ticket = tickets.ticket
+        WHERE tickets.batch = $1 AND tickets.ticket > $2 AND replies.ticket > $2
+            AND completed_at IS NOT NULL
+        ORDER BY tickets.ticket LIMIT $3
+    ) AS known
+) AS page
+WHERE bytes_read - own_bytes < $4::bigint ORDER BY ticket
 """
 _SELECT_LAST: Final = """
 SELECT completed_at IS NOT NULL, replies.state, body, other_fields
@@ -92,9 +104,9 @@ async def outcome_page(
     db: PostgresContext, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """See `queries.outcome_page`."""
-    rows = await db.fetch(_SELECT_OUTCOMES, after, limit)
-    last_row_id = rows[-1][0] if rows else after
-    tickets = {row_id: Ticket(family, id_) for row_id, family, id_, *_ in rows}
+    rows = await db.fetch(_SELECT_OUTCOMES, after, limit, PAGE_BYTES)
+    bytes_read, last_row_id, *_ = rows[-1] if rows else (0, after)
+    tickets = {row_id: Ticket(family, id_) for _, row_id, family, id_, *_ in rows}
     files = await files_between(db, tickets, after, last_row_id)
     origins = await origins_between(db, after, last_row_id)
 
@@ -110,12 +122,13 @@ async def outcome_page(
                 columns=decode_columns(tickets[row_id], columns, "inputs"),
                 **origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
             )
-            for row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns in rows
+            for _, row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns in rows
         ]
 
     # Decode the page in a thread, because decoding would block the event loop for too long.
     page = await run_in_thread(decode_page)
-    return page, last_row_id if len(rows) == limit else None
+    is_full = len(rows) == limit or bytes_read >= PAGE_BYTES
+    return page, last_row_id if is_full else None
 
 
 def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:

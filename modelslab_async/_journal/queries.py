@@ -9,8 +9,9 @@ from attrs import field, frozen
 from .._models.replies import Processing
 from .._models.ticket import Columns, Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
+from .page_size import PAGE_BYTES, rows_of_page
 from .recorded_files import RecordedFile, files_between
-from .row_codec import damaged_row, decode, decode_columns
+from .row_codec import damaged_row, decode, decode_columns, text_size
 from .schema import (
     FAILED,
     OPEN,
@@ -175,10 +176,10 @@ def outcome_page(
     """
     Return a page of at most `limit` outcomes, and the value of `after` for the next page.
 
-    The page begins after the row with the number `after`. If the second value is None, no page
-    follows.
+    The page begins after the row with the number `after`. It ends early if its texts are large. If
+    the second value is None, no page follows.
     """
-    rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
+    rows = [*rows_of_page(db.execute(_SELECT_OUTCOMES, (after, limit)), PAGE_BYTES)]
     # Load the names of the families after the rows, because another process may just have added a
     # row with a new family.
     names = family_names(db)
@@ -208,7 +209,8 @@ def outcome_page(
                     columns=decode_columns(ticket, columns, "inputs"),
                 )
             )
-    return page, last_row_id if len(rows) == limit else None
+    is_full = len(rows) == limit or sum(map(text_size, rows)) >= PAGE_BYTES
+    return page, last_row_id if is_full else None
 
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from .._models.journal_errors import JournalDamaged
 from . import copy_marks
 from .copy_marks import CopyMark
-from .copy_rows import PAGE_BYTES, PAGE_ROWS, C, CopiedFile, CopiedSubmit, CopiedTicket, Page, R
+from .copy_rows import PAGE_ROWS, C, CopiedFile, CopiedSubmit, CopiedTicket, Page, R
 from .lease_rows import expire_runs
+from .page_size import PAGE_BYTES, rows_of_page
 from .recorded_files import FilePosition
-from .row_codec import text_size
 from .schema import OPEN, RUN_IS_ALIVE
 from .sqlite_copy_file import SqliteCopyFile
 from .ticket_id_codec import family_names, read_ticket
@@ -121,13 +121,11 @@ class SqliteCopySource:
 
         def read(db: sqlite3.Connection) -> Page[R, C]:
             rows: list[R] = []
-            last, size = after, 0
-            for row in db.execute(statement, (*arguments, PAGE_ROWS)):
+            last = after
+            found = db.execute(statement, (*arguments, PAGE_ROWS))
+            for row in rows_of_page(found, PAGE_BYTES):
                 last, copied = read_row(row)
                 rows.append(copied)
-                size += text_size(copied)
-                if size >= PAGE_BYTES:
-                    break
             return Page(rows, last)
 
         return self._file.run(read)

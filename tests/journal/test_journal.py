@@ -18,7 +18,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._journal import exports, lease_rows, save_queue, submits
+from modelslab_async._journal import exports, lease_rows, queries, save_queue, submits
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal, PendingSubmit
@@ -122,6 +122,22 @@ async def test_outcomes_of_many_pages_come_once_each(journal, monkeypatch):
     assert [end.outcome for end in completions] == [
         each.outcome async for each in journal.recorded_outcomes()
     ]
+
+
+async def test_page_of_large_outcomes_ends_early(journal):
+    """A reply can have up to 14 MB, so memory must not grow with the number of rows on a page."""
+    text = "x" * 3_000_000
+    await journal.add([("images:1", {"prompt": text}), ("images:2", {"prompt": text}), C])
+    run = await journal.leases.begin_run(lease=60)
+    rows = [
+        OutcomeRow(row_id, 1, Success(ticket=ticket, output=(), raw={"text": text}))
+        for ticket, row_id in (await claim(journal, run)).items()
+    ]
+    await journal.leases.complete(run, rows)
+    first, cursor = await journal._store.read(queries.outcome_page, 0, 10)
+    second, end = await journal._store.read(queries.outcome_page, cursor, 10)
+    assert ([2, 1], None) == ([len(first), len(second)], end)
+    assert [row.outcome for row in rows] == [each.outcome for each in (*first, *second)]
 
 
 async def test_two_runs_claim_different_tickets(journal):

@@ -27,6 +27,7 @@ from modelslab_async import (
 )
 from modelslab_async._journal import (
     copy_rows,
+    page_size,
     postgres_copy_source,
     postgres_statement_rows,
     sqlite_copy_source,
@@ -640,7 +641,7 @@ async def test_page_is_bounded_by_the_size_of_its_replies(new_path, monkeypatch)
     """Large replies are copied a few at a time, so memory does not grow with their number."""
     monkeypatch.setattr(sqlite_copy_source, "PAGE_BYTES", 1_000_000)
     statement = postgres_copy_source._SELECT_TICKETS
-    small = statement.replace(str(copy_rows.PAGE_BYTES), "1000000")
+    small = statement.replace(str(page_size.PAGE_BYTES), "1000000")
     assert small != statement
     monkeypatch.setattr(postgres_copy_source, "_SELECT_TICKETS", small)
     pages = []
@@ -672,7 +673,7 @@ async def test_page_is_bounded_by_the_size_of_all_its_texts(new_path, monkeypatc
     monkeypatch.setattr(postgres_copy_source, "_NEXT_SUBMITS", "FETCH 1 FROM submits_to_copy")
     for name in ("_SELECT_TICKETS", "_SELECT_FILES"):
         statement = getattr(postgres_copy_source, name)
-        small = statement.replace(str(copy_rows.PAGE_BYTES), "1000000")
+        small = statement.replace(str(page_size.PAGE_BYTES), "1000000")
         assert small != statement
         monkeypatch.setattr(postgres_copy_source, name, small)
     pages = {}

@@ -677,6 +677,29 @@ async def test_large_outcomes_are_divided_among_statements(address, monkeypatch)
     assert (20, 60) == (report.success, report.polls)
 
 
+async def test_export_reads_large_texts_in_small_pages(address, tmp_path, monkeypatch):
+    """Neither rows of the input table nor outcomes come in one large statement."""
+    sizes = []
+    fetch = PostgresSession.fetch
+
+    async def measuring(self, *arguments, **options):
+        rows = await fetch(self, *arguments, **options)
+        sizes.append(sum(len(each) for row in rows for each in row if isinstance(each, str)))
+        return rows
+
+    text = "x" * 1_000_000
+    given = [Ticket("images", number) for number in range(30)]
+    async with Journal.open(address) as journal:
+        await journal.add([(ticket, {"text": text}) for ticket in given])
+        run, numbers = await claimed_by(journal, limit=30)
+        rows = [OutcomeRow(number, 1, done(ticket)) for ticket, number in numbers.items()]
+        await journal.leases.complete(run, rows)
+        monkeypatch.setattr(PostgresSession, "fetch", measuring)
+        assert 30 == await journal.export(tmp_path / "out.csv")
+    assert 60_000_000 < sum(sizes)
+    assert 10_000_000 > max(sizes)
+
+
 async def test_no_statement_of_a_run_scans_a_table(address):
     """Without statistics, and though the plans were made while the tables were empty."""
     seen = []
