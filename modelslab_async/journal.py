@@ -255,7 +255,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | Failed | None = None
     ) -> None:
         """
-        Record that a submit started work, and add the ticket of that work.
+        Record that a submit started work, and add the ticket of that work. It may be repeated.
 
         Args:
             track_id: The `track_id` of the request.
@@ -263,7 +263,8 @@ class Journal:
             result: The result of the work, if the reply to the submit contained one.
 
         Raises:
-            ValueError: No such submit was recorded, or there is neither an id nor a result.
+            ValueError: No such submit was recorded, it has another ticket, the ticket is that of
+                another submit or of another family, or there is neither an id nor a result.
         """
         started = Ticket.of(ticket)
         if result is None:

@@ -1,13 +1,14 @@
 """Records each submit before it is sent, so that none is lost. Stores no payload and no API key."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attrs import field, frozen
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
+from .._registry.endpoints import ENDPOINTS
 from .copy_marks import check_not_copied
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
@@ -104,16 +105,21 @@ def confirm(
     Record that a submit has started work, and add the ticket of that work to the journal.
 
     The ticket gets the submit's row of the input table. If the reply to the submit contained a
-    result, the ticket is completed too.
+    result, the ticket is completed too. A repeated call with the same ticket changes nothing.
 
     Raises:
-        ValueError: No submit with this track_id was recorded.
+        ValueError: No submit with this track_id was recorded, the submit has another ticket, or
+            the ticket is that of another submit or of another family.
     """
-    (columns,) = db.execute(
-        "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
-    ).fetchone() or (None,)
+    columns, endpoint = db.execute(
+        "SELECT columns, endpoint FROM submits WHERE track_id = ?", (track_id,)
+    ).fetchone() or (None, "")
+    check_family(endpoint, ticket)
     new = NewTicket(ticket, columns or "")
     _check_found(_add_started(db, track_id, new, result=result, now=now), track_id)
+    row_id = row_id_of(db, ticket)
+    owners = db.execute("SELECT track_id FROM submits WHERE ticket = ?", (row_id,))
+    check_own_ticket(ticket, owners, track_id)
 
 
 def confirm_sent(
@@ -150,8 +156,40 @@ def _add_started(
     if result is not None:
         complete_new(db, row_id, result, now=now)
     return db.execute(
-        "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)
+        "UPDATE submits SET state = 'confirmed', ticket = ? "
+        "WHERE track_id = ? AND (ticket IS NULL OR ticket = ?)",
+        (row_id, track_id, row_id),
     )
+
+
+def check_family(endpoint: str, ticket: Ticket) -> None:
+    """
+    Check that an endpoint can have started a ticket. Nothing is known of a caller's own endpoint.
+
+    Raises:
+        ValueError: The endpoint starts tickets of another family.
+    """
+    known = ENDPOINTS.get(endpoint)
+    family = ticket.family if known is None else known.resolved_by
+    if family not in (None, ticket.family):
+        raise ValueError(f"{endpoint} starts tickets such as {family}:{ticket.id}, got {ticket}")
+
+
+def check_own_ticket(ticket: Ticket, submits: Iterable[Sequence[str]], track_id: str) -> None:
+    """
+    Check that a ticket belongs to no other submit.
+
+    Args:
+        ticket: The ticket.
+        submits: The submits of the ticket: rows with the track_id alone.
+        track_id: The track_id of the submit that gets the ticket.
+
+    Raises:
+        ValueError: The ticket belongs to another submit.
+    """
+    for (other,) in submits:
+        if other != track_id:
+            raise ValueError(f"{ticket} is the ticket of the submit with the track_id {other!r}")
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:

@@ -460,8 +460,8 @@ async def test_ticket_gets_the_columns_of_its_submit(journal):
         "my-7", endpoint="realtime/text2img", payload_hash="0", columns=columns
     )
     assert [columns] == [each.columns for each in await journal.uncertain()]
-    result = Success(ticket=Ticket("images", 7), raw={"status": "success"})
-    await journal.confirm("my-7", "images:7", result=result)
+    result = Success(ticket=Ticket("realtime", 7), raw={"status": "success"})
+    await journal.confirm("my-7", "realtime:7", result=result)
     (recorded,) = [each async for each in journal.recorded_outcomes()]
     assert (columns, "my-7") == (recorded.columns, recorded.track_id)
 
@@ -486,6 +486,44 @@ async def test_track_id_names_one_submit(journal):
     await journal.confirm("t-1", A)
     with pytest.raises(ValueError, match="no uncertain submit"):
         await journal.withdraw("t-1")
+
+
+async def test_confirmed_submit_keeps_its_ticket(journal):
+    """The same ticket may be given again, as after a lost reply to the commit, and no other one."""
+    await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
+    await journal.confirm("t-1", A, result=done(A))
+    await journal.confirm("t-1", A, result=done(A))
+    await journal.confirm("t-1", A)
+    with pytest.raises(ValueError, match="no uncertain submit with the track_id 't-1'"):
+        await journal.confirm("t-1", B)
+    (recorded,) = [each async for each in journal.recorded_outcomes()]
+    assert (done(A), "t-1") == (recorded.outcome, recorded.track_id)
+    assert 1 == (await journal.report()).tickets
+
+
+async def test_submit_gets_no_ticket_of_another_submit(journal):
+    """A ticket that was added by its id may be the one."""
+    await journal.add([B])
+    for track_id in ("t-1", "t-2"):
+        await journal.record_submit(track_id, endpoint="e", payload_hash="ab")
+    await journal.confirm("t-1", A)
+    with pytest.raises(
+        ValueError, match="images:1 is the ticket of the submit with the track_id 't-1'"
+    ):
+        await journal.confirm("t-2", A)
+    assert ["t-2"] == [each.track_id for each in await journal.uncertain()]
+    await journal.confirm("t-2", B)
+    assert B == (await journal.find_submit("t-2")).ticket
+
+
+async def test_submit_gets_no_ticket_of_another_family(journal):
+    """The family is that of the endpoint. Nothing is known of an endpoint of the caller's own."""
+    await journal.record_submit("t-1", endpoint="realtime/text2img", payload_hash="ab")
+    with pytest.raises(ValueError, match=r"starts tickets such as realtime:1, got images:1"):
+        await journal.confirm("t-1", A)
+    assert (0, 1) == ((await journal.report()).tickets, (await journal.report()).uncertain)
+    await journal.record_submit("t-2", endpoint="mine/text2img", payload_hash="ab")
+    await journal.confirm("t-2", A)
 
 
 async def test_submit_is_found_by_its_track_id(journal, clock):

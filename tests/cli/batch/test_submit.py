@@ -650,6 +650,25 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
     assert [] == submits()
 
 
+def test_ticket_of_another_work_is_refused(here, submits):
+    """A confirmed submit keeps its ticket, and an uncertain one gets none of another submit."""
+    assert 0 == here(*SUBMIT, "-", given="key,prompt\npaid,a cat\n").returncode
+    (paid,) = records(here("export", "-", "--file-format", "jsonl"))
+    lose_reply(here)
+    settled, own = paid["track_id"], paid["ticket"]
+    for track_id, ticket, message in [
+        (settled, "realtime:5", f"no uncertain submit with the track_id {settled!r}"),
+        ("77", own, f"{own} is the ticket of the submit with the track_id {settled!r}"),
+        ("77", "video:5", "starts tickets such as realtime:5, got video:5"),
+    ]:
+        refused = here("uncertain", track_id, "--ticket", ticket)
+        assert (2, "") == (refused.returncode, refused.stdout)
+        assert message in refused.stderr
+    assert [paid] == records(here("export", "-", "--file-format", "jsonl"))
+    assert "77  realtime/text2img" in here("uncertain").stdout
+    assert 1 == len(submits())
+
+
 def test_key_in_a_column_is_not_printed(here):
     """The lines of `--json` have the columns of the row, as the exports have."""
     result = here(*SUBMIT, "-", "--json", given=f"prompt,note\na cat,my {KEY}\n")
