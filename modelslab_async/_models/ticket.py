@@ -49,7 +49,7 @@ def _find_problem(text: str) -> str | None:
         return "begins or ends with white space"
     for part in text.split("/"):
         if not part:
-            return "is empty or has an empty part"
+            return "is empty or has an empty part; write a family and an id, such as images:1"
         if part in (".", ".."):
             return f"has the part {part!r}, which would name another path"
     return None

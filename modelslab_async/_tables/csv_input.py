@@ -5,7 +5,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .._registry.families import FAMILIES
 from .table_errors import UnusableTable
@@ -108,12 +108,17 @@ def rows_from_csv(
 
 
 def named_rows_from_csv(lines: Iterable[str], delimiter: str) -> Iterator[NamedRow]:
-    """Yield the rows of a table whose first row has the names of its columns."""
+    """
+    Yield the rows of a table whose first row has the names of its columns.
+
+    Each row has all columns. The cells that a short row lacks are empty.
+    """
     with _raised_field_limit():
         names: list[str] | None = None
         for csv_row in _csv_rows(lines, delimiter):
             if csv_row.problem or names is not None:
-                yield _named_row(csv_row, names or [])
+                row = _named_row(csv_row, names or [])
+                yield evolve(row, cells={**dict.fromkeys(names or [], ""), **row.cells})
             else:
                 names = _unique_names(csv_row.cells)
 

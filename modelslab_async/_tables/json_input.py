@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from .table_errors import UnusableTable
-from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
+from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells
 
 Parse: TypeAlias = Callable[[str], Any]
 
@@ -58,8 +58,7 @@ def items_from_json_lines(lines: Iterable[str], parse: Parse) -> Iterator[JsonIt
         except RecursionError:
             yield JsonItem(location, problem=_TOO_DEEP)
         except ValueError:
-            problem = f"{shorten(line.strip())!r} is not a line of JSON"
-            yield JsonItem(location, problem=problem)
+            yield JsonItem(location, problem="it is not a line of JSON")
 
 
 def items_from_json_array(

@@ -121,7 +121,10 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
             else:
                 output.print_line(f"elsewhere {host}:{file.path}")
     bad = len(found.changed) + len(found.missing)
-    advice = "" if repair or not bad else "; with --repair, the next `batch run --out` saves them"
+    advice = ""
+    if bad:
+        next_run = "the next `batch run --out FOLDER` saves them again"
+        advice = f"; {next_run}" if repair else f"; with --repair, {next_run}"
     unchanged = output.count_of(len(found.unchanged), "file is", "files are")
     changed = output.count_of(bad, "is", "are")
     output.print_message(f"{unchanged} unchanged, {changed} not{advice}")

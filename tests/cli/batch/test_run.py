@@ -338,9 +338,9 @@ def test_verify_lists_changed_and_missing_files(here, emulator, tmp_path):
     assert 8 == found.returncode
     assert ["changed", "missing"] == [line.split()[0] for line in found.stdout.splitlines()]
     assert "1 file is unchanged, 2 are not; with --repair" in found.stderr
-    records = [
-        json.loads(line) for line in here("verify", "--repair", "--json").stdout.splitlines()
-    ]
+    repaired = here("verify", "--repair", "--json")
+    assert "2 are not; the next `batch run --out FOLDER` saves them again" in repaired.stderr
+    records = [json.loads(line) for line in repaired.stdout.splitlines()]
     assert ["images:4901", "images:4902"] == [record["ticket"] for record in records]
     assert 0 == here("run", "--out", "out", "--allow-private").returncode
     assert 0 == here("verify").returncode

@@ -268,7 +268,7 @@ def test_bad_rows_are_named_and_skipped(here, submits):
         "line 2 of standard input skipped: realtime/text2img needs prompt",
         "line 3 of standard input skipped: unknown endpoint 'realtime/text2imgg'",
         "line 4 of standard input skipped: realtime/text2img expects 'width', got 'widht'",
-        "line 5 of standard input skipped: '{broken' is not a line of JSON",
+        "line 5 of standard input skipped: it is not a line of JSON",
         "line 6 of standard input skipped: int is not an object",
         "line 8 of standard input skipped: its key 'a' is that of line 7",
         "line 9 of standard input skipped: its key is of type float",
@@ -380,8 +380,22 @@ def test_rows_that_cannot_be_read_are_named_without_endpoint(here):
     """What is wrong with them comes before the endpoint that they lack."""
     result = here("submit", "-", given="{broken\n{too\n")
     assert 2 == result.returncode
-    assert "line 1 of standard input skipped: '{broken' is not a line of JSON" in result.stderr
-    assert "line 2 of standard input skipped" in result.stderr
+    assert "lines 1-2 of standard input skipped: it is not a line of JSON" in result.stderr
+
+
+def test_problem_that_rows_share_is_one_message(here):
+    """A wrong format, a column that the table lacks, and short rows name their lines once."""
+    rows = "".join(f"p{number}\n" for number in range(40))
+    for options, lines, problem in (
+        (("--input-format", "json"), "1-41", "it is not a line of JSON"),
+        (("--key", "ID"), "2-41", "it has no 'ID', which --key names; it has 'id', 'prompt'"),
+        ((), "2-41", "fill the column `prompt`"),
+    ):
+        result = here(*SUBMIT, "-", "--dry-run", *options, given=f"id,prompt\n{rows}")
+        assert (2, 2) == (result.returncode, result.stderr.count("\n")), result.stderr
+        assert f"lines {lines} of standard input skipped: " in result.stderr
+        assert problem in result.stderr
+        assert "name a column" not in result.stderr
 
 
 def test_most_and_dry_run_send_nothing(here, submits):
