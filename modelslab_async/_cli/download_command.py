@@ -24,6 +24,7 @@ from .account_limit_options import AccountLimits, account_options
 from .client_factory import make_client
 from .exit_codes_and_advice import WAIT_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
+from .out_folder_check import check_out_folder
 from .ticket_arguments import check_tickets, iter_tickets
 from .written_path_type import WrittenPath
 
@@ -66,6 +67,7 @@ def download(
     If you run the same command again, it saves no file twice and resumes interrupted downloads.
     """
     credentials = check_tickets(tickets)
+    check_out_folder(folder)
     client = make_client(base_url, legacy_base_url, limits=limits)
     downloads = Downloads(
         client,

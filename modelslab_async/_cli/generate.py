@@ -26,6 +26,7 @@ from .endpoint_command import EndpointCommand, extra_parameters_option, make_req
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
+from .out_folder_check import check_out_folder
 from .written_path_type import WrittenPath
 
 
@@ -97,6 +98,7 @@ def generate(
     )
     for request in requests:
         _check_request(client, endpoint, request)
+    check_out_folder(folder)
     downloads = Downloads(client, to=folder, **download_settings)
     try:
         run_async(run.execute(client, downloads, timeout))

@@ -29,6 +29,20 @@ def test_download_saves_files_and_prints_paths(program, emulator, tmp_path):
     assert ["images-70-0.png", "images-71-0.png", "images-72-0.png"] == names(tmp_path / "out")
 
 
+def test_folder_that_cannot_be_written_is_refused_before_the_first_poll(
+    program, emulator, tmp_path
+):
+    """The message names the folder."""
+    ticket = emulator.add_job("images:79", fails=False)
+    (tmp_path / "out").write_text("a file where the folder should be")
+    folder = str(tmp_path / "out" / "x")
+
+    run = program("download", str(ticket), "--out", folder)
+
+    assert (2, 0) == (run.returncode, emulator.polls[ticket])
+    assert f"no file can be saved in {folder}: Not a directory" in run.stderr
+
+
 def test_json_prints_a_record_for_each_file(program, emulator, tmp_path):
     """With `--json`, each file is a line with its checksum, also for tickets from a pipe."""
     ticket = str(emulator.add_job("video:70", fails=False))

@@ -526,6 +526,18 @@ def test_generation_without_outputs_is_reported(on_server, fields):
     assert "no outputs to save" in run.stderr
 
 
+def test_folder_that_cannot_be_written_is_refused_before_the_submit(program, command):
+    """The message names the folder, and gives no command line with it for later."""
+    command.folder.write_text("a file where the folder should be")
+    folder = str(command.folder / "x")
+
+    run = program("generate", TEXT2IMG, "--prompt", "a cat", "--out", folder)
+
+    assert (2, []) == (run.returncode, command.submits())
+    assert f"no file can be saved in {folder}: Not a directory" in run.stderr
+    assert "get the files later" not in run.stderr
+
+
 def test_help_lists_the_parameters_of_the_endpoint(program):
     """The help names each parameter, which ones are required, and which ones take a file."""
     text = program("generate", "realtime/img2img", "--help").stdout

@@ -22,6 +22,7 @@ from ... import (
     Unsubmitted,
 )
 from ..._account.shared_limits import OtherLimits
+from ..._batch.run_supervisor import RunSupervisor
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import output
@@ -31,6 +32,7 @@ from ..command_error_types import Interrupted, other_limits_error
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally
+from ..out_folder_check import check_out_folder
 from ..result_record import result_record
 from .export_file import write_export
 from .interrupt import drain_on_signal
@@ -89,7 +91,7 @@ def run_batch(
         max_submits=max_submits,
         unsent_timeout=unsent_timeout,
     )
-    batch_run = _BatchRun(plan, client, progress, tally)
+    batch_run = _BatchRun(plan, client, _make_downloads(plan, client), progress, tally)
     try:
         summary = run_async(batch_run.execute(work))
     except KeyboardInterrupt:
@@ -110,6 +112,31 @@ def run_batch(
         output.print_message(line)
     tally.codes.update(summary.codes(progress.given_up))
     return tally.print_summary()
+
+
+def _make_downloads(plan: Plan, client: Client) -> Downloads | None:
+    """
+    Make the downloads of a run that saves files. None if it saves none.
+
+    Raises:
+        click.UsageError: Files cannot be saved in the folder, or cannot be recorded.
+    """
+    if plan.folder is None:
+        return None
+    downloads = Downloads(
+        client,
+        to=plan.folder,
+        concurrency=plan.concurrency,
+        max_bytes=plan.max_bytes,
+        link_timeout=plan.link_timeout,
+        allow_private=plan.allow_private,
+    )
+    try:
+        RunSupervisor.check_downloads(downloads)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    check_out_folder(plan.folder)
+    return downloads
 
 
 def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
@@ -141,9 +168,17 @@ def _interrupted_message(progress: RunProgress) -> str:
 class _BatchRun:
     """Runs a batch once with a client, and handles each result."""
 
-    def __init__(self, plan: Plan, client: Client, progress: RunProgress, tally: ExitTally) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        client: Client,
+        downloads: Downloads | None,
+        progress: RunProgress,
+        tally: ExitTally,
+    ) -> None:
         self._plan = plan
         self._client = client
+        self._downloads = downloads
         self._progress = progress
         self._tally = tally
         self._has_option_advice = False
@@ -175,10 +210,9 @@ class _BatchRun:
             await stack.enter_async_context(
                 show_progress(self._progress, batch.report, quiet=self._plan.quiet)
             )
-            downloads = self._make_downloads()
-            if downloads is not None:
-                await stack.enter_async_context(downloads)
-            results = work.results(batch, downloads, self._plan.timeout)
+            if self._downloads is not None:
+                await stack.enter_async_context(self._downloads)
+            results = work.results(batch, self._downloads, self._plan.timeout)
             await stack.enter_async_context(aclosing(results))
             async for result in results:
                 self._handle_result(result)
@@ -188,19 +222,6 @@ class _BatchRun:
                     batch.drain()
                 # Many results may be ready at once. Let the poller run after each.
                 await asyncio.sleep(0)
-
-    def _make_downloads(self) -> Downloads | None:
-        plan = self._plan
-        if plan.folder is None:
-            return None
-        return Downloads(
-            self._client,
-            to=plan.folder,
-            concurrency=plan.concurrency,
-            max_bytes=plan.max_bytes,
-            link_timeout=plan.link_timeout,
-            allow_private=plan.allow_private,
-        )
 
     def _handle_result(self, work_result: WorkResult) -> None:
         result = work_result.result

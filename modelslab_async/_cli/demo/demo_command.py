@@ -17,6 +17,7 @@ from .. import options, output
 from ..command_error_types import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
+from ..out_folder_check import check_out_folder
 from ..stop_signals import stop_signals
 from ..written_path_type import WrittenPath
 from .planned_jobs import DemoPlan, PlannedJob
@@ -90,6 +91,8 @@ def demo(
         max_duration=max_duration,
     )
     pace = Pace(floor=pace_floor)
+    if folder is not None:
+        check_out_folder(folder)
     stats = DemoStatistics()
     _announce(plan)
     # From now on, a signal must raise KeyboardInterrupt, so that the `with` block below ends the

@@ -258,16 +258,49 @@ def test_status_counts_without_a_key(here, emulator):
 def test_unsaved_file_is_reported_and_saved_by_next_run(here, emulator, tmp_path):
     """`status` shows the reason, and the next run saves the file."""
     emulator.add_job("images:4601", fails=False)
-    (tmp_path / "out").write_text("a file where the folder should be")
+    part = tmp_path / "out" / "images-4601-0.part"
+    part.mkdir(parents=True)
     run = here("run", "-", "--out", "out", "--allow-private", given="images:4601")
-    assert 2 == run.returncode
-    run = here("run", "-", "--out", "out/x", "--allow-private", given="images:4601")
     assert 8 == run.returncode
     assert "1 not saved" in run.stdout
     assert "not saved: 1 x the file cannot be written" in here("status").stdout
-    (tmp_path / "out").unlink()
-    assert 0 == here("run", "--out", "out/x", "--allow-private").returncode
-    assert ["images-4601-0.png"] == names(tmp_path / "out" / "x")
+    part.rmdir()
+    assert 0 == here("run", "--out", "out", "--allow-private").returncode
+    assert ["images-4601-0.png"] == names(tmp_path / "out")
+
+
+ODD_FOLDER = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("file", "is a file"),
+        ("file/x", "no file can be saved in file/x: Not a directory"),
+        (ODD_FOLDER, "is not UTF-8 text; save in another folder"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("command", ["run", "retry", "submit"])
+def test_folder_that_cannot_be_written_is_refused_first(
+    here, emulator, tmp_path, command, *, folder, reason
+):
+    """Nothing is polled or submitted, and the message names the folder."""
+    ticket = emulator.add_job("images:4602", fails=False)
+    before = len(emulator.submits)
+    assert 0 == here("run", "-", given="").returncode
+    (tmp_path / "file").write_text("a file where the folder should be")
+    arguments = {
+        "run": ["-"],
+        "retry": [],
+        "submit": ["-", "--endpoint", "realtime/text2img", "--input-format", "text"],
+    }[command]
+    given = "a lighthouse" if command == "submit" else "images:4602"
+    run = here(command, *arguments, "--out", folder, "--allow-private", given=given)
+    assert 2 == run.returncode
+    assert reason in run.stderr
+    assert (before, 0) == (len(emulator.submits), emulator.polls[ticket])
+    assert 0 == json.loads(here("status", "--json").stdout)["tickets"]
 
 
 def test_retry_failed_polls_failed_tickets_again(here, emulator, tmp_path):

@@ -1,0 +1,25 @@
+"""Checks the folder of `--out` before a command submits or polls. It leaves no file there."""
+
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import click
+
+
+def check_out_folder(folder: Path) -> None:
+    """
+    Check that a file can be written in a folder, or where the folder will be made. Blocking I/O.
+
+    Raises:
+        click.UsageError: No file can be written there.
+    """
+    try:
+        existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        # Only a write tells: a system may refuse it although the permissions allow it.
+        with TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise click.UsageError(
+            f"no file can be saved in {folder}: {error.strerror or error}; "
+            "nothing was sent, so give --out another folder"
+        ) from None
