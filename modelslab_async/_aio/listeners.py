@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from functools import partial
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
 from .._models.events import Event
@@ -61,7 +60,7 @@ def call_listener(
     # The context itself may be in use, and cannot be entered twice.
     copy = copy_context() if context is None else context.copy()
     name = "on_event" if is_callers else getattr(listener, "__qualname__", "a listener")
-    call_and_log(name, partial(copy.run, listener, event))
+    call_and_log(name, lambda: copy.run(listener, event))
 
 
 def call_and_log(name: str, function: Callable[[*Ts], T], *args: *Ts) -> T | None:
