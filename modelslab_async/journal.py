@@ -138,13 +138,11 @@ class Journal:
         """
         target = os.fspath(path)
         chosen = file_format or format_from_path(target)
-        cancelled = threading.Event()
+        stop = threading.Event()
         try:
-            return await self._store.read(
-                exports.export, target, chosen, is_cancelled=cancelled.is_set
-            )
+            return await self._store.read(exports.export, target, chosen, is_cancelled=stop.is_set)
         finally:
-            cancelled.set()
+            stop.set()
 
     async def record_file(
         self,
