@@ -96,10 +96,9 @@ async def finish(operation: Coroutine[Any, Any, T]) -> T:
     """Run an operation in a new task to its end, even if this task is cancelled meanwhile."""
     task = asyncio.create_task(operation)
     cancelled = await wait_to_end(task)
-    result = task.result()
     if cancelled is not None:
-        raise cancelled
-    return result
+        raise cancelled from (None if task.cancelled() else task.exception())
+    return task.result()
 
 
 async def wait_to_end(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:

@@ -191,7 +191,7 @@ class BatchGeneration:
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
                 # Another task or process is sending this submission now.
-                await self._submit_recorder.pause_for_result()
+                await self._submit_recorder.pause_for_result(recorded.track_id)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
         """Whether another submission in the journal has the same track_id."""

@@ -35,7 +35,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._run_id: int | None = None
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
-        self._in_flight: set[asyncio.Task[object]] = set()
+        # Each submit that has begun, by its task. The future is done once its result is handled.
+        self._in_flight: dict[asyncio.Task[object], asyncio.Future[None]] = {}
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
     async def begin(self, submit_request: SubmitRequest) -> None:
@@ -47,10 +48,10 @@ class JournalSubmitRecorder(SubmitRecorder):
             ValueError: Another submit has the same track_id or key; nothing is sent.
         """
         if (task := asyncio.current_task()) is not None:
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+            self._in_flight[task] = asyncio.get_running_loop().create_future()
+            task.add_done_callback(self._leave_flight)
         # This may delete the record of an earlier attempt at the same submit.
-        await self._unrecorded.record()
+        await self._unrecorded.record(submit_request.submit_id)
         await self._journal.record_submit(
             submit_request.submit_id,
             endpoint=submit_request.endpoint.name,
@@ -85,6 +86,14 @@ class JournalSubmitRecorder(SubmitRecorder):
                         submit_request.submit_id,
                         error,
                     )
+        finally:
+            # A callback of the caller may follow in this task, and may take as long as it likes.
+            if (task := asyncio.current_task()) is not None:
+                self._leave_flight(task)
+
+    def _leave_flight(self, task: asyncio.Task[object]) -> None:
+        if (handled := self._in_flight.pop(task, None)) is not None:
+            handled.set_result(None)
 
     async def _write(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
@@ -152,19 +161,19 @@ class JournalSubmitRecorder(SubmitRecorder):
                 return await self._reply_to(submit.ticket)
             if submit.track_id in {each.track_id for each in await self._journal.uncertain()}:
                 raise uncertain_error(submit)
-            await self.pause_for_result()
+            await self.pause_for_result(submit.track_id)
         return None
 
-    async def pause_for_result(self) -> None:
+    async def pause_for_result(self, track_id: str) -> None:
         """
         Wait for a moment, because a submit is in flight in another task or process.
 
-        Its result may have come and may not be recorded yet. So first record what is unrecorded.
+        Its result may have come and may not be recorded yet. So first try to record it.
 
         Raises:
-            JournalError: A result of a submit of this process cannot be recorded.
+            JournalError: The result of this submit has come and cannot be recorded.
         """
-        await self._unrecorded.record()
+        await self._unrecorded.record(track_id)
         await asyncio.sleep(recheck_interval(self._lease))
 
     async def _reply_to(self, ticket: Ticket) -> SubmitReply:
@@ -185,7 +194,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def close(self) -> None:
         """Wait until the results of all submits in flight are recorded. Then give up the lease."""
         while self._in_flight:
-            await asyncio.wait(self._in_flight)
+            await asyncio.wait(self._in_flight.values())
         await self._unrecorded.aclose()
         if self._renewal_task is not None:
             self._renewal_task.cancel()

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from .._models.errors import ModelsLabError
-from .._models.journal_errors import JournalError
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import describe
 from .._submitting.submit_request import SubmitRequest
@@ -37,7 +36,7 @@ class UnrecordedResults:
         self._write = write
         self._interval_s = interval
         self._results: dict[str, tuple[SubmitRequest, _SubmitResult]] = {}
-        self._attempt: asyncio.Task[JournalError | None] | None = None
+        self._attempt: asyncio.Task[dict[str, Exception]] | None = None
         self._retrying: asyncio.Task[None] | None = None
 
     def keep(self, submit_request: SubmitRequest, result: _SubmitResult) -> None:
@@ -48,62 +47,64 @@ class UnrecordedResults:
                 self._retry(), name="modelslab_async unrecorded results"
             )
 
-    async def record(self) -> None:
+    async def record(self, submit_id: str) -> None:
         """
-        Record all results. If another task is recording them now, wait for it.
+        Record the result of a submit now, if it is one of these.
 
         Raises:
-            JournalError: A result still cannot be recorded.
+            JournalError: The result still cannot be recorded.
         """
-        if self._results and self._attempt is None:
-            self._attempt = asyncio.create_task(
-                self._record_all(), name="modelslab_async unrecorded results"
-            )
-        # All tasks share one attempt, because each may wait long for the lock of the journal.
-        if (attempt := self._attempt) is not None:
-            await asyncio.wait([attempt])
-            if (error := attempt.result()) is not None:
-                raise error
+        if submit_id in self._results and (error := (await self._record_all()).get(submit_id)):
+            raise error
 
     async def aclose(self) -> None:
         """Try for the last time, and log each result that cannot be recorded."""
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
-        try:
-            await self.record()
-        except JournalError as error:
-            for submit_id, (_, result) in self._results.items():
-                _logger.warning(
-                    "the journal lists submit %s as uncertain, though %s, because it cannot be "
-                    "written: %s",
-                    *(submit_id, describe(result), error),
-                )
+        for submit_id, error in (await self._record_all()).items():
+            _logger.warning(
+                "the journal lists submit %s as uncertain, though %s, because it cannot be "
+                "written: %s",
+                *(submit_id, describe(self._results[submit_id][1]), error),
+            )
 
     async def _retry(self) -> None:
         while self._results:
             await asyncio.sleep(self._interval_s)
-            try:
-                await self.record()
-            except JournalError as error:
-                _logger.warning("results of submits are not recorded, trying again: %s", error)
+            for submit_id, error in (await self._record_all()).items():
+                _logger.warning(
+                    "the result of submit %s is not recorded, trying again: %s", submit_id, error
+                )
 
-    async def _record_all(self) -> JournalError | None:
-        """Record all results, and return the error of one that could not be recorded."""
-        error = None
+    async def _record_all(self) -> dict[str, Exception]:
+        """
+        Record all results. Return the errors of those that cannot be recorded, by submit.
+
+        All tasks share one attempt, because each may wait long for the lock of the journal.
+        """
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(
+                self._try_all(), name="modelslab_async unrecorded results"
+            )
+        await asyncio.wait([attempt := self._attempt])
+        return attempt.result()
+
+    async def _try_all(self) -> dict[str, Exception]:
+        errors: dict[str, Exception] = {}
         try:
-            while self._results and error is None:
+            while new := self._results.keys() - errors.keys():
                 # Write the results side by side, so that they wait only once for a locked journal.
-                errors = await asyncio.gather(*map(self._record, [*self._results]))
-                error = next((each for each in errors if each is not None), None)
+                tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
+                errors |= {submit_id: error for submit_id, error in tried if error is not None}
         finally:
             self._attempt = None
-        return error
+        return errors
 
-    async def _record(self, submit_id: str) -> JournalError | None:
+    async def _try(self, submit_id: str) -> Exception | None:
         try:
             await self._write(*self._results[submit_id])
-        except JournalError as error:
+        except Exception as error:  # noqa: BLE001 -- The other results are recorded all the same.
             return error
         del self._results[submit_id]
         return None

@@ -328,6 +328,30 @@ async def test_submit_in_flight_is_recorded_however_often_its_batch_is_cancelled
         assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
 
 
+async def test_batch_is_left_while_on_submitted_does_not_return(emulator, path):
+    """The ticket is recorded before the hook is called, so closing does not wait for the hook."""
+    is_called, may_return = asyncio.Event(), asyncio.Event()
+
+    async def wait(_):
+        is_called.set()
+        await may_return.wait()
+
+    async def submit_in_batch(client):
+        async with Batch.open(path, client=client) as batch:
+            await batch.submit(REALTIME, prompt="a cat", track_id=7)
+
+    http = httpx.ASGITransport(app=emulator)
+    async with Client("a-key-for-tests", http=http, on_submitted=wait) as client:
+        working = asyncio.create_task(submit_in_batch(client))
+        await is_called.wait()
+        working.cancel()
+        await asyncio.wait([working])
+        assert working.cancelled()
+        may_return.set()
+    async with Batch.open(path) as batch:
+        assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
+
+
 async def test_submit_of_a_living_process_is_not_uncertain(path):
     """It is listed once its lease is over."""
     ahead = 0.0
@@ -462,6 +486,31 @@ async def test_refused_attempt_that_could_not_be_recorded_is_repeated(path, emul
         assert isinstance(result, Success)
         assert [] == await batch.uncertain()
     assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("error", [JournalFull("no room"), ValueError("no such value")], ids=str)
+async def test_ticket_that_cannot_be_recorded_stops_no_other_submit(
+    a_client, emulator, path, monkeypatch, error
+):
+    """Its own submits raise, those of other rows are sent, and the batch can be closed."""
+    real = RunOperations.confirm_sent
+
+    async def confirm_sent(self, submit, *given, **more):
+        if submit.key == "row 1":
+            raise error if stays_broken else JournalFull("no room")
+        await real(self, submit, *given, **more)
+
+    stays_broken = False
+    monkeypatch.setattr(RunOperations, "confirm_sent", confirm_sent)
+    rows = [Submission(REALTIME, {"prompt": key}, key=key) for key in ("row 1", "row 2")]
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(JournalFull):
+            await batch.submit(rows[0])
+        stays_broken = True
+        assert isinstance(await batch.submit(rows[1]), Processing | Success)
+        with pytest.raises(type(error), match=str(error)):
+            await batch.submit(rows[0])
+    assert ["row 1", "row 2"] == [each.fields["prompt"] for each in emulator.submits]
 
 
 async def test_uncertain_submit_that_could_not_be_recorded_is_listed_later(

@@ -636,3 +636,29 @@ async def test_family_that_is_added_during_a_read_is_known(file_journal):
         reader.set_trace_callback(confirm_before)
         found = submits.find(reader, "t-1")
     assert Ticket("images", 1) == found.ticket
+
+
+async def test_cancellation_is_not_lost_if_the_journal_cannot_be_closed(path, monkeypatch):
+    """The task ends as cancelled. The error is the cause of the cancellation."""
+    is_closing, may_fail = asyncio.Event(), asyncio.Event()
+
+    async def use():
+        async with Journal.open(path) as journal:
+            close = journal._store.aclose
+
+            async def fail():
+                is_closing.set()
+                await may_fail.wait()
+                await close()
+                raise JournalError("no disk")
+
+            monkeypatch.setattr(journal._store, "aclose", fail)
+
+    using = asyncio.create_task(use())
+    await is_closing.wait()
+    using.cancel()
+    await asyncio.sleep(0)
+    may_fail.set()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await using
+    assert "no disk" in str(cancelled.value.__cause__)
