@@ -9,13 +9,15 @@ from .._aio.durable_files import IS_WINDOWS
 from .file_locks import open_locked
 
 _LOCK_RETRY_S = 0.001
+# A process holds the lock only while it moves a file, unless it is stopped or another program.
+_MAX_LOCK_WAIT_S = 5.0
 
 
 def link_or_move(part: Path, path: Path) -> bool:
     """
     Give a part its final path by a hard link. Move the part if a hard link is not possible.
 
-    Return False if the final path exists already.
+    Return False if the final path exists already, or if another process keeps it locked.
     """
     try:
         if IS_WINDOWS:  # pragma: no cover -- Windows refuses to rename to a taken name.
@@ -36,9 +38,13 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
     The lock makes other processes wait for the complete file, which may be the one they have. An
     empty file without a lock is the reservation of a killed process, because no part is empty.
     """
+    give_up_at = time.monotonic() + _MAX_LOCK_WAIT_S
     while not _is_taken(path):
         reservation = open_locked(path)
         if reservation is None:
+            if time.monotonic() >= give_up_at:
+                return False
+            # A cancellation does not end this wait, because it is in a thread.
             time.sleep(_LOCK_RETRY_S)
             continue
         with reservation:

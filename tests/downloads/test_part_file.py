@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import json
+import math
 import os
 import signal
 import socket
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import FileNotWritten, JournalFull, Saved
+from modelslab_async._downloads import publish
 from modelslab_async._downloads.download_error_translation import write_error
+from modelslab_async._downloads.file_locks import open_locked
 from modelslab_async._downloads.part_file import PartFile
 from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async._downloads.stale_parts import part_stems, remove_stale
@@ -127,11 +130,26 @@ def test_publish_waits_for_the_process_that_reserved_the_name(folder, monkeypatc
     other = threading.Thread(target=publish_second)
     monkeypatch.setattr(Path, "replace", replace_late)
     monkeypatch.setattr("time.sleep", lambda _seconds: goes_on.set())
+    monkeypatch.setattr(publish, "_MAX_LOCK_WAIT_S", math.inf)
     paths.append(published(first))
     other.join()
 
     assert [folder / "a-1-0.bin"] * 2 == paths
     assert ["a-1-0.bin"] == names(folder)
+
+
+def test_name_whose_lock_is_never_released_is_passed_over(folder, monkeypatch):
+    """Without hard links, the next free name is used, so the save ends."""
+    without_hard_links(monkeypatch)
+    monkeypatch.setattr(publish, "_MAX_LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr("time.sleep", lambda _seconds: pytest.fail("still waits for the lock"))
+    made = part(folder)
+
+    with open_locked(folder / "a-1-0.bin"):
+        assert folder / "a-1-0.2.bin" == published(made)
+
+    assert b"" == (folder / "a-1-0.bin").read_bytes()
+    assert b"data" == (folder / "a-1-0.2.bin").read_bytes()
 
 
 def test_name_that_a_killed_process_reserved_is_used(folder, monkeypatch):
