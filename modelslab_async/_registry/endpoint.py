@@ -1,6 +1,6 @@
 """Endpoint: a named request to the service. It builds the request, but sends nothing."""
 
-import json
+import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +18,6 @@ from .url_template import fill_hosts, is_absolute_url, placeholders
 # words. The exceptions are in `_NOT_FILE_PARAMETERS`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
-# Refuses NaN and Infinity, which JSON lacks, and accepts files, which links replace later.
-_encode_strictly = json.JSONEncoder(allow_nan=False, default=lambda _: None).encode
 
 
 def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
@@ -28,6 +26,26 @@ def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
             f"the url of endpoint {endpoint.name!r} starts with {{base}}, {{legacy}} or https:// "
             f"and has no query and no fragment, got {value!r}"
         )
+
+
+def _refuse_non_finite(value: object) -> None:
+    """
+    Refuse NaN and Infinity, which JSON lacks, at any depth. Read no texts, which may be long.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+        RecursionError: The value is nested too deeply, or contains itself.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError(value)
+        case dict():
+            for name, inner in value.items():
+                _refuse_non_finite(name)
+                _refuse_non_finite(inner)
+        case list() | tuple():
+            for inner in value:
+                _refuse_non_finite(inner)
 
 
 class MissingParameters(ValueError):
@@ -197,11 +215,9 @@ class Endpoint:
         return f"its parameters are {', '.join(self.parameters) or 'none'}"
 
     def _check_numbers(self, name: str, value: object) -> None:
-        if not isinstance(value, (float, list, tuple, dict)):
-            return
         try:
-            _encode_strictly(value)
-        except (TypeError, ValueError, RecursionError) as error:
+            _refuse_non_finite(value)
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{self.name}: {name!r} is what JSON can carry, such as finite numbers, texts, and "
                 f"lists or maps of these, got another value ({error}); leave it out or replace it"

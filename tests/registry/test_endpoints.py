@@ -1,6 +1,7 @@
 """Endpoint and ENDPOINTS: parameters become a request, and the rows match the documentation."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,58 @@ def test_any_parameters_make_a_request_or_a_value_error(params):
     except ValueError:
         return
     assert {name: value for name, value in params.items() if value is not None} == call.fields
+
+
+def nested(wrap, levels):
+    value = 1.5
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+def cyclic():
+    value = [1.5]
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        -math.inf,
+        [1.5, "x", math.nan],
+        ({"a": [1, (2.5, math.inf)]},),
+        {"a": {"b": [{"c": math.nan}]}},
+        {math.nan: 1},
+        nested(lambda value: [value], 100_000),
+        nested(lambda value: {"a": value}, 100_000),
+        cyclic(),
+    ],
+    ids=["nan", "inf", "list", "tuple", "map", "name", "deep list", "deep map", "cycle"],
+)
+def test_value_that_json_lacks_is_refused(value):
+    """Numbers are found at any depth, and values without an end are refused too."""
+    with pytest.raises(ValueError, match="'seed' is what JSON can carry, such as finite numbers"):
+        make_endpoint().check({"seed": value})
+
+
+def test_check_encodes_no_text(monkeypatch):
+    """A list may hold files in base64, and a check runs on the event loop."""
+    encoded = []
+
+    def encode(text):
+        encoded.append(text)
+        return '""'
+
+    monkeypatch.setattr("json.encoder.encode_basestring_ascii", encode)
+    shared = ["text", {"name": "text"}]
+    deep = nested(lambda value: [value], 50)
+    finite = {"a": [1.5, ("text", None, True, 10**400)], "b": shared, "c": [shared, deep]}
+
+    make_endpoint().check({"prompt": "text", "images": ["text", 0.5], "workflow": finite})
+
+    assert [] == encoded
 
 
 def test_user_can_add_and_change_endpoints():
