@@ -40,6 +40,30 @@ def test_dry_run_shows_no_key(here):
     assert KEY not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("end", ['" now', "\\", '\\"', "\n", "\u00e9"], ids=repr)
+def test_row_with_a_cut_key_is_a_line_of_json(here, end):
+    """The redaction also removes what follows a cut key, but no quotation mark of the line."""
+    cut = KEY[: len(KEY) * 2 // 3]
+    row = {"prompt": f'say "{cut}{end}', "note": f"{cut}{end}"}
+    done = here(*SUBMIT, "-", "--json", "--dry-run", given=json.dumps(row))
+    assert 0 == done.returncode, done.stderr
+    (printed,) = map(json.loads, done.stdout.splitlines())
+    assert printed["parameters"]["prompt"].startswith('say "[key]')
+    assert cut not in done.stdout + done.stderr
+
+
+def test_number_that_is_the_key_is_not_printed(here):
+    """The line stays JSON. A number that contains no key stays a number."""
+    digits = "123456789012345678"
+    row = f'{{"prompt": "a cat", "seed": {digits}, "width": 512, "note": [-{digits}.5, 1e3]}}'
+    done = here(*SUBMIT, "-", "--json", "--dry-run", given=row, MODELSLAB_API_KEY=digits)
+    assert 0 == done.returncode, done.stderr
+    (printed,) = map(json.loads, done.stdout.splitlines())
+    assert "[key]" == printed["parameters"]["seed"]
+    assert 512 == printed["parameters"]["width"]
+    assert digits not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=repr)
 def test_uncertain_submit_under_the_key_is_listed_without_it(here, options):
     """An earlier version recorded the API key as the key of a row."""
