@@ -47,12 +47,14 @@ def read_submissions(
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, or no row has an endpoint.
+        click.UsageError: The file cannot be read, no row has an endpoint, or, at the end, `--send`
+            names a column that no row has.
     """
     name = source_name(source)
-    keys, locations = SubmissionKeys(), dict[str, str]()
+    keys, locations, columns = SubmissionKeys(), dict[str, str](), dict[str, None]()
     try:
         for row in _check_endpoints(read_rows(source, spec), spec, name):
+            columns.update(dict.fromkeys(row.cells))
             try:
                 submission = keys.ensure_key(_to_submission(row, spec, check))
                 _check_key_is_new(locations, submission, row.location)
@@ -66,6 +68,8 @@ def read_submissions(
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
         raise unreadable_source(source, problem, "a file of prompts") from None
+    if columns:
+        _check_sent_columns(columns, spec)
 
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
@@ -88,7 +92,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     ]
 
 
-def check_sent_columns(columns: Iterable[str], spec: SubmissionSpec) -> None:
+def _check_sent_columns(columns: Iterable[str], spec: SubmissionSpec) -> None:
     """
     Check that the table has each column which `--send` names.
 

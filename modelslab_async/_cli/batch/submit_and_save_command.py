@@ -25,12 +25,7 @@ from .rows_in_journal import RowsInJournal
 from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .skipped_rows import SkippedRows
-from .submission_input import (
-    SubmissionRow,
-    check_sent_columns,
-    find_unsent_columns,
-    read_submissions,
-)
+from .submission_input import SubmissionRow, find_unsent_columns, read_submissions
 from .submission_spec import SubmissionSpec
 from .ticket_and_submit_work import SubmitWork
 
@@ -146,12 +141,11 @@ def _read_rows(
             column that the table lacks.
         UnusableKey: An endpoint needs an API key that is not set.
     """
-    skipped, columns = SkippedRows(source_name(table)), dict[str, None]()
+    skipped = SkippedRows(source_name(table))
 
     def check(
         endpoint: str, parameters: Mapping[str, Any], key: str | None, cells: Mapping[str, Any]
     ) -> None:
-        columns.update(dict.fromkeys(cells))
         try:
             endpoints.check(endpoint, parameters, key)
         except MissingApiKey as error:
@@ -162,12 +156,9 @@ def _read_rows(
             raise ValueError(f"{error}; {advice}") from None
 
     try:
-        rows = [*read_submissions(table, spec, check, skipped.add)]
+        return [*read_submissions(table, spec, check, skipped.add)]
     finally:
         skipped.report(tally)
-    if columns:
-        check_sent_columns(columns, spec)
-    return rows
 
 
 def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:

@@ -238,6 +238,20 @@ def test_sent_column_that_no_row_has_is_refused(here, submits):
     assert 1 == len(submits())
 
 
+def test_sent_column_of_skipped_rows_is_a_column_of_the_table(here, submits):
+    """Rows count even if they name an unknown endpoint, or a key that is no text."""
+    rows = [
+        '{"prompt": "a cat"}',
+        '{"prompt": "a dog", "endpoint": "none/such", "brand_new": 1}',
+        '{"prompt": "a fox", "key": 1.5, "other_new": 1}',
+    ]
+    options = ("--send", "brand_new", "--send", "other_new")
+    result = here(*SUBMIT, "-", *options, given="\n".join(rows))
+    assert "no column of the table" not in result.stderr
+    assert 2 == result.returncode
+    assert ["a cat"] == [each.fields["prompt"] for each in submits()]
+
+
 def test_table_of_parameters_alone_has_no_note(here):
     """The columns `endpoint` and `key` are used, so they are not named."""
     table = f"endpoint,prompt,key\n{REALTIME},a cat,1\n"
