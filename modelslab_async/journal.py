@@ -262,7 +262,7 @@ class Journal:
 
         Raises:
             ValueError: No such submit was recorded, it has another ticket, the ticket is that of
-                another submit or of another family, or there is neither an id nor a result.
+                another submit, or there is neither an id nor a result.
         """
         started = Ticket.of(ticket)
         if result is None:

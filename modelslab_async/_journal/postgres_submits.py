@@ -11,20 +11,14 @@ from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
 from .schema import UNRESOLVED
-from .submits import (
-    DuplicateSubmit,
-    PendingSubmit,
-    SubmitOrigin,
-    check_family,
-    check_own_ticket,
-)
+from .submits import DuplicateSubmit, PendingSubmit, SubmitOrigin, check_own_ticket
 
 _RECORD: Final = """
 INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, columns, run, key)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING submit
 """
 _DELETE: Final = "DELETE FROM submits WHERE batch = $1 AND submit = $2 AND ticket IS NULL"
-_FIND_COLUMNS: Final = "SELECT columns, endpoint FROM submits WHERE batch = $1 AND track_id = $2"
+_FIND_COLUMNS: Final = "SELECT columns FROM submits WHERE batch = $1 AND track_id = $2"
 _SELECT_OF_TICKET: Final = """
 SELECT track_id FROM submits WHERE batch = $1 AND ticket IS NOT NULL AND ticket = $2
 """
@@ -108,8 +102,7 @@ async def confirm(
     """See `submits.confirm`."""
     row = await db.fetch_row(_FIND_COLUMNS, track_id)
     _check_found(row, track_id)
-    columns, endpoint = row
-    check_family(endpoint, ticket)
+    (columns,) = row
     new = NewTicket(ticket, columns or "")
     _check_found(await _add_started(db, track_id, new, result=result, now=now), track_id)
     owners = await db.fetch(_SELECT_OF_TICKET, await row_id_of(db, ticket))

@@ -8,7 +8,6 @@ from attrs import field, frozen
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
-from .._registry.endpoints import ENDPOINTS
 from .copy_marks import check_not_copied
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
@@ -109,12 +108,11 @@ def confirm(
 
     Raises:
         ValueError: No submit with this track_id was recorded, the submit has another ticket, or
-            the ticket is that of another submit or of another family.
+            the ticket is that of another submit.
     """
-    columns, endpoint = db.execute(
-        "SELECT columns, endpoint FROM submits WHERE track_id = ?", (track_id,)
-    ).fetchone() or (None, "")
-    check_family(endpoint, ticket)
+    (columns,) = db.execute(
+        "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
+    ).fetchone() or (None,)
     new = NewTicket(ticket, columns or "")
     _check_found(_add_started(db, track_id, new, result=result, now=now), track_id)
     row_id = row_id_of(db, ticket)
@@ -160,19 +158,6 @@ def _add_started(
         "WHERE track_id = ? AND (ticket IS NULL OR ticket = ?)",
         (row_id, track_id, row_id),
     )
-
-
-def check_family(endpoint: str, ticket: Ticket) -> None:
-    """
-    Check that an endpoint can have started a ticket. Nothing is known of a caller's own endpoint.
-
-    Raises:
-        ValueError: The endpoint starts tickets of another family.
-    """
-    known = ENDPOINTS.get(endpoint)
-    family = ticket.family if known is None else known.resolved_by
-    if family not in (None, ticket.family):
-        raise ValueError(f"{endpoint} starts tickets such as {family}:{ticket.id}, got {ticket}")
 
 
 def check_own_ticket(ticket: Ticket, submits: Iterable[Sequence[str]], track_id: str) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ... import Batch
+from ... import ENDPOINTS, Batch, Ticket
 from ...journal import PendingSubmit
 from .. import options, output
 from ..event_loop import run_async
@@ -53,7 +53,10 @@ def uncertain(
             if ticket is None:
                 await batch.journal.withdraw(track_id)
             else:
-                await batch.journal.confirm(track_id, parse_ticket(ticket))
+                started = parse_ticket(ticket)
+                if (submit := await batch.journal.find_submit(track_id)) is not None:
+                    _check_family(submit.endpoint, started)
+                await batch.journal.confirm(track_id, started)
 
     async def submits() -> list[PendingSubmit]:
         async with Batch.open(path) as batch:
@@ -70,6 +73,19 @@ def uncertain(
     command = shlex.join([output.PROGRAM, "batch", "run", "--journal", shown(path)])
     done = "may be submitted again" if ticket is None else f"is {ticket}; `{command}` waits for it"
     output.print_message(f"{track_id} {done}")
+
+
+def _check_family(endpoint: str, ticket: Ticket) -> None:
+    """
+    Check that a built-in endpoint starts such tickets. Nothing is known of a caller's own endpoint.
+
+    Raises:
+        ValueError: The endpoint starts tickets of another family.
+    """
+    known = ENDPOINTS.get(endpoint)
+    family = ticket.family if known is None else known.resolved_by
+    if family not in (None, ticket.family):
+        raise ValueError(f"{endpoint} starts tickets such as {family}:{ticket.id}, got {ticket}")
 
 
 def _print(submit: PendingSubmit, path: JournalLocation, *, as_json: bool) -> None:
