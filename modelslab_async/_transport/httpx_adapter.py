@@ -234,22 +234,7 @@ async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
         # httpx closed the response because a hook raised an error. Nothing had read the body, so it
         # is lost.
         return
-    try:
-        async for chunk in response.aiter_raw():
-            yield chunk
-    except Exception as fault:
-        # After the last chunk, `aiter_raw` closes the response. An error in closing says nothing
-        # about the body, which was read whole.
-        if not _is_from_closing(fault, response):
-            raise
-
-
-def _is_from_closing(fault: Exception, response: Any) -> bool:
-    # `response.is_closed` does not tell, because a hook may close the response before its end. A
-    # `StopAsyncIteration` in closing becomes the cause of a `RuntimeError` of `aiter_raw`.
-    return any(
-        frame.f_code.co_name == "aclose" and frame.f_locals.get("self") is response
-        for error in (fault, fault.__cause__)
-        if error is not None
-        for frame, _ in walk_tb(error.__traceback__)
-    )
+    # `aiter_raw` would also close the response, and an error in closing would look like one of the
+    # body. The caller closes the response.
+    async for chunk in response.stream:
+        yield chunk

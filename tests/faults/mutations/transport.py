@@ -118,8 +118,8 @@ MUTATIONS = [
     Mutation(
         "compressed reply: decompressed",
         "_transport/httpx_adapter.py",
-        "response.aiter_raw()",
-        "response.aiter_bytes()",
+        "in response.stream:",
+        "in response.aiter_bytes():",
         "test_bytes.py ../transport/test_sending.py",
         "compressed",
     ),
