@@ -45,13 +45,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     paths = dict.fromkeys(item.path for item in items)
     pages = [path for path in paths if path.suffix == ".md"]
     modules = [path for path in paths if path.suffix != ".md"]
-    shares = {
-        path: number / len(group) for group in (pages, modules) for number, path in enumerate(group)
+    orders = {
+        path: (_rank(path), number / len(group), str(path))
+        for group in (pages, modules)
+        for number, path in enumerate(group)
     }
 
     def order(item: pytest.Item) -> tuple[int, float, str, int]:
         line = (item.location[1] or 0) if item.path.suffix == ".md" else 0
-        return _rank(item.path), shares[item.path], str(item.path), line
+        return *orders[item.path], line
 
     items.sort(key=order)
 
