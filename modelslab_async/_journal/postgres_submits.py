@@ -119,9 +119,10 @@ async def confirm_sent(
     now: float,
 ) -> None:
     """See `submits.confirm_sent`."""
-    await _insert(db, submit, run_id)
     new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
-    await _add_started(db, submit.track_id, new, result=result, now=now)
+    confirmed = await _add_started(db, submit.track_id, new, result=result, now=now)
+    if confirmed is None and await _insert(db, submit, run_id):
+        await _add_started(db, submit.track_id, new, result=result, now=now)
 
 
 async def _add_started(

@@ -11,7 +11,7 @@ from .._models.ticket import Columns, Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
 from .page_size import PAGE_BYTES, rows_of_page
 from .recorded_files import RecordedFile, files_between
-from .row_codec import damaged_row, decode, decode_columns, text_size
+from .row_codec import damaged_row, decode, decode_columns
 from .schema import (
     FAILED,
     OPEN,
@@ -179,7 +179,9 @@ def outcome_page(
     The page begins after the row with the number `after`. It ends early if its texts are large. If
     the second value is None, no page follows.
     """
-    rows = [*rows_of_page(db.execute(_SELECT_OUTCOMES, (after, limit)), PAGE_BYTES)]
+    found = db.execute(_SELECT_OUTCOMES, (after, limit))
+    rows = [*rows_of_page(found, PAGE_BYTES)]
+    is_full = len(rows) == limit or found.fetchone() is not None
     # Load the names of the families after the rows, because another process may just have added a
     # row with a new family.
     names = family_names(db)
@@ -209,7 +211,6 @@ def outcome_page(
                     columns=decode_columns(ticket, columns, "inputs"),
                 )
             )
-    is_full = len(rows) == limit or sum(map(text_size, rows)) >= PAGE_BYTES
     return page, last_row_id if is_full else None
 
 

@@ -135,9 +135,10 @@ def confirm_sent(
     If another process has withdrawn the submit meanwhile, record the submit again. If its key has
     been used since then, record only the ticket.
     """
-    _insert(db, submit, run_id)
     new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
-    _add_started(db, submit.track_id, new, result=result, now=now)
+    confirmed = _add_started(db, submit.track_id, new, result=result, now=now)
+    if not confirmed.rowcount and _insert(db, submit, run_id):
+        _add_started(db, submit.track_id, new, result=result, now=now)
 
 
 def _add_started(

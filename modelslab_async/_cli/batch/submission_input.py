@@ -168,8 +168,10 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     check(endpoint.name, checked, key, row.cells)
     others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
-    # A column that is not sent may hold NaN, which some programs write for a missing value.
-    return Submission(endpoint.name, parameters, key, columns=parse_json(json.dumps(columns)))
+    if row.has_types:
+        # A column that is not sent may hold NaN, which some programs write for a missing value.
+        columns = parse_json(json.dumps(columns))
+    return Submission(endpoint.name, parameters, key, columns=columns)
 
 
 def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:
