@@ -274,9 +274,9 @@ class Journal:
         Delete the record of a submit that started nothing: it was refused, or never sent.
 
         Raises:
-            ValueError: No such submit was recorded, or the submit has a ticket.
+            ValueError: No such submit was recorded, it has a ticket, or it is in flight.
         """
-        await self._store.write(submits.withdraw, track_id)
+        await self._store.write(submits.withdraw, track_id, now=self.clock())
 
     async def find_submit(self, track_id: str) -> PendingSubmit | None:
         """Return the submit with a track_id; None if no such submit is recorded."""

@@ -110,7 +110,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             case _:
                 # Another process may have settled the submit meanwhile.
                 with suppress(ValueError):
-                    await self._journal.withdraw(submit_request.submit_id)
+                    await self._journal.leases.withdraw_own(submit_request.submit_id)
 
     async def _confirm(
         self, submit_request: SubmitRequest, ticket: Ticket, result: Success | Failed | None = None

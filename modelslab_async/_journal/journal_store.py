@@ -57,7 +57,8 @@ class JournalStore(Protocol):
         """
         From now on, wait only a few seconds for a database that is away.
 
-        Only `submits.confirm` keeps its longer limit, because it records the ticket of paid work.
+        Only `submits.confirm` and `submits.confirm_sent` keep their longer limit, because they
+        record the ticket of paid work.
         """
         ...
 

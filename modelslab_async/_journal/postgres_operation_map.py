@@ -39,6 +39,7 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         submits.confirm: postgres_submits.confirm,
         submits.confirm_sent: postgres_submits.confirm_sent,
         submits.withdraw: postgres_submits.withdraw,
+        submits.withdraw_own: postgres_submits.withdraw_own,
         submits.mark_uncertain: postgres_submits.mark_uncertain,
         submits.uncertain: postgres_submits.uncertain,
         submits.orphaned: postgres_submits.orphaned,

@@ -11,7 +11,13 @@ from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
 from .schema import UNRESOLVED
-from .submits import DuplicateSubmit, PendingSubmit, SubmitOrigin, check_own_ticket
+from .submits import (
+    DuplicateSubmit,
+    PendingSubmit,
+    SubmitOrigin,
+    check_own_ticket,
+    in_flight_error,
+)
 
 _RECORD: Final = """
 INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, columns, run, key)
@@ -42,6 +48,10 @@ WHERE submits.batch = $1
 """
 # SQL for two columns: whether the run of a submit still has its lease, and the run's process.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
+_LOCK_SUBMIT: Final = f"""
+SELECT {_RUN_STATE} FROM submits LEFT JOIN runs ON runs.run = submits.run
+WHERE submits.batch = $1 AND submits.track_id = $3 AND submits.ticket IS NULL FOR UPDATE OF submits
+"""
 _SELECT_UNCERTAIN: Final = f"""
 SELECT {_COLUMNS}, {_RUN_STATE}
 FROM submits LEFT JOIN runs ON runs.run = submits.run
@@ -146,8 +156,16 @@ async def mark_uncertain(db: PostgresContext, track_id: str) -> None:
     await db.fetch(_MARK_UNCERTAIN, track_id)
 
 
-async def withdraw(db: PostgresContext, track_id: str) -> None:
+async def withdraw(db: PostgresContext, track_id: str, *, now: float) -> None:
     """See `submits.withdraw`."""
+    run_state = await db.fetch_row(_LOCK_SUBMIT, db.moment(now), track_id)
+    if run_state is not None and _is_active(*run_state):
+        raise in_flight_error(track_id)
+    await withdraw_own(db, track_id)
+
+
+async def withdraw_own(db: PostgresContext, track_id: str) -> None:
+    """See `submits.withdraw_own`."""
     _check_found(await db.fetch_row(_WITHDRAW, track_id), track_id)
 
 

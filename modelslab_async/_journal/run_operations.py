@@ -123,6 +123,15 @@ class RunOperations:
             submits.confirm_sent, submit, run_id, ticket, result=result, now=self._clock()
         )
 
+    async def withdraw_own(self, track_id: str) -> None:
+        """
+        Delete the record of a submit that a run of this process sent, and that started nothing.
+
+        Raises:
+            ValueError: No such submit was recorded, or the submit has a ticket.
+        """
+        await self._store.write(submits.withdraw_own, track_id)
+
     async def mark_uncertain(self, track_id: str) -> None:
         """Record that a submit will get no reply, so it may or may not have started work."""
         await self._store.write(submits.mark_uncertain, track_id)

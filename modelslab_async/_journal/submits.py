@@ -187,9 +187,35 @@ def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
-def withdraw(db: sqlite3.Connection, track_id: str) -> None:
+def withdraw(db: sqlite3.Connection, track_id: str, *, now: float) -> None:
     """
     Delete the record of a submit that was refused or never sent.
+
+    Raises:
+        ValueError: No submit with this track_id was recorded, the submit has a ticket, or an active
+            run is sending it.
+    """
+    in_flight = db.execute(
+        "SELECT 1 FROM submits JOIN runs USING (run) "
+        f"WHERE track_id = ? AND submits.state = 'uncertain' AND {RUN_IS_ALIVE}",
+        (track_id, now),
+    )
+    if in_flight.fetchone() is not None:
+        raise in_flight_error(track_id)
+    withdraw_own(db, track_id)
+
+
+def in_flight_error(track_id: str) -> ValueError:
+    """Return the error for a submit that cannot be withdrawn, because it is in flight."""
+    return ValueError(
+        f"the submit with the track_id {track_id!r} is in flight in another process or task; "
+        "wait for its reply, or until that process has ended"
+    )
+
+
+def withdraw_own(db: sqlite3.Connection, track_id: str) -> None:
+    """
+    Do what `withdraw` does for the sender of a submit, who knows that it started no work.
 
     Raises:
         ValueError: No submit with this track_id was recorded, or the submit has a ticket.

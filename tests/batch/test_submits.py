@@ -400,7 +400,7 @@ def room(monkeypatch):
 
     bound(RunOperations, "confirm_sent")
     bound(RunOperations, "mark_uncertain")
-    bound(Journal, "withdraw")
+    bound(RunOperations, "withdraw_own")
     return has_room
 
 
@@ -598,7 +598,7 @@ async def test_journal_errors_after_a_submit_are_logged(
         monkeypatch.setattr(RunOperations, "end_run", locked)
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()
-    monkeypatch.setattr(Journal, "withdraw", locked)
+    monkeypatch.setattr(RunOperations, "withdraw_own", locked)
     async with broken_client(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)

@@ -475,6 +475,28 @@ async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
     assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
 
 
+@pytest.mark.parametrize("ending", ["lease over", "run ended", "no reply"])
+async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock, ending):
+    """Another process could submit the same key otherwise, and both would be paid for."""
+    run = await journal.leases.begin_run(lease=60)
+    for track_id in ("t-1", "t-2"):
+        await journal.record_submit(track_id, endpoint="e", payload_hash="ab", run_id=run)
+    with pytest.raises(ValueError, match="'t-1' is in flight in another process or task"):
+        await journal.withdraw("t-1")
+    assert await journal.find_submit("t-1") is not None
+    await journal.leases.withdraw_own("t-2")
+    assert await journal.find_submit("t-2") is None
+    match ending:
+        case "lease over":
+            clock.now += 60
+        case "run ended":
+            await journal.leases.end_run(run)
+        case "no reply":
+            await journal.leases.mark_uncertain("t-1")
+    await journal.withdraw("t-1")
+    assert await journal.find_submit("t-1") is None
+
+
 async def test_track_id_names_one_submit(journal):
     """A used, an unknown and a confirmed track_id are refused."""
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
@@ -554,6 +576,7 @@ async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, clock,
     known = {"endpoint": "e", "payload_hash": "ab", "key": "row 1"}
     await journal.record_submit("t-1", run_id=run, columns={"n": 1}, **known)
     if meanwhile != "nothing":
+        clock.now += 60
         await journal.withdraw("t-1")
     if meanwhile == "key in use":
         await journal.record_submit("t-2", **known)
