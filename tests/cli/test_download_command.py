@@ -33,7 +33,7 @@ def test_folder_that_cannot_be_written_is_refused_before_the_first_poll(
     program, emulator, tmp_path
 ):
     """The message names the folder."""
-    ticket = emulator.add_job("images:79", fails=False)
+    ticket = emulator.add_job("images:69", fails=False)
     (tmp_path / "out").write_text("a file where the folder should be")
     folder = str(tmp_path / "out" / "x")
 

@@ -44,6 +44,9 @@ async def cluster(service):
             env={"MODELSLAB_API_KEY": KEY, "MODELSLAB_BASE_URL": service.url},
         ) as cluster:
             yield cluster
+            # A cluster that closes gives each worker only 5 seconds to end.
+            nannies = list(cluster.workers.values())
+            await asyncio.gather(*(nanny.close(timeout=600) for nanny in nannies))
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
