@@ -44,6 +44,7 @@ class DuplicatePayloads:
     """Delays submits of the payloads that the server's spam filter has refused."""
 
     _queues: dict[str, _PayloadQueue] = Factory(dict)
+    _is_closed: bool = False
 
     async def acquire(self, payload: str, number: int) -> None:
         """
@@ -96,6 +97,8 @@ class DuplicatePayloads:
 
     def space_out(self, payload: str, seconds: float | None) -> None:
         """Admit submits of a payload one at a time, because the spam filter refused one of them."""
+        if self._is_closed:
+            return
         interval = max(seconds or 0.0, _SPAM_INTERVAL_S) + _CLOCK_MARGIN_S
         next_send_at = asyncio.get_running_loop().time() + interval
         queue = self._queues.setdefault(payload, _PayloadQueue(next_send_at, interval))
@@ -108,7 +111,8 @@ class DuplicatePayloads:
             queue.waiting.reject_all(error)
 
     def close(self) -> None:
-        """Cancel all timers."""
+        """Cancel all timers, and delay no submit from now on. The closed slots refuse each one."""
+        self._is_closed = True
         queues, self._queues = self._queues, {}
         for queue in queues.values():
             if queue.timer is not None:

@@ -190,6 +190,24 @@ def test_close_rejects_held_back_submits(virtually):
     virtually(main)
 
 
+def test_close_ends_submit_in_flight_that_filter_refuses(virtually):
+    """It ends with a `ClientClosed` as soon as the refusal comes, and is not sent again."""
+
+    async def main():
+        here = Filter()
+        here.last["a fox"] = now()  # Another program has just sent the same.
+        client = here.client()
+        submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+        await asyncio.sleep(0.005)
+        await client.aclose()
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await submitting
+        assert now() < 1.0
+        assert 1 == len(here.submits)
+
+    virtually(main)
+
+
 def test_refused_key_rejects_held_back_submits(virtually):
     """They get the error of the submit that was refused, and are not sent."""
 
