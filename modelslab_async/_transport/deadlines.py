@@ -50,10 +50,16 @@ class _Exchange:
     task: "asyncio.Task[Any]"
     began: float
     due: float
-    allowed_s: float
     cancelling: int
     had_grace: bool = False
     has_timed_out: bool = False
+    allowed_s: float = 0.0
+
+    def cut(self, allowed_s: float) -> None:
+        """Cancel the exchange, unless that was done before. It was allowed `allowed_s` seconds."""
+        if not self.has_timed_out:
+            self.has_timed_out, self.allowed_s = True, allowed_s
+            self.task.cancel()
 
 
 class Deadlines:
@@ -84,7 +90,7 @@ class Deadlines:
             raise RuntimeError("an exchange needs a task, which its deadline could cancel")
         loop = task.get_loop()
         began = loop.time()
-        entry = _Exchange(task, began, began + self.seconds, self.seconds, task.cancelling())
+        entry = _Exchange(task, began, began + self.seconds, task.cancelling())
         self._in_flight[entry] = None
         if self._timer is None:
             self._set_timer(entry.due, loop)
@@ -113,15 +119,20 @@ class Deadlines:
         for entry in self._in_flight:
             if entry.began > now - age_s:
                 return
-            if not entry.has_timed_out:
-                entry.has_timed_out, entry.allowed_s = True, age_s
-                entry.task.cancel()
+            entry.cut(age_s)
 
     def close(self) -> None:
-        """Stop the timer. From then on, exchanges in flight have no deadline."""
+        """
+        Stop the timer, and cancel each exchange in flight.
+
+        Its `wait_for` raises `DeadlinePassed`, as at the deadline.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        now = asyncio.get_running_loop().time()
+        for entry in self._in_flight:
+            entry.cut(now - entry.began)
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
@@ -173,6 +184,4 @@ class Deadlines:
             if entry.due > now:
                 self._set_timer(entry.due, loop)
                 return
-            if not entry.has_timed_out:
-                entry.has_timed_out = True
-                entry.task.cancel()
+            entry.cut(self.seconds)

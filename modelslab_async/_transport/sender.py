@@ -237,10 +237,9 @@ class Sender:
         raise error
 
     async def aclose(self) -> None:
-        """Stop the timers, and close the transport if it has an `aclose` method."""
-        self._deadlines.close()
-        self._poll_deadlines.close()
-        for deadlines in self._other_deadlines.values():
+        """Cancel the exchanges in flight, and close the transport if it has an `aclose` method."""
+        # A transport without `aclose`, or a caller's httpx client, does not end them.
+        for deadlines in (self._deadlines, self._poll_deadlines, *self._other_deadlines.values()):
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
         if close is not None:

@@ -55,6 +55,26 @@ def test_old_exchanges_are_given_up_before_their_deadline(virtually):
     virtually(main)
 
 
+def test_close_cuts_all_exchanges_in_flight(virtually):
+    """Each ends at once, and its error tells how long it took. No timer is left."""
+
+    async def main():
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
+
+        async def one(start):
+            await asyncio.sleep(start)
+            with pytest.raises(DeadlinePassed) as caught:
+                await deadlines.wait_for(asyncio.sleep(99))
+            assert 0 == asyncio.current_task().cancelling()
+            return caught.value.seconds, loop.time()
+
+        loop.call_at(5.0, deadlines.close)
+        assert [(5.0, 5.0), (3.0, 5.0)] == await asyncio.gather(one(0), one(2))
+        assert all(timer.cancelled() for timer in loop._scheduled)
+
+    virtually(main)
+
+
 def test_cancellation_at_the_deadline_stays_a_cancellation(virtually):
     """A cancelled task gets its CancelledError, even if the deadline passes at the same moment."""
 
