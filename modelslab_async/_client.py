@@ -5,7 +5,7 @@ from typing import Any, Self, overload
 
 from ._engine.account_protocol import Account
 from ._engine.bulk_generation import BulkGeneration, RequestT
-from ._engine.engine import Engine, success_or_raise
+from ._engine.engine import Engine
 from ._engine.gathered_outcomes import gather_outcomes
 from ._engine.outcome_stream import stream_outcomes
 from ._engine.settings import DEFAULT_QUEUE, Settings
@@ -17,6 +17,7 @@ from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
 from ._models.ticket import TicketLike, Tickets
 from ._models.unresolved_outcomes import Outcome, Unsubmitted
+from ._polling.watchers import success_or_raise
 from ._registry.endpoint import Endpoint
 from ._registry.family import Family
 from ._scheduling.pace import Pace
@@ -234,15 +235,14 @@ class Client:
         Args:
             endpoint: See `submit`.
             timeout: The maximum number of seconds from the call to the result: the wait for a slot,
-                the submit and the polls together. With None, the client's `wait_timeout` limits
-                only the polls.
+                the submit and the polls together. With None, `wait_timeout` limits only the polls.
             params: See `submit`.
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
             SubmitUncertain: The work may have been started, for example if no reply came in time.
             WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
-            ModelsLabError: Any other error of `submit` or `wait`.
+            ModelsLabError: Another error of `submit` or `wait`. With a `ticket`, work was started.
         """
         self.engine.endpoints.check_keyword("generate", "timeout", params)
         return await SingleGeneration(self.engine, timeout).run(Submission.of(endpoint, params))

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from .._aio.listeners import Listeners, call_and_log
 from .._aio.telemetry import TELEMETRY_LOG_NAME, Gauges, Telemetry, traced
-from .._models.errors import ClientClosed, GenerationFailed, TransportError
+from .._models.errors import ClientClosed, TransportError
 from .._models.key_kind import Tier
-from .._models.replies import Failed, Processing, Reply, Success
+from .._models.replies import Processing, Reply
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
@@ -35,6 +35,10 @@ from .._transport.sender import Sender
 from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
+
+_CLOSED_BEFORE_WAIT = (
+    "this client is closed; make a new one, and wait for the ticket to resume: its work was started"
+)
 
 
 class Engine:
@@ -218,7 +222,11 @@ class Engine:
         return None if limit == math.inf else limit
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
-        """Wait for one ticket's outcome, which is `Unresolved` after a timeout or a refusal."""
+        """
+        Wait for one ticket's outcome.
+
+        It is `Unresolved` after a timeout or a refusal, and if the client closes or is closed.
+        """
         waiting = self._outcome(ticket, self.wait_limit(timeout))
         if self._telemetry is None:
             return await waiting
@@ -226,11 +234,15 @@ class Engine:
 
     async def _outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         watcher = OutcomeWatcher()
-        self.watch(ticket, watcher)
         try:
+            self.watch(ticket, watcher)
             outcome = await watcher.outcome(timeout)
             if outcome is None:
                 outcome = self.poller.time_out(ticket, timeout)
+        except ClientClosed:
+            # The ticket may come from a submit that was in flight while the client closed.
+            cause = ClientClosed(_CLOSED_BEFORE_WAIT, ticket=ticket)
+            outcome = Unresolved(ticket=ticket, cause=cause)
         finally:
             self.poller.unwatch(ticket, watcher)
         return outcome
@@ -280,20 +292,3 @@ class Engine:
         """Wait until streams that callers left early no longer watch any ticket."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
-
-
-def success_or_raise(outcome: Outcome) -> Success:
-    """
-    Return the outcome of a wait if it is a success. Raise any other outcome as an error.
-
-    Raises:
-        GenerationFailed: The job failed.
-        ModelsLabError: The wait ended without a result.
-    """
-    match outcome:
-        case Success():
-            return outcome
-        case Failed():
-            raise GenerationFailed.of(outcome)
-        case Unresolved(ticket=ticket, cause=cause):
-            raise cause.with_ticket(ticket)

@@ -8,10 +8,11 @@ from .._models.errors import ModelsLabError, WaitTimeout
 from .._models.replies import Success
 from .._models.submission import Submission
 from .._models.unresolved_outcomes import Unresolved
+from .._polling.watchers import success_or_raise
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import reply_or_raise
-from .engine import Engine, success_or_raise
+from .engine import Engine
 
 
 class SingleGeneration:

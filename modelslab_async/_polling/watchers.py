@@ -12,9 +12,9 @@ import anyio.abc
 
 from .._aio.listeners import Listeners
 from .._aio.yield_and_wakeup import Yielder
-from .._models.errors import ModelsLabError, TransientError, WaitTimeout
+from .._models.errors import GenerationFailed, ModelsLabError, TransientError, WaitTimeout
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
-from .._models.replies import Processing, Reply
+from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
 from .._parsing.reply import CachedProcessing, as_processing
@@ -38,6 +38,23 @@ def timed_out(
     )
     cause.__cause__ = last_error
     return Unresolved(ticket=ticket, cause=cause, last=last)
+
+
+def success_or_raise(outcome: Outcome) -> Success:
+    """
+    Return the outcome of a wait if it is a success. Raise any other outcome as an error.
+
+    Raises:
+        GenerationFailed: The job failed.
+        ModelsLabError: The wait ended without a result.
+    """
+    match outcome:
+        case Success():
+            return outcome
+        case Failed():
+            raise GenerationFailed.of(outcome)
+        case Unresolved(ticket=ticket, cause=cause):
+            raise cause.with_ticket(ticket)
 
 
 class NullWatcher:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from http_codecs import http11
 
-from modelslab_async import Client, ClientClosed, TransportError
+from modelslab_async import Client, ClientClosed, Ticket, TransportError, Unresolved, Unsubmitted
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 from .conftest import KEY, REALTIME, never_left
@@ -224,5 +224,52 @@ def test_slot_granted_while_client_closes_sends_nothing(virtually, service):
             await waiting
         await client.aclose()
         assert 1 == len(here.submits)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_close_during_submit_of_generate_keeps_its_ticket(virtually, service, timeout):
+    """The `ClientClosed` has the ticket that the reply brings, and no poll is sent."""
+
+    async def main():
+        here = service()
+        client = here.client()
+        generate = client.generate(REALTIME, prompt="a fox", timeout=timeout)
+        generating = asyncio.create_task(generate)
+        await asyncio.sleep(0.005)
+        await client.aclose()
+        with pytest.raises(ClientClosed, match="its work was started") as caught:
+            await generating
+        assert Ticket("realtime", 1) == caught.value.ticket
+        assert 0 == here.polls
+
+    virtually(main)
+
+
+def test_close_during_submit_of_generate_many_keeps_its_ticket(virtually, service):
+    """Its request ends as `Unresolved` with the ticket, and one that waits as `Unsubmitted`."""
+
+    async def main():
+        here = service()
+        client = here.client(queue=1)
+        requests = [(REALTIME, {"prompt": prompt}) for prompt in ("a fox", "a dog")]
+
+        async def generate():
+            pairs = client.generate_many(requests)
+            return {params["prompt"]: outcome async for (_, params), outcome in pairs}
+
+        generating = asyncio.create_task(generate())
+        await asyncio.sleep(0.005)
+        await client.aclose()
+        match await generating:
+            case {
+                "a fox": Unresolved(ticket=ticket, cause=ClientClosed() as cause),
+                "a dog": Unsubmitted(cause=ClientClosed()),
+            }:
+                assert Ticket("realtime", 1) == ticket == cause.ticket
+            case outcomes:
+                pytest.fail(f"unexpected outcomes: {outcomes}")
+        assert 0 == here.polls
 
     virtually(main)
