@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -170,11 +171,12 @@ class Endpoint:
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
-        Check the names of a submit's parameters, and that JSON can carry their numbers.
+        Check the names of a submit's parameters, and that JSON and the URL can carry their values.
 
         Raises:
             ValueError: A required parameter is missing, a name looks misspelled, one of the
-                parameters is the API key, or a number is NaN or infinite.
+                parameters is the API key, a number is NaN or infinite, or a parameter of the URL
+                is no segment of a path, such as an empty text.
         """
         if "key" in params:
             raise ValueError(
@@ -195,6 +197,8 @@ class Endpoint:
                 f"{self._help_hint}",
                 tuple(group[0] for group in missing),
             )
+        for name in self.path_params:
+            self._path_segment(name, params[name])
 
     def _check_spelling(self, params: Mapping[str, Any]) -> None:
         known = self.parameters
@@ -245,8 +249,11 @@ class Endpoint:
 
     def _path_segment(self, name: str, value: object) -> str:
         text = str(value)
-        if text.strip() in ("", ".", ".."):
-            raise ValueError(
-                f"{self.name} puts {name!r} into its path as one segment, got {text!r}"
-            )
-        return quote(text, safe="")
+        if text.strip() not in ("", ".", ".."):
+            # A lone surrogate has no form in UTF-8, so no URL can carry it.
+            with suppress(UnicodeEncodeError):
+                return quote(text, safe="")
+        raise ValueError(
+            f"{self.name} puts {name!r} into its path as one segment, a text other than '', '.' "
+            f"and '..', got {text!r}; give the id or name that the service shows"
+        )

@@ -54,8 +54,8 @@ class EndpointRequests:
         Raises:
             ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
                 file is given for a parameter that takes no file, the webhook is not an address, the
-                client has no API key for the endpoint, or the key of the submission or its track_id
-                contains the API key.
+                track_id is neither a text nor a whole number, the client has no API key for the
+                endpoint, or the key of the submission or its track_id contains the API key.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
@@ -67,8 +67,9 @@ class EndpointRequests:
             # A caller may have passed the API key as the name of a parameter.
             error.args = (self._sender.credentials.redact_argument(str(error)),)
             raise
+        track_id = params.get("track_id")
         # The names of a submission are recorded, exported and logged as they are.
-        for what, given in (("key of a submission", key), ("track_id", params.get("track_id"))):
+        for what, given in (("key of a submission", key), ("track_id", track_id)):
             if given is not None and self._sender.credentials.is_in(str(given)):
                 raise ValueError(
                     f"the {what} names it in journals, exports and logs, but this one contains the "
@@ -79,6 +80,7 @@ class EndpointRequests:
             check_webhook_address("webhook", webhook)
         for parameter, file in files_in(params):
             self._check_file(endpoint, parameter, file)
+        _check_track_id(track_id)
         return endpoint
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
@@ -156,9 +158,8 @@ class EndpointRequests:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self.check_open()
         try:
-            response = await self._sender.send(
-                endpoint.build_submit(params), timeout=timeout, connect_timeout=connect_timeout
-            )
+            request = self._sender.build(endpoint.build_submit(params), connect_timeout)
+            response = await self._sender.send(request, timeout=timeout)
         except TransportError:
             if not self._closing.is_set():
                 raise
@@ -239,3 +240,11 @@ class EndpointRequests:
                 "client does not know; add it with Client(families=...)"
             )
         return endpoint
+
+
+def _check_track_id(track_id: object) -> None:
+    if isinstance(track_id, bool) or not isinstance(track_id, str | int | None):
+        raise ValueError(  # noqa: TRY004 -- every wrong parameter of a submit is a ValueError.
+            "the track_id is a text or a whole number, got a value of type "
+            f"{type(track_id).__name__}; give str(...) of it, or leave it out for a random one"
+        )

@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from attrs import evolve, field, frozen
+
 from .._models.errors import (
     ConnectionImpossible,
     GenerationFailed,
@@ -19,12 +21,28 @@ from .._models.errors import (
 from .._models.replies import Processing, Success
 from .._parsing.submit_reply import read_submit_reply
 from .._registry.family import Family
+from .._transport.credentials import MissingApiKey
 from .._transport.sender import Sender
+from .._transport.transport_protocol import Request
 from .exchange_error_translation import exchange_failure, name_endpoint
 from .submit_request import SubmitRequest
 
 SubmitReply: TypeAlias = Processing | Success
 """The server's reply to a submit that started work."""
+
+
+@frozen
+class BuiltSubmit:
+    """
+    A submit that is ready to be sent.
+
+    Attributes:
+        submit_request: The request to start work.
+        http_request: The same request as bytes, with the API key.
+    """
+
+    submit_request: SubmitRequest
+    http_request: Request = field(repr=False)
 
 
 class SubmitExchange:
@@ -51,14 +69,36 @@ class SubmitExchange:
         self._sender = sender
         self._timeout = timeout
 
+    def build(self, submit_request: SubmitRequest) -> BuiltSubmit:
+        """
+        Build the HTTP request of a submit. Nothing is sent, so no error leaves work in doubt.
+
+        Raises:
+            ValueError: There is no API key for the request, or JSON cannot hold it.
+            Exception: The `build_submit` of a caller's endpoint raised it.
+        """
+        call = submit_request.endpoint.build_submit(submit_request.params)
+        try:
+            return BuiltSubmit(submit_request, self._sender.build(call))
+        except MissingApiKey:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a caller's endpoint may return anything.
+            reason = type(error).__name__
+        # Raise another error after the `except` block, because the frames of that one show the key.
+        raise ValueError(
+            f"the request to {submit_request.endpoint.name} has fields that JSON can carry (texts, "
+            f"numbers, booleans, lists, maps), got others ({reason}); nothing was sent: correct "
+            "its parameters, or what its `build_submit` returns"
+        )
+
     async def send(
-        self, submit_request: SubmitRequest, connect_timeout: float | None
+        self, built_submit: BuiltSubmit, connect_timeout: float | None
     ) -> SubmitReply | ModelsLabError:
         """
         Send a submit once.
 
         Args:
-            submit_request: The request to send.
+            built_submit: The submit, from `build`.
             connect_timeout: The maximum number of seconds to get a connection; None for the
                 transport's limit.
 
@@ -66,8 +106,9 @@ class SubmitExchange:
             The reply, or an error. A `SubmitUncertain` says that work may or may not have been
             started. With any other error, it is certain whether work was started.
         """
+        submit_request = built_submit.submit_request
         try:
-            return await self._reply_to(submit_request, connect_timeout)
+            return await self._reply_to(built_submit, connect_timeout)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
@@ -86,16 +127,13 @@ class SubmitExchange:
         return uncertain
 
     async def _reply_to(
-        self, submit_request: SubmitRequest, connect_timeout: float | None
+        self, built_submit: BuiltSubmit, connect_timeout: float | None
     ) -> SubmitReply | ModelsLabError:
-        endpoint = submit_request.endpoint
-        response = await self._sender.send(
-            endpoint.build_submit(submit_request.params),
-            timeout=self._timeout,
-            connect_timeout=connect_timeout,
-        )
+        submit_request = built_submit.submit_request
+        request = evolve(built_submit.http_request, connect_timeout=connect_timeout)
+        response = await self._sender.send(request, timeout=self._timeout)
         return read_submit_reply(
-            self._families[endpoint.resolved_by or ""],
+            self._families[submit_request.endpoint.resolved_by or ""],
             submit_request.params,
             status_code=response.status_code,
             headers=response.headers,

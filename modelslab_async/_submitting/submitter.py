@@ -29,7 +29,7 @@ from .early_webhook_ids import EarlyWebhooks
 from .endpoint_requests import CLOSED_MESSAGE, EndpointRequests
 from .paid_submit_budget import SubmitBudget
 from .slots import Slots
-from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
+from .submit_exchange import BuiltSubmit, SubmitExchange, SubmitReply, uncertain_error
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
 from .submit_recorder import (
@@ -222,6 +222,7 @@ class Submitter:
                 connect_timeout=active.connect_timeout,
             )
             self._endpoint_requests.check_open()
+            built_submit = self._exchange.build(linked_request)
         except ModelsLabError as error:
             match error:
                 case RateLimited():
@@ -236,13 +237,13 @@ class Submitter:
         except BaseException:
             active.release_unsent()
             raise
-        return await self._submit_in_task(active, linked_request)
+        return await self._submit_in_task(active, built_submit)
 
     async def _submit_in_task(
-        self, active: ActiveSubmit, linked_request: SubmitRequest
+        self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
         submit_task = asyncio.create_task(
-            self._send_and_record(active, linked_request), name="modelslab_async submit"
+            self._send_and_record(active, built_submit), name="modelslab_async submit"
         )
         self._submit_tasks.add(submit_task)
         submit_task.add_done_callback(self._submit_tasks.discard)
@@ -254,10 +255,11 @@ class Submitter:
             raise
 
     async def _send_and_record(
-        self, active: ActiveSubmit, submit_request: SubmitRequest
+        self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
         """Send a submit once, and report its result. Free the slot unless a job may occupy it."""
         slots, notifier = active.slots, active.notifier
+        submit_request = built_submit.submit_request
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
             await notifier.begin(submit_request)
@@ -267,7 +269,7 @@ class Submitter:
                 return CallbackFailure(error)
             raise
         try:
-            result = await self._exchange.send(submit_request, active.connect_timeout)
+            result = await self._exchange.send(built_submit, active.connect_timeout)
         except BaseException:
             slots.hold_uncertain(endpoint)
             uncertain = uncertain_error(submit_request, "it was cut off")

@@ -3,12 +3,17 @@
 import asyncio
 import json
 import os
+import traceback
 from urllib.parse import urlsplit
 
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
+    ENDPOINTS,
+    Batch,
     Client,
+    Endpoint,
     Pace,
     Processing,
     SubmitUncertain,
@@ -189,6 +194,45 @@ def test_params_too_deep_for_json_are_refused(virtually, service):
         assert [] == here.submits
 
     virtually(main)
+
+
+class RaisingEndpoint(Endpoint):
+    """An endpoint of a caller whose `build_submit` raises."""
+
+    def build_submit(self, params):
+        raise Foreign(params["prompt"])
+
+
+class UnwritableEndpoint(Endpoint):
+    """An endpoint of a caller that adds what JSON cannot hold."""
+
+    def build_submit(self, params):
+        return evolve(super().build_submit(params), fields={"made": object()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [(RaisingEndpoint, Foreign, "a fox"), (UnwritableEndpoint, ValueError, "own/x .* nothing was")],
+)
+async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, kind, error, words):
+    """The caller gets the error; no slot, share or record of the submit is left."""
+    own = kind(
+        name="own/x", url="{base}/x", resolved_by="realtime", required=("prompt",), key_in="body"
+    )
+    here = service(finish_at_once)
+    async with (
+        here.client(endpoints={**ENDPOINTS, own.name: own}, queue=1, max_submits=1) as client,
+        Batch.open(tmp_path / "a.journal", client=client) as batch,
+    ):
+        for submit in (client.submit, batch.submit):
+            with pytest.raises(error, match=words) as caught:
+                await submit(own.name, prompt="a fox", track_id="mine")
+            shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+            ours = "".join(shown.format()).split("await submit(own.name")[1]
+            assert KEY not in ours
+        assert await batch.journal.find_submit("mine") is None
+        assert [] == here.submits
+        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
 
 
 def scope_of(path):

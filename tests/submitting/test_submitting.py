@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -37,6 +38,8 @@ from .conftest import (
     never_left,
     queue_full,
 )
+
+WORKFLOW = "workflows/run"
 
 
 def now():
@@ -145,6 +148,11 @@ def test_track_id_of_caller_is_kept(virtually, service):
         (REALTIME, {"prompt": "x", "seed": {1, 2}}, "what JSON can carry"),
         (REALTIME, {"prompt": "x", "seed": math.nan}, "'seed' is .* such as finite numbers"),
         (REALTIME, {"prompt": "x", "track_id": math.inf}, "'track_id' is .* finite numbers"),
+        (REALTIME, {"prompt": "x", "track_id": UUID(int=5)}, "a text .* type UUID; give str"),
+        (REALTIME, {"prompt": "x", "track_id": True}, "track_id is a text .* type bool; give"),
+        (WORKFLOW, {"workflow_id": ""}, "as one segment, .* got ''; give"),
+        (WORKFLOW, {"workflow_id": ".."}, "as one segment, .* got '..'; give"),
+        (WORKFLOW, {"workflow_id": "\ud800"}, "as one segment, .* got '.ud800'; give"),
         (REALTIME, {"prompt": "x", "more": [{"deep": -math.inf}]}, "'more' is .* finite numbers"),
         ("general/wallet_balance", {}, "client.ask"),
     ],

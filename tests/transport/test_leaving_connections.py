@@ -84,9 +84,10 @@ async def test_deadline_leaves_no_connection_and_frees_its_slot(own, secure):
     async with Silent() as server:
         url = server.url.replace("http:", "https:") if secure else server.url
         sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=1.0)
+        call = Call(method="POST", url=url, repeatable=True)
         for _ in range(3):
             with pytest.raises(TransportError, match=r"within 1 s"):
-                await sender.send(Call(method="POST", url=url, repeatable=True))
+                await sender.send(sender.build(call))
         await until(lambda: all(writer.is_closing() for writer in server.writers))
         await sender.aclose()
 
@@ -167,9 +168,9 @@ async def test_no_error_shows_the_key(own, how):
         for key_in in ("body", "header", "query"):
             call = Call(method="POST", url=url, key_in=key_in, repeatable=True)
             with pytest.raises(TransportError) as caught:
-                await sender.send(call)
+                await sender.send(sender.build(call))
             shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-            ours = "".join(shown.format()).split("await sender.send(call)")[1]
+            ours = "".join(shown.format()).split("await sender.send(sender.build(call))")[1]
             assert KEY not in ours
             assert caught.value.__context__ is None
         await sender.aclose()

@@ -162,7 +162,7 @@ async def test_proxy_that_opens_no_tunnel_sent_nothing(through, secure, name, ca
         sender = Sender(through(proxy.url_for(USER)), Credentials.resolve(KEY, None), timeout=30.0)
         call = Call(method="POST", url=server.url, fields={"a": 1}, repeatable=False)
         with pytest.raises(TransportError, match="ProxyError: the proxy") as caught:
-            await sender.send(call)
+            await sender.send(sender.build(call))
         assert not caught.value.may_have_been_sent
         assert WORDS.get(name, "") in str(caught.value)
         shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caplog.text
@@ -207,7 +207,7 @@ async def test_closed_port_of_a_proxy_sent_nothing(through, scheme):
         call = Call(method="POST", url=request.url.replace("http:", f"{scheme}:"), repeatable=False)
         sender = Sender(http, Credentials.resolve(KEY, None), timeout=30.0)
         with pytest.raises(TransportError, match="the proxy cannot be reached") as caught:
-            await sender.send(call)
+            await sender.send(sender.build(call))
         assert not caught.value.may_have_been_sent
         await sender.aclose()
 

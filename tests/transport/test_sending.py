@@ -317,7 +317,7 @@ def test_one_deadline_covers_the_whole_exchange(virtually):
         sender = Sender(Dripping(), Credentials.resolve(KEY, None), timeout=7.0)
         call = Call(method="POST", url="https://x", repeatable=True)
         with pytest.raises(TransportError, match="within 7 s") as caught:
-            await sender.send(call)
+            await sender.send(sender.build(call))
         assert caught.value.may_have_been_sent
         assert 7.0 == pytest.approx(asyncio.get_running_loop().time())
 
@@ -518,7 +518,8 @@ async def test_unrepeatable_call_asks_for_a_new_connection():
 
     sender = Sender(Recorder(), Credentials.resolve(KEY, None), timeout=5.0)
     for repeatable in (True, False):
-        await sender.send(Call(method="POST", url="https://x.example/y", repeatable=repeatable))
+        call = Call(method="POST", url="https://x.example/y", repeatable=repeatable)
+        await sender.send(sender.build(call))
     assert [False, True] == sent
 
 
@@ -533,7 +534,7 @@ def test_call_with_its_own_deadline(virtually):
         sender = Sender(Silent(), Credentials.resolve(KEY, None), timeout=5.0)
         call = Call(method="POST", url="https://x.example/y", repeatable=False)
         with pytest.raises(TransportError, match="within 90 s") as caught:
-            await sender.send(call, timeout=90.0)
+            await sender.send(sender.build(call), timeout=90.0)
         assert caught.value.may_have_been_sent
         return asyncio.get_running_loop().time()
 

@@ -19,7 +19,7 @@ MUTATIONS = [
         "            place = getattr(self, 'place', None)\n"
         "            from attrs import evolve\n"
         "            call = evolve(call, url=place) if place else call\n"
-        "            response = await self._sender.send(call)\n"
+        "            response = await self._sender.send(self._sender.build(call))\n"
         "            import re\n"
         "            found = re.search(rb'fetch_result\\W+(http[^\"]+)', response.body)\n"
         "            self.place = found and found[1].decode().replace('\\\\/', '/')\n"
