@@ -13,8 +13,8 @@ from .._models.errors import (
     TransportError,
 )
 from .._models.unsent_errors import SubmitTimeout
-from .submit_exchange import uncertain_error
-from .submit_recorder import CallbackFailure, SubmitResult, log_abandoned
+from .submit_exchange import SubmitReply, uncertain_error
+from .submit_recorder import CallbackFailure, SubmitResult, log_abandoned, log_missed_failure
 from .submit_request import SubmitRequest
 
 Stage: TypeAlias = Literal["files", "slot", "upload", "send"]
@@ -40,6 +40,8 @@ class SubmitProgress:
             for never.
         stage: What the submit is doing or waiting for.
         attempt: The task that sends the request; None while no attempt is being made.
+        result: The reply or the error of the attempt; None until it has come. The attempt itself
+            ends later, when the result has been recorded and passed to `on_submitted`.
         last_error: The error of the latest attempt; None if no attempt has failed.
     """
 
@@ -47,11 +49,12 @@ class SubmitProgress:
     request: SubmitRequest | None = None
     stage: Stage = "slot"
     attempt: "asyncio.Task[SubmitResult] | None" = None
+    result: SubmitReply | ModelsLabError | None = None
     last_error: ModelsLabError | None = None
 
     def begin_attempt(self, attempt: "asyncio.Task[SubmitResult]") -> None:
         """Record that the task `attempt` begins to send the request."""
-        self.stage, self.attempt = "send", attempt
+        self.stage, self.attempt, self.result = "send", attempt, None
 
     def record_failure(self, error: ModelsLabError) -> None:
         """Record that an attempt failed."""
@@ -67,17 +70,22 @@ class SubmitProgress:
 
         Returns:
             A `SubmitTimeout` if the submit was never sent, or was refused for its rate; a
-            `SubmitUncertain` if no reply came; else the result of the last attempt.
+            `SubmitUncertain` if no reply came; else the result of the last attempt. That attempt
+            may still wait for `on_submitted`.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:
             return self.unsent_error(endpoint, timeout)
         attempt.remove_done_callback(log_abandoned)
         await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)
-        if not attempt.done() or attempt.cancelled():
+        result: SubmitResult | BaseException | None = self.result
+        if attempt.done() and not attempt.cancelled():
+            result = attempt.exception() or attempt.result()
+        elif result is None:
             attempt.add_done_callback(log_abandoned)
             return _no_reply_error(self.request, timeout)
-        result = attempt.exception() or attempt.result()
+        else:
+            attempt.add_done_callback(log_missed_failure)
         match result:
             case TransportError(may_have_been_sent=False) | RateLimited():
                 self.last_error = result

@@ -79,7 +79,16 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
             _logger.warning("started, though its caller has gone: %s", result.ticket)
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
-        # Log only the name of the exception's type, because its message may quote the key.
+        case CallbackFailure():
+            log_missed_failure(submit_task)
+
+
+def log_missed_failure(submit_task: asyncio.Task[SubmitResult]) -> None:
+    """Log that a recorder or `on_submitted` raised, because the caller has gone."""
+    if submit_task.cancelled():
+        return
+    # Log only the name of the exception's type, because its message may quote the key.
+    match submit_task.exception() or submit_task.result():
         case CallbackFailure(error, Processing() | Success() as reply):
             name, ticket = type(error).__name__, reply.ticket
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)

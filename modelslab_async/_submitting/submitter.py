@@ -258,8 +258,7 @@ class Submitter:
         self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
         """Send a submit once, and report its result. Free the slot unless a job may occupy it."""
-        slots, notifier = active.slots, active.notifier
-        submit_request = built_submit.submit_request
+        slots, notifier, submit_request = active.slots, active.notifier, built_submit.submit_request
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
             await notifier.begin(submit_request)
@@ -276,6 +275,7 @@ class Submitter:
             _logger.warning("cut off in flight: %s", uncertain)
             notifier.ended(uncertain)
             raise
+        active.progress.result = result
         slots.duplicates.on_reply(submit_request.payload_hash, active.number)
         match result:
             case Processing():

@@ -19,7 +19,15 @@ from modelslab_async import (
 )
 from modelslab_async.emulator import Jobs
 
-from .conftest import KEY, REALTIME, Service, accept, json_response, never_left
+from .conftest import (
+    KEY,
+    REALTIME,
+    Service,
+    accept,
+    finish_at_once,
+    json_response,
+    never_left,
+)
 
 IMG2IMG = "realtime/img2img"
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -255,5 +263,74 @@ def test_error_of_a_hook_at_the_deadline_is_raised(virtually):
             with pytest.raises(OSError, match="disk is full") as caught:
                 await client.generate(REALTIME, timeout=5.0, prompt="a fox")
         assert "started as realtime:1" in caught.value.__notes__[0]
+
+    virtually(main)
+
+
+def test_time_is_up_while_a_hook_stores_the_ticket(virtually, caplog):
+    """The reply has come, so the error has its ticket; the hook goes on until it has stored it."""
+    stored = []
+
+    async def store(news: Submitted) -> None:
+        await asyncio.sleep(60.0)
+        stored.append(news.ticket)
+
+    async def main():
+        here = Slow(answer=2.0)
+        async with here.client(on_submitted=store) as client:
+            error = await error_of(client)
+            assert 5.0 <= now() < 6.0
+            assert isinstance(error, WaitTimeout)
+            assert Ticket("realtime", 1) == error.ticket
+            assert [] == stored
+            await asyncio.sleep(100.0)
+            assert [Ticket("realtime", 1)] == stored
+
+    virtually(main)
+    assert "" == caplog.text
+
+
+def test_result_is_returned_while_a_hook_stores_it(virtually):
+    """Work that was done at once is returned, and the hook goes on."""
+    stored = []
+
+    async def store(news: Submitted) -> None:
+        await asyncio.sleep(60.0)
+        stored.append(news.ticket)
+
+    async def main():
+        here = Slow(finish_at_once)
+        async with here.client(on_submitted=store) as client:
+            success = await client.generate(REALTIME, timeout=5.0, prompt="a fox")
+            assert isinstance(success, Success)
+        assert [success.ticket] == stored
+
+    virtually(main)
+
+
+def test_error_of_a_hook_long_after_the_deadline_is_logged(virtually, caplog):
+    """The caller has its ticket, and the log says that the hook failed for it."""
+
+    async def broken(_: Submitted) -> None:
+        await asyncio.sleep(60.0)
+        raise OSError("the disk is full")
+
+    async def main():
+        here = Slow()
+        async with here.client(on_submitted=broken) as client:
+            assert isinstance(await error_of(client), WaitTimeout)
+
+    virtually(main)
+    assert "missed OSError: realtime:1" in caplog.text
+
+
+def test_reply_of_an_earlier_attempt_is_no_result(virtually):
+    """After a refusal for the rate, a second attempt that gets no reply is in doubt."""
+
+    async def main():
+        here = Slow(lambda *_: json_response(429, status="error", retry_after=1), answer=2.0)
+        async with here.client() as client:
+            error = await error_of(client, timeout=4.0)
+        assert isinstance(error, SubmitUncertain)
 
     virtually(main)
