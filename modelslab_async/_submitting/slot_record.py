@@ -22,7 +22,8 @@ class SlotRecord:
             before the first such poll.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
-        has_early_webhook: Whether the webhook came before the reply to the submit.
+        has_early_webhook: Whether a webhook has named the ticket, even before the reply to the
+            submit. Then a caller that begins to wait gets a poll at once.
     """
 
     endpoint: str

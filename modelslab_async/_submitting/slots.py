@@ -21,7 +21,9 @@ from attrs import Factory, define, field
 from .._models.errors import RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
+from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
+from .early_webhook_ids import EarlyWebhooks
 from .refused_payload_spacing import DuplicatePayloads
 from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
@@ -57,6 +59,7 @@ class Slots:
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
     has_other_waiters: bool = False
     _records: dict[Ticket, SlotRecord] = Factory(dict)
+    _early_webhooks: EarlyWebhooks = Factory(EarlyWebhooks)
     _uncertain: UncertainSlots = Factory(UncertainSlots)
     _in_flight: int = 0
     _waiting: SubmitPriorityQueue = Factory(SubmitPriorityQueue)
@@ -115,12 +118,12 @@ class Slots:
         eta: float | None = None,
         track_id: str = "",
         expects_webhook: bool = False,
-        has_early_webhook: bool = False,
     ) -> None:
         """Give the slot of a submit to the ticket that it made."""
         now = asyncio.get_running_loop().time()
         self._is_key_accepted = True
         self._in_flight -= 1
+        has_early_webhook = self._early_webhooks.has(track_id, ticket.id)
         self._records[ticket] = SlotRecord(
             endpoint, now, eta or 0.0, now, track_id, expects_webhook, has_early_webhook
         )
@@ -154,14 +157,19 @@ class Slots:
         record = self._records.get(ticket)
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
-    def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the ticket that holds a slot and was submitted with this track_id, or None."""
-        matching = (
-            ticket
-            for ticket, record in self._records.items()
-            if track_id and record.track_id == track_id
-        )
-        return next(matching, None)
+    def take_hint(self, hint: WebhookHint) -> Ticket | None:
+        """Mark the tickets that a webhook names. Return the one with its track_id, or None."""
+        found: list[Ticket] = []
+        for ticket, record in self._records.items():
+            if hint.track_id and record.track_id == hint.track_id:
+                found.append(ticket)
+            elif ticket.id not in hint.ids:
+                continue
+            record.has_early_webhook = True
+        if not found:
+            # The reply to the submit may come after the webhook.
+            self._early_webhooks.remember((hint.track_id, *hint.ids))
+        return found[0] if found else None
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
         """

@@ -25,7 +25,6 @@ from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
 from .active_submit import ActiveSubmit
-from .early_webhook_ids import EarlyWebhooks
 from .endpoint_requests import CLOSED_MESSAGE, EndpointRequests
 from .paid_submit_budget import SubmitBudget
 from .slots import Slots
@@ -102,7 +101,6 @@ class Submitter:
         self.telemetry: Telemetry | None = None
         self._numbers = itertools.count()
         self._submit_tasks: set[asyncio.Task[SubmitResult]] = set()
-        self._early_webhooks = EarlyWebhooks()
         self._uploader = Uploader(partial(endpoint_requests.ask, UPLOAD_ENDPOINT, timeout=timeout))
 
     async def submit(
@@ -172,12 +170,12 @@ class Submitter:
                 await self._endpoint_requests.sleep_while_open(pause)
 
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
-        """Return the tickets that hold slots and were submitted with the track_id of a webhook."""
-        found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
-        if not found:
-            # A webhook may come before the reply to its submit. Remember the webhook, so that the
-            # ticket is polled as soon as the reply comes.
-            self._early_webhooks.remember((hint.track_id, *hint.ids))
+        """
+        Return the tickets that hold slots and were submitted with the track_id of a webhook.
+
+        The slots mark these tickets, because a caller may begin to wait for them later.
+        """
+        found = [slots.take_hint(hint) for slots in self.slots.values()]
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
@@ -285,7 +283,6 @@ class Submitter:
                     eta=result.eta,
                     track_id=track_id,
                     expects_webhook=self._webhooks.is_own(submit_request.params.get("webhook")),
-                    has_early_webhook=self._early_webhooks.has(track_id, result.ticket.id),
                 )
             case RateLimited():
                 slots.apply_rate_limit(result, submit_request.payload_hash)

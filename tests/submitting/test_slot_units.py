@@ -6,6 +6,7 @@ import pytest
 
 from modelslab_async import Pace, RateLimited, ServerError, Ticket, TransportError
 from modelslab_async._models.errors import ClientClosed
+from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async._polling.watchers import NULL_WATCHER
 from modelslab_async._scheduling.initial_ticket_facts import InitialTicketFacts
 from modelslab_async._submitting.slot_polls import SlotPolls
@@ -191,7 +192,8 @@ def test_slots_are_taken_and_freed(virtually):
         slots.hold_uncertain("e/x")
         assert 2 == slots.used
         assert not await taken(slots)
-        assert [TICKETS[0], None] == [slots.ticket_of(each) for each in ("t", "")]
+        hints = [WebhookHint((), each) for each in ("t", "")]
+        assert [TICKETS[0], None] == [slots.take_hint(each) for each in hints]
         assert InitialTicketFacts() == slots.initial_facts_of(TICKETS[0])
         assert slots.initial_facts_of(TICKETS[1]) is None
         slots.on_completed(TICKETS[1])

@@ -188,6 +188,28 @@ def test_delivery_before_reply_makes_ticket_due_at_once(virtually, service):
     virtually(main)
 
 
+@pytest.mark.parametrize(
+    ("named", "waited"),
+    [({"track_id": "mine"}, 0.0), ({"id": 1}, 0.0), ({"id": 2, "track_id": "other"}, 3.0)],
+    ids=["track_id", "id", "another ticket"],
+)
+def test_delivery_before_the_first_wait_makes_ticket_due_at_once(virtually, service, named, waited):
+    """A program that submits, stores the ticket and then waits does not wait for the eta."""
+
+    async def main():
+        async with service(accept).client() as client:
+            url = client.webhook_url("http://me.example")
+            begun = await client.submit(REALTIME, prompt="a fox", track_id="mine", webhook=url)
+            assert 3.0 == begun.eta
+            async with browser(webhooks.receiver(client)) as there:
+                assert 200 == (await there.post(url, json=named)).status_code
+            began = asyncio.get_running_loop().time()
+            await client.wait(begun.ticket)
+            assert waited <= asyncio.get_running_loop().time() - began < waited + 0.5
+
+    virtually(main)
+
+
 def test_deliveries_of_unknown_work_leave_little_behind(virtually, service):
     """A sender who knows the address may post large ids, and they are not kept."""
     posts, length = 240, 20_000
