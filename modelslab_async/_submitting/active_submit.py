@@ -5,6 +5,7 @@ import asyncio
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
+from .file_reading import Upload
 from .paid_submit_budget import BudgetShare
 from .slots import Slots
 from .submit_notifier import SubmitNotifier
@@ -28,8 +29,6 @@ class ActiveSubmit:
         retries: Decides whether and when the submit is sent again.
         share: What the submit has reserved in the client's `SubmitBudget`.
         links: Maps the digest of each uploaded file to its link.
-        connect_timeout: The maximum number of seconds that the next request may take to get a
-            connection.
     """
 
     request: SubmitRequest
@@ -40,13 +39,10 @@ class ActiveSubmit:
     retries: SubmitRetries
     share: BudgetShare
     links: dict[str, str] = Factory(dict)
-    connect_timeout: float | None = None
 
     async def acquire_slot(self) -> None:
         """
         Wait until the server's spam filter would accept the payload, then wait for a slot.
-
-        Then begin an attempt to send the submit.
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.
@@ -58,7 +54,6 @@ class ActiveSubmit:
         except ModelsLabError as error:
             self.notifier.ended(error)
             raise
-        self.connect_timeout = self.retries.begin_attempt(self.progress.deadline)
 
     async def _acquire(self) -> None:
         slots, payload = self.slots, self.request.payload_hash
@@ -75,6 +70,19 @@ class ActiveSubmit:
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
+
+    def begin_request(self) -> float | None:
+        """
+        Begin an upload or the submit itself.
+
+        Return the maximum number of seconds to get a connection; None for the transport's limit.
+        """
+        return self.retries.begin_request(self.progress.deadline)
+
+    def on_uploaded(self, upload: Upload, size: int, elapsed: float) -> None:
+        """Report that a file was uploaded, which the service has answered."""
+        self.retries.record_answer()
+        self.notifier.uploaded(upload, size, elapsed)
 
     def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
         """Record that `task` begins to send the request."""

@@ -25,6 +25,9 @@ class SubmitRetries:
     """
     Counts the failed attempts of one submit, and decides when the next attempt follows.
 
+    `unsent_timeout` limits the seconds spent on requests that could not be sent and on the pauses
+    after them. Waits for a slot and uploads that the service has answered do not count.
+
     Args:
         limits: How many attempts may fail, and the pauses between them.
         unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
@@ -38,16 +41,23 @@ class SubmitRetries:
     jitter: Callable[[], float]
     _failures: int = 0
     _unsent_failures: int = 0
-    _unsent_since: float | None = None
+    _unsent_s: float = 0.0
+    _request_began: float = 0.0
 
-    def begin_attempt(self, deadline: float) -> float | None:
-        """Begin an attempt. Return its connect timeout in seconds; None for no limit."""
-        now = asyncio.get_running_loop().time()
-        if self._unsent_since is None:
-            self._unsent_since = now
-        limit = max(self._seconds_left(), _LAST_ATTEMPT_S)
+    def begin_request(self, deadline: float) -> float | None:
+        """
+        Begin a request: an upload or the submit itself.
+
+        Return its connect timeout in seconds; None for no limit.
+        """
+        self._request_began = now = asyncio.get_running_loop().time()
+        limit = max(self._seconds_left, _LAST_ATTEMPT_S)
         seconds = min(limit, max(deadline - now, 0.0))
         return None if seconds == math.inf else seconds
+
+    def record_answer(self) -> None:
+        """Record that the service answered a request, so that `unsent_timeout` begins again."""
+        self._unsent_s, self._unsent_failures = 0.0, 0
 
     def pause_after(self, error: ModelsLabError) -> float:
         """
@@ -63,7 +73,7 @@ class SubmitRetries:
             raise self._unsent_error(error) if is_unsent else error
         if is_unsent:
             return self._pause_unsent(error)
-        self._unsent_since, self._unsent_failures = None, 0
+        self.record_answer()
         if isinstance(error, RateLimited):
             _logger.info(
                 "%s is sent again when the server allows it: %s; nothing was paid",
@@ -76,11 +86,13 @@ class SubmitRetries:
     def _pause_unsent(self, error: ModelsLabError) -> float:
         """Warn that the request was not sent. Return the seconds until the next attempt."""
         self._unsent_failures += 1
-        left = self._seconds_left()
+        self._unsent_s += asyncio.get_running_loop().time() - self._request_began
+        left = self._seconds_left
         if left <= _LAST_ATTEMPT_S:
             raise self._unsent_error(error)
         pause = self.limits.backoff(self._unsent_failures, self.jitter())
         pause = min(pause, left - _LAST_ATTEMPT_S)
+        self._unsent_s += pause
         _logger.warning(
             "%s cannot be sent: %s; nothing was paid; the next try is in %.1f s, %s; %s",
             self.endpoint,
@@ -91,11 +103,10 @@ class SubmitRetries:
         )
         return pause
 
+    @property
     def _seconds_left(self) -> float:
-        """Return the seconds that remain for a submit that has not left this machine yet."""
-        now = asyncio.get_running_loop().time()
-        since = now if self._unsent_since is None else self._unsent_since
-        return since + self.unsent_timeout - now
+        """The seconds that remain for a submit that has not left this machine yet."""
+        return self.unsent_timeout - self._unsent_s
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
         """Return a copy of an error that adds that nothing was paid, and advice for the user."""

@@ -216,8 +216,8 @@ class Submitter:
             linked_request = await self._uploader.upload_files(
                 active.request,
                 active.links,
-                on_uploaded=active.notifier.uploaded,
-                connect_timeout=active.connect_timeout,
+                begin_request=active.begin_request,
+                on_uploaded=active.on_uploaded,
             )
             self._endpoint_requests.check_open()
             built_submit = self._exchange.build(linked_request)
@@ -266,7 +266,7 @@ class Submitter:
                 return CallbackFailure(error)
             raise
         try:
-            result = await self._exchange.send(built_submit, active.connect_timeout)
+            result = await self._exchange.send(built_submit, active.begin_request())
         except BaseException:
             slots.hold_uncertain(endpoint)
             uncertain = uncertain_error(submit_request, "it was cut off")

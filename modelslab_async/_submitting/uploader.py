@@ -21,6 +21,9 @@ from .submit_request import SubmitRequest
 
 UPLOAD_ENDPOINT = "general/base64_to_url"
 
+BeginRequest: TypeAlias = Callable[[], float | None]
+"""Called before a request. It returns the maximum number of seconds to get a connection."""
+
 OnUploaded: TypeAlias = Callable[[Upload, int, float], object]
 """Called with an uploaded file, its number of bytes, and the seconds that the upload took."""
 
@@ -44,8 +47,8 @@ class Uploader:
         submit_request: SubmitRequest,
         links: dict[str, str],
         *,
+        begin_request: BeginRequest,
         on_uploaded: OnUploaded,
-        connect_timeout: float | None,
     ) -> SubmitRequest:
         """
         Upload the files of a request. Return the request with a link in place of each file.
@@ -54,10 +57,10 @@ class Uploader:
             submit_request: The request that contains the files.
             links: Maps the digest of each uploaded file to the link. New uploads are added, so that
                 a retry of the request uploads no file twice.
+            begin_request: Called before each upload. It returns the maximum number of seconds to
+                get a connection; None for the transport's limit.
             on_uploaded: Called after each upload with the file, its number of bytes, and the
                 seconds that the upload took.
-            connect_timeout: The maximum number of seconds that each upload may take to get a
-                connection.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
@@ -67,17 +70,17 @@ class Uploader:
 
         async def get_link(upload: Upload) -> str:
             if upload.digest not in links:
-                links[upload.digest] = await self._upload_file(upload, on_uploaded, connect_timeout)
+                links[upload.digest] = await self._upload_file(upload, begin_request, on_uploaded)
             return links[upload.digest]
 
         return evolve(submit_request, params=await with_links(submit_request.params, get_link))
 
     async def _upload_file(
-        self, upload: Upload, on_uploaded: OnUploaded, connect_timeout: float | None
+        self, upload: Upload, begin_request: BeginRequest, on_uploaded: OnUploaded
     ) -> str:
         data_url = await upload.data_url()
         now = asyncio.get_running_loop().time
-        started = now()
+        connect_timeout, started = begin_request(), now()
         try:
             link = _link_in(await self._ask({"base64_string": data_url}, connect_timeout))
         except ClientClosed:

@@ -156,6 +156,22 @@ def test_time_is_up_while_connecting(virtually):
     virtually(main)
 
 
+def test_time_is_up_while_connecting_after_an_upload(virtually):
+    """The submit that follows the upload does not leave after the timeout."""
+
+    async def main():
+        here = Slow(connect=0.8, upload=4.0)
+        async with here.client() as client:
+            error = await error_of(client, IMG2IMG, init_image=PNG)
+            assert 5.0 == pytest.approx(now())
+            assert isinstance(error, SubmitTimeout)
+            assert "send" == error.stage
+            await asyncio.sleep(200.0)
+        assert [] == here.submits
+
+    virtually(main)
+
+
 def test_time_is_up_while_in_flight(virtually, caplog):
     """It may have been paid: a `SubmitUncertain`, and `on_submitted` still gets the ticket."""
     stored = []

@@ -350,12 +350,12 @@ def test_attempts_that_never_left_are_repeated_for_a_time(virtually):
     async def main():
         retries = retries_of(max_failures=99)
         error = TransportError("refused", may_have_been_sent=False)
-        assert 60.0 == retries.begin_attempt(float("inf"))
-        assert 10.0 == retries.begin_attempt(asyncio.get_running_loop().time() + 10.0)
+        assert 60.0 == retries.begin_request(float("inf"))
+        assert 10.0 == retries.begin_request(asyncio.get_running_loop().time() + 10.0)
         for pause in (2.0, 4.0, 8.0, 16.0, 29.0):
             assert pause == retries.pause_after(error)
             await asyncio.sleep(pause)
-            left = retries.begin_attempt(float("inf"))
+            left = retries.begin_request(float("inf"))
         assert 1.0 == left
         with pytest.raises(TransportError, match="could not be sent in 6 tries: refused; nothing"):
             retries.pause_after(error)
@@ -368,7 +368,7 @@ def test_endless_time_for_unsent_submits_is_no_limit(virtually):
 
     async def main():
         retries = retries_of(unsent_timeout=float("inf"))
-        assert retries.begin_attempt(float("inf")) is None
+        assert retries.begin_request(float("inf")) is None
 
     virtually(main)
 
@@ -378,7 +378,7 @@ def test_refused_attempts_are_counted(virtually):
 
     async def main():
         retries = retries_of()
-        retries.begin_attempt(float("inf"))
+        retries.begin_request(float("inf"))
         limited = RateLimited("slow")
         assert [0.0, 0.0] == [retries.pause_after(limited) for _ in range(2)]
         with pytest.raises(RateLimited):

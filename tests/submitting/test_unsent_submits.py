@@ -7,7 +7,16 @@ import pytest
 
 from modelslab_async import Client, Pace, Processing, Request, Response, TransportError
 
-from .conftest import KEY, QUICK, REALTIME, accept, connection_lost, never_left
+from .conftest import (
+    KEY,
+    QUICK,
+    REALTIME,
+    Service,
+    accept,
+    connection_lost,
+    json_response,
+    never_left,
+)
 
 IMG2IMG = "realtime/img2img"
 
@@ -26,6 +35,33 @@ class Unreachable:
         self.requests.append(request)
         await asyncio.sleep(120.0 if request.connect_timeout is None else request.connect_timeout)
         raise TransportError("no connection", may_have_been_sent=False)
+
+
+class Uploads(Service):
+    """A service that cannot be reached by uploads until some time, and then takes as long."""
+
+    def __init__(self, *steps, reachable_at=0.0, seconds=0.0):
+        super().__init__(*steps)
+        self.reachable_at, self.seconds = reachable_at, seconds
+
+    async def exchange(self, request: Request, /) -> Response:
+        if "base64" not in request.url:
+            return await super().exchange(request)
+        if now() < self.reachable_at:
+            never_left()
+        await asyncio.sleep(self.seconds)
+        return json_response(status="success", link="https://x.example/up.png")
+
+
+class BusyUntil(Service):
+    """A service whose jobs end at some time."""
+
+    ends_at = 60.0
+
+    async def exchange(self, request: Request, /) -> Response:
+        if "/fetch" in request.url and now() < self.ends_at:
+            return json_response(status="processing", output=[])
+        return await super().exchange(request)
 
 
 def test_offline_submit_is_given_up_within_thirty_seconds(virtually, service):
@@ -123,6 +159,41 @@ def test_limit_begins_again_after_an_answer(virtually, service):
             assert isinstance(await client.submit(REALTIME, prompt="a fox"), Processing)
         assert now() > 60.0
         assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    "here",
+    [
+        Uploads(never_left, accept, seconds=40.0),
+        Uploads(never_left, never_left, never_left, accept, reachable_at=25.0),
+    ],
+    ids=["slow upload", "upload after an outage"],
+)
+def test_limit_begins_again_after_an_upload(virtually, here):
+    """The service has answered, so the time of the upload and an outage before it do not count."""
+
+    async def main():
+        async with here.client(submit_timeout=60.0) as client:
+            begun = await client.submit(IMG2IMG, prompt="winter", init_image=b"\x89PNG\r\n\x1a\n..")
+        assert isinstance(begun, Processing)
+        assert now() > 40.0
+
+    virtually(main)
+
+
+def test_wait_for_a_slot_between_two_attempts_does_not_count(virtually):
+    """Another submit takes the slot for a minute, and a new failure is tried again."""
+
+    async def main():
+        here = BusyUntil(never_left, accept, never_left, accept)
+        async with here.client(queue=1) as client:
+            unsent = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+            await asyncio.sleep(0.5)
+            await client.submit(REALTIME, prompt="a dog")
+            assert isinstance(await unsent, Processing)
+        assert now() > here.ends_at
 
     virtually(main)
 

@@ -73,8 +73,8 @@ MUTATIONS = [
     Mutation(
         "upload: a submit gets the link of another file",
         "_submitting/uploader.py",
-        "self._upload_file(upload, on_uploaded, connect_timeout)",
-        "self._upload_file(getattr(self, 'last', upload), on_uploaded, None)\n"
+        "self._upload_file(upload, begin_request, on_uploaded)",
+        "self._upload_file(getattr(self, 'last', upload), begin_request, on_uploaded)\n"
         "                self.last = upload",
         SUBMIT_SIMULATION,
     ),
@@ -121,8 +121,8 @@ MUTATIONS = [
     Mutation(
         "submit without a network: an attempt that hangs is not ended",
         "_submitting/active_submit.py",
-        "self.connect_timeout = self.retries.begin_attempt(self.progress.deadline)",
-        "self.retries.begin_attempt(self.progress.deadline)",
+        "return self.retries.begin_request(self.progress.deadline)",
+        "self.retries.begin_request(self.progress.deadline)",
         UNSENT,
         "route",
     ),
