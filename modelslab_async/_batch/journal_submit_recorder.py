@@ -52,14 +52,10 @@ class JournalSubmitRecorder(SubmitRecorder):
             task.add_done_callback(self._leave_flight)
         # This may delete the record of an earlier attempt at the same submit.
         await self._unrecorded.record(submit_request.submit_id)
-        await self._journal.record_submit(
-            submit_request.submit_id,
-            endpoint=submit_request.endpoint.name,
-            payload_hash=submit_request.payload_hash,
-            run_id=await self._leased_run_id(),
-            key=submit_request.key,
-            columns=submit_request.columns,
-        )
+        submit = self._pending_submit(submit_request)
+        run_id = await self._leased_run_id()
+        while not await self._journal.leases.record_own(submit, run_id, lease=self._lease):
+            run_id = await self._leased_run_id(ended=run_id)
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
@@ -115,7 +111,11 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def _confirm(
         self, submit_request: SubmitRequest, ticket: Ticket, result: Success | Failed | None = None
     ) -> None:
-        submit = PendingSubmit(
+        submit = self._pending_submit(submit_request)
+        await self._journal.leases.confirm_sent(submit, self._run_id, ticket, result=result)
+
+    def _pending_submit(self, submit_request: SubmitRequest) -> PendingSubmit:
+        return PendingSubmit(
             track_id=submit_request.submit_id,
             endpoint=submit_request.endpoint.name,
             payload_hash=submit_request.payload_hash,
@@ -123,7 +123,6 @@ class JournalSubmitRecorder(SubmitRecorder):
             key=submit_request.key,
             columns=submit_request.columns,
         )
-        await self._journal.leases.confirm_sent(submit, self._run_id, ticket, result=result)
 
     async def submit_once(
         self, engine: Engine, submission: Submission
@@ -205,23 +204,24 @@ class JournalSubmitRecorder(SubmitRecorder):
             except JournalError as error:
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
 
-    async def _leased_run_id(self) -> int:
+    async def _leased_run_id(self, *, ended: int | None = None) -> int:
+        """Return the run of the submits. Begin a new run if there is none, or if it has ended."""
         async with self._begin_lock:
-            if self._run_id is None:
+            if self._run_id is None or self._run_id == ended:
                 self._run_id = await self._journal.leases.begin_run(lease=self._lease)
+            if self._renewal_task is None:
                 self._renewal_task = asyncio.create_task(
-                    self._keep_lease(self._run_id), name="modelslab_async submits"
+                    self._keep_lease(), name="modelslab_async submits"
                 )
             return self._run_id
 
-    async def _keep_lease(self, run_id: int) -> None:
+    async def _keep_lease(self) -> None:
         """Renew the lease. If another process ends the run, the next submit begins a new run."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:
-                if not await self._journal.leases.renew(run_id, lease=self._lease):
-                    self._run_id = None
-                    return
+                if self._run_id is not None:
+                    await self._journal.leases.renew(self._run_id, lease=self._lease)
             except JournalError as error:
                 _logger.warning("the lease could not be renewed, trying again: %s", error)
 

@@ -36,6 +36,7 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         lease_rows.renew: postgres_leases.renew,
         lease_rows.claim: postgres_leases.claim,
         submits.record_submit: postgres_submits.record_submit,
+        submits.record_own: postgres_submits.record_own,
         submits.confirm: postgres_submits.confirm,
         submits.confirm_sent: postgres_submits.confirm_sent,
         submits.withdraw: postgres_submits.withdraw,
@@ -74,5 +75,8 @@ OUTLASTS_LEAVING: Final = frozenset({submits.confirm, submits.confirm_sent})
 # Maps an operation to the function that undoes it. An operation is undone if it may have been
 # committed, but its caller got an error.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
-    {submits.record_submit: postgres_submits.undo_record_submit}
+    {
+        submits.record_submit: postgres_submits.undo_record_submit,
+        submits.record_own: postgres_submits.undo_record_submit,
+    }
 )

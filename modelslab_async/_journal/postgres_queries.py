@@ -1,5 +1,6 @@
 """Counts and lists what a journal in a database holds, as `queries` does for an SQLite file."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from .._aio.threads import run_in_thread
@@ -9,12 +10,10 @@ from .._models.unresolved_outcomes import Outcome, Unresolved
 from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_between
-from .postgres_submits import origins_between
 from .process_identity import has_died
-from .queries import RecordedOutcome, Report
+from .queries import RecordedOutcome, Report, SubmitOrigin
 from .row_codec import damaged_row, decode, decode_columns
 from .schema import FAILED, OPEN, SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS, UNRESOLVED
-from .submits import SubmitOrigin
 
 # Counting reads whole tables, so allow sequential scans here. `PostgresSession` turns them off for
 # all other statements.
@@ -67,6 +66,10 @@ FROM (
 ) AS page
 WHERE bytes_read - own_bytes < $4::bigint ORDER BY ticket
 """
+_SELECT_ORIGINS: Final = """
+SELECT ticket, track_id, endpoint, coalesce(key, '') FROM submits
+WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER BY submit
+"""
 _SELECT_LAST: Final = """
 SELECT completed_at IS NOT NULL, replies.state, body, other_fields
 FROM tickets JOIN replies ON replies.batch = $1 AND replies.ticket = tickets.ticket
@@ -108,7 +111,7 @@ async def outcome_page(
     bytes_read, last_row_id, *_ = rows[-1] if rows else (0, after)
     tickets = {row_id: Ticket(family, id_) for _, row_id, family, id_, *_ in rows}
     files = await files_between(db, tickets, after, last_row_id)
-    origins = await origins_between(db, after, last_row_id)
+    origins = await _origins_between(db, after, last_row_id)
 
     def decode_page() -> list[RecordedOutcome]:
         return [
@@ -142,6 +145,13 @@ def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:
     if isinstance(outcome, Processing):
         raise damaged_row(ticket, "outcome", "replies", TypeError("it is still processing"))
     return outcome
+
+
+async def _origins_between(
+    db: PostgresContext, after: int, last: int
+) -> Mapping[int, SubmitOrigin]:
+    rows = await db.fetch(_SELECT_ORIGINS, after, last)
+    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
 
 
 async def last(db: PostgresContext, ticket: Ticket) -> Processing | Outcome | None:

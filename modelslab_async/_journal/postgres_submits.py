@@ -1,12 +1,13 @@
 """Records submits in a database before they are sent, as `submits` does in an SQLite file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
 from .postgres_context import PostgresContext, now_sql
 from .postgres_copy_marks import check_not_copied
+from .postgres_leases import renew
 from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
 from .row_codec import decode_columns
@@ -14,7 +15,6 @@ from .schema import UNRESOLVED
 from .submits import (
     DuplicateSubmit,
     PendingSubmit,
-    SubmitOrigin,
     check_own_ticket,
     in_flight_error,
 )
@@ -68,19 +68,24 @@ FROM unfinished CROSS JOIN LATERAL (
     LEFT JOIN runs ON runs.run = submits.run
 WHERE unfinished.batch = $1 AND unfinished.state <= {UNRESOLVED} ORDER BY submits.submit
 """
-_SELECT_ORIGINS: Final = """
-SELECT ticket, track_id, endpoint, coalesce(key, '') FROM submits
-WHERE batch = $1 AND ticket IS NOT NULL AND ticket > $2 AND ticket <= $3 ORDER BY submit
-"""
 
 
 async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> int:
-    """See `submits.record_submit`. Return the number of the submit's row."""
+    """See `submits.record_submit`."""
     await check_not_copied(db)
     row = await _insert(db, submit, run_id)
     if row is None:
         raise DuplicateSubmit.of(submit)
     return int(row[0])
+
+
+async def record_own(
+    db: PostgresContext, submit: PendingSubmit, run_id: int, *, now: float, lease: float
+) -> int | None:
+    """See `submits.record_own`."""
+    if not await renew(db, run_id, now=now, lease=lease):
+        return None
+    return await record_submit(db, submit, run_id)
 
 
 async def _insert(db: PostgresContext, submit: PendingSubmit, run_id: int | None) -> Any:
@@ -91,12 +96,13 @@ async def _insert(db: PostgresContext, submit: PendingSubmit, run_id: int | None
     )
 
 
-async def undo_record_submit(db: PostgresContext, row_id: int) -> None:
+async def undo_record_submit(db: PostgresContext, row_id: int | None) -> None:
     """
     Delete the row of a submit that was never sent.
 
-    The submit was not sent, because `record_submit` raised an error, but the row may have been
-    committed. Find the row by its number, because another submit may have the same track_id.
+    The submit was not sent, because its recorder got an error, but the row may have been committed.
+    Find the row by its number, because another submit may have the same track_id. If `row_id` is
+    None, `record_own` has recorded nothing.
     """
     await db.fetch(_DELETE, row_id)
 
@@ -195,12 +201,6 @@ async def find_by_key(db: PostgresContext, key: str) -> PendingSubmit | None:
     """See `submits.find_by_key`."""
     row = await db.fetch_row(f"{_SELECT} AND submits.key = $2 AND submits.key IS NOT NULL", key)
     return None if row is None else _submit(row)
-
-
-async def origins_between(db: PostgresContext, after: int, last: int) -> Mapping[int, SubmitOrigin]:
-    """See `submits.origins_between`."""
-    rows = await db.fetch(_SELECT_ORIGINS, after, last)
-    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
 
 
 def _submit(row: Sequence[Any]) -> PendingSubmit:

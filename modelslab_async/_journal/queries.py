@@ -1,8 +1,8 @@
 """Counts and lists what a journal holds, and never writes to it."""
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from attrs import field, frozen
 
@@ -22,7 +22,6 @@ from .schema import (
     SUCCESS,
     UNRESOLVED,
 )
-from .submits import SubmitOrigin, origins_between
 from .ticket_id_codec import compact_id, family_names, read_ticket
 
 _COUNT_TICKETS: Final = f"""
@@ -111,6 +110,14 @@ class Report:
         return self.success + self.failed
 
 
+class SubmitOrigin(NamedTuple):
+    """The submit that started the work of a ticket."""
+
+    track_id: str
+    endpoint: str
+    key: str
+
+
 @frozen(kw_only=True)
 class RecordedOutcome:
     """
@@ -188,7 +195,7 @@ def outcome_page(
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after
     files = files_between(db, tickets, after, last_row_id)
-    origins = origins_between(db, after, last_row_id)
+    origins = _origins_between(db, after, last_row_id)
     page: list[RecordedOutcome] = []
     for row in rows:
         row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns = row
@@ -212,6 +219,24 @@ def outcome_page(
                 )
             )
     return page, last_row_id if is_full else None
+
+
+def _origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
+    """
+    Return the submits of some tickets, keyed by the number of the ticket's row.
+
+    Args:
+        db: The journal.
+        after: Leave out the tickets whose row number is this or lower.
+        last: Leave out the tickets whose row number is higher than this.
+    """
+    rows = db.execute(
+        "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
+        "ifnull(CAST(key AS TEXT), '') FROM submits WHERE ticket > ? AND ticket <= ? "
+        "ORDER BY submit",
+        (after, last),
+    )
+    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
 
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:

@@ -100,6 +100,21 @@ class RunOperations:
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
         )
 
+    async def record_own(self, submit: PendingSubmit, run_id: int, *, lease: float) -> bool:
+        """
+        Record a submit that a run of this process is about to send, and renew the run's lease.
+
+        Return False, and record nothing, if the run has already been ended. Other processes would
+        report its submits as uncertain.
+
+        Raises:
+            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
+        """
+        row_id = await self._store.write(
+            submits.record_own, submit, run_id, now=self._clock(), lease=lease
+        )
+        return row_id is not None
+
     async def confirm_sent(
         self,
         submit: PendingSubmit,

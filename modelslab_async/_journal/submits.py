@@ -1,14 +1,15 @@
 """Records each submit before it is sent, so that none is lost. Stores no payload and no API key."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from attrs import field, frozen
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .copy_marks import check_not_copied
+from .lease_rows import renew
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket, row_id_of
@@ -45,14 +46,6 @@ class PendingSubmit:
     key: str | None = None
 
 
-class SubmitOrigin(NamedTuple):
-    """The submit that started the work of a ticket."""
-
-    track_id: str
-    endpoint: str
-    key: str
-
-
 class DuplicateSubmit(ValueError):
     """A submit with the same track_id or key is in the journal already."""
 
@@ -66,21 +59,36 @@ class DuplicateSubmit(ValueError):
         )
 
 
-def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> None:
+def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int:
     """
-    Record a submit that is about to be sent.
+    Record a submit that is about to be sent. Return the number of its row.
 
     Raises:
         DuplicateSubmit: The journal already has a submit with this track_id or key.
         JournalReadOnly: The journal was copied to another store.
     """
     check_not_copied(db)
-    if not _insert(db, submit, run_id):
+    row_id = _insert(db, submit, run_id)
+    if row_id is None:
         raise DuplicateSubmit.of(submit)
+    return row_id
 
 
-def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> bool:
-    """Return False, and insert nothing, if the journal has a submit with this track_id or key."""
+def record_own(
+    db: sqlite3.Connection, submit: PendingSubmit, run_id: int, *, now: float, lease: float
+) -> int | None:
+    """
+    Do what `record_submit` does for the run that sends the submit, and renew the run's lease.
+
+    Return None, and record nothing, if the run has already been ended.
+    """
+    if not renew(db, run_id, now=now, lease=lease):
+        return None
+    return record_submit(db, submit, run_id)
+
+
+def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int | None:
+    """Return None, and insert nothing, if the journal has a submit with this track_id or key."""
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
         "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -89,7 +97,7 @@ def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -
             *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),
         ),
     )
-    return written.rowcount == 1
+    return written.lastrowid if written.rowcount == 1 else None
 
 
 def confirm(
@@ -249,24 +257,6 @@ def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
     """Return the submit with this track_id; None if none is recorded."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE track_id = ?", track_id)), None)
-
-
-def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
-    """
-    Return the submits of some tickets, keyed by the number of the ticket's row.
-
-    Args:
-        db: The journal.
-        after: Leave out the tickets whose row number is this or lower.
-        last: Leave out the tickets whose row number is higher than this.
-    """
-    rows = db.execute(
-        "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
-        "ifnull(CAST(key AS TEXT), '') FROM submits WHERE ticket > ? AND ticket <= ? "
-        "ORDER BY submit",
-        (after, last),
-    )
-    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
 
 
 def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:

@@ -67,11 +67,11 @@ def duplicate_recorded(monkeypatch):
     try to record theirs, in whatever order the threads of the journal run.
     """
     is_duplicate, both_looked_up, first_lookups = asyncio.Event(), asyncio.Barrier(2), [1, 2]
-    record_submit, find_submit_by_key = Journal.record_submit, Journal.find_submit_by_key
+    record_own, find_submit_by_key = RunOperations.record_own, Journal.find_submit_by_key
 
     async def record(*args, **more):
         try:
-            await record_submit(*args, **more)
+            return await record_own(*args, **more)
         except ValueError:
             is_duplicate.set()
             raise
@@ -83,7 +83,7 @@ def duplicate_recorded(monkeypatch):
             await both_looked_up.wait()
         return found
 
-    monkeypatch.setattr(Journal, "record_submit", record)
+    monkeypatch.setattr(RunOperations, "record_own", record)
     monkeypatch.setattr(Journal, "find_submit_by_key", find)
     return is_duplicate
 

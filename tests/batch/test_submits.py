@@ -250,7 +250,7 @@ async def test_submit_is_not_sent_if_it_cannot_be_recorded(a_client, emulator, p
     async def full(*_args, **_more):
         raise JournalFull("there is no room")
 
-    monkeypatch.setattr(Journal, "record_submit", full)
+    monkeypatch.setattr(RunOperations, "record_own", full)
     async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
         for _ in range(2):  # The place that was taken is free again.
             with pytest.raises(JournalFull):
@@ -560,25 +560,64 @@ async def test_killed_process_loses_and_repeats_no_submit(path, rounds):
                 assert recorded.ticket in (None, Ticket.of(each.ticket))
 
 
-async def test_submit_after_a_lost_lease_starts_a_new_run(a_client, path):
-    """Another process had ended the run of the submits."""
+@pytest.mark.parametrize("stall", ["lease over", "run ended"])
+async def test_submit_in_flight_after_a_stall_of_its_process_is_not_uncertain(
+    emulator, path, stall
+):
+    """Other processes wait for its reply, whatever has become of the run meanwhile."""
+    ahead, listed = 0.0, []
+
+    def clock():
+        return time.time() + ahead
+
+    async def answer(request):
+        listed.append(await other.uncertain())
+        return await httpx.ASGITransport(app=emulator).handle_async_request(request)
+
     async with (
-        a_client() as client,
-        Batch.open(path, client=client, lease=0.4) as batch,
-        Journal.open(path, clock=lambda: time.time() + 1000) as other,
+        Client("a-key-for-tests", http=httpx.MockTransport(answer)) as client,
+        Batch.open(path, client=client, clock=clock) as batch,
+        Journal.open(path, clock=clock) as other,
     ):
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
-        first = batch._journaled_submits._run_id
-        run = await other.leases.begin_run(lease=10)
-        renewal_task = batch._journaled_submits._renewal_task
-        deadline = time.monotonic() + 60
-        while not renewal_task.done():
-            # A claim leaves a run alone that renews its lease at that moment.
-            await other.leases.claim(run, before_run=run, limit=1, lease=10)
-            await asyncio.wait([renewal_task], timeout=0.2)
-            assert time.monotonic() < deadline
+        ahead = 1000.0
+        if stall == "run ended":
+            await other.leases.end_run(batch._journaled_submits._run_id)
         await batch.submit(REALTIME, prompt="a dog", track_id=2)
-        assert batch._journaled_submits._run_id > run > first
+    assert [[], []] == listed
+
+
+async def test_submits_after_the_end_of_their_run_share_a_new_run(
+    a_client, emulator, path, monkeypatch, leap
+):
+    """Its lease is renewed like that of the first one."""
+    begin_run, renew, begun, renewed = (
+        RunOperations.begin_run,
+        RunOperations.renew,
+        [],
+        asyncio.Queue(),
+    )
+
+    async def counted_begin(*args, **more):
+        begun.append(await begin_run(*args, **more))
+        return begun[-1]
+
+    async def counted_renew(self, run_id, **more):
+        renewed.put_nowait(run_id)
+        return await renew(self, run_id, **more)
+
+    monkeypatch.setattr(RunOperations, "begin_run", counted_begin)
+    monkeypatch.setattr(RunOperations, "renew", counted_renew)
+    async with a_client() as client, Batch.open(path, client=client, lease=4000.0) as batch:
+        await batch.submit(REALTIME, prompt="a cat", track_id=0)
+        await batch.journal.leases.end_run(begun[0])
+        await asyncio.gather(
+            *(batch.submit(REALTIME, prompt=f"no. {n}", track_id=n) for n in range(1, 6))
+        )
+        assert 2 == len(begun)
+        leap(1000.0)
+        assert begun[1] == await renewed.get()
+    assert 6 == len(emulator.submits)
 
 
 async def test_journal_errors_after_a_submit_are_logged(

@@ -497,6 +497,29 @@ async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock,
     assert await journal.find_submit("t-1") is None
 
 
+async def test_sender_records_no_submit_of_an_ended_run(journal, clock):
+    """The submit would count as uncertain while it is in flight. A run that goes on is renewed."""
+    submit = PendingSubmit(track_id="t-1", endpoint="e", payload_hash="ab", recorded_at=clock.now)
+    ended, late = [await journal.leases.begin_run(lease=60) for _ in range(2)]
+    await journal.leases.end_run(ended)
+    assert not await journal.leases.record_own(submit, ended, lease=60)
+    assert await journal.find_submit("t-1") is None
+    clock.now += 60
+    assert await journal.leases.record_own(submit, late, lease=60)
+    assert submit == await journal.find_submit("t-1")
+    assert [] == await journal.uncertain()
+    with pytest.raises(ValueError, match="'t-1' is in this journal already"):
+        await journal.leases.record_own(submit, late, lease=60)
+
+
+async def test_submit_may_be_recorded_for_an_ended_run(journal):
+    """A caller may have sent it by then. It is listed at once."""
+    run = await journal.leases.begin_run(lease=60)
+    await journal.leases.end_run(run)
+    await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
+    assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
+
+
 async def test_track_id_names_one_submit(journal):
     """A used, an unknown and a confirmed track_id are refused."""
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab")

@@ -40,7 +40,7 @@ from modelslab_async._journal.postgres_operation_map import COUNTERPARTS, SNAPSH
 from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async._journal.postgres_tables import MIGRATIONS, migration_script
 from modelslab_async._journal.tickets import OutcomeRow
-from modelslab_async.journal import Journal
+from modelslab_async.journal import Journal, PendingSubmit
 
 A, B = Ticket("images", 1), Ticket("images", 2)
 PASSWORD = "a-secret-password"
@@ -372,7 +372,11 @@ async def test_submit_that_was_given_up_is_not_recorded(
     monkeypatch.setattr(postgres_patience, "PATIENCE_S", 0.0)
     async with Journal.open(address) as journal:
         await journal.add([A])
+        run = await journal.leases.begin_run(lease=60)
         record = partial(journal.record_submit, endpoint="e", payload_hash="ab")
+        own = PendingSubmit(
+            track_id="unsent 3", key="key 3", endpoint="e", payload_hash="ab", recorded_at=0.0
+        )
         await record("sent", key="key 1")
         lose_commits(carried_out=True, times=times)
         with monkeypatch.context() as patch:
@@ -380,7 +384,8 @@ async def test_submit_that_was_given_up_is_not_recorded(
                 patch.setattr(postgres_patience, "PATIENCE_S", 300.0)
                 patch.setattr(postgres_transaction, "_LAST_COMMIT", "SELECT no_such_column")
             results = await asyncio.gather(
-                *(record(f"unsent {number}", key=f"key {number}") for number in (2, 3)),
+                record("unsent 2", key="key 2"),
+                journal.leases.record_own(own, run, lease=60),
                 return_exceptions=True,
             )
             assert {JournalError} == {type(each) for each in results}
@@ -390,6 +395,7 @@ async def test_submit_that_was_given_up_is_not_recorded(
         # A second attempt with the same track_id and key is another row, which stays.
         await record("unsent 2", key="key 2")
         assert 1 == await journal.add([Ticket("images", 3)])
+        await journal.leases.end_run(run)
         assert {"sent", "unsent 2"} == {each.track_id for each in await journal.uncertain()}
 
 

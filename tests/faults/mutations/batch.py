@@ -23,8 +23,8 @@ MUTATIONS = [
     Mutation(
         "table: a row is paid for again after a restart",
         "_batch/journal_submit_recorder.py",
-        "run_id=await self._leased_run_id(),\n            key=submit_request.key,",
-        "run_id=await self._leased_run_id(),\n            key=None,",
+        "key=submit_request.key,",
+        "key=None,",
         TABLE,
         "second_call",
     ),
