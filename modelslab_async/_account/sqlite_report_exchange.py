@@ -129,11 +129,12 @@ class SQLiteMembership:
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
-        remove_dead_clients(db, now, unseen_s=LIVENESS_CHECK_S)
+        # Record this client first. If it has stood still, it would else count as dead itself.
         db.execute(
             "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
             (self._client, now, self._process),
         )
+        remove_dead_clients(db, now, unseen_s=LIVENESS_CHECK_S)
         free_expired_slots(db, now)
         # Record the time, so that a later reboot can be detected.
         db.execute("UPDATE limits SET last_seen = ?", (now,))

@@ -137,6 +137,17 @@ async def test_submit_of_a_dead_client_holds_its_slot_for_two_minutes(members, c
     assert 1 == other.in_flight
 
 
+async def test_client_that_stood_still_keeps_its_slots_once(members, clock):
+    """It does not count itself as dead, so its submits are not uncertain ones as well."""
+    (client,) = members(1, queue=2)
+    await client.report(waiting=2)
+    clock.now += 31.0
+    await client.report()
+    client.in_flight = 0
+    await client.report(waiting=2)
+    assert 2 == client.in_flight
+
+
 async def test_uncertain_submit_holds_its_slot_until_its_time(members, clock):
     """The client says until when; the account keeps the slot, even if the client leaves."""
     one, other = members(2, queue=1)
