@@ -21,11 +21,12 @@ from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from ..journal import Journal, PendingSubmit
-from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
+from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed, recheck_interval
 from .result_from_record import to_result
 from .run_supervisor import RunSupervisor
 from .submission_keys import with_keys
+from .uncertain_submits import uncertain_error
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 

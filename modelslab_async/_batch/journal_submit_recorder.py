@@ -16,6 +16,7 @@ from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .leased_tickets import recheck_interval, renewal_interval
+from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
 _logger = logging.getLogger("modelslab_async")
@@ -242,17 +243,3 @@ def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
             f"{what} {value!r} is in this journal for another submit to {submit.endpoint}; "
             f"give each submit its own {what}"
         )
-
-
-def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
-    """Return the error for a recorded submit that may or may not have started work."""
-    error = SubmitUncertain(
-        f"{submit.endpoint} (track_id {submit.track_id}) may have been sent before, and may or "
-        "may not have started work: look for it in your account at the service, or in a webhook "
-        "with that track_id",
-        endpoint=submit.endpoint,
-        track_id=submit.track_id,
-        payload_hash=submit.payload_hash,
-    )
-    error.advice = "then call `confirm` or `withdraw` of the journal"
-    return error

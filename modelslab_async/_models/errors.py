@@ -203,15 +203,16 @@ class WaitTimeout(ModelsLabError, TimeoutError):
 
 class SubmitUncertain(ModelsLabError):
     """
-    The submit may or may not have started work. Search for its `track_id` before paying again.
+    The submit may or may not have started work. Search for the work before paying again.
 
-    Webhooks contain the `track_id`, and the service's account pages show it. The `__cause__` is the
-    error of the request.
+    Webhooks contain the `track_id`, and the service's account pages show it. If the endpoint takes
+    no `track_id`, search by the time of the submit. The `__cause__` is the error of the request.
 
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
-            has none.
+            has none. For an earlier submit of a batch, the `track_id` in the journal, which is a
+            random string if the request had none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 

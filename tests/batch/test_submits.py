@@ -17,6 +17,7 @@ from modelslab_async import (
     AuthenticationError,
     Batch,
     Client,
+    Endpoint,
     GenerationFailed,
     JournalFull,
     Pace,
@@ -37,6 +38,8 @@ from modelslab_async.journal import Journal
 from .conftest import HeldReplies
 
 REALTIME = "realtime/text2img"
+# `stopped_clock` as a date.
+BY_TIME = "by its time (sent about 2027-01-15T08:00:00+00:00)"
 WORKER = Path(__file__).with_name("submit_program.py")
 
 
@@ -226,6 +229,36 @@ async def test_uncertain_submit_is_listed_and_not_sent_again(
         reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert emulator.submits[0].ticket == reply.ticket
     assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        (REALTIME, "or in a webhook with the track_id 7"),
+        ("workflows/run", BY_TIME),
+        ("v9_images/paint", f"{BY_TIME} or, if its endpoint takes a track_id, by 7"),
+    ],
+)
+async def test_earlier_submit_is_looked_for_by_what_the_service_can_show(path, name, where):
+    """Its id is only in the journal if the endpoint takes no track_id."""
+    paint = Endpoint(name="v9_images/paint", url="{base}/v9/images/paint", resolved_by="images")
+    endpoints = ENDPOINTS | {paint.name: paint}
+    submission = Submission(name, {"workflow_id": "1", "prompt": "a cat"}, key="row 1")
+    payload_hash = SubmitRequest.of(endpoints[name], submission.parameters).payload_hash
+    async with Journal.open(path, clock=stopped_clock) as journal:
+        await journal.record_submit(
+            "7", endpoint=name, payload_hash=payload_hash, key=submission.key
+        )
+    async with (
+        Client("a-key-for-tests", endpoints=endpoints) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        with pytest.raises(SubmitUncertain) as caught:
+            await batch.submit(submission)
+        [(_, result)] = [each async for each in batch.generate_many([submission])]
+    assert f"look for it in your account at the service, {where}; then call" in str(caught.value)
+    assert str(caught.value) == str(result.cause)
+    assert "7" == caught.value.track_id
 
 
 async def test_refused_submit_can_be_sent_again(broken_client, path):

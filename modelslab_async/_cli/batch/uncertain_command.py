@@ -1,11 +1,11 @@
 """The command `batch uncertain`: lists submits without a reply, or records what became of one."""
 
 import shlex
-from datetime import UTC, datetime
 
 import click
 
 from ... import ENDPOINTS, Batch, Ticket
+from ..._batch.uncertain_submits import sent_at, where_to_look
 from ...journal import PendingSubmit
 from .. import options, output
 from ..event_loop import run_async
@@ -37,7 +37,8 @@ def uncertain(
     List the submits that may or may not have started work.
 
     Their replies were lost. `batch submit` never sends them again. Look for each in your account at
-    the service, by its time or its TRACK_ID. Then give the TRACK_ID with --ticket or --not-started.
+    the service, by its time or, if its endpoint takes a track_id, by its TRACK_ID. Then give the
+    TRACK_ID with --ticket or --not-started.
     """
     require_journal(path)
     has_answer = ticket is not None or not_started
@@ -89,20 +90,19 @@ def _check_family(endpoint: str, ticket: Ticket) -> None:
 
 
 def _print(submit: PendingSubmit, path: JournalLocation, *, as_json: bool) -> None:
-    sent_at = datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
     record = {
         "track_id": submit.track_id,
         "endpoint": submit.endpoint,
         "key": submit.key,
-        "sent_at": sent_at,
+        "sent_at": sent_at(submit),
         "input": dict(submit.columns),
     }
     if as_json:
         output.print_record(record)
         return
     key = "" if submit.key is None else f"  key {submit.key}"
-    output.print_line(f"{submit.track_id}  {submit.endpoint}  sent {sent_at}{key}")
+    output.print_line(f"{submit.track_id}  {submit.endpoint}  sent {sent_at(submit)}{key}")
     output.print_message(
-        f"look for {submit.track_id} in your account at the service, then say what you found: "
+        f"{where_to_look(submit)}, then say what you found: "
         f"{settling_commands(submit.track_id, path)}"
     )

@@ -42,7 +42,7 @@ def records(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def lose_reply(here):
+def lose_reply(here, endpoint=REALTIME):
     """Make a journal with a submit of a cat whose reply was lost."""
     assert 0 == here("run", "-", given="").returncode
     payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], {"prompt": "a cat"}).payload_hash
@@ -50,7 +50,7 @@ def lose_reply(here):
         db.execute(
             "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, key) "
             "VALUES ('77', ?, ?, 1e9, 'lost')",
-            (REALTIME, payload_hash),
+            (endpoint, payload_hash),
         )
         db.commit()
 
@@ -656,6 +656,21 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
     assert 2 == here("uncertain", "77", "--not-started").returncode
     assert 0 == here(*SUBMIT, "-", given=table).returncode
     assert 1 == len(submits())
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "where"),
+    [
+        (REALTIME, "or in a webhook with the track_id 77"),
+        ("video/scene_maker", "by its time (sent about 2001-09-09T01:46:40+00:00)"),
+    ],
+)
+def test_uncertain_submit_is_looked_for_by_what_the_service_can_show(here, endpoint, where):
+    """The id of the row was not sent if the endpoint takes no track_id."""
+    lose_reply(here, endpoint)
+    listed = here("uncertain")
+    assert f"look for it in your account at the service, {where}, then say" in listed.stderr
+    assert f"77  {endpoint}  sent 2001-09-09T01:46:40+00:00" in listed.stdout
 
 
 def test_advice_on_uncertain_submit_names_its_journal():

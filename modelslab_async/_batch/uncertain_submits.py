@@ -1,0 +1,49 @@
+"""Says how to find the work of a recorded submit that got no reply. It reads no journal."""
+
+from datetime import UTC, datetime
+
+from .._models.errors import SubmitUncertain
+from .._registry.endpoints import ENDPOINTS
+from ..journal import PendingSubmit
+
+
+def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
+    """Return the error for a recorded submit that may or may not have started work."""
+    recorded_as = "track_id" if _takes_track_id(submit) else "in the journal as"
+    error = SubmitUncertain(
+        f"{submit.endpoint} ({recorded_as} {submit.track_id}) may have been sent before, and may "
+        f"or may not have started work: {where_to_look(submit)}",
+        endpoint=submit.endpoint,
+        track_id=submit.track_id,
+        payload_hash=submit.payload_hash,
+    )
+    error.advice = "then call `confirm` or `withdraw` of the journal"
+    return error
+
+
+def where_to_look(submit: PendingSubmit) -> str:
+    """Return the sentence that says where to look for the work, and by what to find it."""
+    in_account = "look for it in your account at the service"
+    by_time = f"{in_account}, by its time (sent about {sent_at(submit)})"
+    match _takes_track_id(submit):
+        case True:
+            return f"{in_account}, or in a webhook with the track_id {submit.track_id}"
+        case False:
+            return by_time
+        case None:
+            return f"{by_time} or, if its endpoint takes a track_id, by {submit.track_id}"
+
+
+def sent_at(submit: PendingSubmit) -> str:
+    """Return when a submit was recorded, which is just before it is sent, in ISO 8601."""
+    return datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
+
+
+def _takes_track_id(submit: PendingSubmit) -> bool | None:
+    """
+    Whether the endpoint of a submit takes a `track_id`. None for an endpoint of the caller's own.
+
+    If it takes none, the `track_id` in the journal is a random string that was never sent.
+    """
+    endpoint = ENDPOINTS.get(submit.endpoint)
+    return None if endpoint is None else "track_id" in endpoint.parameters
