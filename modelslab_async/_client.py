@@ -175,7 +175,7 @@ class Client:
             ValueError: A ticket is ill-formed, or its family unknown. This error, and any error of
                 `tickets`, is raised after the outcomes of all earlier tickets.
         """
-        return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
+        return stream_outcomes(self.engine, tickets, timeout=timeout, window=window, recent=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
         """Yield each new `Processing`, then the outcome. A slow caller may miss replies."""

@@ -155,8 +155,9 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: BaseException | None = None
+        # A ticket is claimed again only if it was reopened, so its earlier outcome is void.
         stream = stream_outcomes(
-            self._engine, self._claim_tickets(window), timeout=timeout, window=window
+            self._engine, self._claim_tickets(window), timeout=timeout, window=window, recent=0
         )
         try:
             await self._pace_store.restore()

@@ -24,10 +24,11 @@ async def gather_outcomes(
         if yielder.is_clock_due() and yielder.is_late():
             await yielder.yield_now()
     # A ticket that is given twice is polled once, and its outcome is returned twice.
+    size = len(wanted) + 1
     outcomes = {
         outcome.ticket: outcome
         async for outcome in stream_outcomes(
-            engine, wanted, timeout=timeout, window=len(wanted) + 1
+            engine, wanted, timeout=timeout, window=size, recent=size
         )
     }
     ordered: list[Outcome] = []

@@ -47,8 +47,8 @@ class StreamBuffer:
     """
     The watcher of all tickets of one stream. It holds their unread outcomes.
 
-    The watcher remembers the last `window` successes and failures. A ticket that the source yields
-    again gets the remembered outcome, without a poll. Once the server has refused a key or a
+    The watcher remembers the last `recent` successes and failures. A ticket that the source
+    yields again gets the remembered outcome, without a poll. Once the server has refused a key or a
     family, the remaining tickets of that key or family end without a request.
 
     Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale.
@@ -56,6 +56,7 @@ class StreamBuffer:
 
     Attributes:
         window: The maximum number of tickets that are open or have an unread outcome.
+        recent: The maximum number of outcomes that are remembered.
         timeout: The seconds after which an open ticket times out; None for no limit.
         scope_of: Returns the tier of a ticket's key, and the ticket's family.
         is_full: Whether `window` tickets are open or have an unread outcome. A new ticket then
@@ -67,6 +68,7 @@ class StreamBuffer:
     """
 
     window: int
+    recent: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
     is_full: bool = False
@@ -136,7 +138,7 @@ class StreamBuffer:
             self._remember_refusal(ticket, update.cause)
             return
         self._recent_outcomes[ticket] = update
-        if len(self._recent_outcomes) > self.window:
+        if len(self._recent_outcomes) > self.recent:
             self._recent_outcomes.popitem(last=False)
 
     def fail(self, error: BaseException) -> None:
@@ -223,16 +225,25 @@ class StreamBuffer:
 
 
 async def stream_outcomes(
-    engine: Engine, tickets: Tickets, *, timeout: float | None, window: int
+    engine: Engine, tickets: Tickets, *, timeout: float | None, window: int, recent: int
 ) -> AsyncGenerator[Outcome, None]:
-    """Yield the outcomes of many tickets in the order in which the tickets end."""
+    """
+    Yield the outcomes of many tickets in the order in which the tickets end.
+
+    `StreamBuffer` explains `window` and `recent`.
+    """
     engine.check_usable()
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_count("window", window)
     check_not_text(tickets)
     timeout, poller = engine.wait_limit(timeout), engine.poller
     yielder = Yielder()
-    buffer = StreamBuffer(window=window, timeout=timeout, scope_of=engine.status_client.scope_of)
+    buffer = StreamBuffer(
+        window=window,
+        recent=recent,
+        timeout=timeout,
+        scope_of=engine.status_client.scope_of,
+    )
     reader_task = asyncio.create_task(
         fill_buffer(tickets, buffer, engine), name="modelslab_async feed"
     )

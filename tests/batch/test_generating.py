@@ -1,6 +1,7 @@
 """`Batch.generate_many`: submits, polls and saves side by side, and pays for nothing twice."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections import Counter
@@ -406,6 +407,38 @@ async def test_refused_key_sends_no_more(path):
         assert (await batch.report()).uncertain == 0
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         assert 5 == len(await results_of(batch, rows(5)))
+
+
+async def test_failed_ticket_that_is_reopened_during_a_run_is_polled_again(path):
+    """The server was wrong. The run does not record its earlier reply a second time."""
+    ids, polls, reopened = itertools.count(1), itertools.count(), asyncio.Event()
+
+    def answer(request):
+        if "fetch" not in request.url.path:
+            return httpx.Response(200, json={"status": "processing", "id": next(ids)})
+        if next(polls) == 0:
+            return httpx.Response(200, json={"status": "failed", "message": "out of memory"})
+        return httpx.Response(200, json={"status": "success", "output": ["https://a.example/b"]})
+
+    async def requests():
+        yield rows(2)[0]
+        await reopened.wait()
+        yield rows(2)[1]
+
+    async with (
+        Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        results = []
+        async for _, result in batch.generate_many(requests()):
+            results.append(type(result))
+            if isinstance(result, Failed):
+                assert 1 == await batch.retry_failed()
+                reopened.set()
+        assert [Failed, Success] == results
+        # The call may have ended before the second poll of the first ticket.
+        assert [] == [each async for each in batch.run() if not isinstance(each, Success)]
+        assert [Success, Success] == [type(each) async for each in batch.outcomes()]
 
 
 async def test_failed_work_is_not_submitted_again(path):
