@@ -77,7 +77,11 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Start the task that sends reports, and calls `on_hint` for other clients' webhooks."""
+        """
+        Start the task that sends reports.
+
+        The task calls `on_hint` with each webhook hint that another client has shared.
+        """
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint

@@ -30,7 +30,14 @@ class _GrantedTime:
     granted: float
 
     def result(self, moment: float, *, is_open: bool = False) -> PollResult:
-        """Return the result for a poll that may have reached the server as late as `moment`."""
+        """
+        Return the `PollResult` of this granted time, which a poll has used.
+
+        Args:
+            moment: The time at which the permit begins to rest, on the event loop's clock. It is
+                the start of the poll, or later if the network may have delayed the poll.
+            is_open: Whether the poll is still in flight.
+        """
         rests_from = self.granted + max(0.0, moment - self.when)
         return PollResult(self.granted, rests_from, is_open)
 
@@ -106,8 +113,7 @@ class GrantedPollTimes:
                 self._reported_starts.discard(started)
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
-                # The network may have delivered the poll only now. So the rest of its permit, until
-                # the next poll with it, begins now.
+                # The network may have delivered the poll only now, so its permit rests from now on.
                 moment = now
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)
@@ -120,8 +126,8 @@ class GrantedPollTimes:
         """
         Return the poll results that the account does not know yet.
 
-        A poll that the network may hold back is reported again each time, because it may reach the
-        server at any moment.
+        A poll that the network may hold back is reported at every call, because it may reach the
+        server at any moment. Its permit rests from the latest report on.
         """
         now = self.clock()
         self._remove_expired(now)

@@ -80,9 +80,9 @@ class StalledPolls:
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
-            # The answer shows that the network delivers requests, so older polls in `_counts` are
-            # no sign of a stall any more. Remove them. If this answer ends a stall, keep them in
-            # `_late`, because they may still reach the server.
+            # The answer shows that the network delivers requests. So the polls that started before
+            # the answered poll are no sign of a stall any more. Remove them from `_counts`. If this
+            # answer ends a stall, move them to `_late`, because they may still reach the server.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:

@@ -31,8 +31,9 @@ from .._models.argument_checks import check_rate
 
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
-# A poll that starts at most this many seconds late delays no other poll, because `step_seconds`
-# leaves each permit this much time after its rest.
+# At the full rate, the permits are granted in turn. `step_seconds` leaves at least this many
+# seconds between the end of a permit's rest and its next poll time. So a poll that starts up to
+# this late delays no other poll.
 FREE_LATENESS_S: Final = 0.02
 # A permit rests longer than the rate requires, by this fraction. So the rate is kept even if a poll
 # is slightly delayed and arrives together with later polls.
@@ -57,9 +58,10 @@ MAX_SHARE_S: Final = 0.4
 MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 MAX_ASK_GAP_S: Final = 1.0
-# After a change to a lower rate, surplus permits are removed, but only after this many rests at
-# that rate. A later change to a higher rate adds them again as new permits, which need not rest.
-# Two rests are enough, because a rest at the higher rate is at most twice as long.
+# After a change to a lower rate, the account keeps surplus permits until they have rested for this
+# many rests at that rate. It could not remove them at once: a change back to the higher rate would
+# add them as new permits, which need not rest. Two rests are enough, because a rest at the higher
+# rate is at most twice as long.
 SURPLUS_RESTS: Final = 2.0
 
 

@@ -54,7 +54,8 @@ class PostgresAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits. If they open later, the waits and submits of this account's clients raise it.
+            limits. If clients with other limits open after this call, the waits and submits of this
+            object's clients raise the error.
         AccountError: The server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """

@@ -84,7 +84,7 @@ class PostgresMembership:
         return _LISTENING_INTERVAL_S if self._connection.is_listening else ASKING_INTERVAL_S
 
     def call_on_news(self, on_news: Callable[[], object]) -> None:
-        """Call `on_news` when a slot may be free for this client, and when a webhook has come."""
+        """Call `on_news` when this client may get a slot, and when another client adds a hint."""
         self._connection.listen(channel_of(self._client), on_news)
 
     def clock(self) -> float:
@@ -105,7 +105,9 @@ class PostgresMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Pass webhooks to the other clients, and return the new ones that came from them.
+        Pass webhook hints to the other clients, and return hints from them.
+
+        The result contains the hints that were added since the last call.
 
         Raises:
             AccountError: The server cannot be reached or used.

@@ -156,9 +156,9 @@ class Membership(Protocol):
 
     def call_on_news(self, on_news: Callable[[], object], /) -> None:
         """
-        Call `on_news` when a slot may be free, and when a webhook has come.
+        Call `on_news` when a slot may be free, and when another client has shared a webhook hint.
 
-        An SQLite account never calls it.
+        An SQLite account never calls `on_news`.
         """
         ...
 
@@ -167,7 +167,11 @@ class Membership(Protocol):
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Pass webhooks to the other clients, and return the new ones that came from them."""
+        """
+        Pass webhook hints to the other clients, and return hints from them.
+
+        The result contains the hints that were added since the last call.
+        """
         ...
 
     async def leave(self, reports: Reports, /) -> None:

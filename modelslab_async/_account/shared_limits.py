@@ -1,4 +1,4 @@
-"""SharedLimits: the limits of an account, which all of its open clients must give alike."""
+"""SharedLimits: the limits of an account. All of its open clients must have the same limits."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class SharedLimits(NamedTuple):
     queue: int | None
 
     def refusal(self, account: str, recorded: "SharedLimits") -> OtherLimits:
-        """Return the error for a client with these limits while open clients have `recorded`."""
+        """Return the error for a client with these limits, if open clients have `recorded`."""
         return OtherLimits(
             f"{account}: this account has rate={recorded.rate!r} and queue={recorded.queue!r} in "
             f"the clients that are open, got rate={self.rate!r} and queue={self.queue!r}; give the "

@@ -15,10 +15,13 @@ _INTERVAL_S = 1.0
 @define(eq=False)
 class SilenceTimer:
     """
-    Calls `on_silence` each second while no report of the last `GIVE_UP_AFTER_S` was answered.
+    Calls `on_silence` each second while an account does not answer.
 
-    The client sets the timer before each report. After the answer, it stops the timer, so that the
-    timer does not wake an idle client. After a failed report, the timer stays set.
+    The first call comes `GIVE_UP_AFTER_S` seconds after the client sent the last report that was
+    answered. If no report was answered yet, these seconds count from the first report.
+
+    The client sets the timer before each report, and stops it after the answer. So the timer does
+    not wake an idle client. After a failed report, the timer stays set.
     """
 
     on_silence: Callable[[], object]
@@ -33,7 +36,7 @@ class SilenceTimer:
             self._set(self._answered_report_at + GIVE_UP_AFTER_S)
 
     def record_answer(self, reported_at: float) -> None:
-        """Set the timer anew, because the report that was sent at `reported_at` was answered."""
+        """Restart the timer, because the report that was sent at `reported_at` was answered."""
         self._answered_report_at = reported_at
         self.stop()
         self.start(reported_at)

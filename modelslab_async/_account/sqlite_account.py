@@ -48,8 +48,8 @@ class SQLiteAccount:
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of its range, the path names no file, or open clients of the
-            account have other limits. If they open later, the waits and submits of this account's
-            clients raise it.
+            account have other limits. If clients with other limits open after this call, the waits
+            and submits of this object's clients raise the error.
         AccountError: The file cannot be used.
     """
 

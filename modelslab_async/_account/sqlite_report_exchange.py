@@ -78,7 +78,9 @@ class SQLiteMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Pass webhooks to the other clients, and return the new ones that came from them.
+        Pass webhook hints to the other clients, and return hints from them.
+
+        The result contains the hints that were added since the last call.
 
         Raises:
             AccountError: The file cannot be used.

@@ -32,11 +32,11 @@ class HintExchange:
 
     async def share(self, *, reads_others: bool) -> Sequence[WebhookHint]:
         """
-        Pass the outgoing hints on. Return the new hints of other clients.
+        Pass the outgoing hints to the other clients, and return new hints from them.
 
         Args:
-            reads_others: Whether the client wants the hints of other clients, even if it has none
-                to pass on. Without open tickets, it has no use for them.
+            reads_others: Whether to ask the account for hints even if none are outgoing. A client
+                without open tickets does not need the hints of other clients.
         """
         if not self.outgoing and not reads_others:
             return ()

@@ -54,7 +54,8 @@ def call_listener(
         listener: The function.
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
-        is_callers: Whether the listener is the caller's `on_event`. The log names any other one.
+        is_callers: Whether the listener is the caller's `on_event`. If so, its name in the log is
+            `on_event`, else the name of its function.
     """
     # Run the listener in a copy of the context, so that it cannot change the caller's variables.
     # The context itself may be in use, and cannot be entered twice.
@@ -64,7 +65,11 @@ def call_listener(
 
 
 def call_and_log(name: str, function: Callable[[*Ts], T], *args: *Ts) -> T | None:
-    """Call a function that only observes. If it raises, log that under `name`, and return None."""
+    """
+    Call a function that only observes.
+
+    If the function raises, log the exception with `name`, and return None.
+    """
     try:
         return function(*args)
     except (KeyboardInterrupt, SystemExit):

@@ -11,20 +11,22 @@ from attrs import define, field
 T = TypeVar("T")
 
 _ITEMS_PER_CLOCK_CHECK = 32
-# What `is_clock_due` returns, call by call. Only the last of these 32 values is True.
+# The results of 32 successive calls of `is_clock_due`. Only the last is True.
 _CLOCK_CHECKS = (*(False,) * (_ITEMS_PER_CLOCK_CHECK - 1), True)
 _MAX_BUSY_S = 0.004
 
 
 class Yielder:
     """
-    Yields to other tasks every few milliseconds. For use inside a long loop.
+    Lets a long loop yield to other tasks every few milliseconds.
 
-    A loop calls `is_clock_due` for each item. If `is_clock_due` and `is_late` return True, the loop
-    calls `yield_now`. `maybe_yield` does the same, but starts a coroutine for each item.
+    For each item, the loop calls `is_clock_due`. If the result is True, the loop also calls
+    `is_late`. If both results are True, the loop calls `yield_now`.
+
+    `maybe_yield` does all this in one call. It is slower, because each call starts a coroutine.
 
     Attributes:
-        is_clock_due: Returns True at every 32nd call. It runs no Python code, because loops call it
+        is_clock_due: Returns True at every 32nd call. It is implemented in C, because loops call it
             for each item.
     """
 

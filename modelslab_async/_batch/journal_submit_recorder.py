@@ -51,7 +51,9 @@ class JournalSubmitRecorder(SubmitRecorder):
         if (task := asyncio.current_task()) is not None:
             self._in_flight[task] = asyncio.get_running_loop().create_future()
             task.add_done_callback(self._leave_flight)
-        # This may delete the record of an earlier attempt at the same submit.
+        # First record the result of an earlier attempt at the same submit, if it is not recorded
+        # yet. If that attempt started no work, this deletes its record. Only then can this attempt
+        # be recorded.
         await self._unrecorded.record(submit_request.submit_id)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
@@ -130,7 +132,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # Send the submission, because only a key or a track_id could identify an earlier submit.
+        # An earlier submit can only be found by its key or its track_id. Without both, just send.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:
@@ -168,7 +170,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         """
         Wait for a moment, because a submit is in flight in another task or process.
 
-        Its result may have come and may not be recorded yet. So first try to record it.
+        The submit may have a result that is kept because it could not be recorded. So first try to
+        record it again.
 
         Raises:
             JournalError: The result of this submit has come and cannot be recorded.

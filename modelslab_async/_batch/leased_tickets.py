@@ -265,7 +265,7 @@ class TicketFeed:
             self._listeners.remove(listener)
 
     def notify(self) -> None:
-        """Call the listeners. The runs then claim the tickets that have been added."""
+        """Call the listeners. The runs then check for added tickets and for changes of the feed."""
         for listener in [*self._listeners]:
             listener()
 

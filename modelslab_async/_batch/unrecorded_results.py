@@ -49,7 +49,7 @@ class UnrecordedResults:
 
     async def record(self, submit_id: str) -> None:
         """
-        Record the result of a submit now, if it is one of these.
+        Record the result of a submit now, if it is among the unrecorded results.
 
         Raises:
             JournalError: The result still cannot be recorded.

@@ -33,8 +33,8 @@ class EndpointCommand(click.Command):
     """
     A command with an argument ENDPOINT and an option for each parameter of that endpoint.
 
-    The command's function gets an argument `parameters`. It maps the name of each parameter to the
-    strings that the user gave.
+    The command's function gets these options in one argument, `parameters`. This argument maps the
+    name of each given parameter to the strings that the user gave.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -28,7 +28,7 @@ PROGRAM = "modelslab-async"
 # writing or break a line.
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 _MAX_TEXT_CHARS = 2000
-# A text or a number in a line of JSON.
+# Matches a string or a number in a line of JSON.
 _JSON_SCALAR = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?\d[-+.\deE]*')
 _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "processing": "cyan"}
 

@@ -16,8 +16,8 @@ _logger = logging.getLogger("modelslab_async")
 # The longest time, in seconds, for which an operation is tried again after its connection was lost.
 # After a crash, a server may need minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
-# The same for most operations of a journal that is closing. If outcomes are not recorded by then,
-# the next run polls their tickets again.
+# While a journal closes, this shorter limit replaces `PATIENCE_S` for most operations. If outcomes
+# cannot be recorded within this limit, the next run polls their tickets again.
 LEAVE_S: Final = 5.0
 # While a journal closes and its database is away, each attempt has a time limit. This is the
 # shortest such limit, in seconds.

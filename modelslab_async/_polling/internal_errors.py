@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(ticket: Ticket, error: BaseException) -> ModelsLabError:
-    """Log an unexpected exception, and return the error of the ticket that it ends."""
+    """Log an unexpected exception in a poll, and return the error with which the ticket ends."""
     log_unexpected(ticket, error)
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "

@@ -88,8 +88,8 @@ class HostHealth:
         """
         Count the pause that a poll causes, and return the number of pauses in a row.
 
-        Return 0 for a poll that started before the last pause, because the failures of polls
-        that were in flight together cause only one pause.
+        Polls that were in flight together cause only one pause. So if the poll started before the
+        last pause, count nothing, and return 0.
         """
         if poll_started < self._paused_at:
             return 0

@@ -69,8 +69,8 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
         # Without TCP_NODELAY, each reply waits 40 ms for the client's delayed acknowledgement.
-        # asyncio does not set this option here, because this socket has the protocol number 0
-        # instead of that of TCP.
+        # asyncio sets this option only on sockets with the protocol number `IPPROTO_TCP`, and this
+        # socket has 0.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
         startup_done = asyncio.create_task(server.startup_done.wait())

@@ -1,4 +1,4 @@
-"""Says how to give the rows of a table a parameter that they lack."""
+"""Makes the advice for rows of a table that lack a required parameter."""
 
 from collections.abc import Collection
 

@@ -122,7 +122,7 @@ async def find_missing_files(folder: Path, batch: Batch, journal: JournalLocatio
 
 
 def _size_of(path: Path) -> int | None:
-    """Return the size of a file; None if it is missing or out of reach."""
+    """Return the size of a file; None if it is missing or cannot be accessed."""
     try:
         return path.stat().st_size
     except OSError:

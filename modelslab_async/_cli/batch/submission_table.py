@@ -18,7 +18,8 @@ from .table_format import SAMPLE_LINES, delimiter_of, find_format, first_line
 
 ENDPOINT_COLUMN: Final = "endpoint"
 PROMPT: Final = "prompt"
-# Bytes that are not UTF-8 become lone surrogates, which no UTF-8 text contains.
+# Bytes that are not UTF-8 are decoded as lone surrogates, so that reading does not fail on them.
+# `_checked_lines` then finds the surrogates, and names the line in its error.
 _ENCODING_ERRORS: Final = "surrogateescape"
 
 
@@ -41,7 +42,7 @@ def read_rows(source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
 
 def _checked_lines(file: Iterable[str], name: str) -> Iterator[str]:
     """
-    Yield all lines. Check each, because the prompts of another encoding would be garbage.
+    Yield all lines. Check each line, because prompts in another encoding would become garbage.
 
     Raises:
         UnusableTable: A line is not UTF-8 text.

@@ -20,8 +20,9 @@ from .history import JobHistory
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter makes the age of a real poll differ from that of a simulated poll. The two ages count as
-# equal if they differ by at most a fraction of a plain step, or by at most a fraction of the age.
+# Real polls have jitter, but simulated polls have none. So the ages of a real and a simulated poll
+# count as equal if they differ by at most a tolerance. The tolerance is a fraction of a plain step
+# or a fraction of the age, whichever is larger.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # A factor on the cost of a poll, for jobs with an eta. It keeps their polls few until learned steps
@@ -118,7 +119,12 @@ class AdaptiveFamilyPace:
         )
 
     def _may_use(self, age: float, eta: float | None) -> bool:
-        """Whether the `TrialBudget` allows a learned step, which may cost more than a plain one."""
+        """
+        Return whether the `TrialBudget` allows a learned step.
+
+        Until learned steps have paid off, the first step of a job with an eta also reserves the
+        cost of one poll.
+        """
         history, _ = self._history_for(eta)
         # A job that is younger than the shortest possible step is in its first step.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO

@@ -13,10 +13,11 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return at which age to poll next, if a poll finds the job still running.
+    Return the best edge for the next poll after a poll at each edge.
 
-    Bins are ranges of a job's ages. Edges are the ages at which bins begin or end. The result has
-    for each edge, as the age of a poll, the index of the edge that is the age of the next poll.
+    A bin is a range of a job's age. An edge is an age at which a bin begins or ends. Item `i` of
+    the result is for a poll at edge `i` that finds the job still running. The item is the index of
+    the edge at which to poll next.
 
     Args:
         edges: The edges of the bins, in ascending order.

@@ -28,8 +28,7 @@ class TrialBudget:
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have cost less.
-        reserved: The cost that is reserved for jobs that still run. For each of them, the time of
-            the first poll was learned.
+        reserved: The cost that is reserved for running jobs whose first step was learned.
     """
 
     allowed: float = 0.0
@@ -42,14 +41,14 @@ class TrialBudget:
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved more than may be chance."""
+        """Whether learned steps have saved so much that it is hardly chance."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll for a job, if the time of its first poll was learned.
+        Reserve the cost of one poll for a job whose first step is learned. Return True.
 
-        Return False, and reserve nothing, if the budget is used up.
+        If the budget is used up, reserve nothing, and return False.
         """
         if self.spent + self.reserved > self.allowed:
             return False
