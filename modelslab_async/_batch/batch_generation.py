@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
-from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from .._aio.concurrent_map import ConcurrentMap
 from .._downloads.downloads import Downloads
@@ -15,23 +14,20 @@ from .._engine.engine import Engine
 from .._journal.submits import DuplicateSubmit
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import GenerationFailed, UnusableFile
-from .._models.journal_errors import JournalError, SubmissionConflict
+from .._models.journal_errors import SubmissionConflict
 from .._models.replies import Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from ..journal import Journal, PendingSubmit
+from .awaited_results import AwaitedResults
 from .journal_submit_recorder import JournalSubmitRecorder
-from .leased_tickets import TicketFeed, recheck_interval
-from .result_from_record import to_result
+from .leased_tickets import TicketFeed
 from .run_supervisor import RunSupervisor
 from .submission_keys import with_keys
 from .uncertain_submits import uncertain_error
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
-
-# The maximum number of tickets whose results are read from the journal at once.
-_TICKETS_PER_RECHECK: Final = 1000
 
 
 class BatchGeneration:
@@ -44,8 +40,7 @@ class BatchGeneration:
         engine: Sends the submits.
         journal: Knows which keys have been submitted.
         submit_recorder: Records each submit with its key.
-        lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
-            often for results of other processes.
+        lease: The lease of the batch in seconds. See `AwaitedResults`.
     """
 
     def __init__(
@@ -60,11 +55,8 @@ class BatchGeneration:
         self._journal = journal
         self._submit_recorder = submit_recorder
         self._submits = BulkSubmits(engine, submit_recorder)
-        self._recheck_s = recheck_interval(lease)
-        self._saves_files = False
         self._submit_waits: set[asyncio.Task[Ticket | Success | Unsubmitted]] = set()
-        self._awaited: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
-        self._has_ended = False
+        self._results = AwaitedResults(journal, self._feed, lease=lease)
         self._run_error: BaseException | None = None
 
     async def run(
@@ -91,13 +83,14 @@ class BatchGeneration:
         check_count("window", window)
         if downloads is not None:
             runs.check_downloads(downloads)
-            self._saves_files = True
+            self._results.saves_files = True
         await self._hold_slots()
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
         routing = asyncio.create_task(
             self._route_results(run_results), name="modelslab_async batch results"
         )
-        rechecking = asyncio.create_task(self._recheck(), name="modelslab_async batch recheck")
+        recheck = self._results.recheck()
+        rechecking = asyncio.create_task(recheck, name="modelslab_async batch recheck")
         tasks: list[asyncio.Task[Any]] = [routing, rechecking]
         generate: ConcurrentMap[Submission, GenerationResult | None] = ConcurrentMap(
             self._generate, window
@@ -153,7 +146,7 @@ class BatchGeneration:
         if starting.cancelled():
             return None
         started = starting.result()
-        return await self._result_of(started) if isinstance(started, Ticket) else started
+        return await self._results.wait(started) if isinstance(started, Ticket) else started
 
     def _stop_if_draining(
         self, generate: ConcurrentMap[Submission, GenerationResult | None]
@@ -210,7 +203,7 @@ class BatchGeneration:
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
-            case Success() as success if not self._saves_files:
+            case Success() as success if not self._results.saves_files:
                 return success
             case Success(ticket=ticket):
                 await self._journal.requeue_saves([ticket])
@@ -231,55 +224,18 @@ class BatchGeneration:
             recorded.payload_hash,
         )
 
-    async def _result_of(self, ticket: Ticket) -> Outcome | SaveResult | None:
-        if ticket not in self._awaited:
-            self._awaited[ticket] = asyncio.get_running_loop().create_future()
-        awaited = self._awaited[ticket]
-        # Also read the journal: a run may have yielded the result before this task waited for it.
-        await self._resolve_recorded([ticket])
-        if self._has_ended:
-            self._resolve(ticket, None)
-        if not awaited.done():
-            # The run may not have seen the ticket yet, and then it has to claim the ticket.
-            self._feed.notify()
-        await asyncio.wait((awaited,))
-        return awaited.result()
-
-    def _resolve(self, ticket: Ticket, result: Outcome | SaveResult | None) -> None:
-        if (awaited := self._awaited.pop(ticket, None)) is not None:
-            awaited.set_result(result)
-
-    async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
-        for recorded in await self._journal.leases.results(tickets):
-            result = to_result(
-                recorded, first_run=self._feed.first_run, saves_files=self._saves_files
-            )
-            if result is not None:
-                self._resolve(result.ticket, result)
-
     async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
         """Pass each result of the runs to the task that waits for the result's ticket."""
         try:
             async with aclosing(run_results):
                 async for result in run_results:
-                    self._resolve(result.ticket, result)
+                    self._results.resolve(result.ticket, result)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 -- `run` raises it.
             self._run_error = error
         self._feed.drain()
-        self._has_ended = True
-        for ticket in [*self._awaited]:
-            self._resolve(ticket, None)
-
-    async def _recheck(self) -> None:
-        """Look in the journal for results that other processes have recorded."""
-        while True:
-            await asyncio.sleep(self._recheck_s)
-            if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
-                # Ignore errors of the journal, because the next iteration reads it again.
-                with suppress(JournalError):
-                    await self._resolve_recorded(tickets)
+        self._results.end()
 
 
 def _conflict(submission: Submission, what: str, other: str) -> SubmissionConflict:

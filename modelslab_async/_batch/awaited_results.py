@@ -1,0 +1,86 @@
+"""AwaitedResults: hands the results of tickets to the submissions that wait. It polls nothing."""
+
+import asyncio
+from contextlib import suppress
+from itertools import islice
+from typing import Final
+
+from .._downloads.save_result_types import SaveResult
+from .._models.journal_errors import JournalError
+from .._models.ticket import Ticket
+from .._models.unresolved_outcomes import Outcome
+from ..journal import Journal
+from .leased_tickets import TicketFeed, recheck_interval
+from .result_from_record import to_result
+
+# The maximum number of tickets whose results are read from the journal at once.
+_TICKETS_PER_RECHECK: Final = 1000
+
+
+class AwaitedResults:
+    """
+    The results that the submissions of one `generate_many` wait for.
+
+    A result comes from a run of this process, or from the journal, where another process may have
+    recorded it.
+
+    Args:
+        journal: The journal with the tickets.
+        feed: Announces awaited tickets to the runs of this process.
+        lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
+            often for results of other processes.
+
+    Attributes:
+        saves_files: Whether the result of a success waits until its files are saved.
+    """
+
+    def __init__(self, journal: Journal, feed: TicketFeed, *, lease: float) -> None:
+        self.saves_files = False
+        self._recheck_s = recheck_interval(lease)
+        self._journal = journal
+        self._feed = feed
+        self._futures: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
+        self._has_ended = False
+
+    async def wait(self, ticket: Ticket) -> Outcome | SaveResult | None:
+        """Wait for the result of a ticket. Return None if the runs end without a result."""
+        if ticket not in self._futures:
+            self._futures[ticket] = asyncio.get_running_loop().create_future()
+        awaited = self._futures[ticket]
+        # Also read the journal: a run may have yielded the result before this task waited for it.
+        await self._resolve_recorded([ticket])
+        if self._has_ended:
+            self.resolve(ticket, None)
+        if not awaited.done():
+            # The run may not have seen the ticket yet, and then it has to claim the ticket.
+            self._feed.notify()
+        await asyncio.wait((awaited,))
+        return awaited.result()
+
+    def resolve(self, ticket: Ticket, result: Outcome | SaveResult | None) -> None:
+        """Hand the result of a ticket to the submissions that wait for it."""
+        if (awaited := self._futures.pop(ticket, None)) is not None:
+            awaited.set_result(result)
+
+    def end(self) -> None:
+        """End all waits, now and later, because no run will yield more results."""
+        self._has_ended = True
+        for ticket in [*self._futures]:
+            self.resolve(ticket, None)
+
+    async def recheck(self) -> None:
+        """Look in the journal, again and again, for results of other processes."""
+        while True:
+            await asyncio.sleep(self._recheck_s)
+            if tickets := [*islice(self._futures, _TICKETS_PER_RECHECK)]:
+                # Ignore errors of the journal, because the next iteration reads it again.
+                with suppress(JournalError):
+                    await self._resolve_recorded(tickets)
+
+    async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
+        for recorded in await self._journal.leases.results(tickets):
+            result = to_result(
+                recorded, first_run=self._feed.first_run, saves_files=self.saves_files
+            )
+            if result is not None:
+                self.resolve(result.ticket, result)
