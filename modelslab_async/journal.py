@@ -202,9 +202,9 @@ class Journal:
             for each in page:
                 yield each
 
-    async def queue_saves(self) -> int:
-        """Queue all successes that were never queued for saving. Return their number."""
-        return await self._store.write(save_queue.queue_saves)
+    async def queue_saves(self, successes: Sequence[Ticket] | None = None) -> int:
+        """Queue those of the successes, or of all, that were never queued. Return their number."""
+        return await self._store.write(save_queue.queue_saves, successes)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
         """Queue successes to be saved again. Unchanged files are not downloaded again."""

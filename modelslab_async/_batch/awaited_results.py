@@ -7,6 +7,7 @@ from typing import Final
 
 from .._downloads.save_result_types import SaveResult
 from .._models.journal_errors import JournalError
+from .._models.replies import Success
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome
 from ..journal import Journal
@@ -26,7 +27,7 @@ class AwaitedResults:
 
     Args:
         journal: The journal with the tickets.
-        feed: Announces awaited tickets to the runs of this process.
+        feed: Announces awaited tickets, and successes to save, to the runs of this process.
         lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
             often for results of other processes.
 
@@ -78,9 +79,16 @@ class AwaitedResults:
                     await self._resolve_recorded(tickets)
 
     async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
+        never_queued: list[Ticket] = []
         for recorded in await self._journal.leases.results(tickets):
             result = to_result(
                 recorded, first_run=self._feed.first_run, saves_files=self.saves_files
             )
             if result is not None:
                 self.resolve(result.ticket, result)
+            elif isinstance(recorded.outcome, Success) and not recorded.is_save_queued:
+                never_queued.append(recorded.outcome.ticket)
+        if never_queued:
+            # The reply to the submit held the result, or a run that saves no files recorded it.
+            await self._journal.queue_saves(never_queued)
+            self._feed.notify()

@@ -205,9 +205,6 @@ class BatchGeneration:
                 return unsubmitted
             case Success() as success if not self._results.saves_files:
                 return success
-            case Success(ticket=ticket):
-                await self._journal.requeue_saves([ticket])
-                return ticket
             case reply:
                 return reply.ticket
 

@@ -68,7 +68,9 @@ def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
             error=None if save_state == SAVED else error or "",
             argument=argument or "",
         )
-    return RecordedResult(outcome=outcome, run=run, save=save)
+    return RecordedResult(
+        outcome=outcome, run=run, is_save_queued=save_state is not None, save=save
+    )
 
 
 async def submitted_keys(db: PostgresContext, *, saves_files: bool) -> dict[str, SubmittedKey]:

@@ -29,14 +29,19 @@ WITH queued AS (
 )
 SELECT count(*) FROM queued
 """
-_REQUEUE: Final = f"""
+_INSERT_SUCCESSES: Final = f"""
 INSERT INTO saves (batch, ticket) SELECT DISTINCT $1::integer, given.ticket
 FROM unnest($2::bigint[]) AS given (ticket) CROSS JOIN LATERAL (
     SELECT FROM replies WHERE batch = $1 AND ticket = given.ticket
         AND state = {SUCCESS} AND completed_at IS NOT NULL OFFSET 0
 ) AS succeeded
 ORDER BY given.ticket
-ON CONFLICT (batch, ticket) DO UPDATE SET
+"""
+_QUEUE_GIVEN: Final = f"""
+{_INSERT_SUCCESSES} ON CONFLICT (batch, ticket) DO NOTHING RETURNING 1
+"""
+_REQUEUE: Final = f"""
+{_INSERT_SUCCESSES} ON CONFLICT (batch, ticket) DO UPDATE SET
     state = {SAVE_PENDING}, run = 0, completed_at = NULL, error = NULL, argument = NULL
 """
 _CLAIMED: Final = """
@@ -93,8 +98,10 @@ WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket
 """
 
 
-async def queue_saves(db: PostgresContext) -> int:
+async def queue_saves(db: PostgresContext, tickets: Sequence[Ticket] | None = None) -> int:
     """See `save_queue.queue_saves`."""
+    if tickets is not None:
+        return len(await db.fetch(_QUEUE_GIVEN, [await row_id_of(db, each) for each in tickets]))
     return int((await db.fetch_whole(_QUEUE))[0][0])
 
 

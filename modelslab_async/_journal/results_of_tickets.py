@@ -99,11 +99,13 @@ class RecordedResult:
         outcome: The outcome.
         run: The run that recorded an unresolved outcome; 0 if the outcome was copied from another
             journal. For a success or a failure, the value may be 0 too.
+        is_save_queued: Whether the files were ever queued to be saved.
         save: How the last attempt to save the files ended; None if no attempt has ended.
     """
 
     outcome: Outcome
     run: int
+    is_save_queued: bool
     save: RecordedSave | None
 
 
@@ -151,4 +153,6 @@ def _result_of(db: sqlite3.Connection, ticket: Ticket) -> RecordedResult | None:
             error=None if save_state == SAVED else error or "",
             argument=argument or "",
         )
-    return RecordedResult(outcome=outcome, run=run, save=save)
+    return RecordedResult(
+        outcome=outcome, run=run, is_save_queued=save_state is not None, save=save
+    )

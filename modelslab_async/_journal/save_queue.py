@@ -27,6 +27,11 @@ _SELECT_SUCCESSES: Final = """
 """
 
 
+_INSERT_SUCCESS: Final = (
+    f"INTO saves (ticket) SELECT ticket FROM tickets WHERE ticket = ? AND state = {SUCCESS}"
+)
+
+
 @frozen
 class PendingSave:
     """
@@ -78,8 +83,20 @@ class UnsavedTicket:
     failed_at: float
 
 
-def queue_saves(db: sqlite3.Connection) -> int:
-    """Queue all succeeded tickets that were never queued. Return how many were queued."""
+def queue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket] | None = None) -> int:
+    """
+    Queue succeeded tickets that were never queued. Return how many were queued.
+
+    Args:
+        db: A connection to the journal.
+        tickets: The tickets to consider; None for all tickets of the journal.
+
+    Raises:
+        ValueError: A ticket is not in this journal.
+    """
+    if tickets is not None:
+        row_ids = [(row_id_of(db, ticket),) for ticket in tickets]
+        return db.executemany(f"INSERT OR IGNORE {_INSERT_SUCCESS}", row_ids).rowcount
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"
@@ -97,11 +114,8 @@ def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
         ValueError: A ticket is not in this journal.
     """
     check_not_copied(db)
-    db.executemany(
-        "INSERT OR REPLACE INTO saves (ticket) SELECT ticket FROM tickets "
-        f"WHERE ticket = ? AND state = {SUCCESS}",
-        [(row_id_of(db, ticket),) for ticket in tickets],
-    )
+    row_ids = [(row_id_of(db, ticket),) for ticket in tickets]
+    db.executemany(f"INSERT OR REPLACE {_INSERT_SUCCESS}", row_ids)
 
 
 def claim(

@@ -33,6 +33,7 @@ from modelslab_async import (
 )
 from modelslab_async._journal import results_of_tickets
 from modelslab_async._journal.run_operations import RunOperations
+from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
@@ -394,6 +395,45 @@ async def test_ticket_of_another_process_is_polled_if_that_process_does_not(
         [(_, result)] = await generating
         assert isinstance(result, Success)
     assert [] == emulator.submits
+
+
+async def test_files_of_success_that_another_run_recorded_without_saving_are_saved(
+    emulator, path, tmp_path, monkeypatch
+):
+    """The other run saves no files, so the run of this call does."""
+    has_claimed = asyncio.Event()
+    claim = RunOperations.claim
+
+    async def claimed(*args, **more):
+        found = await claim(*args, **more)
+        has_claimed.set()
+        return found
+
+    async def source():
+        # The run has claimed nothing when the ticket comes, so the other run can claim it first.
+        await has_claimed.wait()
+        yield rows(1)[0]
+
+    async def complete_without_saving(submitted):
+        run = await other.leases.begin_run(lease=60)
+        [ticket] = (await claim(other.leases, run, before_run=run, limit=9, lease=60)).tickets
+        async with client_of(emulator) as others_client:
+            outcome = OutcomeRow(ticket.row_id, 1, await others_client.wait(submitted.ticket))
+        assert [True] == await other.leases.complete(run, [outcome], save_files=False)
+        await other.leases.end_run(run)
+
+    monkeypatch.setattr(RunOperations, "claim", claimed)
+    http = httpx.ASGITransport(app=emulator)
+    async with (
+        Journal.open(path, clock=stopped_clock) as other,
+        client_of(emulator, on_submitted=complete_without_saving) as client,
+        Batch.open(path, client=client, lease=0.4, clock=stopped_clock) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True, http=http) as downloads,
+        asyncio.timeout(100),
+    ):
+        [(_, result)] = await results_of(batch, source(), downloads=downloads)
+    assert isinstance(result, Saved)
+    assert all(file.path.exists() for file in result.files)
 
 
 async def test_refused_key_sends_no_more(path):

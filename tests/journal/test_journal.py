@@ -632,6 +632,27 @@ async def test_run_loses_its_saves_when_its_lease_is_over(journal, clock):
     assert [A] == [each.success.ticket for each in await saves(successor)]
 
 
+async def test_queued_success_keeps_its_save_in_progress(journal):
+    """Only a success that was never queued is queued, and an open ticket is not."""
+    await journal.add([A, B, C])
+    run = await journal.leases.begin_run(lease=60)
+    claimed = await claim(journal, run)
+    await journal.leases.complete(run, [OutcomeRow(claimed[A], 1, done(A))], save_files=True)
+    await journal.leases.complete(run, [OutcomeRow(claimed[B], 1, done(B))])
+
+    async def saves():
+        got = await journal.leases.claim_saves(run, before_run=run, limit=9, lease=60)
+        return [each.success.ticket for each in got.pending]
+
+    assert [A] == await saves()
+    assert 1 == await journal.queue_saves([A, B, C])
+    assert [B] == await saves()
+    assert await journal.leases.complete_save(run, claimed[A], error=None)
+    assert 0 == await journal.queue_saves([A, B])
+    assert 1 == (await journal.report()).saved
+    assert 0 == await journal.queue_saves([])
+
+
 async def test_export_shows_one_moment(file_journal, file_path, monkeypatch):
     """Outcomes that are written meanwhile are not in it."""
     monkeypatch.setattr("modelslab_async._journal.exports.PAGE_SIZE", 1)
