@@ -151,7 +151,7 @@ class Batch:
             ClientClosed: The client is closed.
             JournalError: The journal cannot be written. The next run polls open tickets.
             ValueError: The batch has no client, an argument is out of its range, or a ticket has an
-                unknown family. An unknown family is reported after all other tickets have ended.
+                unknown family. An unknown family is reported once this run has no more to poll.
         """
         engine = self._require_client("a run").engine
         async with aclosing(self._runs.results(engine, None, timeout, window)) as outcomes:

@@ -154,6 +154,11 @@ class LeasedTickets:
     def __contains__(self, ticket: Ticket) -> bool:
         return ticket in self._entries
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the outcomes of all tickets have been committed."""
+        return not self._entries
+
     def add(self, claimed: Iterable[ClaimedTicket]) -> None:
         """Add tickets that the run has claimed."""
         self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}

@@ -171,7 +171,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self.ticket_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets until the feed is closed and no other run has open tickets."""
+        """Claim and yield tickets until the feed is closed and `_waits_for_others` is False."""
         has_logged = False
         while True:
             self._has_news.clear()
@@ -188,7 +188,7 @@ class PollRun:
                 yield each.ticket
             if claim.tickets:
                 continue
-            if is_complete and not claim.has_others:
+            if is_complete and not self._waits_for_others(claim):
                 return
             if is_complete and not has_logged:
                 has_logged = True
@@ -196,6 +196,15 @@ class PollRun:
             await self._wait_for_news(recheck=claim.has_others)
             if self._feed.is_draining:
                 return
+
+    def _waits_for_others(self, claim: Claim) -> bool:
+        """
+        Whether to wait for the open tickets of other runs, which this run may have to take over.
+
+        A run that holds a ticket that it cannot poll waits only while it polls tickets of its own.
+        Otherwise two such runs would wait for each other.
+        """
+        return claim.has_others and (self.ticket_error is None or not self._tickets.is_empty)
 
     async def _wait_for_news(self, *, recheck: bool) -> None:
         """

@@ -27,6 +27,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
+from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async._polling.watchers import NULL_WATCHER
 from modelslab_async.emulator import Emulator, ScriptedReply
 from modelslab_async.journal import Journal
@@ -131,6 +132,70 @@ async def test_unpollable_ticket_is_raised_after_other_outcomes(
                 await all_of(batch.run(window=1))
             report = await batch.report()
     assert (2, 1, 0) == (report.success, report.open, report.running)
+
+
+async def test_runs_that_hold_unpollable_tickets_do_not_wait_for_each_other(
+    a_client, emulator, path, monkeypatch
+):
+    """Each has claimed such a ticket. Both raise the error, after the outcomes of all others."""
+    both_hold_one, first_claims = asyncio.Barrier(2), [1, 2]
+    claim = RunOperations.claim
+
+    async def claim_together(*args, **more):
+        claimed = await claim(*args, **more)
+        if first_claims:
+            first_claims.pop()
+            await both_hold_one.wait()
+        return claimed
+
+    async def work(seen):
+        async with a_client() as client, Batch.open(path, client=client) as batch:
+            with pytest.raises(ValueError, match="their_own"):
+                await all_of(batch.run(window=1), seen)
+
+    monkeypatch.setattr(RunOperations, "claim", claim_together)
+    tickets = emulator.add_jobs(8, ["images"])
+    seen = []
+    async with Batch.open(path) as batch, asyncio.timeout(100):
+        await batch.add(["their_own:1", "their_own:2", *tickets])
+        await asyncio.gather(work(seen), work(seen))
+        report = await batch.report()
+    assert sorted(tickets) == sorted(each.ticket for each in seen)
+    assert (8, 2, 0) == (report.finished, report.open, report.running)
+
+
+async def test_run_with_unpollable_ticket_takes_over_from_a_dead_run(a_client, emulator, path):
+    """While the run polls tickets of its own, it claims what other runs leave."""
+    emulator.add_job("images:1", duration=0.0)
+    emulator.add_job("images:2", duration=0.0)
+    emulator.script("images:2", [RUNNING])
+    async with (
+        Journal.open(path) as other,
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        asyncio.timeout(100),
+    ):
+        await other.add(["images:1"])
+        dead = await other.leases.begin_run(lease=60)
+        await other.leases.claim(dead, before_run=dead, limit=1, lease=60)
+        await other.add(["their_own:1", "images:2"])
+        seen = []
+        running = asyncio.create_task(all_of(batch.run(), seen))
+
+        async def all_held():
+            return (await batch.report()).running == 3
+
+        await until(all_held)
+        await other.leases.end_run(dead)
+
+        async def is_taken_over():
+            return ["images:1"] == [str(each.ticket) for each in seen]
+
+        await until(is_taken_over)
+        emulator.script("images:2", [None])
+        with pytest.raises(ValueError, match="their_own"):
+            await running
+    assert ["images:1", "images:2"] == [str(each.ticket) for each in seen]
 
 
 async def test_run_left_early_frees_its_tickets(a_client, emulator, path):
