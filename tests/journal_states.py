@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import asyncpg
 
+from modelslab_async import Ticket
 from modelslab_async._journal.postgres_tables import DEFAULT_SCHEMA
 
 T = TypeVar("T")
@@ -37,6 +38,19 @@ def run_sql(path: str, *statements: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in rows]
 
     return _run_in_thread(path, run)
+
+
+def damage_reply(path: Path | str, ticket: Ticket) -> None:
+    """Cut the body of the reply to a ticket, as in a damaged journal."""
+    statement = (
+        "UPDATE replies SET body = '{\"cut' WHERE ticket = "
+        f"(SELECT max(ticket) FROM tickets WHERE CAST(id AS text) = '{ticket.id}')"
+    )
+    if isinstance(path, Path):
+        with closing(sqlite3.connect(path, timeout=30)) as db, db:
+            db.execute(statement)
+    else:
+        run_sql(path, statement)
 
 
 def run_script(path: str, script: str) -> None:

@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Final
 
 from .._downloads.save_result_types import SaveResult
-from .._models.journal_errors import JournalError
+from .._models.journal_errors import JournalDamaged, JournalError
 from .._models.replies import Success
 from .._models.ticket import Ticket
-from .._models.unresolved_outcomes import Outcome
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from ..journal import Journal
 from .leased_tickets import TicketFeed, recheck_interval
 from .result_from_record import to_result
@@ -85,6 +85,8 @@ class AwaitedResults:
                 recorded, first_run=self._feed.first_run, saves_files=self.saves_files
             )
             if result is not None:
+                if isinstance(result, Unresolved) and isinstance(result.cause, JournalDamaged):
+                    result.cause.path = self._journal.path
                 self.resolve(result.ticket, result)
             elif isinstance(recorded.outcome, Success) and not recorded.is_save_queued:
                 never_queued.append(recorded.outcome.ticket)

@@ -24,7 +24,9 @@ def to_result(
     """
     outcome, save = recorded.outcome, recorded.save
     if isinstance(outcome, Unresolved):
-        return outcome if _is_of_this_call(recorded.run, first_run) else None
+        # A ticket that has ended is unresolved only if its row is damaged. No run polls it again.
+        run = recorded.unresolved_by
+        return outcome if run is None or _is_of_this_call(run, first_run) else None
     if not isinstance(outcome, Success) or not saves_files:
         return outcome
     if save is None:

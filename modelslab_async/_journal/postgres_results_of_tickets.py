@@ -12,10 +12,11 @@ from .postgres_files import files_of_rows
 from .recorded_files import RecordedFile
 from .results_of_tickets import RecordedResult, RecordedSave, SubmittedKey
 from .row_codec import decode
-from .schema import SAVE_FAILED, SAVED
+from .schema import SAVE_FAILED, SAVED, UNRESOLVED
 
-_SELECT_RESULTS: Final = """
-SELECT known.ticket, given.family, given.id, coalesce(reply.run, 0), reply.state, body,
+_SELECT_RESULTS: Final = f"""
+SELECT known.ticket, given.family, given.id,
+    CASE reply.state WHEN {UNRESOLVED} THEN coalesce(reply.run, 0) END, reply.state, body,
     other_fields, saves.state, saves.run, saves.error, saves.argument
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (family, id, n)
     CROSS JOIN LATERAL (
@@ -52,7 +53,7 @@ async def results_of(db: PostgresContext, tickets: Iterable[Ticket]) -> list[Rec
 
 
 def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
-    _, family, id_, run, *reply, save_state, save_run, error, argument = row
+    _, family, id_, unresolved_by, *reply, save_state, save_run, error, argument = row
     ticket = Ticket(family, id_)
     try:
         outcome = decode(ticket, reply)
@@ -69,7 +70,10 @@ def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
             argument=argument or "",
         )
     return RecordedResult(
-        outcome=outcome, run=run, is_save_queued=save_state is not None, save=save
+        outcome=outcome,
+        unresolved_by=unresolved_by,
+        is_save_queued=save_state is not None,
+        save=save,
     )
 
 

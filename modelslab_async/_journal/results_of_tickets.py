@@ -16,8 +16,8 @@ from .schema import FAILED, SAVE_FAILED, SAVED, SUCCESS, UNRESOLVED
 from .ticket_id_codec import compact_id
 
 _SELECT_RESULT: Final = f"""
-    SELECT tickets.run, replies.state, body, other_fields,
-        saves.state, saves.run, saves.error, saves.argument
+    SELECT CASE tickets.state WHEN {UNRESOLVED} THEN tickets.run END, replies.state, body,
+        other_fields, saves.state, saves.run, saves.error, saves.argument
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
         LEFT JOIN saves ON saves.ticket = tickets.ticket
     WHERE name = ? AND id = ? AND tickets.state >= {UNRESOLVED}
@@ -97,14 +97,14 @@ class RecordedResult:
 
     Attributes:
         outcome: The outcome.
-        run: The run that recorded an unresolved outcome; 0 if the outcome was copied from another
-            journal. For a success or a failure, the value may be 0 too.
+        unresolved_by: The run that left the ticket unresolved; 0 if the outcome was copied from
+            another journal; None if the ticket succeeded or failed, so that no run polls it again.
         is_save_queued: Whether the files were ever queued to be saved.
         save: How the last attempt to save the files ended; None if no attempt has ended.
     """
 
     outcome: Outcome
-    run: int
+    unresolved_by: int | None
     is_save_queued: bool
     save: RecordedSave | None
 
@@ -134,7 +134,7 @@ def _result_of(db: sqlite3.Connection, ticket: Ticket) -> RecordedResult | None:
     row = db.execute(_SELECT_RESULT, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None
-    run, state, body, other_fields, save_state, save_run, error, argument = row
+    unresolved_by, state, body, other_fields, save_state, save_run, error, argument = row
     has_save_ended = save_state in (SAVE_FAILED, SAVED)
     files: tuple[RecordedFile, ...] = ()
     try:
@@ -154,5 +154,8 @@ def _result_of(db: sqlite3.Connection, ticket: Ticket) -> RecordedResult | None:
             argument=argument or "",
         )
     return RecordedResult(
-        outcome=outcome, run=run, is_save_queued=save_state is not None, save=save
+        outcome=outcome,
+        unresolved_by=unresolved_by,
+        is_save_queued=save_state is not None,
+        save=save,
     )

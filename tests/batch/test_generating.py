@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import httpx
 import pytest
+from journal_states import damage_reply
 
 from modelslab_async import (
     ENDPOINTS,
@@ -700,6 +701,44 @@ async def test_damaged_reply_of_a_saved_ticket_is_unresolved(file_path, tmp_path
         [recorded] = await store.read(results_of_tickets.results_of, [saved.ticket])
         assert isinstance(recorded.outcome, Unresolved)
         assert isinstance(recorded.outcome.cause, JournalDamaged)
+
+
+@pytest.mark.parametrize("saves", [False, True])
+async def test_damaged_reply_of_earlier_call_ends_its_submission_alone(path, tmp_path, saves):
+    """It is unresolved, with an error that names the journal. The other has its result."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+    http = httpx.ASGITransport(app=emulator)
+    async with (
+        client_of(emulator) as client,
+        Batch.open(path, client=client) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True, http=http) as downloads,
+        asyncio.timeout(100),
+    ):
+        more = {"downloads": downloads} if saves else {}
+        first = {each.key: result for each, result in await results_of(batch, rows(2), **more)}
+        damage_reply(path, first["row 0"].ticket)
+        second = {each.key: result for each, result in await results_of(batch, rows(2), **more)}
+        assert first["row 1"] == second["row 1"]
+        match second["row 0"]:
+            case Unresolved(ticket=ticket, cause=JournalDamaged() as damaged):
+                assert first["row 0"].ticket == ticket
+                assert str(damaged).startswith(f"{batch.journal.path}: the reply of {ticket}")
+            case other:
+                pytest.fail(str(other))
+    assert 2 == len(emulator.submits)
+
+
+async def test_unresolved_ticket_with_damaged_reply_is_polled_again(path):
+    """The next call needs nothing of the damaged row."""
+    now = 0.0
+    emulator = Emulator(jobs=Jobs(duration=(0.2, 0.2), seed=1), clock=lambda: now)
+    async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
+        [(_, unresolved)] = await results_of(batch, rows(1), timeout=0.01)
+        assert isinstance(unresolved, Unresolved)
+        damage_reply(path, unresolved.ticket)
+        now = 10.0
+        [(_, result)] = await results_of(batch, rows(1))
+        assert isinstance(result, Success)
 
 
 async def test_open_tickets_of_ended_process_hold_slots(path):
