@@ -196,9 +196,9 @@ class Batch:
         Submit, poll and save side by side, and yield each submission with its result.
 
         A killed program can be started again: what an earlier call submitted is not submitted
-        again, and its result comes from the journal or from a poll. A submission without a key gets
-        a key made from its endpoint and parameters. Equal submissions get different keys, so each
-        is submitted.
+        again, and its result comes from the journal or from a poll. If neither can be read, the
+        result is an `Unresolved`. A submission without a key gets a key made from its endpoint and
+        parameters. Equal submissions get different keys, so each is submitted.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.

@@ -6,13 +6,14 @@ from itertools import islice
 from typing import Final
 
 from .._downloads.save_result_types import SaveResult
+from .._engine.engine import Engine
 from .._models.journal_errors import JournalDamaged, JournalError
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
 from ..journal import Journal
 from .leased_tickets import TicketFeed, recheck_interval
-from .result_from_record import to_result
+from .result_from_record import to_result, unpollable_result
 
 # The maximum number of tickets whose results are read from the journal at once.
 _TICKETS_PER_RECHECK: Final = 1000
@@ -26,6 +27,7 @@ class AwaitedResults:
     recorded it.
 
     Args:
+        engine: Knows which tickets this client can poll.
         journal: The journal with the tickets.
         feed: Announces awaited tickets, and successes to save, to the runs of this process.
         lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
@@ -35,9 +37,10 @@ class AwaitedResults:
         saves_files: Whether the result of a success waits until its files are saved.
     """
 
-    def __init__(self, journal: Journal, feed: TicketFeed, *, lease: float) -> None:
+    def __init__(self, engine: Engine, journal: Journal, feed: TicketFeed, *, lease: float) -> None:
         self.saves_files = False
         self._recheck_s = recheck_interval(lease)
+        self._engine = engine
         self._journal = journal
         self._feed = feed
         self._futures: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
@@ -79,18 +82,32 @@ class AwaitedResults:
                     await self._resolve_recorded(tickets)
 
     async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
-        never_queued: list[Ticket] = []
+        """Resolve the tickets that need no poll of a run. Queue the saves that they wait for."""
+        to_poll, never_queued = {*tickets}, list[Ticket]()
         for recorded in await self._journal.leases.results(tickets):
             result = to_result(
                 recorded, first_run=self._feed.first_run, saves_files=self.saves_files
             )
+            if result is None and not isinstance(recorded.outcome, Success):
+                continue
+            ticket = recorded.outcome.ticket
+            to_poll.discard(ticket)
             if result is not None:
                 if isinstance(result, Unresolved) and isinstance(result.cause, JournalDamaged):
                     result.cause.path = self._journal.path
-                self.resolve(result.ticket, result)
-            elif isinstance(recorded.outcome, Success) and not recorded.is_save_queued:
-                never_queued.append(recorded.outcome.ticket)
+                self.resolve(ticket, result)
+            elif not recorded.is_save_queued:
+                never_queued.append(ticket)
         if never_queued:
             # The reply to the submit held the result, or a run that saves no files recorded it.
             await self._journal.queue_saves(never_queued)
             self._feed.notify()
+        for ticket in to_poll:
+            self._resolve_unpollable(ticket)
+
+    def _resolve_unpollable(self, ticket: Ticket) -> None:
+        """End the wait for a ticket that this client cannot poll. A run would never end it."""
+        try:
+            self._engine.status_client.check_pollable(ticket)
+        except ValueError as error:
+            self.resolve(ticket, unpollable_result(ticket, error))

@@ -56,7 +56,7 @@ class BatchGeneration:
         self._submit_recorder = submit_recorder
         self._submits = BulkSubmits(engine, submit_recorder)
         self._submit_waits: set[asyncio.Task[Ticket | Success | Unsubmitted]] = set()
-        self._results = AwaitedResults(journal, self._feed, lease=lease)
+        self._results = AwaitedResults(engine, journal, self._feed, lease=lease)
         self._run_error: BaseException | None = None
 
     async def run(

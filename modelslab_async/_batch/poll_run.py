@@ -228,7 +228,7 @@ class PollRun:
     def _can_poll(self, ticket: Ticket) -> bool:
         """Return whether this client can poll a ticket. If not, the run ends with an error."""
         try:
-            self._engine.status_client.family_of(self._engine.ticket_of(ticket))
+            self._engine.status_client.check_pollable(ticket)
         except ValueError as error:
             self.ticket_error = error
             return False

@@ -1,9 +1,11 @@
-"""Turns the recorded result of a ticket into the result of a submission."""
+"""Makes the result of a submission from what the journal records about its ticket."""
 
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._journal.results_of_tickets import RecordedResult
 from .._models.download_errors import DownloadError
+from .._models.errors import InvalidRequest
 from .._models.replies import Success
+from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unresolved
 from .poll_and_save_run import to_saved_file
 
@@ -38,6 +40,14 @@ def to_result(
         return None
     cause = DownloadError(save.error, ticket=outcome.ticket, argument=save.argument)
     return Unsaved(ticket=outcome.ticket, cause=cause, files=files, success=outcome)
+
+
+def unpollable_result(ticket: Ticket, error: ValueError) -> Unresolved:
+    """Return the result of a ticket that has not ended and that this client cannot poll."""
+    # The error names no ticket, because the id of the ticket may contain the API key.
+    cause = InvalidRequest(str(error))
+    cause.__cause__ = error
+    return Unresolved(ticket=ticket, cause=cause)
 
 
 def _is_of_this_call(run: int, first_run: int | None) -> bool:

@@ -123,6 +123,16 @@ class StatusClient:
         self._sender.credentials.key_tier(family.tier)
         return family
 
+    def check_pollable(self, ticket: Ticket) -> None:
+        """
+        Check that this client can poll a recorded ticket, which another program may have added.
+
+        Raises:
+            ValueError: See `family_of`. Or the ticket's id contains an API key.
+        """
+        self._sender.credentials.check_ticket(ticket)
+        self.family_of(ticket)
+
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
         Return a ticket and its input columns in the form that a journal stores.
@@ -134,9 +144,8 @@ class StatusClient:
                 or JSON cannot hold its columns.
         """
         new = self._read(NewTicket.of, given)
-        self._sender.credentials.check_ticket(new.ticket)
         # Check the family now, and not only when the ticket is polled.
-        self.family_of(new.ticket)
+        self.check_pollable(new.ticket)
         if new.columns:
             # A column may contain the API key, for example if the input lists requests.
             columns = self._sender.credentials.redact(new.columns.encode()).decode()

@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import httpx
 import pytest
+from attrs import evolve
 from journal_states import damage_reply
 
 from modelslab_async import (
@@ -28,6 +29,7 @@ from modelslab_async import (
     Submitted,
     SubmitUncertain,
     Success,
+    Ticket,
     TransportError,
     Unresolved,
     Unsubmitted,
@@ -739,6 +741,65 @@ async def test_unresolved_ticket_with_damaged_reply_is_polled_again(path):
         now = 10.0
         [(_, result)] = await results_of(batch, rows(1))
         assert isinstance(result, Success)
+
+
+@pytest.mark.parametrize(
+    ("ticket", "message", "is_claimed_elsewhere"),
+    [
+        ("their_own:1", "unknown family 'their_own'", False),
+        ("their_own:1", "unknown family 'their_own'", True),
+        ("images:1/2", "an id of family 'images' has 1 part", False),
+        ("images:a-key-for-tests", "images:[key] is no ticket", False),
+    ],
+)
+async def test_unpollable_ticket_ends_its_submission_alone(
+    a_client, path, ticket, message, is_claimed_elsewhere
+):
+    """It is unresolved with the reason, also if a run of another process holds the ticket."""
+    [row, *others] = rows(3)
+    payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], row.parameters).payload_hash
+    async with (
+        Journal.open(path) as other,
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        asyncio.timeout(100),
+    ):
+        await other.record_submit("7", endpoint=REALTIME, payload_hash=payload_hash, key=row.key)
+        await other.confirm("7", ticket)
+        if is_claimed_elsewhere:
+            run = await other.leases.begin_run(lease=60)
+            await other.leases.claim(run, before_run=run, limit=1, lease=60)
+        results = {each.key: result for each, result in await results_of(batch, [row, *others])}
+        assert {Success} == {type(results[each.key]) for each in others}
+        match results[row.key]:
+            case Unresolved(cause=InvalidRequest(__cause__=ValueError()) as cause):
+                assert str(cause).startswith(message)
+            case result:
+                pytest.fail(str(result))
+        assert 1 == (await batch.report()).open
+
+
+async def test_files_of_recorded_success_of_unknown_family_are_saved(
+    a_client, emulator, path, tmp_path
+):
+    """Its ticket needs no poll."""
+    [row] = rows(1)
+    payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], row.parameters).payload_hash
+    http = httpx.ASGITransport(app=emulator)
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True, http=http) as downloads,
+        asyncio.timeout(100),
+    ):
+        done = await client.wait(emulator.add_job("images:1", fails=False))
+        await batch.journal.record_submit(
+            "7", endpoint=REALTIME, payload_hash=payload_hash, key=row.key
+        )
+        success = evolve(done, ticket=Ticket("their_own", 1))
+        await batch.journal.confirm("7", success.ticket, result=success)
+        [(_, result)] = await results_of(batch, [row], downloads=downloads)
+    assert (Saved, success.ticket) == (type(result), result.ticket)
 
 
 async def test_open_tickets_of_ended_process_hold_slots(path):
