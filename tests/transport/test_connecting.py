@@ -440,8 +440,9 @@ async def test_deadline_while_certificates_load_for_a_proxy_never_sent(own, monk
     monkeypatch.setattr(SSLContextLoader, "context", context)
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=0.05)
+    call = Call(method="POST", url="https://127.0.0.1:1/", repeatable=False)
     with pytest.raises(TransportError, match="no connection was available") as caught:
-        await sender.send(Call(method="POST", url="https://127.0.0.1:1/", repeatable=False))
+        await sender.send(sender.build(call))
     assert not caught.value.may_have_been_sent
 
 

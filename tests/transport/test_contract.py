@@ -410,9 +410,8 @@ async def test_silent_server_is_cut_off(http, leap):
     async with served(silent) as (url, received):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=300.0)
         call = Call(method="POST", url=f"{url}/x", repeatable=True)
-        sending = asyncio.create_task(sender.send(call))
-        while not received:  # noqa: ASYNC110 -- no event tells it.
-            await asyncio.sleep(0.005)
+        sending = asyncio.create_task(sender.send(sender.build(call)))
+        await until(lambda: received)
         leap(300.0)
         with pytest.raises(TransportError, match=r"within 300 s") as caught:
             await sending
@@ -440,7 +439,7 @@ async def test_submit_without_connection_never_left(kind):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
-            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.3)
+            await sender.send(sender.build(evolve(SUBMIT, url=f"{url}/y")), timeout=0.3)
         assert not caught.value.may_have_been_sent
         assert 2 == len(received)
         for poll in polls:
@@ -464,7 +463,7 @@ async def test_submit_that_never_connects_never_left(http, monkeypatch):
     with pytest.raises(
         TransportError, match=r"no connection was available within 0\.3 s"
     ) as caught:
-        await sender.send(call, timeout=0.3)
+        await sender.send(sender.build(call), timeout=0.3)
     assert not caught.value.may_have_been_sent
 
 
@@ -479,7 +478,7 @@ async def test_connect_timeout_ends_attempt_that_never_connects(http, monkeypatc
     sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
     call = evolve(SUBMIT, url="http://somewhere.invalid/y")
     with pytest.raises(TransportError) as caught:
-        await sender.send(call, connect_timeout=0.3)
+        await sender.send(sender.build(call, connect_timeout=0.3))
     assert not caught.value.may_have_been_sent
 
 
@@ -496,11 +495,13 @@ async def test_connect_timeout_ends_when_the_request_leaves(http):
     async with served(slow) as (url, received):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
 
+        request = sender.build(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.5)
+
         async def send():
             # A loaded machine may take longer than that to connect over loopback.
             while True:
                 try:
-                    return await sender.send(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.5)
+                    return await sender.send(request)
                 except TransportError:
                     if received:
                         raise
@@ -532,7 +533,7 @@ async def test_connect_timeout_covers_the_wait_for_a_connection(kind):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
-            await sender.send(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.3)
+            await sender.send(sender.build(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.3))
         assert not caught.value.may_have_been_sent
         assert 2 == len(received)
         for poll in polls:
@@ -552,7 +553,8 @@ async def test_submit_that_was_read_may_have_left(http, leap):
 
     async with served(hang) as (url, received):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
-        sending = asyncio.create_task(sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=300.0))
+        request = sender.build(evolve(SUBMIT, url=f"{url}/y"))
+        sending = asyncio.create_task(sender.send(request, timeout=300.0))
         await until(lambda: received)
         leap(300.0)
         with pytest.raises(TransportError, match=r"no complete response came within 300 s") as late:
