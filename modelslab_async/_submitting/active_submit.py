@@ -49,6 +49,7 @@ class ActiveSubmit:
             ValueError: Other clients of the account have other limits.
         """
         self.progress.stage = "slot"
+        self.retries.begin_slot_wait()
         try:
             await self._acquire()
         except ModelsLabError as error:

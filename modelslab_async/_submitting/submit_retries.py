@@ -42,7 +42,7 @@ class SubmitRetries:
     _failures: int = 0
     _unsent_failures: int = 0
     _unsent_s: float = 0.0
-    _request_began: float = 0.0
+    _unsent_since: float | None = None
 
     def begin_request(self, deadline: float) -> float | None:
         """
@@ -50,14 +50,20 @@ class SubmitRetries:
 
         Return its connect timeout in seconds; None for no limit.
         """
-        self._request_began = now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if self._unsent_since is None:
+            self._unsent_since = now
         limit = max(self._seconds_left, _LAST_ATTEMPT_S)
         seconds = min(limit, max(deadline - now, 0.0))
         return None if seconds == math.inf else seconds
 
     def record_answer(self) -> None:
         """Record that the service answered a request, so that `unsent_timeout` begins again."""
-        self._unsent_s, self._unsent_failures = 0.0, 0
+        self._unsent_s, self._unsent_since, self._unsent_failures = 0.0, None, 0
+
+    def begin_slot_wait(self) -> None:
+        """Stop the time of `unsent_timeout` until the next request begins."""
+        self._unsent_s, self._unsent_since = self._unsent_seconds, None
 
     def pause_after(self, error: ModelsLabError) -> float:
         """
@@ -86,13 +92,11 @@ class SubmitRetries:
     def _pause_unsent(self, error: ModelsLabError) -> float:
         """Warn that the request was not sent. Return the seconds until the next attempt."""
         self._unsent_failures += 1
-        self._unsent_s += asyncio.get_running_loop().time() - self._request_began
         left = self._seconds_left
         if left <= _LAST_ATTEMPT_S:
             raise self._unsent_error(error)
         pause = self.limits.backoff(self._unsent_failures, self.jitter())
         pause = min(pause, left - _LAST_ATTEMPT_S)
-        self._unsent_s += pause
         _logger.warning(
             "%s cannot be sent: %s; nothing was paid; the next try is in %.1f s, %s; %s",
             self.endpoint,
@@ -106,7 +110,14 @@ class SubmitRetries:
     @property
     def _seconds_left(self) -> float:
         """The seconds that remain for a submit that has not left this machine yet."""
-        return self.unsent_timeout - self._unsent_s
+        return self.unsent_timeout - self._unsent_seconds
+
+    @property
+    def _unsent_seconds(self) -> float:
+        """The seconds that count towards `unsent_timeout`."""
+        if self._unsent_since is None:
+            return self._unsent_s
+        return self._unsent_s + asyncio.get_running_loop().time() - self._unsent_since
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
         """Return a copy of an error that adds that nothing was paid, and advice for the user."""
