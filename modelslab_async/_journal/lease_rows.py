@@ -32,6 +32,7 @@ class Claim:
     Attributes:
         tickets: The claimed tickets.
         has_others: Whether other runs have open tickets. This run may be able to claim them later.
+            Always True if `tickets` is not empty, because the lookup can be slow.
     """
 
     tickets: list[ClaimedTicket]
@@ -103,7 +104,7 @@ def claim(
         f"UPDATE tickets SET state = {OPEN}, run = ?, completed_at = NULL WHERE ticket = ?",
         [(run_id, claimed.row_id) for claimed in tickets],
     )
-    has_others = others_have_some(db, f"tickets WHERE {_OPEN_TICKETS}", run_id)
+    has_others = bool(tickets) or others_have_some(db, f"tickets WHERE {_OPEN_TICKETS}", run_id)
     return Claim(tickets, has_others=has_others)
 
 

@@ -97,18 +97,19 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. If this run found no ticket to claim, unclaimed tickets
-# count too: another run has locked them and is claiming them now.
+# Whether other runs have open tickets, asked by a run that found no ticket to claim. So unclaimed
+# tickets count too: another run has locked them and is claiming them now. While a transaction of
+# another program keeps the versions of completed rows, this query reads all of them.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM {_OPEN} AND run > 0 AND run < $2
 ) OR EXISTS (
     SELECT FROM {_OPEN} AND run > $2
-) OR ($4 AND (EXISTS (
+) OR EXISTS (
     SELECT FROM {_OPEN} AND run = 0
 ) OR EXISTS (
     SELECT FROM unfinished WHERE batch = $1 AND state = {UNRESOLVED} AND run < $3
-)))
+)
 """
 
 
@@ -150,8 +151,10 @@ async def claim(
     if len(rows) < limit:
         rows += await db.fetch(_CLAIM_UNRESOLVED, run_id, before_run, limit - len(rows))
     tickets = [ClaimedTicket(row_id, Ticket(family, id_)) for row_id, family, id_ in rows]
-    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run, not tickets)
-    return Claim(tickets, has_others=has_others)
+    if tickets:
+        return Claim(tickets, has_others=True)
+    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run)
+    return Claim([], has_others=has_others)
 
 
 async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]:

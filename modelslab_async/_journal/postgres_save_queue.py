@@ -76,14 +76,15 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. If this run found no save to claim, unclaimed saves count
-# too: another run has locked them and is claiming them now.
+# Whether other runs have pending saves, asked by a run that found no save to claim. So unclaimed
+# saves count too: another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)
-    OR ($4 AND (EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0) OR EXISTS (
+    OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run = 0)
+    OR EXISTS (
         SELECT FROM saves WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} AND run < $3
-    )))
+    )
 """
 _COMPLETE: Final = f"""
 UPDATE saves SET state = $4, completed_at = {now_sql(7)}, error = $5, argument = $6
@@ -124,8 +125,10 @@ async def claim(
     if len(rows) < limit:
         rows += await db.fetch(_CLAIM_FAILED, run_id, before_run, limit - len(rows))
     pending, damaged = await _read_claim(db, run_id, rows, now)
-    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run, not rows)
-    return SaveClaim(pending, damaged, has_others=has_others)
+    if pending or damaged:
+        return SaveClaim(pending, damaged, has_others=True)
+    (has_others,) = await db.fetch_row(_OTHERS_HAVE_SOME, run_id, before_run)
+    return SaveClaim([], [], has_others=has_others)
 
 
 async def _read_claim(

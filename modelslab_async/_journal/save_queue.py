@@ -58,6 +58,7 @@ class SaveClaim:
         damaged: An error for each ticket whose rows are damaged. The save of that ticket has been
             recorded as failed.
         has_others: Whether other runs have pending saves. This run may be able to claim them later.
+            Always True if this claim got some, because the lookup can be slow.
     """
 
     pending: list[PendingSave]
@@ -156,7 +157,8 @@ def claim(
             continue
         if isinstance(success, Success):
             pending.append(PendingSave(row_id, success, files))
-    has_others = others_have_some(db, f"saves WHERE {_PENDING}", run_id)
+    has_some = bool(pending or damaged)
+    has_others = has_some or others_have_some(db, f"saves WHERE {_PENDING}", run_id)
     return SaveClaim(pending, damaged, has_others=has_others)
 
 

@@ -30,6 +30,7 @@ from modelslab_async._journal import (
     exports,
     postgres_leases,
     postgres_patience,
+    postgres_save_queue,
     postgres_tables,
     postgres_transaction,
     queries,
@@ -493,14 +494,38 @@ async def test_saves_that_are_being_claimed_count_as_those_of_others(address):
         await connection.execute(lock)
         assert ([], True) == await claim(run)
         await connection.execute("ROLLBACK")
-        assert ([numbers[A]], False) == await claim(run)
+        assert ([numbers[A]], True) == await claim(run)
         await journal.leases.complete_save(run, numbers[A], error="no room")
         await connection.execute(lock)
         later = await journal.leases.begin_run(lease=60)
         assert ([], True) == await claim(later)
         assert ([], False) == await claim(run)
         await connection.close()
-        assert ([numbers[A]], False) == await claim(later)
+        assert ([numbers[A]], True) == await claim(later)
+
+
+async def test_claim_that_gets_some_does_not_look_at_other_runs(address, monkeypatch):
+    """While another program's transaction is open, it would read all that they have completed."""
+    statements = []
+    fetch = PostgresSession.fetch
+
+    async def recorded(self, statement, *arguments, **more):
+        statements.append(statement)
+        return await fetch(self, statement, *arguments, **more)
+
+    monkeypatch.setattr(PostgresSession, "fetch", recorded)
+    looks_at_others = (postgres_leases._OTHERS_HAVE_SOME, postgres_save_queue._OTHERS_HAVE_SOME)
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))], save_files=True)
+        given = await journal.leases.claim_saves(run, before_run=run, limit=10, lease=60)
+        assert [numbers[A]] == [each.row_id for each in given.pending]
+        assert not {*looks_at_others} & {*statements}
+        assert [] == (await journal.leases.claim(run, before_run=run, limit=9, lease=60)).tickets
+        given = await journal.leases.claim_saves(run, before_run=run, limit=10, lease=60)
+        assert [] == given.pending
+        assert {*looks_at_others} <= {*statements}
 
 
 async def test_empty_claim_reads_no_ticket_of_other_runs(address):
