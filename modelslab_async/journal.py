@@ -203,7 +203,7 @@ class Journal:
                 yield each
 
     async def queue_saves(self, successes: Sequence[Ticket] | None = None) -> int:
-        """Queue those of the successes, or of all, that were never queued. Return their number."""
+        """Queue successes that were never queued: the given ones, or all. Return their number."""
         return await self._store.write(save_queue.queue_saves, successes)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:

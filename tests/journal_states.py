@@ -42,8 +42,17 @@ def run_sql(path: str, *statements: str) -> list[tuple[Any, ...]]:
 
 def damage_reply(path: Path | str, ticket: Ticket) -> None:
     """Cut the body of the reply to a ticket, as in a damaged journal."""
+    _change_reply(path, "UPDATE replies SET body = '{\"cut'", ticket)
+
+
+def delete_reply(path: Path | str, ticket: Ticket) -> None:
+    """Delete the reply to a ticket, as the message about a damaged reply advises."""
+    _change_reply(path, "DELETE FROM replies", ticket)
+
+
+def _change_reply(path: Path | str, change: str, ticket: Ticket) -> None:
     statement = (
-        "UPDATE replies SET body = '{\"cut' WHERE ticket = "
+        f"{change} WHERE ticket = "
         f"(SELECT max(ticket) FROM tickets WHERE CAST(id AS text) = '{ticket.id}')"
     )
     if isinstance(path, Path):

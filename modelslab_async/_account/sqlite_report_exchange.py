@@ -131,7 +131,7 @@ class SQLiteMembership:
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
-        # Record this client first. If it has stood still, it would else count as dead itself.
+        # Record this client first. Otherwise a client that has stood still would remove itself.
         db.execute(
             "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
             (self._client, now, self._process),

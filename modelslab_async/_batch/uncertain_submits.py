@@ -9,7 +9,7 @@ from ..journal import PendingSubmit
 
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     """Return the error for a recorded submit that may or may not have started work."""
-    recorded_as = "track_id" if _takes_track_id(submit) else "in the journal as"
+    recorded_as = "track_id" if _has_track_id(submit) else "in the journal as"
     error = SubmitUncertain(
         f"{submit.endpoint} ({recorded_as} {submit.track_id}) may have been sent before, and may "
         f"or may not have started work: {where_to_look(submit)}",
@@ -24,14 +24,12 @@ def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
 def where_to_look(submit: PendingSubmit) -> str:
     """Return the sentence that says where to look for the work, and by what to find it."""
     in_account = "look for it in your account at the service"
-    by_time = f"{in_account}, by its time (sent about {sent_at(submit)})"
-    match _takes_track_id(submit):
-        case True:
-            return f"{in_account}, or in a webhook with the track_id {submit.track_id}"
-        case False:
-            return by_time
-        case None:
-            return f"{by_time} or, if its endpoint takes a track_id, by {submit.track_id}"
+    if _has_track_id(submit):
+        return f"{in_account}, or in a webhook with the track_id {submit.track_id}"
+    return (
+        f"{in_account}, by its time (sent about {sent_at(submit)}) or, if it was sent with a "
+        f"track_id, by {submit.track_id}"
+    )
 
 
 def sent_at(submit: PendingSubmit) -> str:
@@ -39,11 +37,12 @@ def sent_at(submit: PendingSubmit) -> str:
     return datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
 
 
-def _takes_track_id(submit: PendingSubmit) -> bool | None:
+def _has_track_id(submit: PendingSubmit) -> bool:
     """
-    Whether the endpoint of a submit takes a `track_id`. None for an endpoint of the caller's own.
+    Return whether the submit was certainly sent with its `track_id`.
 
-    If it takes none, the `track_id` in the journal is a random string that was never sent.
+    If its endpoint takes none, or is not built in, the `track_id` in the journal may be a random
+    string that was never sent.
     """
     endpoint = ENDPOINTS.get(submit.endpoint)
-    return None if endpoint is None else "track_id" in endpoint.parameters
+    return endpoint is not None and "track_id" in endpoint.parameters

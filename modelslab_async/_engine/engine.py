@@ -36,7 +36,7 @@ from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
 
-_CLOSED_BEFORE_WAIT = (
+_CLOSED_BEFORE_WAIT_MESSAGE = (
     "this client is closed; make a new one, and wait for the ticket to resume: its work was started"
 )
 
@@ -241,7 +241,7 @@ class Engine:
                 outcome = self.poller.time_out(ticket, timeout)
         except ClientClosed:
             # The ticket may come from a submit that was in flight while the client closed.
-            cause = ClientClosed(_CLOSED_BEFORE_WAIT, ticket=ticket)
+            cause = ClientClosed(_CLOSED_BEFORE_WAIT_MESSAGE, ticket=ticket)
             outcome = Unresolved(ticket=ticket, cause=cause)
         finally:
             self.poller.unwatch(ticket, watcher)

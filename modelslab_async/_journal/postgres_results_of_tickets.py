@@ -23,11 +23,14 @@ FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (family, id, n)
         SELECT ticket FROM tickets
         WHERE batch = $1 AND family = given.family AND id = given.id OFFSET 0
     ) AS known
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
         SELECT run, state, body, other_fields FROM replies
         WHERE batch = $1 AND ticket = known.ticket AND completed_at IS NOT NULL OFFSET 0
-    ) AS reply
+    ) AS reply ON true
     LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = known.ticket
+WHERE reply.state IS NOT NULL OR NOT EXISTS (
+    SELECT FROM unfinished WHERE batch = $1 AND ticket = known.ticket OFFSET 0
+)
 ORDER BY n
 """
 _SELECT_KEYS: Final = """

@@ -18,9 +18,11 @@ from .ticket_id_codec import compact_id
 _SELECT_RESULT: Final = f"""
     SELECT CASE tickets.state WHEN {UNRESOLVED} THEN tickets.run END, replies.state, body,
         other_fields, saves.state, saves.run, saves.error, saves.argument
-    FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
+    FROM tickets JOIN families USING (family)
+        LEFT JOIN replies ON replies.ticket = tickets.ticket
         LEFT JOIN saves ON saves.ticket = tickets.ticket
     WHERE name = ? AND id = ? AND tickets.state >= {UNRESOLVED}
+        AND (tickets.state > {UNRESOLVED} OR replies.ticket IS NOT NULL)
 """
 _SELECT_KEYS: Final = """
     SELECT key, endpoint, payload_hash, tickets.state, saves.state

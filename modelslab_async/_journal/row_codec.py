@@ -48,6 +48,15 @@ def damaged_row(ticket: Ticket | str, what: str, table: str, error: Exception) -
     return damaged
 
 
+def _missing_row(ticket: Ticket) -> JournalDamaged:
+    damaged = JournalDamaged(
+        f"{ticket} has ended, but the journal holds no reply of it; reopen the ticket to poll it "
+        "again, as the guide to batches says"
+    )
+    damaged.ticket = ticket
+    return damaged
+
+
 def _strings(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else ()
 
@@ -140,8 +149,11 @@ def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     Decode the reply or outcome in the columns of a row.
 
     Raises:
-        JournalDamaged: The columns contain no valid reply or outcome.
+        JournalDamaged: The columns contain no valid reply or outcome. Or they are None, because the
+            row is missing.
     """
+    if columns[0] is None:
+        raise _missing_row(ticket)
     try:
         return _decode_row(ticket, columns)
     except DAMAGE as error:

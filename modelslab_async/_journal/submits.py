@@ -223,7 +223,7 @@ def in_flight_error(track_id: str) -> ValueError:
 
 def withdraw_own(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Do what `withdraw` does for the sender of a submit, who knows that it started no work.
+    Do what `withdraw` does for the run that sent the submit, which knows that no work started.
 
     Raises:
         ValueError: No submit with this track_id was recorded, or the submit has a ticket.

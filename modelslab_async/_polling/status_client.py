@@ -97,7 +97,7 @@ class StatusClient:
         Raises:
             ValueError: The ticket is ill-formed, or its id contains an API key.
         """
-        ticket = self._read(Ticket.of, given)
+        ticket = given if isinstance(given, Ticket) else self._read(Ticket.of, given)
         self._sender.credentials.check_ticket(ticket)
         return ticket
 

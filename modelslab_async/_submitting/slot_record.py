@@ -22,8 +22,8 @@ class SlotRecord:
             before the first such poll.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
-        has_early_webhook: Whether a webhook has named the ticket, even before the reply to the
-            submit. Then a caller that begins to wait gets a poll at once.
+        was_named_by_webhook: Whether a webhook has named the ticket, before or after the reply to
+            the submit. Then a caller that begins to wait gets a poll at once.
     """
 
     endpoint: str
@@ -32,11 +32,11 @@ class SlotRecord:
     polled_at: float
     track_id: str
     expects_webhook: bool
-    has_early_webhook: bool
+    was_named_by_webhook: bool
 
     def initial_facts(self, now: float) -> InitialTicketFacts:
         """Return what the poller should know before the first poll of the ticket."""
-        if self.has_early_webhook:
+        if self.was_named_by_webhook:
             return InitialTicketFacts(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at
         eta = self.eta - age if self.eta > age else None

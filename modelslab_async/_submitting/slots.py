@@ -123,9 +123,9 @@ class Slots:
         now = asyncio.get_running_loop().time()
         self._is_key_accepted = True
         self._in_flight -= 1
-        has_early_webhook = self._early_webhooks.has(track_id, ticket.id)
+        was_named_by_webhook = self._early_webhooks.has(track_id, ticket.id)
         self._records[ticket] = SlotRecord(
-            endpoint, now, eta or 0.0, now, track_id, expects_webhook, has_early_webhook
+            endpoint, now, eta or 0.0, now, track_id, expects_webhook, was_named_by_webhook
         )
         self._admit_waiting()
 
@@ -138,7 +138,7 @@ class Slots:
             polled_at=submitted_at,
             track_id="",
             expects_webhook=False,
-            has_early_webhook=False,
+            was_named_by_webhook=False,
         )
         self._records.setdefault(ticket, record)
 
@@ -165,7 +165,7 @@ class Slots:
                 found.append(ticket)
             elif ticket.id not in hint.ids:
                 continue
-            record.has_early_webhook = True
+            record.was_named_by_webhook = True
         if not found:
             # The reply to the submit may come after the webhook.
             self._early_webhooks.remember((hint.track_id, *hint.ids))

@@ -21,7 +21,6 @@ from .._models.errors import (
 from .._models.replies import Processing, Success
 from .._parsing.submit_reply import read_submit_reply
 from .._registry.family import Family
-from .._transport.credentials import MissingApiKey
 from .._transport.sender import Sender
 from .._transport.transport_protocol import Request
 from .exchange_error_translation import exchange_failure, name_endpoint
@@ -74,19 +73,24 @@ class SubmitExchange:
         Build the HTTP request of a submit. Nothing is sent, so no error leaves work in doubt.
 
         Raises:
-            ValueError: There is no API key for the request, or JSON cannot hold it.
-            Exception: The `build_submit` of a caller's endpoint raised it.
+            InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is
+                the `__cause__`. Or JSON cannot hold the request.
         """
-        call = submit_request.endpoint.build_submit(submit_request.params)
+        name = submit_request.endpoint.name
+        try:
+            call = submit_request.endpoint.build_submit(submit_request.params)
+        except Exception as error:
+            reason = type(error).__name__
+            raise InvalidRequest(
+                f"the request to {name} cannot be built, so nothing was sent: {reason}"
+            ) from error
         try:
             return BuiltSubmit(submit_request, self._sender.build(call))
-        except MissingApiKey:
-            raise
         except Exception as error:  # noqa: BLE001 -- a caller's endpoint may return anything.
             reason = type(error).__name__
         # Raise another error after the `except` block, because the frames of that one show the key.
-        raise ValueError(
-            f"the request to {submit_request.endpoint.name} has fields that JSON can carry (texts, "
+        raise InvalidRequest(
+            f"the request to {name} has fields that JSON can carry (texts, "
             f"numbers, booleans, lists, maps), got others ({reason}); nothing was sent: correct "
             "its parameters, or what its `build_submit` returns"
         )

@@ -228,7 +228,7 @@ class Credentials:
 
     def is_in(self, text: str) -> bool:
         """Whether a text contains a key."""
-        return any(key in text for key in self.maskable_keys)
+        return any(map(text.__contains__, self.maskable_keys))
 
     def check_ticket(self, ticket: Ticket) -> None:
         """

@@ -34,10 +34,10 @@ _ITERATIONS_AFTER_GRACE: Final = 1
 
 class DeadlinePassed(TimeoutError):
     """
-    An exchange took too long, and was cancelled.
+    An exchange was cancelled at its deadline, or because the client closed.
 
     Args:
-        seconds: The seconds that the exchange was allowed to take.
+        seconds: The seconds that the exchange could take until then.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -52,13 +52,13 @@ class _Exchange:
     due: float
     cancelling: int
     had_grace: bool = False
-    has_timed_out: bool = False
+    is_cut: bool = False
     allowed_s: float = 0.0
 
     def cut(self, allowed_s: float) -> None:
         """Cancel the exchange, unless that was done before. It was allowed `allowed_s` seconds."""
-        if not self.has_timed_out:
-            self.has_timed_out, self.allowed_s = True, allowed_s
+        if not self.is_cut:
+            self.is_cut, self.allowed_s = True, allowed_s
             self.task.cancel()
 
 
@@ -99,7 +99,7 @@ class Deadlines:
         except asyncio.CancelledError as cancelled:
             # If other code cancelled the task too, that cancellation takes precedence over the
             # timeout.
-            if entry.has_timed_out and task.cancelling() <= entry.cancelling + 1:
+            if entry.is_cut and task.cancelling() <= entry.cancelling + 1:
                 late = DeadlinePassed(entry.allowed_s)
                 if is_unsent(cancelled):
                     mark_unsent(late)
@@ -107,7 +107,7 @@ class Deadlines:
             raise
         finally:
             del self._in_flight[entry]
-            if entry.has_timed_out:
+            if entry.is_cut:
                 task.uncancel()
 
     def give_up(self, now: float, age_s: float) -> None:

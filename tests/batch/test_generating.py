@@ -10,7 +10,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 from attrs import evolve
-from journal_states import damage_reply
+from journal_states import damage_reply, delete_reply
 
 from modelslab_async import (
     ENDPOINTS,
@@ -728,6 +728,22 @@ async def test_damaged_reply_of_earlier_call_ends_its_submission_alone(path, tmp
             case other:
                 pytest.fail(str(other))
     assert 2 == len(emulator.submits)
+
+
+async def test_missing_reply_of_earlier_call_ends_its_submission_alone(path):
+    """A user may have deleted a damaged row."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+    async with (
+        client_of(emulator) as client,
+        Batch.open(path, client=client) as batch,
+        asyncio.timeout(100),
+    ):
+        first = {each.key: result for each, result in await results_of(batch, rows(2))}
+        delete_reply(path, first["row 0"].ticket)
+        second = {each.key: result for each, result in await results_of(batch, rows(2))}
+    assert first["row 1"] == second["row 1"]
+    assert isinstance(second["row 0"].cause, JournalDamaged)
+    assert "reopen the ticket to poll it again" in str(second["row 0"].cause)
 
 
 async def test_unresolved_ticket_with_damaged_reply_is_polled_again(path):

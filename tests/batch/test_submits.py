@@ -235,12 +235,12 @@ async def test_uncertain_submit_is_listed_and_not_sent_again(
     ("name", "where"),
     [
         (REALTIME, "or in a webhook with the track_id 7"),
-        ("workflows/run", BY_TIME),
-        ("v9_images/paint", f"{BY_TIME} or, if its endpoint takes a track_id, by 7"),
+        ("workflows/run", f"{BY_TIME} or, if it was sent with a track_id, by 7"),
+        ("v9_images/paint", f"{BY_TIME} or, if it was sent with a track_id, by 7"),
     ],
 )
 async def test_earlier_submit_is_looked_for_by_what_the_service_can_show(path, name, where):
-    """Its id is only in the journal if the endpoint takes no track_id."""
+    """If the endpoint takes no track_id, the id may be in the journal alone."""
     paint = Endpoint(name="v9_images/paint", url="{base}/v9/images/paint", resolved_by="images")
     endpoints = ENDPOINTS | {paint.name: paint}
     submission = Submission(name, {"workflow_id": "1", "prompt": "a cat"}, key="row 1")

@@ -14,6 +14,7 @@ from modelslab_async import (
     Batch,
     Client,
     Endpoint,
+    InvalidRequest,
     Pace,
     Processing,
     SubmitUncertain,
@@ -211,10 +212,13 @@ class UnwritableEndpoint(Endpoint):
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "words"),
-    [(RaisingEndpoint, Foreign, "a fox"), (UnwritableEndpoint, ValueError, "own/x .* nothing was")],
+    ("kind", "words"),
+    [
+        (RaisingEndpoint, "own/x cannot be built, so nothing was sent: Foreign"),
+        (UnwritableEndpoint, "own/x .* nothing was"),
+    ],
 )
-async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, kind, error, words):
+async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, kind, words):
     """The caller gets the error; no slot, share or record of the submit is left."""
     own = kind(
         name="own/x", url="{base}/x", resolved_by="realtime", required=("prompt",), key_in="body"
@@ -225,7 +229,7 @@ async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, ki
         Batch.open(tmp_path / "a.journal", client=client) as batch,
     ):
         for submit in (client.submit, batch.submit):
-            with pytest.raises(error, match=words) as caught:
+            with pytest.raises(InvalidRequest, match=words) as caught:
                 await submit(own.name, prompt="a fox", track_id="mine")
             shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
             ours = "".join(shown.format()).split("await submit(own.name")[1]
@@ -233,6 +237,19 @@ async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, ki
         assert await batch.journal.find_submit("mine") is None
         assert [] == here.submits
         assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+
+async def test_request_that_cannot_be_built_ends_itself_alone(service):
+    """The others of one `generate_many` have their results."""
+    here = service()
+    own = RaisingEndpoint(name="own/x", url="{base}/own/x", resolved_by="images")
+    requests = [*prompts(2), (own.name, {"prompt": "a fox"}), *prompts(1)]
+    async with here.client(endpoints={**ENDPOINTS, own.name: own}) as client:
+        outcomes = [each async for _, each in client.generate_many(requests, window=1)]
+    [unsubmitted] = [each for each in outcomes if isinstance(each, Unsubmitted)]
+    assert isinstance(unsubmitted.cause, InvalidRequest)
+    assert isinstance(unsubmitted.cause.__cause__, Foreign)
+    assert 3 == sum(isinstance(each, Success) for each in outcomes)
 
 
 def scope_of(path):

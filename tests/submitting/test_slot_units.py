@@ -192,9 +192,9 @@ def test_slots_are_taken_and_freed(virtually):
         slots.hold_uncertain("e/x")
         assert 2 == slots.used
         assert not await taken(slots)
+        assert InitialTicketFacts() == slots.initial_facts_of(TICKETS[0])
         hints = [WebhookHint((), each) for each in ("t", "")]
         assert [TICKETS[0], None] == [slots.take_hint(each) for each in hints]
-        assert InitialTicketFacts() == slots.initial_facts_of(TICKETS[0])
         assert slots.initial_facts_of(TICKETS[1]) is None
         slots.on_completed(TICKETS[1])
         slots.on_completed(TICKETS[0])

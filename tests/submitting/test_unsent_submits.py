@@ -178,7 +178,8 @@ def test_limit_begins_again_after_an_upload(virtually, here):
         async with here.client(submit_timeout=60.0) as client:
             begun = await client.submit(IMG2IMG, prompt="winter", init_image=b"\x89PNG\r\n\x1a\n..")
         assert isinstance(begun, Processing)
-        assert now() > 40.0
+        # The upload itself, or the outage before it and the failed submit after it.
+        assert now() > 30.0
 
     virtually(main)
 

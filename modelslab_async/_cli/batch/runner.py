@@ -148,7 +148,7 @@ def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
 
 def _ticket_error(error: ValueError) -> click.ClickException:
     """Convert the error for a ticket that cannot be polled into an error of the command."""
-    text = "all tickets that this command polled have ended, but one cannot be polled: "
+    text = "all tickets that this command polled have ended, but it cannot poll another one: "
     match error:
         case MissingApiKey():
             return UnusableKey(text + missing_key_message(error))

@@ -41,7 +41,7 @@ class TrialBudget:
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved so much that it is hardly chance."""
+        """Whether learned steps have saved more than chance explains."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
