@@ -224,7 +224,7 @@ async def measure(
         f"{figures['seconds']} s in all, {figures['snapshot_s']} of them with a foreign snapshot",
         flush=True,
     )
-    return figures | {"postgresql": f"{version.major}.{version.minor}"}
+    return figures | {"postgresql": version.major}
 
 
 def print_claims(claims: Sequence[TimedClaim], tickets: int) -> None:
