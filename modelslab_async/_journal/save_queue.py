@@ -25,8 +25,6 @@ _SELECT_SUCCESSES: Final = """
     FROM saves JOIN tickets ON tickets.ticket = saves.ticket
         JOIN replies ON replies.ticket = saves.ticket
 """
-
-
 _INSERT_SUCCESS: Final = (
     f"INTO saves (ticket) SELECT ticket FROM tickets WHERE ticket = ? AND state = {SUCCESS}"
 )

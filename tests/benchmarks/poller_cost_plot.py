@@ -6,13 +6,11 @@ Draws the CPU of a poll and the memory of an open ticket against the number of o
 The first file is what `poller_cost.py --save` wrote.
 """
 
-import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from plot import Axis, Panel, picture
+from plot_command import draw_record
 
 Point = tuple[float, float]
 
@@ -79,14 +77,5 @@ def _size(item: tuple[str, object]) -> int:
     return int(item[0])
 
 
-def main() -> None:
-    """Draw a saved record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("record", type=Path, help="what poller_cost.py --save wrote")
-    parser.add_argument("picture", type=Path, help="where the SVG goes")
-    options = parser.parse_args()
-    options.picture.write_text(drawn(json.loads(options.record.read_text())))
-
-
 if __name__ == "__main__":
-    main()
+    draw_record(__doc__.splitlines()[1], "poller_cost.py", drawn)

@@ -4,14 +4,12 @@ Draws the record of a long run on PostgreSQL: the tickets a second and the time 
     python tests/benchmarks/postgres_scale_plot.py RECORD.json PICTURE.svg
 """
 
-import argparse
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from plot import Axis, Panel, picture
+from plot_command import draw_record
 
 _STYLE = ".found{fill:none;stroke:#1e8449;stroke-width:1.5}"
 _MARKS_OF_AN_AXIS = 4
@@ -51,14 +49,5 @@ def _panel(
     yield panel.line(points, "found")
 
 
-def main() -> None:
-    """Draw a saved record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("record", type=Path, help="what postgres_scale.py --save wrote")
-    parser.add_argument("picture", type=Path, help="where the SVG goes")
-    options = parser.parse_args()
-    options.picture.write_text(drawn(json.loads(options.record.read_text())))
-
-
 if __name__ == "__main__":
-    main()
+    draw_record(__doc__.splitlines()[1], "postgres_scale.py", drawn)
