@@ -19,6 +19,7 @@ from .._transport.error_redaction import redacted_error
 from .._transport.sender import Sender
 from .exchange_error_translation import name_endpoint
 from .file_reading import files_in, with_uploads
+from .request_building import build_request
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT
 from .webhook_addresses import check_webhook_address
@@ -60,13 +61,7 @@ class EndpointRequests:
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
-        self._sender.credentials.key_tier(endpoint.tier)
-        try:
-            endpoint.check(params)
-        except ValueError as error:
-            # A caller may have passed the API key as the name of a parameter.
-            error.args = (self._sender.credentials.redact_argument(str(error)),)
-            raise
+        self._check_params(endpoint, params)
         track_id = params.get("track_id")
         # The names of a submission are recorded, exported and logged as they are.
         for what, given in (("key of a submission", key), ("track_id", track_id)):
@@ -82,6 +77,15 @@ class EndpointRequests:
             self._check_file(endpoint, parameter, file)
         _check_track_id(track_id)
         return endpoint
+
+    def _check_params(self, endpoint: Endpoint, params: Mapping[str, Any]) -> None:
+        self._sender.credentials.key_tier(endpoint.tier)
+        try:
+            endpoint.check(params)
+        except ValueError as error:
+            # A caller may have passed the API key as the name of a parameter.
+            error.args = (self._sender.credentials.redact_argument(str(error)),)
+            raise
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
         """
@@ -148,18 +152,22 @@ class EndpointRequests:
 
         Raises:
             TransientError: No usable reply came.
-            Refused: The server refused the request.
+            Refused: The server refused the request, or JSON cannot hold it.
             ConnectionImpossible: No connection can be made with the present settings.
             ClientClosed: The client was closed before the reply came.
-            ValueError: The endpoint is unknown or makes tickets, or the parameters do not fit it.
+            ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
+                the client has no API key for it.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is not None:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self.check_open()
+        self._check_params(endpoint, params)
+        request = build_request(endpoint, params, self._sender)
         try:
-            request = self._sender.build(endpoint.build_submit(params), connect_timeout)
-            response = await self._sender.send(request, timeout=timeout)
+            response = await self._sender.send(
+                request, timeout=timeout, connect_timeout=connect_timeout
+            )
         except TransportError:
             if not self._closing.is_set():
                 raise

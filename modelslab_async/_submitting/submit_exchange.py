@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from .._models.errors import (
     ConnectionImpossible,
@@ -24,6 +24,7 @@ from .._registry.family import Family
 from .._transport.sender import Sender
 from .._transport.transport_protocol import Request
 from .exchange_error_translation import exchange_failure, name_endpoint
+from .request_building import build_request
 from .submit_request import SubmitRequest
 
 SubmitReply: TypeAlias = Processing | Success
@@ -76,24 +77,8 @@ class SubmitExchange:
             InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is
                 the `__cause__`. Or JSON cannot hold the request.
         """
-        name = submit_request.endpoint.name
-        try:
-            call = submit_request.endpoint.build_submit(submit_request.params)
-        except Exception as error:
-            reason = type(error).__name__
-            raise InvalidRequest(
-                f"the request to {name} cannot be built, so nothing was sent: {reason}"
-            ) from error
-        try:
-            return BuiltSubmit(submit_request, self._sender.build(call))
-        except Exception as error:  # noqa: BLE001 -- a caller's endpoint may return anything.
-            reason = type(error).__name__
-        # Raise another error after the `except` block, because the frames of that one show the key.
-        raise InvalidRequest(
-            f"the request to {name} has fields that JSON can carry (texts, "
-            f"numbers, booleans, lists, maps), got others ({reason}); nothing was sent: correct "
-            "its parameters, or what its `build_submit` returns"
-        )
+        endpoint, params = submit_request.endpoint, submit_request.params
+        return BuiltSubmit(submit_request, build_request(endpoint, params, self._sender))
 
     async def send(
         self, built_submit: BuiltSubmit, connect_timeout: float | None
@@ -134,8 +119,9 @@ class SubmitExchange:
         self, built_submit: BuiltSubmit, connect_timeout: float | None
     ) -> SubmitReply | ModelsLabError:
         submit_request = built_submit.submit_request
-        request = evolve(built_submit.http_request, connect_timeout=connect_timeout)
-        response = await self._sender.send(request, timeout=self._timeout)
+        response = await self._sender.send(
+            built_submit.http_request, timeout=self._timeout, connect_timeout=connect_timeout
+        )
         return read_submit_reply(
             self._families[submit_request.endpoint.resolved_by or ""],
             submit_request.params,

@@ -80,14 +80,9 @@ class RequestBuilder:
         self._credentials = credentials
         self._templates: dict[str, _RequestTemplate] = {}
 
-    def build(self, call: Call, connect_timeout: float | None = None) -> Request:
+    def build(self, call: Call) -> Request:
         """
         Return the HTTP request for a `Call`, with the API key where `call.key_in` says.
-
-        Args:
-            call: The request without the API key.
-            connect_timeout: The maximum number of seconds to get a connection; None for the
-                transport's limit.
 
         Raises:
             MissingApiKey: There is no key for the call's tier.
@@ -112,7 +107,6 @@ class RequestBuilder:
             headers=headers,
             body=_encode_json(fields).encode() if has_body else b"",
             needs_new_connection=not call.repeatable,
-            connect_timeout=connect_timeout,
         )
 
     def poll(self, family: Family, ticket: Ticket) -> Request:
@@ -162,18 +156,28 @@ class Sender:
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 
-    async def send(self, request: Request, *, timeout: float | None = None) -> Response:
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+    ) -> Response:
         """
         Send one request, and return the response. Do not retry.
 
         Args:
             request: The request that `build` returned.
             timeout: The maximum number of seconds for the exchange; None for the sender's timeout.
+            connect_timeout: The maximum number of seconds to get a connection; None for the
+                transport's limit.
 
         Raises:
             TransportError: No response came within the deadline.
             ConnectionImpossible: No later attempt can succeed.
         """
+        if connect_timeout is not None:
+            request = evolve(request, connect_timeout=connect_timeout)
         return await self._send(request, self._deadlines_for(timeout))
 
     def poll(self, family: Family, ticket: Ticket) -> Awaitable[Response]:

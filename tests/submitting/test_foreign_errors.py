@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import traceback
 from urllib.parse import urlsplit
@@ -237,6 +238,32 @@ async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, ki
         assert await batch.journal.find_submit("mine") is None
         assert [] == here.submits
         assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "words"),
+    [
+        (
+            {"id": {1, 2}},
+            InvalidRequest,
+            r"request_count has fields .* others \(TypeError\)",
+        ),
+        ({"id": math.nan}, ValueError, "'id' is .* such as finite numbers"),
+        ({KEY: math.nan}, ValueError, r"'\[key\]' is .* such as finite numbers"),
+    ],
+)
+async def test_question_that_cannot_be_built_shows_no_key(service, params, error, words):
+    """`ask` refuses what JSON cannot hold, and no frame of the error shows the API key."""
+    here = service()
+    name = "general/request_count"
+    async with here.client() as client:
+        with pytest.raises(error, match=words) as caught:
+            await client.ask(name, **params)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = "".join(shown.format()).split("await client.ask(name")[1]
+    assert KEY in params or KEY not in ours
+    assert KEY not in str(caught.value)
+    assert [] == here.submits
 
 
 async def test_request_that_cannot_be_built_ends_itself_alone(service):

@@ -478,7 +478,7 @@ async def test_connect_timeout_ends_attempt_that_never_connects(http, monkeypatc
     sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
     call = evolve(SUBMIT, url="http://somewhere.invalid/y")
     with pytest.raises(TransportError) as caught:
-        await sender.send(sender.build(call, connect_timeout=0.3))
+        await sender.send(sender.build(call), connect_timeout=0.3)
     assert not caught.value.may_have_been_sent
 
 
@@ -495,13 +495,13 @@ async def test_connect_timeout_ends_when_the_request_leaves(http):
     async with served(slow) as (url, received):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
 
-        request = sender.build(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.5)
+        request = sender.build(evolve(SUBMIT, url=f"{url}/y"))
 
         async def send():
             # A loaded machine may take longer than that to connect over loopback.
             while True:
                 try:
-                    return await sender.send(request)
+                    return await sender.send(request, connect_timeout=0.5)
                 except TransportError:
                     if received:
                         raise
@@ -533,7 +533,7 @@ async def test_connect_timeout_covers_the_wait_for_a_connection(kind):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
-            await sender.send(sender.build(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.3))
+            await sender.send(sender.build(evolve(SUBMIT, url=f"{url}/y")), connect_timeout=0.3)
         assert not caught.value.may_have_been_sent
         assert 2 == len(received)
         for poll in polls:
