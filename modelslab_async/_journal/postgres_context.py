@@ -32,12 +32,14 @@ class PostgresContext:
         has_server_clock: Whether to use the server's clock. If False, the caller's clock is used.
         last_claimed: For each run, the row number of the last ticket that the run has claimed. The
             run's next claim starts after this row.
+        last_claimed_save: The same for claims of saves.
     """
 
     session: PostgresSession
     batch: int
     has_server_clock: bool
     last_claimed: dict[int, int] = field(factory=dict[int, int])
+    last_claimed_save: dict[int, int] = field(factory=dict[int, int])
 
     def moment(self, now: float) -> float | None:
         """Return the value for a parameter of `now_sql`: `now`, or None for the server's clock."""

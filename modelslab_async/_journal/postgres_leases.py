@@ -134,6 +134,7 @@ async def end(db: PostgresContext, run_id: int) -> None:
 
 async def _free(db: PostgresContext, run_id: int) -> None:
     db.last_claimed.pop(run_id, None)
+    db.last_claimed_save.pop(run_id, None)
     await db.fetch(_FREE_TICKETS, run_id)
     await db.fetch(_FREE_SAVES, run_id)
 
@@ -145,9 +146,7 @@ async def claim(
     if not await renew(db, run_id, now=now, lease=lease):
         return None
     await expire_runs(db, run_id, now)
-    rows = await _claim_open(db, run_id, limit)
-    if not rows and await free_leftovers(db):
-        rows = await _claim_open(db, run_id, limit)
+    rows = await claim_free(db, _CLAIM, db.last_claimed, run_id, limit)
     if len(rows) < limit:
         rows += await db.fetch(_CLAIM_UNRESOLVED, run_id, before_run, limit - len(rows))
     tickets = [ClaimedTicket(row_id, Ticket(family, id_)) for row_id, family, id_ in rows]
@@ -157,18 +156,42 @@ async def claim(
     return Claim([], has_others=has_others)
 
 
-async def _claim_open(db: PostgresContext, run_id: int, limit: int) -> list[Any]:
-    last = db.last_claimed.get(run_id, 0)
-    rows = await db.fetch(_CLAIM, run_id, last, limit)
-    if not rows and last:
-        # Start again at the lowest row number. Other processes may have added or freed tickets
-        # since the last claim.
-        rows = await db.fetch(_CLAIM, run_id, 0, limit)
-    db.last_claimed[run_id] = rows[-1][0] if rows else 0
+async def claim_free(
+    db: PostgresContext, statement: str, last_claimed: dict[int, int], run_id: int, limit: int
+) -> list[Any]:
+    """
+    Claim tickets or saves that belong to no run, and return their rows.
+
+    If there are none, free those that ended runs still have, and try once more.
+
+    Args:
+        db: The batch and the connection.
+        statement: The statement that claims. Its parameters are the batch, the run, the row number
+            after which it starts, and the most rows that it claims.
+        last_claimed: For each run, the row number of the last row that the run has claimed.
+        run_id: The run that claims.
+        limit: The most rows to claim.
+    """
+    rows = await _claim_after_last(db, statement, last_claimed, run_id, limit)
+    if not rows and await _free_leftovers(db):
+        rows = await _claim_after_last(db, statement, last_claimed, run_id, limit)
     return rows
 
 
-async def free_leftovers(db: PostgresContext) -> bool:
+async def _claim_after_last(
+    db: PostgresContext, statement: str, last_claimed: dict[int, int], run_id: int, limit: int
+) -> list[Any]:
+    last = last_claimed.get(run_id, 0)
+    rows = await db.fetch(statement, run_id, last, limit)
+    if not rows and last:
+        # Start again at the lowest row number. Other processes may have added or freed rows since
+        # the last claim.
+        rows = await db.fetch(statement, run_id, 0, limit)
+    last_claimed[run_id] = rows[-1][0] if rows else 0
+    return rows
+
+
+async def _free_leftovers(db: PostgresContext) -> bool:
     """Free the tickets and saves that ended runs still have. Return whether there were any."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:

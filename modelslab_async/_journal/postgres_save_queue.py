@@ -9,7 +9,7 @@ from .._models.ticket import Ticket
 from .postgres_context import PostgresContext, now_sql
 from .postgres_copy_marks import check_not_copied
 from .postgres_files import files_of_rows
-from .postgres_leases import expire_runs, free_leftovers, renew
+from .postgres_leases import claim_free, expire_runs, renew
 from .postgres_tickets import row_id_of
 from .row_codec import decode
 from .save_queue import PendingSave, SaveClaim, UnsavedTicket
@@ -57,8 +57,8 @@ ORDER BY taken.ticket
 """
 _CLAIM: Final = f"""
 WITH free AS MATERIALIZED (
-    SELECT ticket, ctid AS position FROM saves WHERE {_PENDING} AND run = 0
-    ORDER BY ticket LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT ticket, ctid AS position FROM saves WHERE {_PENDING} AND run = 0 AND ticket > $3
+    ORDER BY ticket LIMIT $4 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE saves SET run = $2 WHERE ctid = ANY (ARRAY(SELECT position FROM free))
     RETURNING ticket
@@ -119,9 +119,7 @@ async def claim(
     if not await renew(db, run_id, now=now, lease=lease):
         return None
     await expire_runs(db, run_id, now)
-    rows = await db.fetch(_CLAIM, run_id, limit)
-    if not rows and await free_leftovers(db):
-        rows = await db.fetch(_CLAIM, run_id, limit)
+    rows = await claim_free(db, _CLAIM, db.last_claimed_save, run_id, limit)
     if len(rows) < limit:
         rows += await db.fetch(_CLAIM_FAILED, run_id, before_run, limit - len(rows))
     pending, damaged = await _read_claim(db, run_id, rows, now)

@@ -577,6 +577,68 @@ async def test_released_ticket_before_those_of_the_last_claim_is_claimed(address
         assert 6 == len(claimed)
 
 
+async def test_released_save_before_those_of_the_last_claim_is_claimed(address):
+    """The same for the tickets whose files are to be saved."""
+    async with Journal.open(address) as journal:
+        await journal.add([Ticket("images", number) for number in range(6)])
+        polled, numbers = await claimed_by(journal)
+        outcomes = [OutcomeRow(number, 1, done(ticket)) for ticket, number in numbers.items()]
+        await journal.leases.complete(polled, outcomes, save_files=True)
+        claimed = []
+
+        async def claim(run):
+            given = await journal.leases.claim_saves(run, before_run=run, limit=2, lease=60)
+            claimed.extend(each.row_id for each in given.pending)
+
+        first, run = [await journal.leases.begin_run(lease=60) for _ in range(2)]
+        await claim(first)
+        await claim(run)
+        await journal.leases.end_run(first)
+        for _ in range(2):
+            await claim(run)
+        assert {*numbers.values()} == {*claimed}
+        assert 8 == len(claimed)
+
+
+@pytest.mark.parametrize(
+    ("module", "index"),
+    [(postgres_leases, "unfinished_pkey"), (postgres_save_queue, "unfinished_saves")],
+)
+async def test_claim_reads_no_rows_that_its_run_has_completed(address, monkeypatch, module, index):
+    """Another program's transaction makes the server keep the old versions of all of them."""
+    claims = []
+    fetch = PostgresSession.fetch
+
+    async def recorded(self, statement, *arguments, **more):
+        if statement is module._CLAIM:
+            claims.append(arguments)
+        return await fetch(self, statement, *arguments, **more)
+
+    monkeypatch.setattr(PostgresSession, "fetch", recorded)
+    snapshot = await asyncpg.connect(address.rpartition("&batch=")[0])
+    async with Journal.open(address) as journal:
+        await journal.add([Ticket("images", number) for number in range(2_000)])
+        run = await journal.leases.begin_run(lease=60)
+        await snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class")
+        for _ in range(20):
+            claim = await journal.leases.claim(run, before_run=run, limit=100, lease=60)
+            outcomes = [OutcomeRow(number, 1, done(ticket)) for number, ticket in claim.tickets]
+            await journal.leases.complete(run, outcomes, save_files=True)
+            saves = await journal.leases.claim_saves(run, before_run=run, limit=100, lease=60)
+            saving = (
+                journal.leases.complete_save(run, each.row_id, error=None) for each in saves.pending
+            )
+            await asyncio.gather(*saving)
+    assert 20 <= len(claims)
+    connection = await asyncpg.connect(address.rpartition("&batch=")[0])
+    await connection.execute(f"SET search_path = {postgres_tables.DEFAULT_SCHEMA}; BEGIN")
+    await connection.fetch(module._CLAIM, *claims[-1])
+    entries_read = f"SELECT pg_stat_get_xact_tuples_returned('{index}'::regclass)"
+    assert await connection.fetchval(entries_read) <= 100
+    await connection.close()
+    await snapshot.close()
+
+
 async def test_export_shows_one_moment(address, tmp_path, monkeypatch):
     """Outcomes that are recorded while it reads page after page are not in it."""
     monkeypatch.setattr(exports, "PAGE_SIZE", 1)
