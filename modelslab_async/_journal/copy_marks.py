@@ -1,8 +1,8 @@
 """
 Marks a journal that is being copied or was copied. No run can begin in a marked journal.
 
-A mark is a row of the table `runs` with a lease that never ends. Its column `process` says where
-the journal was copied to. While a journal has a mark, no run begins in it and no submit is
+A mark is a row of the table `runs` with a lease that never ends. The column `process` of this row
+names the target of the copy. While a journal has a mark, no run begins in it and no submit is
 recorded. Otherwise the same work could be paid for twice: once in the journal and once in its copy.
 No tickets are added either, because no run would poll them. There is one exception: if a submit was
 recorded before the mark, its ticket is still added.
@@ -49,7 +49,7 @@ class CopyMark:
         return f"{_COMPLETE_PREFIX if self.is_complete else _BEGUN_PREFIX}{self.target}"
 
     def refusal(self) -> JournalReadOnly:
-        """Return the error that a run, a submit or a new ticket gets in the marked journal."""
+        """Return the error for adding a run, a submit or a ticket to the marked journal."""
         if self.is_complete:
             return JournalReadOnly(
                 f"this journal was copied to {self.target}, and nothing runs here any more, so "
@@ -62,7 +62,7 @@ class CopyMark:
 
 
 def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
-    """Return the error for a journal in which a run is active."""
+    """Return the error for copying a journal in which a run is active."""
     return JournalLocked(
         f"run {run_id} is active in this journal: end its process and copy then; if that process "
         f"was killed on another host, its lease ends in {max(lease_s, 0.0):.0f} s"
@@ -70,7 +70,7 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
 
 
 def mark_gone_error() -> JournalLocked:
-    """Return the error for a mark that another, failed copy has removed."""
+    """Return the error for a copy whose mark was removed, because another copy failed."""
     return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
@@ -92,7 +92,7 @@ def check_not_copied(db: sqlite3.Connection) -> None:
 
 
 def set_mark(db: sqlite3.Connection, mark: CopyMark, *, now: float) -> None:
-    """Set the copy mark of a journal, in place of an earlier mark."""
+    """Set the copy mark of a journal. Replace an earlier mark."""
     remove_mark(db)
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
@@ -109,15 +109,15 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    Several journals may have been copied to this journal, because a copy of an empty journal leaves
-    it empty, and an empty journal accepts a copy.
+    A journal may have several origins: after a copy of an empty journal, the target is still empty,
+    so it accepts another copy.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)
 
 
 def record_origin(db: sqlite3.Connection, origin: str, *, now: float) -> None:
-    """Record the name of the journal that is copied to this journal."""
+    """Record `origin` as the name of the journal that is copied to this journal."""
     db.execute(
         "INSERT INTO runs (started_at, process) VALUES (?, ?)", (now, f"{ORIGIN_PREFIX}{origin}")
     )

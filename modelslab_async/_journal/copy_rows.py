@@ -1,4 +1,4 @@
-"""The rows that a copy moves, and the interfaces of the journals on its two sides."""
+"""Defines the rows that a copy transfers, and the interfaces of its source and its target."""
 
 from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
@@ -17,7 +17,7 @@ PAGE_ROWS: Final = 1000
 
 
 class CopiedTicket(NamedTuple):
-    """A ticket, its reply, its row of the input table, and its row of the table `saves`."""
+    """A ticket, its last reply, its row of the input table, and its row of the table `saves`."""
 
     family: str
     id: str
@@ -79,7 +79,7 @@ class Page(Generic[R, C]):
 
 
 class CopySource(Protocol):
-    """The journal that is copied. The pages show its rows as they were at the time of `begin`."""
+    """The journal that is copied. All pages show the rows as they were at the call of `begin`."""
 
     @property
     def path(self) -> str:
@@ -96,7 +96,7 @@ class CopySource(Protocol):
 
     async def begin(self, target: str) -> None:
         """
-        Mark the journal, so that no run begins any more. Keep other copies out.
+        Mark the journal, so that no new run can begin. No other copy can begin either.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -104,19 +104,19 @@ class CopySource(Protocol):
         ...
 
     async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
-        """Return tickets in the order in which they were added."""
+        """Return the next page of tickets, in the order in which they were added."""
         ...
 
     async def file_page(self, after: FilePosition) -> Page[CopiedFile, FilePosition]:
-        """Return recorded files in the order of their tickets."""
+        """Return the next page of recorded files, in the order of their tickets."""
         ...
 
     async def submit_page(self, after: int) -> Page[CopiedSubmit, int]:
-        """Return submits in the order in which they were recorded."""
+        """Return the next page of submits, in the order in which they were recorded."""
         ...
 
     async def pace_state(self) -> str | None:
-        """Return what an adaptive pace has learned, as JSON; None if nothing was saved."""
+        """Return the saved state of the adaptive pace, as JSON; None if no state was saved."""
         ...
 
     async def give_up(self) -> None:
@@ -124,7 +124,7 @@ class CopySource(Protocol):
         ...
 
     async def finish(self) -> None:
-        """End the copy, and record in the mark that it is complete."""
+        """End the copy. Record in the mark that the copy is complete."""
         ...
 
     async def aclose(self) -> None:
@@ -133,7 +133,7 @@ class CopySource(Protocol):
 
 
 class CopyTarget(Protocol):
-    """The journal that gets the rows, in one transaction between `begin` and `commit`."""
+    """The journal that receives the rows, in one transaction from `begin` to `commit`."""
 
     @property
     def path(self) -> str:
@@ -150,7 +150,7 @@ class CopyTarget(Protocol):
 
     async def begin(self, origin: str) -> None:
         """
-        Begin the transaction, keep runs and submits out, and record the name of the source.
+        Begin the transaction, prevent new runs and submits, and record the name of the source.
 
         Raises:
             JournalLocked: A run is active, or another process copies to or from this journal.
@@ -158,19 +158,19 @@ class CopyTarget(Protocol):
         ...
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
-        """Add tickets after those of earlier pages."""
+        """Add a page of tickets, after the tickets of earlier pages."""
         ...
 
     async def add_files(self, files: Sequence[CopiedFile]) -> None:
-        """Add records of files. Their tickets must have been added before."""
+        """Add records of files. The tickets of the files must have been added before."""
         ...
 
     async def add_submits(self, submits: Sequence[CopiedSubmit]) -> None:
-        """Add submits. Their tickets must have been added before."""
+        """Add submits. The tickets of the submits must have been added before."""
         ...
 
     async def set_pace_state(self, state: str) -> None:
-        """Store what an adaptive pace has learned."""
+        """Store the state of the adaptive pace."""
         ...
 
     async def commit(self) -> None:

@@ -15,13 +15,13 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key", "file_hosts"),
 )
-# Added to the name of an input column if the export already has a column with that name.
+# If the export already uses the name of an input column, this prefix is added to the name.
 _PREFIX: Final = "input_"
-# The largest integer up to which floats represent every integer exactly.
+# A float represents every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Each key is the two types of the values in one column. The value of the key is the type of that
-# column. A column with any other two types is "text".
+# Maps two types of values in one column to the type of the whole column. A column with any other
+# two types is "text".
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -63,7 +63,7 @@ def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
 
 
 def as_text(value: Any) -> str:
-    """Return a string that UTF-8 can encode: the value if it is a string, or else its JSON."""
+    """Return a string that UTF-8 can encode. Convert a value that is not a string to JSON."""
     return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
@@ -73,7 +73,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a unique export name for each column. Upper and lower case count as equal."""
+    """Return a unique export name for each column. Names that differ only in case are equal."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type that a column of type `before` needs in order to hold `value` too."""
+    """Return the column type that fits both the values of type `before` and the new `value`."""
     type_: ColumnType
     match value:
         case None:

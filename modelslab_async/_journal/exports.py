@@ -49,7 +49,7 @@ def export(
 
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
-        ValueError: The file is one of the journal's own.
+        ValueError: `path` leads to a file of the journal itself.
     """
     (_, _, own_file) = db.execute("PRAGMA database_list").fetchone()
     if is_journal_file(path, own_file):

@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 # Seconds between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# A writer whose transactions have held the lock for `_MAX_HOLD_S` seconds in total leaves it free
-# for `_YIELD_S` seconds.
+# After a writer has held the lock for `_MAX_HOLD_S` seconds in total, the writer pauses for
+# `_YIELD_S` seconds, so that other writers get the lock.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 

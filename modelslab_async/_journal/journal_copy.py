@@ -1,4 +1,4 @@
-"""Copies a journal to another store, and marks the source so that no run begins there."""
+"""Copies a journal to another store, and marks the source, so that no run begins in the source."""
 
 import os
 from contextlib import AsyncExitStack, suppress
@@ -14,10 +14,11 @@ from .sqlite_path import check_journal_path
 
 async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
     """
-    Copy a journal to an empty one, and mark the source, so that no run begins there any more.
+    Copy a journal to an empty journal. Mark the source, so that no new run can begin in it.
 
     The target gets all rows in one transaction. If a call was interrupted, even by a crash, repeat
-    it with the same arguments. This function blocks the event loop while it reads or writes a file.
+    the call with the same arguments. While this function reads or writes an SQLite file, it blocks
+    the event loop.
 
     Returns:
         True if this call copied the journal; False if an earlier call had already copied all of it.
@@ -48,13 +49,13 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await _copy_rows(copy_source, copy_target)
         except BaseException:
             await copy_target.roll_back()
-            # `give_up` removes the mark from the source. Ignore its errors, because a mark that
-            # stays does not stop the next call with the same arguments.
+            # `give_up` removes the mark from the source. Ignore an error of `give_up`: even if the
+            # mark stays, the next call with the same arguments can copy the journal.
             with suppress(JournalError):
                 await copy_source.give_up()
             raise
-        # From here on, keep the mark even after an error, because a commit whose reply was lost may
-        # have taken place. The next call finds out whether it did.
+        # From here on, keep the mark even after an error. If the connection is lost during the
+        # commit, the commit may have taken place. The next call finds out whether it took place.
         if has_copied:
             await copy_target.commit()
         await copy_source.finish()
@@ -87,8 +88,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal, or its copy is complete and this
-            target, which has no rows, does not come from it.
+        JournalReadOnly: The source was copied to another journal. Or the mark says that the copy is
+            complete, but this target is empty and was not copied from the source.
         WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()
@@ -96,7 +97,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
         raise _with_path(mark.refusal(), source.path)
     if await target.is_empty():
         if mark is None or not mark.is_complete:
-            # A recorded origin proves nothing here, because the source may have got its rows since.
+            # Do not check the origin: the source may have been copied while it was empty, and may
+            # have got rows since then.
             return False
         if await target.has_origin(source.path):
             return True

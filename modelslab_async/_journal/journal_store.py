@@ -12,8 +12,8 @@ class JournalStore(Protocol):
     """
     Carries out the operations of a journal.
 
-    An operation is a function for an SQLite file, such as `tickets.add`. A store that uses
-    PostgreSQL calls another function in its place.
+    The argument `operation` of `write` and `read` is a function for SQLite, such as `tickets.add`.
+    The store for PostgreSQL calls the function that does the same in PostgreSQL.
     """
 
     @property
@@ -23,7 +23,7 @@ class JournalStore(Protocol):
 
     @property
     def spans_hosts(self) -> bool:
-        """Whether processes of several hosts may have the store open."""
+        """Whether processes on several hosts may use the store at the same time."""
         ...
 
     def write(
@@ -46,19 +46,19 @@ class JournalStore(Protocol):
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
         """
-        Wait for the result of `write`. If the database is away, give up after a few seconds.
+        Wait for the result of `write`, but only a few seconds if the database cannot be reached.
 
         Raises:
-            JournalError: The database is away. The write may be carried out later.
+            JournalError: The database cannot be reached. The write may be carried out later.
         """
         ...
 
     def start_leaving(self) -> None:
         """
-        From now on, wait only a few seconds for a database that is away.
+        Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        Only `submits.confirm` and `submits.confirm_sent` keep their longer limit, because they
-        record the ticket of paid work.
+        `submits.confirm` and `submits.confirm_sent` still wait longer, because they record the
+        ticket of paid work.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Stores which run has claimed which tickets, and until when. Two runs never share a ticket."""
+"""Stores the leases of runs, and which tickets each run has claimed. Runs never share a ticket."""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -31,8 +31,8 @@ class Claim:
 
     Attributes:
         tickets: The claimed tickets.
-        has_others: Whether other runs have open tickets. This run may be able to claim them later.
-            Always True if `tickets` is not empty, because the lookup can be slow.
+        has_others: Whether other runs have open tickets, which this run may later claim. True
+            without a query if `tickets` is not empty, because the query can be slow.
     """
 
     tickets: list[ClaimedTicket]
@@ -41,7 +41,7 @@ class Claim:
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
     """
-    Start a run of this process. Return its number, which is higher than all earlier numbers.
+    Start a run of this process. Return its number. Later runs have higher numbers.
 
     Raises:
         JournalReadOnly: The journal was copied to another store.
@@ -79,7 +79,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and tickets that runs with numbers below `before_run` left unresolved.
+    Claim open tickets, and tickets left unresolved by runs with numbers below `before_run`.
 
     Return None if the run `run_id` has lost its lease.
     """
@@ -129,7 +129,7 @@ def others_have_some(db: sqlite3.Connection, unfinished: str, run_id: int) -> bo
 
     Args:
         db: A connection to the journal.
-        unfinished: A table and the SQL condition of its unfinished rows, joined by WHERE.
+        unfinished: A table and the condition for its unfinished rows, as SQL: "table WHERE ...".
         run_id: The number of this run.
     """
     # Ask for lower and higher run numbers separately, because a query with `run != ?` would read

@@ -1,4 +1,4 @@
-"""Stores what an adaptive pace has learned about when to poll, without interpreting it."""
+"""Stores the state of an adaptive pace, which learns when to poll, as opaque JSON."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from .._models.journal_errors import JournalDamaged
 
 
 def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
-    """Replace the saved state of the pace."""
+    """Save the state of the pace. Replace the state that was saved before."""
     db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 

@@ -60,8 +60,8 @@ def write_parquet(
     Write rows to a Parquet file.
 
     Args:
-        draft: The path of the file.
-        pages: The rows, in one list for each page.
+        draft: The path of the file to write.
+        pages: The rows, as one list for each page.
         inputs: The columns of the input table.
         metadata: Names and values to store in the footer of the file.
 

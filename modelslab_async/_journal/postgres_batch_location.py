@@ -137,8 +137,8 @@ class PostgresBatch:
                 raise
         else:
             return
-        # Raise outside the `except` block, because the message of the original error could contain
-        # the password.
+        # Raise outside the `except` block. Otherwise `__context__` would hold the original error,
+        # whose message could contain the password.
         command = shlex.join(["modelslab-async", "batch", "schema", "--schema", self.schema])
         raise JournalReadOnly(
             f"the schema {self.schema} has journals of version {version}, and this role may not "

@@ -1,4 +1,4 @@
-"""Marks a journal in a database that is being copied or was copied. See `copy_marks`."""
+"""Marks a journal in PostgreSQL as being copied or as copied. See `copy_marks`."""
 
 import asyncio
 from typing import Final
@@ -9,18 +9,18 @@ from .postgres_context import PostgresContext
 
 def lock_key(kind: int) -> str:
     """
-    Return SQL for the key of an advisory lock on a batch, whose number is the parameter `$1`.
+    Return SQL for the key of an advisory lock on the batch with the number `$1`.
 
-    The key contains the schema, because batches in two schemas can have the same number, and the
-    whole database has only one set of advisory locks.
+    All schemas of a database share one set of advisory locks, and batches in two schemas can have
+    the same number. Therefore the key contains the schema.
     """
     return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
 
 
-# The kind of advisory lock that keeps new runs, submits and tickets out of a batch while it is
-# copied. Each of them shares the lock until its commit. A copy holds the lock alone: on its source
-# while it sets the copy mark, and on its target until the commit. If a run begins first, the copy
-# sees the run. Otherwise the run waits for the lock, and then sees the mark.
+# The kind of advisory lock that prevents new runs, submits and tickets during a copy. A transaction
+# that adds one of them takes a shared lock. A copy takes an exclusive lock: on the source until the
+# copy mark is set, and on the target until the commit. If a run begins before the copy, the copy
+# finds the run. Otherwise the run waits for the lock, and then finds the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
@@ -63,7 +63,7 @@ async def check_not_copied(db: PostgresContext) -> None:
 
 
 async def keep_runs_out(db: PostgresContext) -> None:
-    """Wait for runs and submits that are being recorded. Until the next commit, allow no more."""
+    """Wait for transactions that add runs, submits or tickets. Block new ones until the commit."""
     await db.fetch(_LOCK_RUNS)
 
 

@@ -89,7 +89,7 @@ _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 class PostgresCopySource:
     """
-    See `CopySource`. During a copy it holds a snapshot of the batch.
+    See `CopySource`. During a copy, all reads use one snapshot of the batch.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.
@@ -114,8 +114,8 @@ class PostgresCopySource:
         async def mark(db: PostgresContext) -> None:
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
-            # End the runs whose lease has run out. If the process of such a run was only suspended,
-            # it later finds that its run has ended, and it cannot begin another one.
+            # A run whose lease has run out may belong to a suspended process. After this call, such
+            # a process cannot continue its run, and the mark keeps it from beginning another run.
             await expire_runs(db, 0, 0.0)
             self._had_mark = await copy_marks.find_mark(db) is not None
             if not self._had_mark:

@@ -108,8 +108,8 @@ class PostgresCopyTarget:
         """See `CopyTarget.begin`."""
 
         async def prepare(db: PostgresContext) -> None:
-            # This lock also keeps new submits out of the target. Until the commit, other processes
-            # cannot see the copied submits there, so they could send one of them a second time.
+            # The lock prevents new submits in the target until the commit. Without it, another
+            # process could send a copied submit again, because it cannot see the copied rows yet.
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
             await copy_marks.record_origin(db, origin)
@@ -200,7 +200,7 @@ class PostgresCopyTarget:
                 )
 
     async def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run a statement with the columns of `rows` as arguments. Return its result rows."""
+        """Run a statement with the columns of `rows` as arguments. Return the result rows."""
         returned: list[Any] = []
         for part in in_statements(rows):
             returned += await self._fetch(statement, *transposed(part))

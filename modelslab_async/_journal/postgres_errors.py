@@ -24,7 +24,7 @@ _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerA
 _CONFLICTS: Final = ("40001", "40P01")
 # The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
-# The error code of a statement that the role has no right to run.
+# The error code for a role that lacks the right to run a statement.
 NO_RIGHT: Final = "42501"
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
@@ -52,9 +52,9 @@ _UNKNOWN_ERROR: Final = (
 
 class LocalError(Exception):
     """
-    Holds an exception that has nothing to do with the database.
+    Wraps an exception that does not come from the database.
 
-    Without this class, an `OSError` of a local file could be taken for a lost connection.
+    Without this class, an `OSError` of a local file could be mistaken for a lost connection.
 
     Attributes:
         error: The exception for the caller.
@@ -72,7 +72,7 @@ def error_code(error: BaseException) -> str:
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether the connection may be lost, so that the outcome of the statement is unknown."""
+    """Return whether the connection may be lost. The server may have run the statement or not."""
     if code := error_code(error):
         return code.startswith(_LOST)
     # Compare the name exactly. An InterfaceError means a closed connection, but a subclass of it
@@ -82,7 +82,7 @@ def is_lost(error: Exception) -> bool:
 
 
 def is_conflict(error: Exception) -> bool:
-    """Whether a failed transaction may succeed if it is repeated."""
+    """Return whether a transaction that failed with this error may succeed if it is repeated."""
     # The driver raises this error if a table has changed since a statement was prepared. A repeated
     # transaction prepares the statement again.
     is_stale = type(error).__name__ == "InvalidCachedStatementError"

@@ -1,4 +1,4 @@
-"""Records in a database which run has claimed which tickets, as `lease_rows` does in a file."""
+"""Stores the leases of runs and their claimed tickets in PostgreSQL. See `lease_rows`."""
 
 from typing import Any, Final
 
@@ -35,8 +35,8 @@ RETURNING run
 _END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
 _OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
 _PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
-# Frees the tickets of a run. Locked rows are left to a later claim, because the process that has
-# locked them may be suspended.
+# Frees the tickets of a run. Locked rows are skipped, because the process with the lock may be
+# suspended. A later claim frees their tickets.
 _FREE_TICKETS: Final = f"""
 UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {_OPEN} AND run = $2 FOR UPDATE SKIP LOCKED
@@ -47,8 +47,8 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {_PENDING} AND run = $2 FOR UPDATE SKIP LOCKED
 ))
 """
-# The runs that hold some of the given rows. Each step of the recursion finds the next higher run
-# number in the index, so the query reads one row for each run.
+# The runs that have claimed some of the given rows. Each step of the recursion finds the next
+# higher run number in the index, so the query reads one row for each run.
 _HOLDERS_OF: Final = """(
 WITH RECURSIVE holders AS (
     (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
@@ -97,9 +97,9 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets, asked by a run that found no ticket to claim. So unclaimed
-# tickets count too: another run has locked them and is claiming them now. While a transaction of
-# another program keeps the versions of completed rows, this query reads all of them.
+# Whether other runs have open tickets. A run asks this if it found no ticket to claim. Unclaimed
+# tickets count too: another run has locked them and is claiming them now. The query can be slow: it
+# also reads deleted rows, which VACUUM cannot remove while another program has a transaction open.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM {_OPEN} AND run > 0 AND run < $2
@@ -162,7 +162,7 @@ async def claim_free(
     """
     Claim tickets or saves that belong to no run, and return their rows.
 
-    If there are none, free those that ended runs still have, and try once more.
+    If there are none, free tickets and saves that still belong to ended runs, and try once more.
 
     Args:
         db: The batch and the connection.
@@ -192,7 +192,7 @@ async def _claim_after_last(
 
 
 async def _free_leftovers(db: PostgresContext) -> bool:
-    """Free the tickets and saves that ended runs still have. Return whether there were any."""
+    """Free tickets and saves that still belong to ended runs. Return whether such runs exist."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:
         await _free(db, run_id)

@@ -69,11 +69,11 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, results_of_tickets.submitted_keys, save_queue.unsaved}
 )
-# After a lost connection, a closing journal repeats these operations for as long as an open journal
-# does. If it gave them up, the ticket of paid work would be recorded nowhere.
+# Operations that a closing journal repeats after a lost connection for as long as an open journal
+# does. They record the ticket of paid work. If they were given up early, the ticket would be lost.
 OUTLASTS_LEAVING: Final = frozenset({submits.confirm, submits.confirm_sent})
-# Maps an operation to the function that undoes it. An operation is undone if it may have been
-# committed, but its caller got an error.
+# Maps an operation to the function that undoes the operation. An operation is undone if its caller
+# got an error although the operation may have been committed.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
     {
         submits.record_submit: postgres_submits.undo_record_submit,

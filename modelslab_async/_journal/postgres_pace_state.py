@@ -1,4 +1,4 @@
-"""Saves in PostgreSQL what an adaptive pace has learned, and loads it. See `pace_state`."""
+"""Saves and loads the state of an adaptive pace in PostgreSQL. See `pace_state`."""
 
 import json
 from collections.abc import Mapping

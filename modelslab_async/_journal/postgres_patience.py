@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# The longest time, in seconds, for which an operation is tried again after its connection was lost.
-# After a crash, a server may need minutes before it accepts connections again.
+# The maximum time, in seconds, for which an operation is repeated after lost connections. After a
+# crash, a server may need minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
 # While a journal closes, this shorter limit replaces `PATIENCE_S` for most operations. If outcomes
 # cannot be recorded within this limit, the next run polls their tickets again.
 LEAVE_S: Final = 5.0
-# While a journal closes and its database is away, each attempt has a time limit. This is the
-# shortest such limit, in seconds.
+# The shortest time limit of one attempt, in seconds. An attempt has a time limit only while the
+# journal is closing and its database cannot be reached.
 _LAST_ATTEMPT_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.05
 _MAX_PAUSE_S: Final = 1.0
@@ -28,7 +28,7 @@ _MAX_PAUSE_S: Final = 1.0
 
 class DatabaseAway(Exception):
     """
-    An operation was given up, because the database was out of reach for too long.
+    An operation was given up, because the database could not be reached for too long.
 
     Attributes:
         failure: The error for the caller.
@@ -44,8 +44,8 @@ class Patience:
     Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
 
     While the journal closes, most operations are given up after only `LEAVE_S` seconds. After an
-    operation was given up, operations with the same or a shorter limit are tried only once, until
-    an operation succeeds.
+    operation was given up, the next operations with the same or a shorter limit get only one
+    attempt each. The first success ends this restriction.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -53,8 +53,8 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        # The longest limit, in seconds, after which an operation was given up since the last
-        # success.
+        # The longest time limit, in seconds, of the operations that were given up. A success sets
+        # it to 0.
         self._exhausted_s = 0.0
         self._failure: JournalError | None = None
         self._leaving_since = math.inf
@@ -65,15 +65,15 @@ class Patience:
         return self._failure is not None
 
     def start_leaving(self) -> None:
-        """From now on, repeat most operations for `LEAVE_S` seconds, because the journal closes."""
+        """From now on, the journal closes: repeat most operations for only `LEAVE_S` seconds."""
         self._leaving_since = min(self._leaving_since, asyncio.get_running_loop().time())
 
     async def wait_briefly(self, write: asyncio.Future[T]) -> T:
         """
-        Wait for a queued write. If the database is away, give up after `LEAVE_S` seconds.
+        Wait for a queued write. If the database cannot be reached, give up after `LEAVE_S` seconds.
 
         Raises:
-            JournalError: The database is still away. The write stays queued.
+            JournalError: The database still cannot be reached. The write stays queued.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LEAVE_S
@@ -99,8 +99,8 @@ class Patience:
         Args:
             attempt: Carries out the operation once.
             is_unconfirmed: Returns whether the last attempt may have been committed. If True,
-                `attempt` is repeated even if operations are currently tried only once.
-            outlasts_leaving: Whether `attempt` keeps `PATIENCE_S` seconds when the journal closes.
+                `attempt` is repeated even if operations currently get only one attempt.
+            outlasts_leaving: Whether the limit stays `PATIENCE_S` while the journal closes.
 
         Raises:
             DatabaseAway: Every attempt lost the connection until the time limit was reached.
@@ -138,14 +138,14 @@ class Patience:
             pause = min(2 * pause, _MAX_PAUSE_S)
 
     def _leave_at(self, first_failed_at: float) -> float:
-        """Return the time at which to give up; infinity unless the journal is closing."""
+        """Return the time at which to give up; infinity if the journal is not closing."""
         return max(self._leaving_since, first_failed_at) + LEAVE_S
 
     def _attempt_deadline(self, first_failed_at: float) -> float | None:
         """
         Return the time at which to cut off the next attempt; None for no limit.
 
-        An attempt has a limit only while the journal is closing and the database is away.
+        An attempt has a limit only if the journal is closing and the database cannot be reached.
         """
         if self._leaving_since == math.inf or not self.is_away:
             return None

@@ -1,4 +1,4 @@
-"""Counts and lists what a journal in a database holds, as `queries` does for an SQLite file."""
+"""Counts and lists the contents of a journal in PostgreSQL. See `queries`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -163,5 +163,5 @@ async def last(db: PostgresContext, ticket: Ticket) -> Processing | Outcome | No
     reply = decode(ticket, columns)
     if is_complete or isinstance(reply, Processing):
         return reply
-    # The ticket is open although it has an outcome: it was reopened, so this outcome is void.
+    # The ticket was reopened after it got this outcome, so the outcome is no longer valid.
     return reply.last if isinstance(reply, Unresolved) else None

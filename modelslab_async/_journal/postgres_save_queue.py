@@ -1,4 +1,4 @@
-"""Keeps in a database the queue of tickets whose files are to be saved. See `save_queue`."""
+"""Keeps the queue of tickets whose files are to be saved, in PostgreSQL. See `save_queue`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -76,7 +76,7 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves, asked by a run that found no save to claim. So unclaimed
+# Whether other runs have pending saves. A run asks this if it found no save to claim. Unclaimed
 # saves count too: another run has locked them and is claiming them now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)

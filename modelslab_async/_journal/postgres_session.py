@@ -17,9 +17,9 @@ LONG_TIMEOUT_S: Final = 3600.0
 # keep rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
-# The settings `enable_...` restrict the planner to nested loops over indexes, because a plan that
-# suits a small table gets slow when the table grows. In the statements, `LATERAL` and `OFFSET 0`
-# fix the order of the loops.
+# The settings `enable_...` restrict the planner to nested loops over indexes. Any other plan may be
+# fast for a small table, but gets slow when the table grows. In the statements, `LATERAL` and
+# `OFFSET 0` fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
 SET default_transaction_isolation = 'read committed';
@@ -95,13 +95,13 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, the host name is unknown. Raise a ConnectionError, because callers would
-            # take an OSError for an error of a local file.
+            # For example, the host name is unknown. Raise a ConnectionError, because callers treat
+            # any other OSError as an error of a local file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 
     async def read_clock(self) -> None:
-        """Ask for the server's time, and update the estimate of its clock."""
+        """Read the time of the server, and update the estimate of the server's clock."""
         sent = machine_clock()
         theirs = await self._connection.fetchval(_TIME, timeout=_STATEMENT_TIMEOUT_S)
         self._store_clock.observe(sent=sent, received=machine_clock(), theirs=theirs)

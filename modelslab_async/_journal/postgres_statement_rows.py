@@ -1,4 +1,4 @@
-"""Divides the rows of a write among statements of a limited size, and turns rows into arrays."""
+"""Splits the rows of a write into statements of limited size, and transposes rows to columns."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from .row_codec import text_size
 
 # The maximum number of characters in the arguments of one statement that writes several rows. Even
-# a slow network sends this many within a statement's timeout, 60 s.
+# over a slow network, the client can send these within a statement's timeout (60 s).
 _MAX_STATEMENT_CHARS: Final = 8_000_000
 
 

@@ -100,9 +100,9 @@ async def undo_record_submit(db: PostgresContext, row_id: int | None) -> None:
     """
     Delete the row of a submit that was never sent.
 
-    The submit was not sent, because its recorder got an error, but the row may have been committed.
-    Find the row by its number, because another submit may have the same track_id. If `row_id` is
-    None, `record_own` has recorded nothing.
+    The call that recorded the submit raised an error, so the caller did not send the submit. The
+    row may have been committed nevertheless. Find the row by its number, because another submit may
+    have the same track_id. If `row_id` is None, `record_own` has recorded nothing.
     """
     await db.fetch(_DELETE, row_id)
 

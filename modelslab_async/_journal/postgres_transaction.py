@@ -1,4 +1,4 @@
-"""Transaction: carries out writes together. Finds out whether an unanswered commit took place."""
+"""Transaction: commits writes together. Finds out whether a commit without a reply took place."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,10 +37,10 @@ class QueuedWrite:
     Attributes:
         operation: Carries out the operation.
         future: Gets the result of the operation, or its error.
-        undo: Undoes the operation, given its result; None if it is not to be undone.
-        is_undo: Whether the operation itself undoes an earlier one.
-        outlasts_leaving: Whether a closing journal, too, tries the operation for `PATIENCE_S`. It
-            tries other operations for `LEAVE_S` only.
+        undo: Undoes the operation, given its result; None if the operation is never undone.
+        is_undo: Whether the operation itself undoes an earlier operation.
+        outlasts_leaving: Whether the operation is repeated for `PATIENCE_S` even while the journal
+            closes. Other operations are then repeated for only `LEAVE_S`.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]
@@ -72,8 +72,8 @@ class Transaction:
             writes, the server has become a standby, and the operations wait for the new primary.
 
     Attributes:
-        unconfirmed: The operations' results, while it is unknown whether they were committed; else
-            None.
+        unconfirmed: The results of the operations while it is unknown whether the commit took
+            place; None at any other time.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Transaction:
         return results
 
     async def _roll_back(self) -> None:
-        # The connection still works, so the transaction was certainly not committed.
+        # The connection was not lost, so the transaction was certainly not committed.
         self.unconfirmed = None
         try:
             await self._session.run_script("ROLLBACK")

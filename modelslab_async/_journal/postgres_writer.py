@@ -154,7 +154,7 @@ class PostgresWriter:
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
     ) -> None:
-        """Pass an error to the callers. Queue the undo of what may have been committed."""
+        """Pass an error to the callers. Queue the undo of operations that may be committed."""
         self._abandoned += sum(queued.future.cancelled() for queued in group)
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]

@@ -1,4 +1,4 @@
-"""Counts and lists what a journal holds, and never writes to it."""
+"""Counts and lists the contents of a journal, and never writes to the journal."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -129,7 +129,7 @@ class RecordedOutcome:
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
         max_lag: The longest possible time, in seconds, from the end of the work to the poll that
-            noticed it. None if no earlier poll of the same run found the work in progress.
+            found the work ended. None if no earlier poll of the same run found it in progress.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
@@ -227,8 +227,8 @@ def _origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[i
 
     Args:
         db: The journal.
-        after: Leave out the tickets whose row number is this or lower.
-        last: Leave out the tickets whose row number is higher than this.
+        after: Skip the tickets up to this row number.
+        last: The row number of the last ticket to include.
     """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
@@ -275,5 +275,5 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened or claimed again after it got this outcome, so the outcome is void.
+    # The ticket was reopened or claimed after it got this outcome, so the outcome is not valid.
     return reply.last if isinstance(reply, Unresolved) else None

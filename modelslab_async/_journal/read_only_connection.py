@@ -1,4 +1,4 @@
-"""Reads a journal over a separate connection, which needs no write access and changes nothing."""
+"""Reads a journal over a separate connection that needs no write access and changes no rows."""
 
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# SQLite's result codes for a missing write-ahead log that SQLite is not allowed to create.
+# SQLite's result codes if the write-ahead log is missing and SQLite has no permission to create it.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
@@ -23,7 +23,7 @@ _CHANGED_MESSAGE: Final = "another process wrote to this journal during the read
 
 
 class _FileState(NamedTuple):
-    """The state of a journal's files. It changes when another process writes to the journal."""
+    """Properties of a journal's files that change when another process writes to the journal."""
 
     size: int
     modified_ns: int

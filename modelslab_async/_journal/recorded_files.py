@@ -28,7 +28,7 @@ class RecordedFile:
         url: The link that the file was downloaded from.
         is_length_verified: Whether the file has the length that the server announced.
         recorded_at: When the file was recorded, in seconds since 1970.
-        host: The name of the host that saved the file. None if it was not recorded.
+        host: The name of the host that saved the file; None if no name was recorded.
     """
 
     ticket: Ticket
@@ -84,8 +84,8 @@ def files_between(
     Args:
         db: The journal.
         tickets: The tickets, keyed by the number of their row.
-        after: Leave out the tickets whose row number is this or lower.
-        last: Leave out the tickets whose row number is higher than this.
+        after: Skip the tickets up to this row number.
+        last: The row number of the last ticket to include.
     """
     rows = db.execute(
         f"SELECT ticket, {_COLUMNS} FROM files WHERE ticket > ? AND ticket <= ? "

@@ -99,8 +99,8 @@ class RecordedResult:
 
     Attributes:
         outcome: The outcome.
-        unresolved_by: The run that left the ticket unresolved; 0 if the outcome was copied from
-            another journal; None if the ticket succeeded or failed, so that no run polls it again.
+        unresolved_by: The run that left the ticket unresolved, or 0 if the outcome was copied from
+            another journal. None if the ticket succeeded or failed.
         is_save_queued: Whether the files were ever queued to be saved.
         save: How the last attempt to save the files ended; None if no attempt has ended.
     """
@@ -112,7 +112,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the result of each ticket that has an outcome. A damaged row gives `Unresolved`."""
+    """Return the result of each ticket that has an outcome: `Unresolved` if its row is damaged."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

@@ -149,8 +149,8 @@ def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     Decode the reply or outcome in the columns of a row.
 
     Raises:
-        JournalDamaged: The columns contain no valid reply or outcome. Or they are None, because the
-            row is missing.
+        JournalDamaged: The columns contain no valid reply or outcome, or the row is missing and the
+            columns are None.
     """
     if columns[0] is None:
         raise _missing_row(ticket)

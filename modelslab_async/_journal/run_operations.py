@@ -18,7 +18,7 @@ class RunOperations:
     The runs of one journal and their leases.
 
     A run keeps its tickets while its lease lasts. Once the lease has run out, another run may claim
-    these tickets. From then on, the journal refuses the first run's outcomes for them.
+    these tickets. After such a claim, the journal refuses the first run's outcomes for the tickets.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
@@ -44,17 +44,16 @@ class RunOperations:
         """
         End a run after recording its last polls. Its open tickets become free for other runs.
 
-        With `is_leaving`, give up after a few seconds if the database is away.
+        With `is_leaving`, give up after a few seconds if the database cannot be reached.
         """
         write = self._store.write(tickets.end_run, run_id, updates)
         await (self._store.wait_briefly(write) if is_leaving else write)
 
     def start_leaving(self) -> None:
         """
-        From now on, wait only a few seconds for a database that is away.
+        Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        Only `confirm` and `confirm_sent` keep their longer limit, because they record the ticket of
-        paid work.
+        `confirm` and `confirm_sent` still wait longer, because they record the ticket of paid work.
         """
         self._store.start_leaving()
 
@@ -84,7 +83,7 @@ class RunOperations:
         )
 
     async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
-        """Record the number of polls and the last reply of each ticket that the run still has."""
+        """Record new polls and last replies. Skip tickets that no longer belong to the run."""
         await self._store.write(tickets.record_polls, run_id, updates)
 
     async def complete(
@@ -105,7 +104,7 @@ class RunOperations:
         Record a submit that a run of this process is about to send, and renew the run's lease.
 
         Return False, and record nothing, if the run has already been ended. Other processes would
-        report its submits as uncertain.
+        report a submit of an ended run as uncertain.
 
         Raises:
             ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
@@ -126,11 +125,11 @@ class RunOperations:
         """
         Record the ticket of a submit that a run of this process has sent.
 
-        The ticket is recorded even if another process has withdrawn the submit meanwhile.
+        The ticket is recorded even if another process has deleted the submit's record meanwhile.
 
         Args:
             submit: The submit.
-            run_id: The run that sends the submits of this process; None if it has ended.
+            run_id: The run that sends the submits of this process; None if that run has ended.
             ticket: The ticket of the work that the submit started.
             result: The result of the work, if the reply to the submit contained one.
         """
@@ -140,7 +139,7 @@ class RunOperations:
 
     async def withdraw_own(self, track_id: str) -> None:
         """
-        Delete the record of a submit that a run of this process sent, and that started nothing.
+        Delete the record of a submit that a run of this process sent and that started no work.
 
         Raises:
             ValueError: No such submit was recorded, or the submit has a ticket.
@@ -180,7 +179,7 @@ class RunOperations:
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
         """
-        Record how saving a ticket's files ended. If `error` is None, all files were saved.
+        Record the result of saving a ticket's files. If `error` is None, all files were saved.
 
         Return False, and record nothing, if the ticket no longer belongs to the run.
         """

@@ -55,8 +55,8 @@ class SaveClaim:
         pending: The claimed saves.
         damaged: An error for each ticket whose rows are damaged. The save of that ticket has been
             recorded as failed.
-        has_others: Whether other runs have pending saves. This run may be able to claim them later.
-            Always True if this claim got some, because the lookup can be slow.
+        has_others: Whether other runs have pending saves, which this run may later claim. True
+            without a query if this claim got a save, because the query can be slow.
     """
 
     pending: list[PendingSave]
@@ -84,7 +84,7 @@ class UnsavedTicket:
 
 def queue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket] | None = None) -> int:
     """
-    Queue succeeded tickets that were never queued. Return how many were queued.
+    Queue the succeeded tickets that were never queued before. Return the number of new entries.
 
     Args:
         db: A connection to the journal.
@@ -170,7 +170,7 @@ def complete_save(
     now: float,
 ) -> bool:
     """
-    Record how saving a ticket's files ended. If `error` is None, all files were saved.
+    Record the result of saving a ticket's files. If `error` is None, all files were saved.
 
     Return False, and record nothing, if the ticket no longer belongs to the run.
     """

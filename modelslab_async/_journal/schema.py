@@ -23,8 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for an active run. Its parameter is the current time. Every connection has the
-# SQL function `has_died`; see `configured`.
+# The SQL condition for an active run. Its parameter is the current time. `writer.configured` adds
+# the SQL function `has_died` to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -129,13 +129,14 @@ _VERSION_3: Migration = (
 )
 
 _VERSION_4: Migration = (
-    # The host that saved the file. Null if an earlier version recorded the file.
+    # The host that saved the file. Null if an older version of this package recorded the file.
     "ALTER TABLE files ADD COLUMN host TEXT",
 )
 
 # The version that the first migration creates. Version 1 was never released.
 _FIRST_VERSION: Final = 2
-# The first migration creates the tables in an empty file. Each later one leads to the next version.
+# The first migration creates the tables in an empty file. Each later migration upgrades them to the
+# next version.
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
 
 

@@ -44,7 +44,7 @@ _SELECT_SUBMITS: Final = """
 
 class SqliteCopySource:
     """
-    See `CopySource`. During a copy, it holds the write lock of the file.
+    See `CopySource`. During a copy, the connection holds the write lock of the file.
 
     Attributes:
         path: The path of the file.
@@ -117,7 +117,7 @@ class SqliteCopySource:
         after: C,
         read_row: Callable[[tuple[Any, ...]], tuple[C, R]],
     ) -> Page[R, C]:
-        """Return a page of rows. `read_row` returns the position of a row, and the copied row."""
+        """Return a page of rows. `read_row` converts one row to its position and its copy."""
 
         def read(db: sqlite3.Connection) -> Page[R, C]:
             rows: list[R] = []

@@ -46,7 +46,7 @@ _MIN_DATABASE_BYTES: Final = 512
 # The file types that `check_file` leaves to SQLite: missing (0), regular file, and folder. SQLite
 # itself refuses to open a folder.
 _EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
-# Part of the message of an error that has no SQLite result code, because Python itself raises it.
+# Python itself raises this error, without an SQLite result code. So recognize it by its message.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
 # Error types and messages, keyed by SQLite's result code. An extended code takes precedence over
@@ -144,14 +144,14 @@ def check_file(path: str) -> None:
     Raise an error if SQLite must not open the path of a journal.
 
     SQLite would overwrite a file that is too short to be a database, and wait forever for a FIFO.
-    This function does not open the file, because closing a file releases all locks that this
-    process has on it.
+    This function does not open the file, because closing a file releases all locks of this process
+    on that file.
 
     Raises:
         WrongJournal: The path is a FIFO, a socket or a device, or the file is too short to be a
             database.
-        JournalError: Beside the journal, a FIFO, a socket or a device has the name of one of
-            SQLite's files.
+        JournalError: A FIFO, a socket or a device has the name of a file that SQLite keeps beside
+            the journal.
         JournalDamaged: The file is empty, but its write-ahead log is not.
     """
     for suffix in SIBLING_SUFFIXES:

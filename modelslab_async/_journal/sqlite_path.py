@@ -7,9 +7,8 @@ _MEMORY_PATH: Final = ":memory:"
 # The prefix of a path that some builds of SQLite treat as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# The beginnings of a database's address, also if it was passed as a `pathlib.Path`, which turns
-# `//` into `/`. There is an error message for them that does not quote the path, because an address
-# may contain a password.
+# The prefixes of a database address. They end with one `/`, because `pathlib.Path` turns `//` into
+# `/`. The error for such a path does not quote the path, because an address may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 

@@ -78,7 +78,7 @@ def record_own(
     db: sqlite3.Connection, submit: PendingSubmit, run_id: int, *, now: float, lease: float
 ) -> int | None:
     """
-    Do what `record_submit` does for the run that sends the submit, and renew the run's lease.
+    Record a submit as `record_submit` does, and renew the lease of the run that will send it.
 
     Return None, and record nothing, if the run has already been ended.
     """
@@ -88,7 +88,7 @@ def record_own(
 
 
 def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int | None:
-    """Return None, and insert nothing, if the journal has a submit with this track_id or key."""
+    """Insert a submit, and return its row number; None if its track_id or key is already used."""
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
         "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -116,7 +116,7 @@ def confirm(
 
     Raises:
         ValueError: No submit with this track_id was recorded, the submit has another ticket, or
-            the ticket is that of another submit.
+            the ticket belongs to another submit.
     """
     (columns,) = db.execute(
         "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
@@ -138,10 +138,10 @@ def confirm_sent(
     now: float,
 ) -> None:
     """
-    Do what `confirm` does for the sender of a submit, to whom the server has named the ticket.
+    Do what `confirm` does, after this process has sent the submit and received the ticket.
 
-    If another process has withdrawn the submit meanwhile, record the submit again. If its key has
-    been used since then, record only the ticket.
+    If another process has deleted the submit's record meanwhile, record the submit again. If a new
+    submit has used the same track_id or key since then, record only the ticket.
     """
     new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
     confirmed = _add_started(db, submit.track_id, new, result=result, now=now)
@@ -175,7 +175,7 @@ def check_own_ticket(ticket: Ticket, submits: Iterable[Sequence[str]], track_id:
 
     Args:
         ticket: The ticket.
-        submits: The submits of the ticket: rows with the track_id alone.
+        submits: A row for each submit of the ticket. The row contains only the track_id.
         track_id: The track_id of the submit that gets the ticket.
 
     Raises:
@@ -190,7 +190,7 @@ def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
     """
     Record that a submit will get no reply, so it may or may not have started work.
 
-    The submit no longer belongs to its run, so `uncertain` lists it even while that run is active.
+    Detach the submit from its run, so that `uncertain` lists the submit while the run is active.
     """
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
@@ -214,7 +214,7 @@ def withdraw(db: sqlite3.Connection, track_id: str, *, now: float) -> None:
 
 
 def in_flight_error(track_id: str) -> ValueError:
-    """Return the error for a submit that cannot be withdrawn, because it is in flight."""
+    """Return the error for withdrawing a submit that is in flight."""
     return ValueError(
         f"the submit with the track_id {track_id!r} is in flight in another process or task; "
         "wait for its reply, or until that process has ended"
@@ -223,7 +223,9 @@ def in_flight_error(track_id: str) -> ValueError:
 
 def withdraw_own(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Do what `withdraw` does for the run that sent the submit, which knows that no work started.
+    Delete the record of a submit as `withdraw` does, even if the run that sent it is active.
+
+    Only call this if the submit certainly started no work.
 
     Raises:
         ValueError: No submit with this track_id was recorded, or the submit has a ticket.

@@ -12,7 +12,7 @@ _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the numbers of all API families, keyed by name. First add `names` that are new."""
+    """Add the new names among `names`. Return the numbers of all API families, keyed by name."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -51,7 +51,7 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) ->
 
 def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
     """
-    Return the number of the row in which a journal holds a ticket.
+    Return the number of a ticket's row in this journal.
 
     Raises:
         ValueError: The ticket is not in this journal.

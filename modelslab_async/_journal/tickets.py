@@ -44,7 +44,7 @@ class OutcomeRow:
         polls: The number of polls that are not recorded yet.
         outcome: The outcome.
         max_lag: The longest possible time, in seconds, from the end of the work to the poll that
-            noticed it; None if unknown.
+            found the work ended; None if unknown.
     """
 
     row_id: int
@@ -140,7 +140,11 @@ def complete(
 
 
 def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: float) -> None:
-    """Record the result of a submit as its ticket's outcome, unless a run claimed the ticket."""
+    """
+    Record the result of a submit as the outcome of its ticket.
+
+    Do nothing if the ticket already has an outcome, or if a run has claimed the ticket.
+    """
     state, body, other_fields = encode(outcome)
     if db.execute(_COMPLETE_NEW, (state, now, row_id)).rowcount:
         db.execute(_INSERT_REPLY, (row_id, state, body, other_fields))
@@ -161,7 +165,7 @@ def reopen_failed(db: sqlite3.Connection) -> int:
 
 
 def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Record the number of polls and the last reply of each ticket that the run still has."""
+    """Record new polls and last replies. Skip tickets that no longer belong to the run."""
     db.executemany(
         f"UPDATE tickets SET polls = polls + ? WHERE {_OWN_OPEN_TICKET}",
         [(update.polls, update.row_id, run_id) for update in updates],
