@@ -109,7 +109,7 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    A journal may have several origins: after a copy of an empty journal, the target is still empty,
+    A journal may have several origins. After a copy of an empty journal, the target is still empty,
     so it accepts another copy.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()

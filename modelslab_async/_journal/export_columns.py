@@ -73,7 +73,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a unique export name for each column. Names that differ only in case are equal."""
+    """Return an export name for each column. The names are unique, even if case is ignored."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:

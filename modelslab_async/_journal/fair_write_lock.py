@@ -13,7 +13,7 @@ T = TypeVar("T")
 # Seconds between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
 # After a writer has held the lock for `_MAX_HOLD_S` seconds in total, the writer pauses for
-# `_YIELD_S` seconds, so that other writers get the lock.
+# `_YIELD_S` seconds. Other writers can then get the lock.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 

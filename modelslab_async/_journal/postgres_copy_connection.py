@@ -26,7 +26,7 @@ class PostgresCopyConnection:
     """
     The connection through which a copy reads or writes a batch in PostgreSQL.
 
-    It is opened at its first use.
+    The first call of a method that needs the connection opens it.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.

@@ -72,7 +72,11 @@ def error_code(error: BaseException) -> str:
 
 
 def is_lost(error: Exception) -> bool:
-    """Return whether the connection may be lost. The server may have run the statement or not."""
+    """
+    Return whether an error means that the connection may be lost.
+
+    After such an error, it is unknown whether the server has run the statement.
+    """
     if code := error_code(error):
         return code.startswith(_LOST)
     # Compare the name exactly. An InterfaceError means a closed connection, but a subclass of it

@@ -65,7 +65,7 @@ class Patience:
         return self._failure is not None
 
     def start_leaving(self) -> None:
-        """From now on, the journal closes: repeat most operations for only `LEAVE_S` seconds."""
+        """Prepare to close: from now on, repeat most operations for only `LEAVE_S` seconds."""
         self._leaving_since = min(self._leaving_since, asyncio.get_running_loop().time())
 
     async def wait_briefly(self, write: asyncio.Future[T]) -> T:

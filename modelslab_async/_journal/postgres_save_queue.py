@@ -1,4 +1,4 @@
-"""Keeps the queue of tickets whose files are to be saved, in PostgreSQL. See `save_queue`."""
+"""Stores the queue of pending saves in PostgreSQL. See `save_queue`."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -35,8 +35,8 @@ FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS given (family
 ORDER BY n ON CONFLICT (batch, ticket) DO NOTHING
 """
 _FIND: Final = "SELECT ticket FROM tickets WHERE batch = $1 AND family = $2 AND id = $3"
-# Finds an open ticket of this run, and locks its row, so that no other run can claim the ticket
-# before the commit.
+# Finds an open ticket of this run, and locks its row. No other run can claim the ticket before the
+# commit.
 _LOCK_OWN: Final = f"""
 CROSS JOIN LATERAL (
     SELECT ctid AS position FROM unfinished

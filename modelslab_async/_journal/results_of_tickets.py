@@ -112,7 +112,11 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the result of each ticket that has an outcome: `Unresolved` if its row is damaged."""
+    """
+    Return the result of each ticket that has an outcome.
+
+    If the row of a ticket is damaged, the outcome in its result is `Unresolved`.
+    """
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

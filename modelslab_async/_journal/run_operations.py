@@ -31,6 +31,9 @@ class RunOperations:
 
         Args:
             lease: The seconds for which the lease lasts unless it is renewed.
+
+        Raises:
+            JournalReadOnly: The journal was copied to another store.
         """
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
@@ -108,6 +111,7 @@ class RunOperations:
 
         Raises:
             ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
+            JournalReadOnly: The journal was copied to another store.
         """
         row_id = await self._store.write(
             submits.record_own, submit, run_id, now=self._clock(), lease=lease

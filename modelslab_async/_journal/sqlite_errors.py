@@ -46,7 +46,7 @@ _MIN_DATABASE_BYTES: Final = 512
 # The file types that `check_file` leaves to SQLite: missing (0), regular file, and folder. SQLite
 # itself refuses to open a folder.
 _EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
-# Python itself raises this error, without an SQLite result code. So recognize it by its message.
+# Python raises this error for damaged text. The error has no SQLite result code, only this message.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
 # Error types and messages, keyed by SQLite's result code. An extended code takes precedence over

@@ -17,7 +17,7 @@ def check_journal_path(path: str | os.PathLike[str]) -> str:
     Check the path of a journal, and return it as a string.
 
     Raises:
-        TypeError: The path is neither a str nor a path object that converts to one.
+        TypeError: The path is neither a str nor a path object that converts to a str.
         ValueError: A journal cannot have this path.
     """
     return _check_path(
@@ -34,7 +34,7 @@ def check_account_path(path: str | os.PathLike[str]) -> str:
     Check the path of an account, and return it as a string.
 
     Raises:
-        TypeError: The path is neither a str nor a path object that converts to one.
+        TypeError: The path is neither a str nor a path object that converts to a str.
         ValueError: An account in a file cannot have this path.
     """
     return _check_path(

@@ -190,7 +190,7 @@ def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
     """
     Record that a submit will get no reply, so it may or may not have started work.
 
-    Detach the submit from its run, so that `uncertain` lists the submit while the run is active.
+    Detach the submit from its run, so that `uncertain` lists it even while the run is active.
     """
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
@@ -214,7 +214,7 @@ def withdraw(db: sqlite3.Connection, track_id: str, *, now: float) -> None:
 
 
 def in_flight_error(track_id: str) -> ValueError:
-    """Return the error for withdrawing a submit that is in flight."""
+    """Return the error for deleting the record of a submit that is in flight."""
     return ValueError(
         f"the submit with the track_id {track_id!r} is in flight in another process or task; "
         "wait for its reply, or until that process has ended"
