@@ -18,8 +18,8 @@ def main() -> int:
     """Run the command line and return its exit code."""
     try:
         stop_signals.install()
-        # Find out now whether rich is installed, because the commands import rich only later. If it
-        # is missing, the `except` below prints how to install it.
+        # Import rich now, although only some commands need it. If rich is missing, the `except`
+        # below prints how to install it.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
 
         from .app import run  # noqa: PLC0415

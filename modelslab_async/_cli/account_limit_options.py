@@ -26,7 +26,7 @@ class _AccountType(WrittenPath):
     """The type of `--account`: the path of a file, or the address of a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn a path into a `Path`. Check an address, and keep it as a string."""
+        """Return a file's path as a `Path`, and a database's address as a checked string."""
         if not is_address(value):
             return super().convert(value, param, ctx)
         try:
@@ -60,7 +60,7 @@ class AccountLimits:
         Return the `Client` arguments that set these limits. Create the account if needed.
 
         Raises:
-            OtherLimits: Other processes have opened the account with other limits.
+            OtherLimits: Other processes use the account with different limits.
             ValueError: The account's address is malformed.
             AccountError: The file or the database cannot be used.
             MissingExtra: asyncpg is not installed.

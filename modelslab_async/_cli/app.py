@@ -1,4 +1,4 @@
-"""Defines the program `modelslab-async` with all its commands. No error ends in a traceback."""
+"""Defines the program `modelslab-async`. Only `--debug` prints tracebacks."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ _LAST_STANDARD_DESCRIPTOR: Final = 2
 
 
 class App(CommandGroup):
-    """The group of all commands. Overrides how click handles interrupts and a closed pipe."""
+    """The group of all commands. Changes how click handles interrupts and a closed pipe."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,7 +40,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except OtherLimits as error:
-            # The client compares the limits again when the command begins to use it.
+            # When a client starts, it compares its limits with those of the account again. So this
+            # error can also occur while a command runs.
             raise other_limits_error(error) from None
         except BrokenPipeError:
             ctx.exit(BROKEN_PIPE)
@@ -131,9 +132,9 @@ def batch() -> None:
     """
     Run many tickets with a journal.
 
-    The journal is a file that survives any end of the program. `batch run ids.txt --out folder`
-    waits for tickets and saves their files. `batch submit` first starts a generation for each row
-    of a table. Run the same command again to resume.
+    The journal is a file or a database that keeps the progress, even if the program is killed.
+    `batch run ids.txt --out folder` waits for tickets and saves their files. `batch submit` first
+    starts a generation for each row of a table. Run the same command again to resume.
     """
 
 
@@ -163,8 +164,8 @@ def _reserve_standard_descriptors() -> None:
     """
     Open the null device on each standard descriptor that is closed.
 
-    Otherwise the next file gets that descriptor. uvloop aborts the process if it is the file of an
-    event loop. What is written to a closed standard output or error is discarded.
+    Otherwise, the next file that the process opens gets this descriptor. uvloop aborts the process
+    if an event loop gets it. Output to a closed standard output or standard error is discarded.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
         pass

@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 # In a long outage, the mean pause between two retries of a submit is longer than this, in seconds.
-# The maximum number of attempts is computed from this value, so that `unsent_timeout` ends the
-# retries before that number is reached.
+# The maximum number of attempts is `unsent_timeout` divided by this value. So the timeout ends the
+# retries first.
 _LEAST_PAUSE_S = 15.0
 
 

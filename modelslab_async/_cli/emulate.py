@@ -27,9 +27,10 @@ _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 def _key_for_shell(key: str) -> tuple[str, str]:
     """
-    Return a key as a word of a shell, and a submit with the key as another word.
+    Return two quoted words of a shell command: a key, and the JSON body of a submit with this key.
 
-    A key of the environment is named by its variable, because the terminal shows the words.
+    If an environment variable holds the key, the words contain the variable's name instead of the
+    key, because the terminal shows them.
     """
     for variable in ENVIRONMENT_VARIABLES.values():
         if os.environ.get(variable) == key:

@@ -123,7 +123,7 @@ def extra_parameters_option(help_text: str) -> Callable[[F], F]:
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """
-    Return the parameters of each request: one for each prompt, or a single one without a prompt.
+    Return the parameters of each request. Make a request for each prompt, or one without a prompt.
 
     Args:
         endpoint: The endpoint of all requests.
@@ -166,8 +166,8 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
         return text
     if _is_file(text):
         return Path(text)
-    # The registry does not list the parameters of a workflow, so any parameter may take a file. If
-    # the text is not the path of a file, it is the value itself.
+    # The registry does not list the parameters of a workflow endpoint, so any parameter may take a
+    # file. If the text is not the path of a file, it is the value itself.
     if name not in endpoint.parameters:
         return _parse_json(text)
     shown = text[:_MAX_SHOWN_CHARS]

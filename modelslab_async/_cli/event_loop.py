@@ -15,8 +15,8 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     """
     Run a coroutine in a new event loop.
 
-    The first signal cancels the coroutine. The second raises KeyboardInterrupt, wherever the
-    coroutine is.
+    The first signal cancels the coroutine. The second signal raises KeyboardInterrupt at once, even
+    during the cleanup of the coroutine.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM came. After one signal, the coroutine has been

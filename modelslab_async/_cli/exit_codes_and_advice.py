@@ -67,8 +67,8 @@ class ExitCode:
     advice: str = ""
 
 
-# The exit codes from worst to best. First come the codes of problems that leave tickets open. If
-# several codes apply, a command returns the worst.
+# The exit codes from worst to best. If several codes apply, a command returns the worst. The codes
+# of problems that leave tickets open come first.
 _RANKED_CODES = (
     # A plain `ModelsLabError` stands for an unexpected exception.
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it", (ModelsLabError,)),
@@ -105,8 +105,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` ranks below the problems that repeating the command may solve. Repeating never
-    # settles an uncertain submit.
+    # `UNCERTAIN` comes after the problems that a repeated command may solve, because repeating a
+    # command never shows whether an uncertain submit started work.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

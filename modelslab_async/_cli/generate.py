@@ -124,8 +124,8 @@ def _resume_command(
     """
     Return a function that builds a `download` command line, to get the files later.
 
-    The command line repeats the options of this command. The function takes the tickets, and
-    further options.
+    The function takes the tickets and further options. The command line repeats this command's
+    options for the folder, the hosts, the limits and the downloads.
     """
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):

@@ -1,4 +1,4 @@
-"""Runs the requests of a `generate` command, prints the results and remembers open tickets."""
+"""Runs the requests of a `generate` command, and prints the results and the open tickets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence

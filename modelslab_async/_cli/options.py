@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 @define
 class ProgramSettings:
-    """The settings of the whole program, whichever command runs."""
+    """The settings that apply to all commands."""
 
     debug: bool = False
 

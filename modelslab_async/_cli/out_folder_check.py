@@ -8,14 +8,16 @@ import click
 
 def check_out_folder(folder: Path) -> None:
     """
-    Check that a file can be written in a folder, or where the folder will be made. Blocking I/O.
+    Check that a file can be written in a folder. This call blocks on I/O.
+
+    If the folder does not exist, check its nearest existing parent.
 
     Raises:
         click.UsageError: No file can be written there.
     """
     try:
         existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-        # Only a write tells: a system may refuse it although the permissions allow it.
+        # Try to write, because a system may refuse a write although the permissions allow it.
         with TemporaryFile(dir=existing):
             pass
     except OSError as error:

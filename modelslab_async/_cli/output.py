@@ -1,4 +1,4 @@
-"""Prints replies, outcomes and messages. Control characters from a server reach no terminal."""
+"""Prints replies, outcomes and messages. Escapes control characters on a terminal."""
 
 import json
 import re
@@ -51,8 +51,8 @@ def redact(text: str) -> str:
 
 @cache
 def _credentials() -> "Credentials | None":
-    """Return the keys of the environment; None if it has none that a request could carry."""
-    # Imported here, because `--help` prints no message.
+    """Return the API keys of the environment, or None if no key is set or a key is malformed."""
+    # Imported here to keep `--help` fast, because `--help` needs no keys.
     from .._transport.credentials import Credentials  # noqa: PLC0415
 
     try:
@@ -78,12 +78,12 @@ def print_message(text: str) -> None:
 def print_record(record: Mapping[str, Any]) -> None:
     """Print a record as a line of JSON on standard output, without API keys."""
     line = json.dumps(record, default=str)
-    # One search of the whole line is faster than a search of each of its texts.
+    # One search of the whole line is faster than a search of each string in it.
     click.echo(line if redact(line) == line else _JSON_SCALAR.sub(_redact_scalar, line))
 
 
 def _redact_scalar(scalar: re.Match[str]) -> str:
-    # Redact the decoded text: in the line, a redaction could remove the backslash of a `\"`.
+    # Redact the decoded text. A redaction of the JSON could remove the backslash of a `\"`.
     text = json.loads(scalar[0]) if scalar[0].startswith('"') else scalar[0]
     redacted = redact(text)
     return scalar[0] if redacted == text else json.dumps(redacted)

@@ -1,4 +1,4 @@
-"""Opens standard input, as bytes or as UTF-8 text. Leaves the mode of a shared pipe as it is."""
+"""Opens standard input as bytes or as UTF-8 text. Never makes a non-blocking pipe blocking."""
 
 import errno
 import io
@@ -16,15 +16,15 @@ _STDIN_NAME: Final = "standard input"
 
 class _WaitingInput(io.RawIOBase):
     """
-    Standard input as bytes. A read waits for bytes, even if the pipe does not block.
+    Standard input as bytes. A read waits for bytes, even if the pipe is non-blocking.
 
-    Another program that shares the pipe may have made it non-blocking. To make it block again
-    would affect that program, too.
+    Another program that shares the pipe may have made it non-blocking. This class does not make it
+    blocking again, because the change would affect that program.
     """
 
     def __init__(self) -> None:
-        # Python sets `sys.stdin` to None if the descriptor is closed. Any file may have that
-        # descriptor by now.
+        # Python sets `sys.stdin` to None if descriptor 0 is closed. By now, another file may have
+        # this descriptor, so do not read from it.
         if sys.stdin is None:
             raise OSError(errno.EBADF, "it is closed")
         self._file = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115

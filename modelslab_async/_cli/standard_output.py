@@ -1,4 +1,4 @@
-"""Replaces standard output by one whose errors say that it is standard output."""
+"""Replaces `sys.stdout` by a stream whose error messages name standard output."""
 
 import io
 import sys
@@ -11,17 +11,17 @@ from .exit_codes_and_advice import USAGE
 
 
 class UnwritableOutput(click.ClickException):
-    """Standard output cannot be written, because of a full disk, for example."""
+    """Standard output cannot be written, for example because the disk is full."""
 
     exit_code = USAGE
 
 
 class _WaitingOutput(io.RawIOBase):
     """
-    Standard output as bytes. A write waits for room, even if the pipe does not block.
+    Standard output as bytes. A write waits for space, even if the pipe is non-blocking.
 
-    After a write has failed, all later bytes are discarded. Python flushes standard output when the
-    program ends, and that would fail again.
+    After a write has failed, all later bytes are discarded. Otherwise, Python's flush at the end of
+    the program would fail again.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -53,7 +53,7 @@ class _WaitingOutput(io.RawIOBase):
 
 
 def replace_standard_output() -> None:
-    """Replace `sys.stdout` by one whose errors are `UnwritableOutput`. A test's own one stays."""
+    """Replace `sys.stdout` by a stream that raises `UnwritableOutput`. Keep a test's own stream."""
     stream = sys.stdout
     if type(stream) is io.TextIOWrapper:
         sys.stdout = io.TextIOWrapper(

@@ -1,18 +1,18 @@
 """
 Handles the signals that stop the program: SIGINT, which Ctrl-C sends, and SIGTERM.
 
-Both do the same. What they do depends on the state of the program:
+Both have the same effect. It depends on the state of the program:
 
-    it starts           a signal ends the process at once
-    a coroutine runs    a signal calls the function that was given to `handled_by`
-    other code runs     a signal raises KeyboardInterrupt
-    it is about to end  a signal ends the process at once
+    before the first coroutine  a signal ends the process at once
+    while a coroutine runs      a signal calls the function that was given to `handled_by`
+    after a coroutine has run   a signal raises KeyboardInterrupt
+    when no cleanup is left     a signal ends the process at once
 """
 
 # Python's own handler of Ctrl-C raises KeyboardInterrupt at any point. If that happens in a
 # callback of importlib, Python prints the exception and goes on. So while the program starts, a
-# signal ends the process instead. This module imports little, because Ctrl-C prints a traceback
-# until the handlers are set.
+# signal ends the process instead. Until this module sets its handlers, Ctrl-C prints a traceback.
+# So this module imports little.
 
 import os
 import signal

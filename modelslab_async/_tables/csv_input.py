@@ -20,9 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module's own limit of the characters in a cell. It is so high that no cell reaches it,
-# because the csv module would read the rest of a longer cell as rows. `_csv_rows` checks the real
-# limit, which is `_MAX_CELL_CHARS`.
+# The csv module's own limit for the characters in a cell. If a cell exceeds this limit, the csv
+# module reads the rest of the cell as rows. So this limit is higher than any cell, and `_csv_rows`
+# checks the real limit, `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 

@@ -1,4 +1,4 @@
-"""Reads the rows of JSON lines or of one JSON array. Reports every row without an id."""
+"""Reads the rows of JSON lines or of one JSON array. Names the problem of each bad row."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator

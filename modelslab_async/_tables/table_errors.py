@@ -2,7 +2,7 @@
 
 
 class UnusableTable(ValueError):
-    """The table cannot be read, or it does not show where its tickets are."""
+    """The table cannot be read, or has no column that is known to hold tickets."""
 
 
 class MissingPyarrow(ModuleNotFoundError):

@@ -62,7 +62,7 @@ def rows_from_lines(lines: Iterable[str], name: str, spec: InputSpec) -> Iterato
 def _rows_from_text(
     lines: Iterable[str], first: str, name: str, spec: InputSpec
 ) -> Iterator[InputRow]:
-    """Yield one ticket or id per line. The first line may be the name of the only column."""
+    """Yield one ticket or id per line. Skip the first line if it is a column name."""
     has_column_name = is_ticket_column(_unquote(first), spec)
     if spec.column is not None and first and not has_column_name and spec.number != 1:
         raise UnusableTable(

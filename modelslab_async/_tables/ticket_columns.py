@@ -21,12 +21,12 @@ class InputSpec:
     What the user says about a file of ids.
 
     Attributes:
-        family: The family of bare ids, such as `13443927`; None to take it from the file.
+        family: The family of ids without a family. None means that the file names the family.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
-        family_argument: How messages write the option for the family: `--family` on the command
+        family_argument: How messages name the option for the family: `--family` on the command
             line, `family=` in Python.
-        column_argument: How messages write the option for the column.
+        column_argument: How messages name the option for the column.
     """
 
     family: str | None = None

@@ -16,11 +16,12 @@ from ..stop_signals import stop_signals
 @contextmanager
 def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     """
-    Drain the batch at the first signal while the block runs.
+    While the block runs, drain the batch at the first stop signal.
+
+    The second signal cancels the command. Without this function, the first signal cancels it.
 
     Args:
-        drain: Called in the event loop at the first signal. The second signal cancels the command,
-            as the first one does in other commands.
+        drain: Stops the batch after its current downloads. Called in the event loop.
     """
     loop = asyncio.get_running_loop()
     is_draining = False

@@ -33,7 +33,7 @@ class JournalExitCodes:
 
         Args:
             given_up: How many tickets this run gave up on. The run has counted them already, so
-                they are left out.
+                this function leaves them out.
         """
         report = self.report
         counts = {

@@ -23,10 +23,10 @@ _DEFAULT_JOURNAL: Final = "run.db"
 
 
 class LocationType(WrittenPath):
-    """The type of a journal: the path of a file, or the address of a batch in a database."""
+    """The option type of a journal: the path of a file, or the address of a batch in a database."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn a path into a `Path`. Check a database address, and keep it as a string."""
+        """Return a file's path as a `Path`, and a database's address as a checked string."""
         if not is_address(value):
             return super().convert(value, param, ctx)
         try:
@@ -71,7 +71,7 @@ def require_journal(
     path: JournalLocation, advice: str = "start a batch with `batch run` or `batch submit`"
 ) -> None:
     """
-    Make sure that the journal exists.
+    Check that the journal exists.
 
     Args:
         path: The file or the address.
@@ -89,15 +89,15 @@ def require_journal(
 
 def check_not_journal(file: Path, path: JournalLocation, advice: str) -> None:
     """
-    Make sure that a file to be written is not one of the journal's own.
+    Check that a file that a command will write is not a file of the journal.
 
     Args:
-        file: The file to be written.
+        file: The file that the command will write.
         path: The file or the address of the journal.
-        advice: What the user can do if the file is one of the journal's own.
+        advice: What the user can do if the check fails.
 
     Raises:
-        click.UsageError: The file is one of the journal's own.
+        click.UsageError: The file is a file of the journal.
     """
     if isinstance(path, Path) and is_journal_file(file, path):
         raise click.UsageError(f"{file} is a file of the journal; {advice}")

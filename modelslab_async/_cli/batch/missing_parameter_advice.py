@@ -1,4 +1,4 @@
-"""Makes the advice for rows of a table that lack a required parameter."""
+"""Makes the advice for table rows without a required parameter."""
 
 from collections.abc import Collection
 
@@ -19,9 +19,9 @@ def missing_parameter_advice(missing: Collection[str], columns: Collection[str])
     options = " ".join(f"-p {name}=VALUE" for name in missing)
     absent = [name for name in missing if name not in present]
     if absent and present <= {PROMPT}:
-        # Perhaps the table is a text file, whose lines have no columns that could be renamed.
+        # The table may be a text file. Its lines have no columns that the user could rename.
         return f"for all rows, give {options}; or add a column"
-    # A value for all rows comes last: a prompt, for example, is hardly ever the same for all rows.
+    # The option for all rows comes last, because a value such as a prompt rarely fits all rows.
     parts = [f"name a column `{name}`" for name in absent]
     if absent:
         parts.append(f"the columns are {format_names(columns)}")

@@ -1,4 +1,4 @@
-"""Checks by name and size whether saved files are still there. Opens no file."""
+"""Checks whether saved files still exist, by their names and sizes. Opens no file."""
 
 import asyncio
 import shlex
@@ -29,12 +29,12 @@ class MissingFiles:
     Attributes:
         folder: The folder of this run.
         journal: The journal, for the commands in messages.
-        missing: The number of files that are neither in `folder` nor in the folder where they were
-            saved, apart from those in `on_other_hosts`.
-        in_other_folder: The number of files that are missing in `folder`, but still in the folder
-            where they were saved.
+        missing: The number of files that are missing or have changed, both in `folder` and where
+            they were saved. Files in `on_other_hosts` are not counted.
+        in_other_folder: The number of files that are not in `folder`, but still in the folder where
+            they were saved.
         other_folder: The folder of the last file counted in `in_other_folder`.
-        on_other_hosts: The number of missing files that other hosts saved, for each host.
+        on_other_hosts: For each other host, how many of its files are missing on this host.
     """
 
     folder: Path
@@ -46,15 +46,16 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """How many files are not in the folder of this run, apart from those of other hosts."""
+        """How many files are not in this run's folder. Files on other hosts are not counted."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[tuple[RecordedFile, str | None]]) -> None:
         """
-        Count the files that these records name, but that are not in this run's folder.
+        Count the recorded files that are not in this run's folder.
 
-        Each record comes with the name of the host that saved its file. The name is None if that
-        host is this one.
+        Args:
+            records: Each record, with the name of the other host that saved the file. The name is
+                None if this host saved the file.
         """
         for record, host in records:
             path = Path(record.path)
@@ -109,7 +110,7 @@ def other_hosts_message(counts: Counter[str], journal: JournalLocation) -> str:
 
 
 async def find_missing_files(folder: Path, batch: Batch, journal: JournalLocation) -> MissingFiles:
-    """Count the files that a batch's journal has recorded, but that are not in `folder`."""
+    """Count the recorded files of a batch that are not in `folder`."""
     missing_files = MissingFiles(folder, journal)
     chunk: list[tuple[RecordedFile, str | None]] = []
     async for record in batch.journal.all_files():

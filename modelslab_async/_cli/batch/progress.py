@@ -53,7 +53,7 @@ class RunProgress:
     Attributes:
         done_before: The number of tickets that were done before this run began. If the run saves
             files, a success is done once its files are saved.
-        done_by_others: The number of tickets that other processes have done since then.
+        done_by_others: The number of tickets that other processes have done during this run.
         given_up: The number of tickets that this run gave up on, without a final reply from the
             server.
         conflicts: The number of rows whose key belongs to a different request in the journal.
@@ -123,7 +123,7 @@ class RunProgress:
 
         Args:
             result: The result of a ticket or of a row.
-            name: The name that lists of failures show for the result; "" to show its ticket.
+            name: The result's name in lists of failures. "" means the name of its ticket.
             was_recorded: Whether the row's key was in the journal before this run.
         """
         if not name and not isinstance(result, Unsubmitted):
@@ -148,7 +148,7 @@ class RunProgress:
                 self._add_failure(name, cause.message)
             case Unsubmitted(cause=SubmitUncertain()):
                 self.uncertain += 1
-                # `begin` counts tickets and new submits, but no uncertain submit of an earlier run.
+                # `begin` has not counted an uncertain submit of an earlier run, so count it now.
                 self.total += was_recorded
             case Unsubmitted(cause=SubmissionConflict(message=message)) if was_recorded:
                 self.conflicts += 1

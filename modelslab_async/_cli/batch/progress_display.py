@@ -18,8 +18,8 @@ from .progress import RunProgress
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
 # The seconds between reading the journal's counts and comparing them with the counts of this run. A
-# run counts each result shortly after the journal has it. Without this pause, a result of this run
-# would seem to come from another process.
+# result is first written to the journal and then counted by this run. Without this pause, such a
+# result would seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
 # After each update from the journal, the display pauses for at least 20 times as long as the query
 # took.
@@ -60,7 +60,7 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Update the counts from the journal until cancelled. Pause longer after a slow query."""
+    """Update the counts from the journal repeatedly. Pause longer after a slow query."""
     clock = asyncio.get_running_loop().time
     pause = _REPORT_INTERVAL_S
     while True:

@@ -19,12 +19,12 @@ class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
-    Each row has a key. A key is either taken from a column, or computed from the row's payload.
+    Each row has a key of one of two kinds: taken from a column, or computed from the row's payload.
 
     Attributes:
         recorded: Maps each key in the journal to the submit with that key.
         new: The rows whose keys are not in the journal.
-        rekeyed: The rows in `new` whose contents are in the journal under a key of the other kind.
+        rekeyed: The rows in `new` whose payloads are in the journal under a key of the other kind.
             An earlier run may have paid for them.
     """
 
@@ -105,7 +105,7 @@ class RowsInJournal:
     async def conflicts(
         self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:
-        """Return the rows that the journal has under the same key, but with other contents."""
+        """Return the rows whose keys the journal has recorded with another payload or endpoint."""
         return [
             row
             for row in rows

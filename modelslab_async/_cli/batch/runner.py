@@ -77,7 +77,7 @@ def run_batch(
 
     Args:
         plan: The options of the command.
-        base_urls: The base URLs of the service's current host and of its old one.
+        base_urls: The values of the options `--base-url` and `--legacy-base-url`.
         work: What to poll or to submit.
         tally: Counts the results.
         max_submits: How many submits the run may pay for. None for no limit.
@@ -116,10 +116,10 @@ def run_batch(
 
 def _make_downloads(plan: Plan, client: Client) -> Downloads | None:
     """
-    Make the downloads of a run that saves files. None if it saves none.
+    Make the `Downloads` of a run. Return None if the run saves no files.
 
     Raises:
-        click.UsageError: Files cannot be saved in the folder, or cannot be recorded.
+        click.UsageError: The folder cannot be written, or its path cannot be recorded.
     """
     if plan.folder is None:
         return None
@@ -140,7 +140,7 @@ def _make_downloads(plan: Plan, client: Client) -> Downloads | None:
 
 
 def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
-    """Say how to list why each ticket failed, if the user has not asked for that list already."""
+    """Print the command that lists why tickets failed. Not needed with `--export` or `--json`."""
     if progress.failed and plan.export is None and not plan.as_json:
         command = journal_command(plan.path, "export", "-", "--file-format", "jsonl")
         output.print_message(f"`{command}` lists each outcome with its row, and why it failed")
@@ -160,7 +160,7 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    # `total` is 0 until the run has read the journal. The number of open tickets is unknown then.
+    # `total` is 0 until the run has read the journal. Until then, `open` has no meaning.
     state = f" with {progress.open:,} open" if progress.total else ""
     return f"interrupted{state}; run the same command again to resume"
 
@@ -230,8 +230,8 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name, was_recorded=work_result.was_recorded)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # This ticket's row in the journal is damaged. Do not count the ticket, because the
-                # journal's report already does.
+                # This ticket's row in the journal is damaged. Do not count the ticket here, because
+                # the journal's report counts it.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)

@@ -1,4 +1,4 @@
-"""SkippedRows: collects the rows that are skipped, to report rows with the same problem once."""
+"""SkippedRows: collects skipped rows, and prints one message for each kind of problem."""
 
 from collections import defaultdict
 

@@ -42,13 +42,13 @@ def read_submissions(
     Args:
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
-        check: Is called with an endpoint, parameters, a key, and the cells of their row. Raises a
-            `ValueError` if they do not fit. Any other error of it ends the reading.
+        check: Called with the endpoint, the parameters, the key and the cells of each row. Raises
+            `ValueError` for a bad row. Other errors end the reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, no row has an endpoint, or, at the end, `--send`
-            names a column that no row has.
+        click.UsageError: The file cannot be read, or no row has an endpoint. Or no row has a column
+            that `--send` names; this error comes after the last row.
     """
     name = source_name(source)
     keys, locations, columns = SubmissionKeys(), dict[str, str](), dict[str, None]()
@@ -74,7 +74,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    List, for a message, the columns that at least one row does not send.
+    Return the columns that at least one row does not send, as texts for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
@@ -94,10 +94,10 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
 
 def _check_sent_columns(columns: Iterable[str], spec: SubmissionSpec) -> None:
     """
-    Check that the table has each column which `--send` names.
+    Check that the table has every column that `--send` names.
 
     Raises:
-        click.UsageError: It lacks such a column.
+        click.UsageError: The table lacks such a column.
     """
     names = {parameter_name(column) for column in columns}
     for column in spec.sent_columns:
@@ -169,7 +169,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     if row.has_types:
-        # A column that is not sent may hold NaN, which some programs write for a missing value.
+        # Replace each NaN by None, because some programs write NaN for a missing value.
         columns = parse_json(json.dumps(columns))
     return Submission(endpoint.name, parameters, key, columns=columns)
 

@@ -11,7 +11,7 @@ class SubmissionSpec:
     What the options of the command say about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of rows that name none; None if the options name no endpoint.
+        endpoint: The endpoint of rows that name no endpoint. None if no option names one.
         defaults: Default values of parameters as text, keyed by parameter name. A row without a
             cell for a parameter gets the default.
         key_column: The column that holds the key of each row. None means the column `key`, if the

@@ -42,7 +42,7 @@ def read_rows(source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
 
 def _checked_lines(file: Iterable[str], name: str) -> Iterator[str]:
     """
-    Yield all lines. Check each line, because prompts in another encoding would become garbage.
+    Yield all lines. Check each line, so that no prompt with wrong characters is sent.
 
     Raises:
         UnusableTable: A line is not UTF-8 text.

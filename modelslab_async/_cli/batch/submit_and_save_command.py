@@ -149,7 +149,7 @@ def _read_rows(
         try:
             endpoints.check(endpoint, parameters, key)
         except MissingApiKey as error:
-            # End the command, because each row of the endpoint would be skipped for this reason.
+            # End the command. Otherwise, it would skip each row of the endpoint for this reason.
             raise UnusableKey(f"{endpoint}: {missing_key_message(error)}") from None
         except MissingParameters as error:
             advice = missing_parameter_advice(error.names, cells)
@@ -176,7 +176,7 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
 
 
 def _report_no_rows(source: str, skipped: int, *, quiet: bool) -> None:
-    """Say why there is nothing to submit: the table is empty, or all its rows were skipped."""
+    """Print why there is nothing to submit: the table is empty, or all its rows were skipped."""
     if skipped:
         rows = "the only row" if skipped == 1 else f"all {skipped:,} rows"
         verb = "was" if skipped == 1 else "were"

@@ -1,4 +1,4 @@
-"""Tells whether a table of submissions is JSON, CSV or lines of prompts."""
+"""Detects whether a table of submissions is JSON, CSV or lines of prompts."""
 
 import csv
 import re
@@ -31,11 +31,11 @@ def find_format(source: str, sample: Sequence[str], is_expected: Callable[[str],
     Args:
         source: The path of the file, or `-` for standard input.
         sample: The first lines of the file, at most `SAMPLE_LINES`.
-        is_expected: Tells whether the submissions need a column of this name.
+        is_expected: Returns whether a column of this name identifies a table of submissions.
 
     Raises:
         click.UsageError: The lines may be prompts with commas, or a CSV table without any expected
-            column. As prompts, each of them would be paid for.
+            column. The user must say which, because each prompt is paid for.
     """
     if known := _FORMATS_BY_SUFFIX.get(Path(source).suffix.lower()):
         return known
@@ -56,7 +56,7 @@ def find_format(source: str, sample: Sequence[str], is_expected: Callable[[str],
 
 
 def first_line(sample: Sequence[str]) -> str:
-    """Return the first line that is not empty; an empty text if all are."""
+    """Return the first line that is not empty, or "" if all lines are empty."""
     return next((line.strip() for line in sample if line.strip()), "")
 
 
@@ -74,12 +74,12 @@ def _csv_rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def _is_probably_csv(names: Sequence[str], sample: Sequence[str], delimiter: str) -> bool:
-    """Whether the first row consists of two or more single words, and all rows have its length."""
+    """Whether the cells of the first row are single words, and all rows have as many cells."""
     if delimiter not in first_line(sample) or any(" " in name for name in names):
         return False
     rows = _csv_rows(sample, delimiter)
     if len(sample) == SAMPLE_LINES:
-        # The last row may go on after the sample.
+        # The last row of the sample may be incomplete.
         del rows[-1:]
     are_names = all(map(_NAME_PATTERN.fullmatch, names))
     return are_names and len(rows) > 1 and {len(names)} == set(map(len, rows))

@@ -1,7 +1,7 @@
 """
-Names the commands that settle an uncertain submit. Runs none of them.
+Names the commands that record whether an uncertain submit started work. Runs none of them.
 
-A submit is uncertain if its reply was lost. The commands record whether the submit started work.
+A submit is uncertain if its reply was lost.
 """
 
 from copy import copy
@@ -11,7 +11,7 @@ from .journal_option import JournalLocation, journal_command
 
 
 def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
-    """Return a copy of the error whose advice names a command instead of a Python method."""
+    """Copy the error. The advice of the copy names a command instead of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = f"then say what you found: {settling_commands(error.track_id, journal)}"
@@ -22,7 +22,7 @@ def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUnce
 
 def settling_commands(track_id: str, journal: JournalLocation) -> str:
     """
-    Return the two commands that can settle an uncertain submit.
+    Return a text with two commands for an uncertain submit. The user runs one of them.
 
     One command records the ticket that the submit started. The other command records that the
     submit started nothing.

@@ -1,4 +1,4 @@
-"""The command `batch uncertain`: lists submits without a reply, or records what became of one."""
+"""The command `batch uncertain`: lists uncertain submits, or records what one of them started."""
 
 import shlex
 
@@ -37,8 +37,8 @@ def uncertain(
     List the submits that may or may not have started work.
 
     Their replies were lost. `batch submit` never sends them again. Look for each in your account at
-    the service, by its time or, if its endpoint takes a track_id, by its TRACK_ID. Then give the
-    TRACK_ID with --ticket or --not-started.
+    the service, by its time. If its endpoint takes a track_id, you can look for its TRACK_ID
+    instead. Then give the TRACK_ID with --ticket or --not-started.
     """
     require_journal(path)
     has_answer = ticket is not None or not_started
@@ -78,7 +78,7 @@ def uncertain(
 
 def _check_family(endpoint: str, ticket: Ticket) -> None:
     """
-    Check that a built-in endpoint starts such tickets. Nothing is known of a caller's own endpoint.
+    Check that the endpoint starts tickets of this family. Accept an endpoint that is not built in.
 
     Raises:
         ValueError: The endpoint starts tickets of another family.

@@ -126,7 +126,7 @@ def _announce(plan: DemoPlan) -> None:
 async def _await_all_watched(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
-    """Call `_await_all`, but end with an error if the emulator's process dies meanwhile."""
+    """Call `_await_all`. Raise an error if the emulator's process ends before this call returns."""
     try:
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(emulator.watch())
@@ -140,8 +140,8 @@ async def _await_all_watched(
 async def _await_all(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
-    """Await all tickets, then make pictures. Return each picture's path, or why it has none."""
-    # A proxy on another machine cannot reach the emulator on this machine, so the demo uses none.
+    """Await all tickets, then make pictures. Return their paths, or why they were not saved."""
+    # Use no proxy: a proxy on another machine cannot reach the emulator on this machine.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(
         _KEY,

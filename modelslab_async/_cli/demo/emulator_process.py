@@ -22,7 +22,7 @@ _WATCH_INTERVAL_S = 0.5
 
 
 class ProcessDied(click.ClickException):
-    """The emulator's process ended before the demo told it to."""
+    """The emulator's process ended before the demo stopped it."""
 
     exit_code = INTERNAL_ERROR
 
@@ -32,7 +32,7 @@ class ProcessDied(click.ClickException):
 
 def _process_group_options() -> dict[str, Any]:
     # A terminal sends Ctrl-C to the demo's process group. The emulator must still run while the
-    # client closes, so it gets its own process group.
+    # client closes, so the emulator gets its own process group.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}

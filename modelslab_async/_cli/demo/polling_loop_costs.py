@@ -17,7 +17,7 @@ from .planned_jobs import PlannedJob
 @frozen(kw_only=True)
 class PollingLoop:
     """
-    The polling loop of a client, which polls one job at fixed intervals.
+    The polling loop of another client. The loop polls one job at fixed intervals.
 
     Attributes:
         name: The name of the client.
@@ -81,7 +81,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Format as text how often a client polled, and how late it noticed that jobs had ended."""
+    """Return a text that says how often a client polled, and how late it noticed ended jobs."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:
@@ -92,7 +92,7 @@ def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up:
 
 
 def compare_loops(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
-    """Return, for each client, its name and a text about the cost of its loop for these jobs."""
+    """Return the name of each client, with a text about the cost of its loop for these jobs."""
     planned = list(jobs)
     rows: list[tuple[str, str]] = []
     for loop in OTHER_LOOPS:

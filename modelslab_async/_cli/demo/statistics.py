@@ -1,4 +1,4 @@
-"""Counts the outcomes of the demo, and how late the client noticed each. Reads no clock."""
+"""Counts the demo's outcomes, and how late the client noticed each one. Reads no clock."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -80,7 +80,7 @@ class DemoStatistics:
 
     @property
     def completed(self) -> int:
-        """The number of jobs that have succeeded or failed, as the server says."""
+        """The number of jobs that the server has reported as succeeded or failed."""
         return self.succeeded + self.failed
 
     @property

@@ -26,10 +26,10 @@ class ReportData:
     Attributes:
         report: How many tickets and files the journal holds in each state.
         outcome_times: For each ticket, the seconds from its addition to its outcome.
-        late: For each ticket, the longest possible delay in seconds from the end of its job to the
-            poll that noticed the end. Leaves out tickets that no poll found running.
-        generation_times: For each success, how many seconds the server worked, if the reply says
-            so.
+        late: For each ticket, the longest possible delay, in seconds, of the poll that noticed the
+            end of its job. Tickets that no poll found running are left out.
+        generation_times: For each success, how many seconds the server worked. Replies that do not
+            contain this number are left out.
         polls: The number of polls of each ticket.
         succeeded: When each success was recorded.
         failed: When each failure was recorded.
@@ -37,8 +37,8 @@ class ReportData:
         saved: For each saved ticket, when its last file was recorded.
         reasons: The reasons why tickets failed, were unresolved or were not saved, with counts.
         size: The number of saved bytes.
-        began: When the first of the tickets with an outcome was added, in seconds since 1970. 0 if
-            no ticket has an outcome.
+        began: When the first ticket was added, in seconds since 1970. Tickets without an outcome
+            are ignored. 0 if no ticket has an outcome.
     """
 
     report: Report
