@@ -42,7 +42,7 @@ class _AccountType(WrittenPath):
 @frozen(kw_only=True)
 class AccountLimits:
     """
-    The limits that a command keeps to.
+    The limits on the polls and the submits of a command.
 
     Attributes:
         account: The file or the database address of a shared account. None if the command shares no

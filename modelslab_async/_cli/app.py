@@ -164,8 +164,9 @@ def _reserve_standard_descriptors() -> None:
     """
     Open the null device on each standard descriptor that is closed.
 
-    Otherwise, the next file that the process opens gets this descriptor. uvloop aborts the process
-    if an event loop gets it. Output to a closed standard output or standard error is discarded.
+    Otherwise, the next file that the process opens gets this descriptor. If that file belongs to an
+    event loop, uvloop aborts the process. Output to a closed standard output or standard error is
+    discarded.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
         pass

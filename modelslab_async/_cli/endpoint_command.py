@@ -123,7 +123,7 @@ def extra_parameters_option(help_text: str) -> Callable[[F], F]:
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """
-    Return the parameters of each request. Make a request for each prompt, or one without a prompt.
+    Return the parameters of each request. Each prompt makes a request. No prompt makes one request.
 
     Args:
         endpoint: The endpoint of all requests.

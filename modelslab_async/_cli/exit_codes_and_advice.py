@@ -105,8 +105,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` comes after the problems that a repeated command may solve, because repeating a
-    # command never shows whether an uncertain submit started work.
+    # `UNCERTAIN` comes after the problems that a repeated command may solve. Repeating a command
+    # never shows whether an uncertain submit started work.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",
@@ -157,7 +157,7 @@ def code_for(result: Processing | Outcome) -> int:
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
             # The time is up, and the last poll failed with another error. Return the exit code of
-            # that error, for the same reason as in `exit_code_for`.
+            # that error, because a longer timeout would not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

@@ -77,9 +77,10 @@ def generate(
     `generate ENDPOINT --help` lists them. Where a parameter takes a file, give a path or a link.
     Numbers, booleans, lists and maps are read as JSON; an option that is given twice makes a list.
 
-    The ticket is printed on standard error once the work is started, and the path of each file on
-    standard output once it is complete. Ctrl-C or SIGTERM leaves the work at the service, and a
-    message says how to get its files. A submit that may have been paid for is never sent again.
+    The ticket is printed on standard error when the work has started. The path of each file is
+    printed on standard output when the file is complete. After Ctrl-C or SIGTERM, the service
+    continues the work, and a message says how to get its files. A submit that may have been paid
+    for is never sent again.
     """
     requests = make_requests(ENDPOINTS[endpoint], parameters)
     _check_count(len(requests), most)

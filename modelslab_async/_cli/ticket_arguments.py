@@ -89,7 +89,7 @@ async def iter_tickets(
     texts: Iterable[str], credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> AsyncGenerator[Ticket, None]:
     """
-    Yield the tickets among a command's arguments. For `-`, yield those in standard input.
+    Yield the tickets among a command's arguments. For `-`, read tickets from standard input.
 
     Args:
         texts: The arguments. `check_tickets` has checked them already.
