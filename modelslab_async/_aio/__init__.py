@@ -1,5 +1,6 @@
 """
-Helpers for asyncio: concurrent map, iteration, cooperative yields, listeners, threads, files.
+Helpers for asyncio: concurrent map, iteration, cooperative yields, threads, files, callbacks.
 
-These modules know nothing of tickets, of HTTP or of the service.
+The modules `listeners` and `telemetry` pass events of this package to callbacks. The other modules
+depend on no other folder of this package.
 """

@@ -8,8 +8,8 @@ T = TypeVar("T")
 
 
 async def call_and_await(callback: Callable[[T], object], argument: T) -> None:
-    """Call a function, and await what it returns if that is awaitable."""
+    """Call a function. If its result is awaitable, await the result."""
     returned = callback(argument)
-    # Only a call shows this: a function that is no `async def` may return a coroutine.
+    # Check the result and not the function, because a plain function may also return a coroutine.
     if isawaitable(returned):
         await returned

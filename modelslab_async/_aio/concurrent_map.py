@@ -72,7 +72,7 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
             await asyncio.wait({reader_task, *self._tasks})
 
     def stop_reading(self) -> None:
-        """Read no more items of the source. `run` ends after the results of those in progress."""
+        """Stop reading the source. `run` still yields the results of the items in progress."""
         self._is_source_read = True
         if self._reader_task is not None:
             self._reader_task.cancel()

@@ -1,4 +1,4 @@
-"""Files and folders that survive a power cut. All functions block, so call them in threads."""
+"""Writes files and folders that survive a power cut. All functions block: call them in threads."""
 
 import os
 from collections.abc import Generator

@@ -42,7 +42,7 @@ async def pass_in_chunks(
         convert: Called with each item.
 
     Returns:
-        The sum of what `accept` returned.
+        The sum of the numbers that `accept` returned.
     """
     yielder = Yielder()
     total = 0
@@ -70,12 +70,14 @@ async def read_source(
         source: The items, in a plain or async iterable.
         accept: Called with each item. If it returns an awaitable, that is awaited before the next
             item is read.
-        contents: What the items are, in the plural, for error messages.
+        contents: A plural noun for the items in error messages, such as "tickets".
 
     Returns:
-        The exception, so that the caller can raise it after the results of earlier items; None if
-        the source was read to its end. Only KeyboardInterrupt, SystemExit and a cancellation of
-        this task are raised.
+        The exception that stopped the reading; None if the source was read to its end. The caller
+        can raise the exception after the results of earlier items.
+
+    Raises:
+        BaseException: Only KeyboardInterrupt, SystemExit and a cancellation of this task.
     """
     try:
         if isinstance(source, AsyncIterable):
@@ -90,7 +92,7 @@ async def read_source(
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-        # This task was not cancelled. Something that the source awaited was cancelled.
+        # This task was not cancelled. A task or future that the source awaited was cancelled.
         return RuntimeError(f"the source of {contents} was cancelled")
     except (KeyboardInterrupt, SystemExit):
         raise

@@ -1,4 +1,4 @@
-"""Listeners: the functions that receive the events of one client. What they raise is logged."""
+"""Listeners: the functions that receive the events of one client. Their exceptions are logged."""
 
 import logging
 from collections.abc import Callable
@@ -48,14 +48,14 @@ def call_listener(
     listener: Listener, event: Event, context: Context | None = None, *, is_callers: bool = True
 ) -> None:
     """
-    Call a listener with an event, and log what it raises.
+    Call a listener with an event. If the listener raises, log the exception.
 
     Args:
         listener: The function.
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
-        is_callers: Whether the listener is the caller's `on_event`. If so, its name in the log is
-            `on_event`, else the name of its function.
+        is_callers: Whether the listener is the caller's `on_event`. The log calls that listener
+            `on_event`, and any other listener by the name of its function.
     """
     # Run the listener in a copy of the context, so that it cannot change the caller's variables.
     # The context itself may be in use, and cannot be entered twice.

@@ -33,7 +33,7 @@ class Gauges:
     used_slots: Callable[[], Mapping[str, int]]
 
 
-# The name of all telemetry in the log.
+# The name that log messages use for any telemetry function.
 TELEMETRY_LOG_NAME = "telemetry"
 
 
@@ -51,7 +51,8 @@ class Telemetry(Protocol):
         """
         Return a context manager for one operation.
 
-        It yields a function. The `with` block calls this function with the operation's result.
+        The context manager yields a function. The `with` block calls this function with the
+        operation's result.
 
         Args:
             name: The kind of operation.
@@ -84,7 +85,8 @@ async def traced(
     """
     Await an operation inside a span. See `Telemetry.span`.
 
-    What the span raises is logged. It replaces no result, because the operation may be paid work.
+    An exception of the span is only logged. It must not replace the operation's result, because
+    the operation may be paid work.
     """
 
     def open_span() -> Callable[[object], object]:

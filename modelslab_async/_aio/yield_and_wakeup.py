@@ -53,7 +53,7 @@ class Yielder:
 @define(eq=False)
 class Wakeup:
     """
-    An event for one waiting task, which clears itself when that task wakes.
+    An event for one waiting task. The event clears itself when the task wakes.
 
     Attributes:
         is_set: Whether `wake` was called since the task last woke. If so, `wake` does nothing.
@@ -111,8 +111,8 @@ async def wait_to_end(future: asyncio.Future[Any]) -> asyncio.CancelledError | N
         The cancellation, which the caller has to raise; None if this task was not cancelled.
     """
     cancelled: asyncio.CancelledError | None = None
-    # A cancelled scope of anyio cancels its tasks in each iteration of the event loop, unless they
-    # are shielded.
+    # Without this shield, a cancelled scope of anyio would cancel this task again in each iteration
+    # of the event loop.
     with anyio.CancelScope(shield=True):
         while not future.done():
             try:

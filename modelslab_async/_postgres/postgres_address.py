@@ -71,7 +71,7 @@ def with_option(shown: str, name: str, value: str) -> str:
 
 
 def show_address(address: str) -> str:
-    """Return an address without user, password and settings."""
+    """Return an address without its user, its password and the part after `?`."""
     scheme, rest = address.split("://", 1)
     location = rest.partition("?")[0]
     hosts, slash, database = location.partition("/")

@@ -27,7 +27,7 @@ def require_asyncpg(user: str) -> None:
 
 def describe_error(error: Exception, address: str) -> str:
     """Return the type and the message of an error, without the passwords of an address."""
-    # Replace the message, because asyncpg may take a lost connection for a bug of its own.
+    # Replace the message, because asyncpg may report a lost connection as a bug in asyncpg.
     if type(error).__name__ == "InternalClientError":
         return "ConnectionError: the server or the network ended the connection"
     return hide_passwords(f"{type(error).__name__}: {error}".rstrip(": "), address)

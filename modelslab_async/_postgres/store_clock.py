@@ -41,5 +41,5 @@ class StoreClock:
         self._least, self._most, self._seen_at = least, most, received
 
     def at(self, ours: float) -> float:
-        """Convert a time on the client's clock to the server's clock."""
+        """Return the earliest time that the server's clock may show at the client's time `ours`."""
         return ours + self._least

@@ -61,7 +61,8 @@ class ClusterFetch:
     Args:
         folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard. The last shard of a file may have fewer.
-        spec: The column of the files that holds the tickets or ids, and the family of bare ids.
+        spec: Which column of the files holds the tickets or ids, and which family to use for ids
+            that name no family.
         limits: The limits for all shards together.
     """
 

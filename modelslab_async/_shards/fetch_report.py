@@ -17,7 +17,7 @@ class FetchReport:
     Attributes:
         success: How many tickets of all parts have succeeded.
         failed: How many tickets of all parts have failed, as the server reports.
-        unresolved: How many tickets of all parts have not ended. The next call polls them again.
+        unresolved: How many tickets of all parts are unfinished. The next call polls them again.
         written: The number of parts that this call wrote.
         kept: The number of parts that were complete before this call.
         skipped: The number of rows without a ticket.

@@ -35,10 +35,10 @@ class InputFile:
 
     Attributes:
         path: The path of the file.
-        label: What stands for this file in the names of its output files. Files of one pattern
-            have different labels.
-        digests: The digests in the names of this file's existing output files. Each is a digest of
-            the content from which an output file was made.
+        label: The text that identifies this file in the names of its output files. All files that
+            match one pattern have different labels.
+        digests: The digests in the names of this file's existing output files. The name of an
+            output file contains a digest of the input from which it was made.
     """
 
     path: str
@@ -46,7 +46,7 @@ class InputFile:
     digests: frozenset[str] = frozenset()
 
     def part_name(self, digest: str, size: int, number: int) -> str:
-        """Return the name of the output file of the shard with this number."""
+        """Return the name of the output file for the shard with the number `number`."""
         return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
 
 
@@ -103,7 +103,8 @@ def digest_of(path: str, reading: str) -> str:
 
     Args:
         path: The file.
-        reading: Any text that says how tickets are read from the file. The digest depends on it.
+        reading: Any text that says how tickets are read from the file. The digest also depends on
+            this text.
     """
     with Path(path).open("rb") as file:
         digest = blake2b(digest_size=_DIGEST_BYTES, person=b"modelslab parts")
@@ -156,7 +157,7 @@ def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
     Also remove old hidden files, which killed processes have left behind.
 
     Raises:
-        ValueError: The name of an output file has another size of shards.
+        ValueError: The name of an output file shows that its shard has another size.
     """
     digests = defaultdict[str, set[str]](set)
     with os.scandir(folder) as entries:

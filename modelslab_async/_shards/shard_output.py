@@ -37,7 +37,7 @@ class PartCounts:
 
 def read_counts(path: Path) -> PartCounts | None:
     """
-    Return how the tickets of an output file ended; None if the file does not exist.
+    Return how many tickets of an output file have each outcome; None if there is no such file.
 
     Raises:
         UnusableTable: The file is damaged.
@@ -77,7 +77,7 @@ def write_part(
     rows: Sequence[RecordedOutcome | dict[str, Any]],
 ) -> PartCounts:
     """
-    Write the output file of a shard, or replace it. Return how the shard's tickets ended.
+    Write or replace the output file of a shard. Return how many tickets have each outcome.
 
     Other processes see the file only when it is complete.
 

@@ -23,8 +23,8 @@ from .poll_limits import PollLimits
 from .shard_output import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# Each of these errors ends all polls with the key. The shard then gets no output file, because all
-# its remaining tickets would be unresolved.
+# After one of these errors, all further polls with this key would fail. The shard then gets no
+# output file, because all its remaining tickets would be unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
     PaymentRequired,
@@ -34,7 +34,7 @@ _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
 
 def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     """
-    Poll the open tickets of a shard, and write its output file. Return how the tickets ended.
+    Poll the unfinished tickets of a shard, and write its output file. Return the outcome counts.
 
     Raises:
         ModelsLabError: The server refuses the key, the account has no credits or cannot be used, or

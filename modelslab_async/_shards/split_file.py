@@ -82,7 +82,7 @@ def input_spec(family: str | None, column: str | None) -> InputSpec:
     """
     Return how tickets are read from tables: from which column, and of which API family.
 
-    Error messages name keyword arguments of Python, and not options of the command line.
+    In error messages, the two arguments are called `family=` and `column=`, as in Python code.
 
     Raises:
         ValueError: There is no such family.
@@ -101,8 +101,8 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
     If a shard would contain a ticket twice, only the first row of the ticket is used.
 
     Raises:
-        UnusableTable: The file is not a valid table, has no clear column of tickets, or has
-            changed.
+        UnusableTable: The file is not a valid table, or it is unclear which column holds the
+            tickets, or the file has changed.
         MissingApiKey: This process has no key for a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """
@@ -186,7 +186,7 @@ def _rows(path: str, spec: InputSpec, credentials: Credentials) -> Iterator[Inpu
     try:
         yield from rows_from_path(path, spec)
     except UnusableTable as error:
-        # The message may quote a cell of the table.
+        # The message may quote a cell of the table, and the cell may contain the key.
         message = credentials.redact_argument(str(error))
     else:
         return

@@ -20,11 +20,11 @@ ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
     "standard": "MODELSLAB_API_KEY",
     "enterprise": "MODELSLAB_ENTERPRISE_API_KEY",
 }
-# The minimum length of a key that is redacted. A shorter key, which only tests use, could occur in
-# text by chance.
+# Shorter keys are not redacted, because they could occur in a text by chance. Only tests use such
+# short keys.
 _MIN_KEY_LENGTH = 8
-# The minimum length of the beginning of a key that is redacted. The beginning of a key that only
-# tests use may be a common word.
+# A truncated key is redacted only if at least this many of its characters are left. Fewer
+# characters could be a common word, because tests use keys that begin with words.
 _MIN_CUT_LENGTH = 12
 
 
@@ -59,7 +59,7 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
 
 
 def _find_maskable_keys(credentials: "Credentials") -> tuple[str, ...]:
-    """Return the keys to redact. The longer one comes first, because it may contain the other."""
+    """Return the keys to redact, longest first. The longer key may contain the shorter key."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
@@ -88,9 +88,10 @@ def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -
 
 def _cut_key_pattern(key: str) -> str:
     """
-    Return a regular expression for a key that was cut in its second half, and for what follows it.
+    Return a regular expression that matches a key even if its end is missing.
 
-    A message may quote only the beginning of a text.
+    A message may quote only the beginning of a text, and so only the beginning of a key. The
+    regular expression matches the first half of the key and all further characters of that word.
     """
     half = key[: max(_MIN_CUT_LENGTH, (len(key) + 1) // 2)]
     return "".join(map(_any_quoting_pattern, half)) + r"[\w%\\-]*"
@@ -104,8 +105,8 @@ def _any_quoting_pattern(character: str) -> str:
     """
     Return a regular expression that matches a character, plain or escaped.
 
-    The escapes are those of JSON, of URLs and of the `repr` of bytes. A dash may be an underscore,
-    as in the name of a parameter.
+    The escapes are those of JSON, of URLs and of the `repr` of bytes. A dash also matches an
+    underscore, because a message may show a name with underscores in place of dashes.
     """
     code = f"(?i:{ord(character):02x})"
     plain = "[-_]" if character == "-" else re.escape(character)
@@ -222,7 +223,7 @@ class Credentials:
         """
         Replace the keys in a short text with "[key]", even if their characters are escaped.
 
-        A key whose end was cut off is replaced as well, if at least half of it is left.
+        A key whose end is missing is replaced too, if at least its first half is there.
         """
         return self._text_regex.sub("[key]", text) if self._encodings else text
 
@@ -235,13 +236,13 @@ class Credentials:
         Check that the id of a ticket contains no key, because tickets are stored and logged.
 
         Raises:
-            ValueError: The id contains a key, which the message does not show.
+            ValueError: The id contains a key. The message does not show the key.
         """
         if self.is_in(ticket.id):
             message = f"{ticket} is no ticket; give the id from the reply to a submit"
             raise ValueError(self.redact_argument(message))
 
     def redact_argument(self, message: str) -> str:
-        """Redact a message that quotes what a user gave. If that was a key, the message says so."""
+        """Replace the keys in an error message with "[key]", and explain "[key]" at its end."""
         redacted = self.redact_text(message)
         return message if redacted == message else f"{redacted}; [key] stands for your API key"

@@ -5,11 +5,13 @@ An exchange is one request and its response. All exchanges of a `Deadlines` obje
 timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So the exchanges get a grace period, which is as long
-as the timeout, but at most a second. It begins at the time for which the timer was set. If less
-than half of it is left when the timer fires, it is extended to half its length from then on.
-Exchanges that are due before the period ends are cancelled only when it ends. Each exchange gets
-only one grace period, because an event loop that is always late would otherwise never cancel it.
+then hold responses that no task has read yet. So a grace period begins at the time for which the
+timer was set. It is as long as the timeout, but at most one second. If less than half of it remains
+when the timer fires, the grace period is extended so that half of it remains.
+
+An exchange whose deadline is in the grace period is cancelled only at the end of that period. Each
+exchange gets only one grace period. Otherwise, an event loop that is always late would never cancel
+an exchange.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# A timer that fires later than this shows a blocked event loop, so a grace period begins.
+# If the timer is late by more than this, the event loop was blocked, and a grace period begins.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
 # The number of event-loop iterations between the deadline of an exchange and its cancellation.
@@ -37,7 +39,7 @@ class DeadlinePassed(TimeoutError):
     An exchange was cancelled at its deadline, or because the client closed.
 
     Args:
-        seconds: The seconds that the exchange could take until then.
+        seconds: The number of seconds after which the exchange was cancelled.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -56,7 +58,7 @@ class _Exchange:
     allowed_s: float = 0.0
 
     def cut(self, allowed_s: float) -> None:
-        """Cancel the exchange, unless that was done before. It was allowed `allowed_s` seconds."""
+        """Cancel the exchange once. `allowed_s` is how long the exchange was allowed to take."""
         if not self.is_cut:
             self.is_cut, self.allowed_s = True, allowed_s
             self.task.cancel()
@@ -64,7 +66,7 @@ class _Exchange:
 
 class Deadlines:
     """
-    Cancels each exchange at its deadline, which a grace period may postpone once.
+    Cancels each exchange at its deadline. A grace period may postpone the deadline once.
 
     Args:
         seconds: The timeout of each exchange.
@@ -83,7 +85,7 @@ class Deadlines:
 
         Raises:
             DeadlinePassed: The deadline passed, and the exchange was cancelled. `is_unsent(error)`
-                tells whether the request provably never left.
+                tells whether the request provably never left this machine.
         """
         task = asyncio.current_task()
         if task is None:
@@ -114,7 +116,7 @@ class Deadlines:
         """
         Cancel each exchange that began `age_s` seconds ago or earlier.
 
-        Its `wait_for` raises `DeadlinePassed`, as at the deadline.
+        The `wait_for` of a cancelled exchange raises `DeadlinePassed`, as after a timeout.
         """
         for entry in self._in_flight:
             if entry.began > now - age_s:
@@ -125,7 +127,7 @@ class Deadlines:
         """
         Stop the timer, and cancel each exchange in flight.
 
-        Its `wait_for` raises `DeadlinePassed`, as at the deadline.
+        The `wait_for` of a cancelled exchange raises `DeadlinePassed`, as after a timeout.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -159,7 +161,7 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Postpone each deadline that falls in the grace period to its end, but only once."""
+        """Postpone each deadline in the grace period to the period's end, but only once."""
         # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:

@@ -2,7 +2,7 @@
 Removes the API keys from an error before the error leaves the transport. It logs nothing.
 
 An error may quote a request or a response that contains the key. Crash reporters print the local
-variables of a traceback, which may hold requests with the key.
+variables of a traceback, and such a variable may hold a request with the key.
 """
 
 import asyncio
@@ -21,16 +21,13 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     """
     Return an error without keys, to raise in place of `error`.
 
-    A cancellation is returned unchanged, because the caller has already removed the keys from it.
-
-    In an error of this package, the keys are replaced with "[key]". If a cause of the error still
-    contains a key, the cause and the traceback are dropped.
-
-    An error of another package that contains a key is replaced by a `RuntimeError` with a redacted
-    text.
-
-    If only local variables show a key, the traceback is dropped. An error of another package then
-    gets a note that says where it was raised. `origin_of` reads this note.
+    - A cancellation is returned unchanged, because the caller has already removed its keys.
+    - In an error of this package, the keys are replaced with "[key]". If a cause of the error
+      still contains a key, the cause and the traceback are dropped.
+    - If an error of another package contains a key, a `RuntimeError` with a redacted text
+      replaces it.
+    - If only the local variables in a traceback show a key, the traceback is dropped. A note then
+      says where an error of another package was raised. `origin_of` reads this note.
     """
     if isinstance(error, asyncio.CancelledError):
         return error
@@ -45,8 +42,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
-        # The traceback of an error of this package is of little use if the error has no cause. So
-        # drop the traceback without searching it for keys.
+        # An error of this package needs no traceback if it has no cause. So drop its traceback
+        # without a search for keys.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)

@@ -31,15 +31,15 @@ _T = TypeVar("_T")
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# For this name, `get_extra_info` of a watched stream returns the `ConnectionWatch`.
+# The name for which `get_extra_info` of a watched stream returns the `ConnectionWatch`.
 _WATCH = "modelslab_async.watch"
-# After this many reads from a connection, its `ConnectionWatch` lets other tasks run.
+# The number of reads from a connection between two yields to the event loop.
 _READS_PER_YIELD = 100
-# Each read asks for at least this many bytes, because asyncio receives up to 256 KiB at once. Bytes
-# that stayed in asyncio's buffer would escape the check of an idle connection.
+# Each read asks for at least this many bytes, because asyncio receives up to 256 KiB at once. The
+# check of an idle connection would miss bytes that stayed in asyncio's buffer.
 _MIN_READ_BYTES = 256 * 1024
-# Parsing a chunk takes about 30 us. So of one response, only this many chunks are parsed, plus one
-# for each read. After a response with more chunks, the connection is not used again.
+# The maximum number of chunks to parse in one response, plus one for each read. Parsing a chunk
+# takes about 30 us. After a response with more chunks, the connection is not used again.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -174,9 +174,9 @@ class ConnectionWatch:
 
     async def _discard_if_given_up(self, operation: Awaitable[_T]) -> _T:
         """
-        Await a read or a write. If it fails or is cancelled, httpcore closes the connection.
+        Await a read or a write. After an error or a cancellation, let the kernel drop unsent bytes.
 
-        The kernel then discards unsent bytes, so that the server cannot get the request later.
+        httpcore then closes the connection, so the server cannot get the request later.
         """
         try:
             return await operation
@@ -243,7 +243,7 @@ def _has_tls_record(ssl_object: Any) -> bool:
     Return whether an idle TLS connection has received data, or was closed.
 
     A check of the socket would miss data in the buffer of the TLS object. A TLS record without
-    data, such as a session ticket, does not count.
+    application data, such as a session ticket, does not count.
     """
     if ssl_object is None:
         return False

@@ -92,8 +92,8 @@ async def _send_tracked(
     """
     Send a request. An error says whether the request may have been sent.
 
-    Even after a connect error, the request may have been sent, because a hook or a wrapper can
-    raise such an error late. Only a body that was never read proves that no request was sent.
+    Even after a connect error, the request may have been sent: a hook or a wrapper can raise such
+    an error after sending. Only a body that was never read proves that no request was sent.
     """
     body = library.make_body(request.body)
     tracked: Any = None
@@ -170,8 +170,8 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
     Over HTTP/2, httpcore lets some errors of other packages pass, such as a `ValueError` for an
-    invalid status. So every error raised inside httpcore counts, except an `OSError`, which the
-    sender translates.
+    invalid status. So every error raised inside httpcore counts. But an `OSError` does not count,
+    because `Sender` translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (
@@ -208,7 +208,8 @@ async def _read_response(response: Any, library: HttpxLibrary) -> Response:
             raise
         error = translate_error(fault, believe_tls_error=False)
     finally:
-        # An error in closing says nothing about the reply, which may name a paid ticket.
+        # Ignore an error of the close. It must not replace the response, which may contain the
+        # ticket of paid work.
         with suppress(Exception):
             await response.aclose()
     raise error
@@ -234,7 +235,7 @@ async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
         # httpx closed the response because a hook raised an error. Nothing had read the body, so it
         # is lost.
         return
-    # `aiter_raw` would also close the response, and an error in closing would look like one of the
-    # body. The caller closes the response.
+    # Do not use `aiter_raw`, because it also closes the response. An error of the close would look
+    # like an error of the body. The caller closes the response.
     async for chunk in response.stream:
         yield chunk

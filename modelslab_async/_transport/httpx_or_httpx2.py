@@ -1,9 +1,9 @@
 """
 HttpxLibrary: one of the packages httpx and httpx2, which have the same interface. It sends nothing.
 
-All classes and errors of a request come from one package: that of the client or transport that the
-caller passed. This module does not import httpx2, because a caller who passes an object of httpx2
-has imported httpx2 already.
+All classes and errors of a request come from one package: the package of the client or transport
+that the caller passed. This module does not import httpx2, because a caller who passes an object of
+httpx2 has imported httpx2 already.
 """
 
 import sys
@@ -20,7 +20,7 @@ from .httpcore_guard import watch_connections
 from .send_proof import TrackedBody
 from .transport_protocol import Transport
 
-# The package that opens the connections of httpx or httpx2, keyed by the name of the library.
+# For httpx and httpx2, the name of the package that opens their connections.
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 
@@ -59,7 +59,7 @@ class HttpxLibrary:
 
     Attributes:
         module: The package.
-        core: The name of the package that opens its connections.
+        core: The name of the package that opens connections for `module`.
         make_body: Makes a `TrackedBody` that transports of the package accept.
         make_request: Copies a request. The copy reads its body from a `TrackedBody`.
         make_url: Makes a URL whose text omits the query.

@@ -1,4 +1,4 @@
-"""Tells which IP addresses belong to the open internet. It resolves no names."""
+"""Tells which IP addresses belong to the public internet. It resolves no names."""
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -17,7 +17,7 @@ class NotPublic(Exception):
 
 def is_public(address: str) -> bool:
     """
-    Return whether an address belongs to the open internet.
+    Return whether an IP address belongs to the public internet.
 
     If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address decides.
     """
@@ -37,9 +37,10 @@ def is_public(address: str) -> bool:
 
 
 def is_private_address(host: str) -> bool:
-    """Return whether the host of a URL is an address, and not one of the open internet."""
+    """Return whether the host of a URL is an IP address that is not public."""
     host = host.removesuffix(".")
-    # Most resolvers also read the short, decimal, octal and hexadecimal forms, as `inet_aton` does.
+    # Like `inet_aton`, most resolvers also accept IPv4 addresses in short, decimal, octal and
+    # hexadecimal form.
     with suppress(OSError):
         host = inet_ntoa(inet_aton(host))
     try:

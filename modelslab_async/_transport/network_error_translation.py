@@ -23,7 +23,7 @@ def translate_error(
         believe_tls_error: Pass False if a hook may have raised the error. A TLS error then becomes
             a `TransportError`, unless `is_unsent` is True.
     """
-    # httpcore begins the message with the status of the proxy's answer to CONNECT.
+    # The message of httpcore's `ProxyError` begins with the status of the answer to CONNECT.
     if is_unsent and type(fault).__name__ == "ProxyError" and str(fault).startswith("407 "):
         return wrong_password_error("the proxy")
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
@@ -45,8 +45,8 @@ def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool
 
 def _printable(message: str) -> str:
     if len(message) > _MAX_MESSAGE_LENGTH:
-        # Drop the whole message. A cut could leave a part of the key, which redaction does not
-        # find.
+        # Drop the whole message. If only its end were dropped, a part of the key could stay, and
+        # redaction might not find that part.
         return f"(a message of {len(message)} characters)"
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
 

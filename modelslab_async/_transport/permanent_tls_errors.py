@@ -1,4 +1,4 @@
-"""Translates TLS errors that a new connection would meet again. It opens no connection."""
+"""Translates permanent TLS errors. After such an error, a new connection would fail again."""
 
 import ssl
 from typing import TypeGuard
@@ -7,7 +7,8 @@ from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedSer
 
 # The types of TLS errors after which a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# How OpenSSL's names of transient errors end. After such an error, a new connection may succeed.
+# The endings of OpenSSL's names for transient errors. After such an error, a new connection may
+# succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -15,13 +16,16 @@ def permanent_tls_error(
     fault: BaseException | None, *, in_handshake: bool, may_have_been_sent: bool = False
 ) -> ConnectionImpossible | None:
     """
-    Translate a TLS error that a new connection would meet again. Return None for any other error.
+    Translate a permanent TLS error. Return None for any other error.
+
+    An error is permanent if a new connection would fail in the same way.
 
     Args:
-        fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
+        fault: The error. If it is not a TLS error, its causes and contexts are searched for a TLS
+            error.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            an alert can be permanent: a TLS 1.3 server sends one if the client certificate is
-            missing.
+            an alert can be permanent. For example, a TLS 1.3 server sends an alert after the
+            handshake if the client certificate is missing.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
@@ -30,7 +34,7 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # Only OpenSSL sets `verify_message`. The caller's `http` object may raise this error too.
+        # The caller's `http` object may also raise this error, without a `verify_message`.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""

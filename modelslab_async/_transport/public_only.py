@@ -24,9 +24,9 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     An httpx transport that connects to public addresses only.
 
     For each connection, it resolves the host once, checks the addresses, and connects to a checked
-    one. So a host that resolves to another address a moment later (DNS rebinding) has no effect.
-    The certificate is checked against the host name. No proxy is used, because a proxy would
-    resolve the host itself. The caller limits the number of connections.
+    address. So a later DNS answer with another address (DNS rebinding) has no effect. The
+    certificate is checked against the host name. No proxy is used, because a proxy would resolve
+    the host itself. The caller limits the number of connections.
 
     Args:
         allow_private: Whether private addresses are allowed too.
@@ -102,8 +102,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # Pass this TLS context only to save time: without one, httpcore would load another.
-        # httpcore never uses it, because `connect_tcp` sets up TLS itself.
+        # httpcore never uses this TLS context, because `connect_tcp` sets up TLS itself. But
+        # without a context, httpcore would load one, which takes time.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
@@ -134,8 +134,8 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # If closing the response was cancelled, httpcore has left the connection open. So
-            # always release it.
+            # If the close of the response was cancelled, httpcore has left the connection open. So
+            # release the connection in any case.
             await self._transport.release(self._connection)
 
 

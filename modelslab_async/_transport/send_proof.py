@@ -28,8 +28,8 @@ class TrackedBody:
     """
     A request body that records whether it was read.
 
-    A body that was never read from this object has not reached a server, and a submit without its
-    body starts no work.
+    If the body was never read, no server has received it. A submit without its body starts no
+    work.
 
     Attributes:
         closed_error: The class of the error that a read raises after `withdraw`.

@@ -113,7 +113,7 @@ class RequestBuilder:
         """
         Return the request that polls a ticket.
 
-        An id of letters and digits, as nearly all ids are, is put into a template of its family.
+        If the id has only letters and digits, it is put into a template, because this is faster.
         For any other id, the whole request is built.
 
         Raises:
@@ -242,7 +242,7 @@ class Sender:
 
     async def aclose(self) -> None:
         """Cancel the exchanges in flight, and close the transport if it has an `aclose` method."""
-        # A transport without `aclose`, or a caller's httpx client, does not end them.
+        # Cancel them here: a caller's httpx client or a transport without `aclose` does not.
         for deadlines in (self._deadlines, self._poll_deadlines, *self._other_deadlines.values()):
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)

@@ -4,9 +4,9 @@ Refuses requests that a test does not mean to send. It sends nothing.
 `OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. The guard is off
 until the pytest plugin turns it on.
 
-`refuse_if_mocked` refuses a request that a mock of httpx is meant to intercept, but cannot. respx
-and pytest-httpx patch httpx or httpcore. The default transport uses neither httpx nor httpcore, so
-it would really send the request.
+`refuse_if_mocked` refuses a request that a mock of httpx should intercept but cannot see. respx and
+pytest-httpx patch httpx or httpcore. The default transport uses neither httpx nor httpcore, so it
+would really send the request.
 
 This module never imports pytest, httpx or a mock, because it is imported whenever pytest starts.
 """
@@ -22,7 +22,8 @@ class OutboundGuard:
     Refuses requests to hosts other than this machine.
 
     Attributes:
-        refusal: The end of the error message: what to do instead. With "", no request is refused.
+        refusal: The end of the error message, which says what to do instead. If it is "", no
+            request is refused.
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         name = host.lower().removesuffix(".")
         return name == _LOCALHOST or name.endswith(f".{_LOCALHOST}")
-    # The addresses 0.0.0.0 and [::] mean this machine too, because connections to them lead to it.
+    # A connection to 0.0.0.0 or [::] reaches this machine too.
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
 

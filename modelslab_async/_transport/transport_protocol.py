@@ -84,7 +84,8 @@ class Response:
 def origin_of(url: str) -> tuple[str, str]:
     """Return the scheme of a URL, and its host with the port, as they are written in the URL."""
     scheme, _, rest = url.partition("://")
-    # The path may be missing. Three `partition` take half the time of a regular expression.
+    # The path may be missing, and "?" or "#" may follow the host. Three calls of `partition` take
+    # half the time of a regular expression.
     return scheme, rest.partition("/")[0].partition("?")[0].partition("#")[0]
 
 

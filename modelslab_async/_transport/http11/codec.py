@@ -34,8 +34,8 @@ class Codec(Protocol):
         """
         Whether a body is being received without the chunked transfer encoding.
 
-        If so, all received bytes are parsed in one call, which is fast even if they are many. The
-        bytes of a chunked body are parsed in small slices.
+        If so, the connection passes all received bytes to one call of `feed`, because parsing them
+        is fast. It passes the bytes of a chunked body in small slices.
         """
         ...
 

@@ -17,8 +17,8 @@ from ..tls_context import SSLContextLoader
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The maximum number of bytes to parse before other tasks run, except in a body that is not chunked.
-# In the worst case (chunks of one byte), the parsing takes about 8 ms.
+# The maximum number of bytes of a chunked body to parse before other tasks run. In the worst case
+# (chunks of one byte), parsing them takes about 8 ms. A body that is not chunked has no such limit.
 _SLICE_BYTES = 8 * 1024
 # The time to wait for one address of a host before the next address is tried as well (RFC 8305,
 # section 5).
@@ -215,8 +215,8 @@ class Connection(asyncio.Protocol):
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # Set even an error as the result of the future, because asyncio logs every exception
-            # that no task retrieves.
+            # Set an error as the result too, not as the exception of the future. asyncio would log
+            # an exception that no task retrieves.
             future.set_result(result)
 
 
@@ -278,7 +278,7 @@ async def connect_socket(
 
 def local_addresses(address: str) -> Sequence[Address]:
     """
-    Return an IP address of this machine in the form that `getaddrinfo` returns.
+    Convert an IP address of this machine to the form that `getaddrinfo` returns.
 
     Raises:
         OSError: `address` is not an IP address.

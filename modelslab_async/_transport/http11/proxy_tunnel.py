@@ -36,7 +36,7 @@ class ProxyError(ConnectionError):
 
 
 class TunnelRefused(TransportError):
-    """The proxy refuses tunnels to this host and port. It may forward requests without TLS."""
+    """The proxy refuses tunnels to this host and port, but may forward requests to http URLs."""
 
 
 @frozen(kw_only=True)
@@ -136,7 +136,7 @@ class ProxyDialer:
 
 class _Tunnel(asyncio.Protocol):
     """
-    Sends CONNECT, reads the proxy's answer, and holds the connection during the TLS handshake.
+    The asyncio protocol that opens a tunnel: sends CONNECT and reads the proxy's answer.
 
     Args:
         origin: The words that name the proxy in messages.
@@ -201,8 +201,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before `next_protocol` took over. If so, it
-        # will not call `next_protocol` as well, so pass the call on.
+        # The event loop may have scheduled this call before `next_protocol` took over. It then does
+        # not call `next_protocol.connection_lost`, so call that method here.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
@@ -236,9 +236,9 @@ async def _start_tls(
 
 def _read_answer(received: bytes, head_length: int) -> tuple[int, str]:
     """
-    Return the status of an answer to CONNECT, and the problem with it.
+    Return the status of the proxy's answer to CONNECT, and an error message.
 
-    The problem is "" if the tunnel is open.
+    The message is "" if the tunnel is open. The status is 0 if the answer breaks the protocol.
     """
     match = _match_status(received)
     if match is None:

@@ -93,9 +93,9 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    It prefers tunnels: if a tunnel cannot be opened, the request provably never left. If the proxy
-    refuses a tunnel, this and all later requests are forwarded, because many proxies open tunnels
-    to port 443 only.
+    It prefers a tunnel: if no tunnel can be opened, the request provably never left. But many
+    proxies open tunnels to port 443 only. If the proxy refuses a tunnel, the route sends this
+    request and all later requests to the proxy itself, which forwards them.
 
     Args:
         proxy: The proxy.

@@ -25,8 +25,8 @@ from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The maximum time to connect. It is shorter than the usual timeout of a call, so that a host that
-# cannot be reached and a host that does not respond cause different errors.
+# The maximum time to connect. It is shorter than the usual timeout of a call. So the error shows
+# whether the host could not be reached, or was reached and did not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -120,8 +120,8 @@ class OriginPool:
         connect: Opens a connection for a given asyncio protocol, to the origin or to its proxy.
         connections: The maximum number of connections.
         make_codec: Makes the codec of each connection.
-        may_keep: Returns whether a connection may be kept after a response; None to let the codec
-            decide alone.
+        may_keep: Returns whether the connection can be used again after a response; None if only
+            the codec decides this.
     """
 
     def __init__(
@@ -137,8 +137,8 @@ class OriginPool:
         self._connect_protocol = connect
         self._make_codec = make_codec
         self._may_keep = may_keep
-        # Each exchange holds this semaphore from before its connection is opened until the response
-        # is complete.
+        # Each exchange acquires this semaphore before it opens a connection, and releases it when
+        # the response is complete.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
         self._open_connections: set[Connection] = set()
