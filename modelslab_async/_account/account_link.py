@@ -37,11 +37,11 @@ _IDLE_INTERVAL_S = 10.0
 # Seconds from a failed report to the next attempt. An idle client also waits this long if it could
 # not send its webhook hints.
 _RETRY_INTERVAL_S = 1.0
-# The maximum number of seconds from a report to its answer. The client ignores the slots in a later
-# answer, because the account may give them to other clients 30 seconds after the report.
+# If an answer comes more than this many seconds after its report, the client ignores the granted
+# slots. The account may grant these slots to other clients 30 seconds after the report.
 _MAX_ANSWER_AGE_S = 15.0
-# A pause is new if it ends more than this many seconds after the known pause. Smaller differences
-# may be errors of the clocks.
+# A pause in an answer is new if it ends more than this many seconds after the pause that the client
+# knows. A smaller difference may be an error of the clocks.
 _NEW_PAUSE_S = 0.05
 
 
@@ -122,7 +122,7 @@ class AccountLink:
         self.wake()
 
     def _share_end(self, outcome: Outcome) -> None:
-        """Tell the other clients of a ticket's end, because one of them may wait for it."""
+        """Tell the other clients that a ticket has ended, because they may wait for this ticket."""
         if not isinstance(outcome, Unresolved):
             self.share_hint(WebhookHint((outcome.ticket.id,), ""))
 
@@ -170,7 +170,7 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     def _refuse(self, refusal: OtherLimits) -> None:
-        """End all waits and submits, and those that begin later, because this client is refused."""
+        """Let all current and later waits and submits raise `refusal`."""
         self._refusal = refusal
         self._silence_timer.stop()
         self._poller.stop(refusal)
@@ -178,7 +178,7 @@ class AccountLink:
             slots.close(refusal)
 
     async def _exchange(self) -> bool:
-        """Send a report, and apply the answer. Return whether submits wait only for slots."""
+        """Send a report, and apply the answer. Return whether a submit waits only for a slot."""
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
@@ -217,7 +217,7 @@ class AccountLink:
         return reports
 
     def _last_report(self) -> dict[str, KeyReport]:
-        """Return the last reports. They ask for no poll times, because no poll will start."""
+        """Return the reports for the moment of leaving. They ask for no more poll times."""
         reports = self._report(self._offset())
         for tier, poll_times in self._poll_times.items():
             digest = self._digest_of(tier)
@@ -235,8 +235,8 @@ class AccountLink:
         """
         Give up old polls, because the account does not answer.
 
-        After a while, it grants the permits of these polls to other clients. The network could
-        then deliver the old polls together with those of the other clients.
+        After `MAX_POLL_AGE_S`, the account grants the permits of these polls to other clients. If
+        the network then delivered the old polls too, the server could get too many at once.
         """
         if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
             self._poller.give_up_polls(GIVE_UP_AFTER_S)
@@ -267,7 +267,7 @@ class AccountLink:
         return self._membership.clock() - asyncio.get_running_loop().time()
 
     def _end_idling(self) -> None:
-        """If the client was idle, report now, so that it reads the webhooks of other clients."""
+        """If the client was idle, report now, and read the webhook hints of other clients."""
         if self._is_idle:
             self.wake()
 

@@ -1,4 +1,4 @@
-"""GrantedPollTimes: lets polls of one key start only at times that an account granted."""
+"""GrantedPollTimes: lets polls with one key start only at times that an account granted."""
 
 import math
 from collections import deque
@@ -10,15 +10,16 @@ from .network_stall_detection import StalledPolls
 from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
-# If a poll takes longer than usual by more than this many seconds, the client reports a later
-# start. The network may have delayed the poll. `HELD_BACK_SHARE` covers smaller delays.
+# If a response comes more than this many seconds later than usual, the network may have delayed the
+# poll. So the client reports a later start. Smaller delays do no harm, because permits rest a
+# little longer than the rate requires (see `HELD_BACK_SHARE`).
 _MAX_UNREPORTED_DELAY_S = 0.02
-# The maximum number of seconds that the client adds to the start of a poll that was not overdue.
-# The limit is low, because the cause may be a slow server instead of the network.
+# For a slow poll that was not overdue, the reported start is at most this many seconds after the
+# real start. The maximum is low, because the cause may be a slow server instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
 # The client usually reports a poll when the poll has ended. If the poll takes longer than this many
-# seconds, the client reports its start before that. Without a report, the account assumes the
-# latest possible start, and leaves the permit unused for longer than it must.
+# seconds, the client reports the start before the end. Until then, the account assumes the latest
+# possible start, so the permit rests for longer than necessary.
 _MAX_UNREPORTED_S = 0.3
 
 
@@ -142,7 +143,7 @@ class GrantedPollTimes:
         return (*self._results, *held_back_results)
 
     def report_last_results(self) -> tuple[PollResult, ...]:
-        """Return the results for the last report. After it, the client starts no poll."""
+        """Return the results for the final report. After that report, the client starts no poll."""
         now = self.clock()
         unused = [PollResult(time.granted, rests_from=None) for time in self._times]
         self._times.clear()
@@ -150,7 +151,7 @@ class GrantedPollTimes:
         return (*self._results, *unused, *cancelled)
 
     def forget_reported(self) -> None:
-        """Forget the results of the last `report_results`, because the account knows them now."""
+        """Forget what `report_results` last returned, because the account knows it now."""
         for _ in range(self._reported):
             self._results.popleft()
         self._reported = 0
@@ -176,7 +177,7 @@ class GrantedPollTimes:
         """
         Add one result for each poll in flight that started before `started_before`.
 
-        Skip polls that have such a result already, and polls that the network holds back.
+        Skip polls that have such a result already, and polls that the network may hold back.
         """
         for started, times in self._in_flight.items():
             if started > started_before:

@@ -1,4 +1,4 @@
-"""GrantedSlots: the slots of one key that a shared account grants."""
+"""GrantedSlots: the slots that a shared account grants to a client for one key."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 @define(eq=False, kw_only=True)
 class GrantedSlots(Slots):
     """
-    The slots of one key that a shared account grants to this client.
+    The slots that a shared account grants to this client for one key.
 
     A freed slot goes back to the account, even while submits of this client wait. The account then
-    grants it to the client whose turn it is.
+    grants the slot to the next client in turn.
 
     Args:
         on_change: Called when the used slots or the waiting submits change, so that the client
@@ -27,7 +27,7 @@ class GrantedSlots(Slots):
 
     def use(self, account_offset: float) -> SlotUse:
         """
-        Return which slots this client uses, and how many submits wait for one.
+        Return which slots this client uses, and how many submits wait for a slot.
 
         Args:
             account_offset: The account's clock minus the clock of the event loop.
@@ -43,7 +43,7 @@ class GrantedSlots(Slots):
         )
 
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
-        """Hold slots for tickets that the account hands over. Admit submits up to the new limit."""
+        """Apply the account's answer: adopt tickets, and admit submits up to the new limit."""
         for held in allotment.adopted:
             self.hold(
                 held.ticket,

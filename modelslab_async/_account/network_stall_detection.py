@@ -25,11 +25,11 @@ class StalledPolls:
     """
     The polls in flight that started after the last answered poll. The network may hold them back.
 
-    After an interruption, all polls that the network held back may arrive at once. Together, they
-    could exceed the rate. So when the oldest unanswered poll is overdue, polls start only one by
-    one, at growing intervals, until one is answered.
+    When a network interruption ends, the server may receive all delayed polls at once. Together,
+    they could exceed the rate. So once the oldest poll is overdue, polls start one by one, at
+    growing intervals, until a poll is answered.
 
-    That answer ends the stall, but the older polls may still arrive much later, because each
+    This answer ends the stall. But older polls may still reach the server much later, because each
     connection resends its data at a time of its own.
     """
 
@@ -59,7 +59,7 @@ class StalledPolls:
         return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
-        """Return how many seconds longer than usual a poll of this duration took."""
+        """Return by how many seconds this response time is longer than usual."""
         if not self._answer_s:
             return 0.0
         return max(0.0, seconds - self._answer_s - self._deviation_s)
@@ -73,16 +73,16 @@ class StalledPolls:
         """Record that a poll has ended. It started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # A poll is missing in `_counts` if a later poll was answered first. Do not record its
-            # response time, because the network may have delayed the poll for a minute. If the poll
-            # is not missing, record even a long time, because the server may be slow. But limit the
-            # time, because long ones would delay the detection of the next stall.
+            # If a later poll was answered first, this poll is not in `_counts` any more. Then do
+            # not record its response time, because the network may have delayed it by a minute.
+            # Record any other response time, because the server may be slow. But limit the recorded
+            # time: long times would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
-            # The answer shows that the network delivers requests. So the polls that started before
-            # the answered poll are no sign of a stall any more. Remove them from `_counts`. If this
-            # answer ends a stall, move them to `_late`, because they may still reach the server.
+            # The answer shows that the network delivers requests again. So older polls without an
+            # answer no longer count as a stall. Remove them from `_counts`. If this answer ends a
+            # stall, move them to `_late`, because they may still reach the server.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:

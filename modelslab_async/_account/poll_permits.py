@@ -12,16 +12,16 @@ started no poll, the permit need not rest.
 A permit is open from its grant until the client has reported the end of the poll. A client with
 open permits reports every 0.25 s. If it is silent for `MAX_SILENCE_S`, it may be cut off from the
 account and from the service. The network may then hold its polls back, and deliver them at any
-moment. So the account grants no open permit of a silent client before its next report. A client
-that stays silent gives its polls up, and its permits are free again after `MAX_POLL_AGE_S`.
+moment. So the account does not grant the client's open permits again until the client reports. If
+the client stays silent, it gives up its polls, and its permits are free after `MAX_POLL_AGE_S`.
 
 Granted times are evenly spaced, so that the service gets no bursts. A poll that starts at most
 `FREE_LATENESS_S` late delays no other poll.
 
 The account stores only permits that were granted before: permit 0, permit 1 and so on. It grants a
-new permit only if no stored permit can be granted. So an account with a rate of 100,000, which its
-clients never reach, stays small. One index finds the free permits, another finds the permit of a
-reported poll. So the work for one poll hardly grows with the rate.
+new permit only if no stored permit can be granted. So an account stays small if its clients never
+reach its rate. One index finds the free permits, and another finds the permit of a reported poll.
+So the work for one poll hardly grows with the rate.
 """
 
 import math
@@ -32,36 +32,36 @@ from .._models.argument_checks import check_rate
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
 # At the full rate, the permits are granted in turn. `step_seconds` leaves at least this many
-# seconds between the end of a permit's rest and its next poll time. So a poll that starts up to
-# this late delays no other poll.
+# seconds between the end of a permit's rest and its next poll time. So a poll that starts late by
+# at most this time delays no other poll.
 FREE_LATENESS_S: Final = 0.02
 # A permit rests longer than the rate requires, by this fraction. So the rate is kept even if a poll
 # is slightly delayed and arrives together with later polls.
 HELD_BACK_SHARE: Final = 0.03
 # The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
 _MAX_RATE: Final = 2**31 - 1
-# A client that has sent no report for this many seconds is silent. A client with open permits
-# reports every 0.25 s. Each permit rests for longer than `MAX_SILENCE_S`. So the account notices
-# the silence of a client before it grants the client's permits to others.
+# A client that has sent no report for this many seconds counts as silent. A client with open
+# permits reports every 0.25 s. Each permit rests for longer than `MAX_SILENCE_S`. So the account
+# notices the silence of a client before it grants the client's permits to others.
 MAX_SILENCE_S: Final = 0.75
 # A silent client gives up each poll that is older than this many seconds.
 GIVE_UP_AFTER_S: Final = 5.0
-# An open permit of a silent client is free again this many seconds after the latest start of its
-# poll. That is twice as long as the client waits, because its event loop may be late.
+# An open permit of a silent client is free again this many seconds after the latest possible start
+# of its poll. This is twice `GIVE_UP_AFTER_S`, because a busy event loop may give up the poll late.
 MAX_POLL_AGE_S: Final = 2.0 * GIVE_UP_AFTER_S
-# One answer grants a client its equal share of the rate for at most this many seconds. With a
-# higher value, a new client would wait longer for its first answer with poll times. With a lower
-# value, clients would run out of poll times while they wait for a slow answer.
+# The clients that ask for poll times have equal shares of the rate. One answer grants a client its
+# share for at most this many seconds. With a higher value, a new client would wait longer for its
+# first poll times. With a lower value, clients would have none left during a slow answer.
 MAX_SHARE_S: Final = 0.4
-# The longest time, in seconds, for which one answer grants the full rate to the only client that
-# asks for poll times. It is short, because a client may leave granted poll times unused.
+# If only one client asks for poll times, one answer grants it the full rate for at most this many
+# seconds. The time is short, because a client may leave granted poll times unused.
 MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 MAX_ASK_GAP_S: Final = 1.0
-# After a change to a lower rate, the account keeps surplus permits until they have rested for this
-# many rests at that rate. It could not remove them at once: a change back to the higher rate would
-# add them as new permits, which need not rest. Two rests are enough, because a rest at the higher
-# rate is at most twice as long.
+# After a change to a lower rate, the account keeps the surplus permits until their last polls are
+# older than this many rest times of the lower rate. If it removed them at once, a change back to
+# the higher rate would add new permits, which need not rest. Two rest times are enough, because a
+# permit rests at most twice as long at the higher rate.
 SURPLUS_RESTS: Final = 2.0
 
 

@@ -27,12 +27,12 @@ class PostgresAccount:
     """
     One account for all clients of many hosts: they share its slots, poll rate and pauses.
 
-    They also pass webhooks on to each other, as hints to poll.
+    The clients also pass webhooks on to each other, as hints to poll.
 
     Give it to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
     processes that name the same database and schema share the account. If a host dies or is cut
-    off, the other clients take over its tickets and free their slots.
+    off, the other clients take over its tickets, and free the slots when these tickets end.
 
     The database holds no API key, only a digest of it. All times are on the database server's
     clock, so the clocks of the hosts do not matter. While the server cannot be reached, clients
@@ -54,8 +54,8 @@ class PostgresAccount:
 
     Raises:
         ValueError: An argument is out of its range, or open clients of the account have other
-            limits. If clients with other limits open after this call, the waits and submits of this
-            object's clients raise the error.
+            limits. The limits are checked again when a client of this object opens. If they differ
+            then, the client's waits and submits raise the error.
         AccountError: The server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """
@@ -76,8 +76,8 @@ class PostgresAccount:
         self.schema = schema
         self._clock = StoreClock()
         self._connection = PostgresConnection(address)
-        # The caller's thread may already run an event loop, so connect in the loop of another
-        # thread.
+        # The caller's thread may already run an event loop, so connect in another thread with an
+        # event loop of its own.
         with ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account") as thread:
             thread.submit(lambda: asyncio.run(self._prepare())).result()
 

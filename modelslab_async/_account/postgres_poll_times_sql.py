@@ -33,10 +33,10 @@ POLL_VALUES: Final = {
 }
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. That poll starts no later than `latest_start`. `last_start` is the start of the last
-# poll whose end the client has reported. If `last_start` equals `latest_start`, every end was
-# reported, so the permit is not open. Accounts before version 3 lack this table, and accounts of
-# version 3 lack its indexes.
+# `granted`. `latest_start` is the latest possible start of this poll. `last_start` is the start of
+# the last poll whose end was reported. The report of an end makes both columns equal. While they
+# differ, the permit is open. Accounts before version 3 lack this table, and accounts of version 3
+# lack its indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,

@@ -29,9 +29,10 @@ from .shared_limits import SharedLimits
 # After half a second without a report, the client would lose its turn.
 _LISTENING_INTERVAL_S: Final = 0.2
 
-# A client's first exchange. It sets the limits unless another client is open, and is rejected if
-# other limits hold. It is one statement, so the lock that `open_account` takes is held until the
-# exchange is done: of two clients that join at once, the second finds the limits of the first.
+# A client's first exchange. If no other client is open, this exchange sets the account's limits. If
+# other clients are open with other limits, the exchange is rejected. All this is one statement, so
+# the lock of `open_account` is held until the end. If two clients join at the same time, the second
+# client finds the limits of the first.
 _JOIN: Final = """
     WITH opened AS MATERIALIZED (SELECT SCHEMA.open_account($8::float8, $9::integer, $5) AS held)
     SELECT CASE
@@ -48,15 +49,15 @@ class PostgresMembership:
     """
     One client as a member of a `PostgresAccount`.
 
-    An exchange sends the client's reports, and the reply says what the client may use. Replies can
-    be lost. So each exchange has a number, and also sends the number of the last exchange whose
-    reply arrived. The server repeats the tickets that it handed over in lost replies. It rejects
-    an exchange that arrives after a later one.
+    An exchange sends the client's reports, and the reply says what the client may use. A reply can
+    be lost. So the client numbers its exchanges. With each exchange, it sends the number of the
+    last exchange whose reply arrived. The server then repeats the adopted tickets that were in lost
+    replies. The server rejects an exchange that arrives after one with a higher number.
 
     Args:
         connection: A connection for this client alone.
         schema: The schema of the account.
-        limits: The limits that the client gives.
+        limits: The limits that the caller gave to the `PostgresAccount`.
         store_clock: Estimates the time on the server's clock.
     """
 
@@ -150,7 +151,7 @@ class PostgresMembership:
             )
             if "held" not in reply:
                 break
-            # The clients with the other limits may be dead, in a process of this machine.
+            # The processes of the clients with other limits may have died on this machine.
             await self._find_dead_clients(reply["held"])
         self._store_clock.observe(sent=sent, received=time.monotonic(), theirs=reply["now"])
         allotments = {
@@ -165,10 +166,10 @@ class PostgresMembership:
 
     async def _find_dead_clients(self, held: dict[str, Any]) -> None:
         """
-        Look for open clients whose processes have died.
+        Find open clients whose processes have died on this machine.
 
         Raises:
-            OtherLimits: There are none, so the limits of the open clients hold.
+            OtherLimits: No process has died, so this client has the wrong limits.
         """
         rows = await self._connection.fetch(_CLIENTS.replace("SCHEMA", quote_name(self._schema)))
         self._neighbours = [(client, process) for client, process in rows]

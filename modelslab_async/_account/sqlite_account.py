@@ -29,11 +29,11 @@ class SQLiteAccount:
     """
     One account for all clients of one machine: they share its slots, poll rate and pauses.
 
-    They also pass webhooks on to each other, as hints to poll.
+    The clients also pass webhooks on to each other, as hints to poll.
 
     Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
     processes that name the same file share the account. No server is needed. If a client is killed,
-    the others take over its tickets and free their slots.
+    the others take over its tickets, and free the slots when these tickets end.
 
     The file holds no API key, only a digest of it. It can be deleted while no client is open.
 
@@ -48,8 +48,8 @@ class SQLiteAccount:
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of its range, the path names no file, or open clients of the
-            account have other limits. If clients with other limits open after this call, the waits
-            and submits of this object's clients raise the error.
+            account have other limits. The limits are checked again when a client of this object
+            opens. If they differ then, the client's waits and submits raise the error.
         AccountError: The file cannot be used.
     """
 
@@ -69,8 +69,8 @@ class SQLiteAccount:
         try:
             lock = WriteLock(LOCK_TIMEOUT_S)
             with closing(lock.run_exclusive(lambda: connect(self.path))) as db:
-                # Retry each transaction on its own. If many processes start at the same time, two
-                # transactions in a row seldom find the file unlocked.
+                # Retry each transaction separately. When many processes start at the same time, a
+                # retry of both together would seldom find the file unlocked twice in a row.
                 lock.run_exclusive(lambda: prepare_tables(db, self.path))
                 lock.run_exclusive(lambda: self._prepare_limits(db))
         except sqlite3.Error as error:

@@ -23,7 +23,7 @@ from .report_and_answer_types import PollResult
 @frozen
 class PollTimesOfKey:
     """
-    Grants one client of an account the times of its polls with one key. See `poll_permits`.
+    Grants poll times for one key to one client of an account. See `poll_permits`.
 
     Args:
         db: A connection to the account's database, in a write transaction.
@@ -43,7 +43,7 @@ class PollTimesOfKey:
         """
         Record when each permit began to rest. A permit stays open while its poll is in flight.
 
-        If the client started no poll, the permit keeps the start of its last poll.
+        If the client did not use a granted time, the permit keeps the start of its last poll.
         """
         self.db.executemany(
             """
@@ -67,9 +67,9 @@ class PollTimesOfKey:
 
     def take(self, wanted: int) -> tuple[float, ...]:
         """
-        Grant the client the next free poll times, but no more than it wants.
+        Grant the client the next free poll times, at most `wanted`.
 
-        Grant none if all permits are open permits of silent clients.
+        Grant none if every permit is open and belongs to a silent client.
         """
         most = min(wanted, self._fair_share())
         step, count, known = step_seconds(self.rate), count_permits(self.rate), self._count_known()
@@ -86,7 +86,7 @@ class PollTimesOfKey:
         permits: list[int] = []
         for permit, free_at in rows:
             # This permit still rests at the next poll time, so this answer cannot grant it. A later
-            # answer may.
+            # answer may grant it.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)
@@ -101,7 +101,7 @@ class PollTimesOfKey:
 
     def _find_permits(self, count: int, most: int) -> list[tuple[int, float]]:
         """
-        Return permits, and the times from which they are free.
+        Return up to `most` permits, each with the time from which it is free.
 
         Skip an open permit of a silent client until its poll is `MAX_POLL_AGE_S` old.
         """
@@ -164,7 +164,7 @@ class PollTimesOfKey:
         return 0 if last is None else last + 1
 
     def _fair_share(self) -> int:
-        """Return the maximum number of poll times that one answer may grant to the client."""
+        """Record that the client asks. Return how many poll times one answer may grant it."""
         self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - MAX_ASK_GAP_S,))
         self.db.execute(
             "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)

@@ -42,7 +42,7 @@ class SQLiteMembership:
 
     Args:
         path: The file of the account.
-        limits: The limits that the client gives.
+        limits: The limits that the caller gave to the `SQLiteAccount`.
         clock: Returns the time in seconds.
     """
 
@@ -131,14 +131,15 @@ class SQLiteMembership:
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
-        # Record this client first. Otherwise a client that has stood still would remove itself.
+        # Record this client first. Otherwise, after a long suspension, it would count as dead and
+        # remove itself.
         db.execute(
             "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
             (self._client, now, self._process),
         )
         remove_dead_clients(db, now, unseen_s=LIVENESS_CHECK_S)
         free_expired_slots(db, now)
-        # Record the time, so that a later reboot can be detected.
+        # Record the time. If the clock later shows an earlier time, the machine was rebooted.
         db.execute("UPDATE limits SET last_seen = ?", (now,))
         limits = SharedLimits(*db.execute("SELECT rate, queue FROM limits").fetchone())
         return {
@@ -197,7 +198,7 @@ def remove_dead_clients(db: sqlite3.Connection, now: float, *, unseen_s: float =
     Args:
         db: A connection to the account, in a transaction that may write.
         now: The time on the account's clock.
-        unseen_s: Skip clients that have reported within this many seconds.
+        unseen_s: Skip clients that have reported within the last `unseen_s` seconds.
     """
     removed = db.execute(
         "DELETE FROM clients WHERE seen_at < ? OR (seen_at <= ? AND has_died(process))",
@@ -216,9 +217,10 @@ def set_or_check_limits(
     Args:
         db: A connection to the account, in a transaction that may write.
         path: The file of the account.
-        limits: The limits.
+        limits: The limits to set or to compare.
         now: The time on the account's clock.
-        own_client: The client that calls, which is not one of the others; 0 for none.
+        own_client: The number of the client with these limits, to skip it among the open clients;
+            0 for none.
 
     Raises:
         OtherLimits: Open clients have other limits.

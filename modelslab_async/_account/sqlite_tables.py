@@ -86,9 +86,9 @@ _WEBHOOK_HINTS: Final = """
 
 
 # One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. That poll starts no later than `latest_start`. `last_start` is the start of the last
-# poll whose end a client has reported. The report of an end makes both columns equal. So while they
-# differ, the end of a poll is not reported yet, and the permit is open.
+# `granted`. `latest_start` is the latest possible start of this poll. `last_start` is the start of
+# the last poll whose end was reported. The report of an end makes both columns equal. While they
+# differ, the permit is open.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,

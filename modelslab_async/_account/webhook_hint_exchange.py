@@ -1,4 +1,4 @@
-"""HintExchange: passes webhook hints between a client and the others of its account."""
+"""HintExchange: passes webhook hints between a client and the other clients of its account."""
 
 import logging
 from collections import deque

@@ -30,7 +30,7 @@ class Effects(NamedTuple):
     Attributes:
         completion: How the ticket ended; None if the poll did not end it.
         paused: The seconds for which the poll pauses its host or its key; None for no pause.
-        pace_error: The exception that the pace raised when it was told how long the job ran; None
+        pace_error: The exception that the pace raised when it learned how long the job ran; None
             for no exception.
     """
 

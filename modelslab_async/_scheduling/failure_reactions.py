@@ -5,9 +5,9 @@ A host is proven if it has answered since its last pause (see `host_health`).
 
     RateLimited                             the key pauses at all hosts; the ticket is polled again
     any other TransientError                the ticket backs off; after `max_failures` it ends
-      10 in a row at a proven host          the host pauses
-      one at an unproven host               the host pauses
-      nothing else for `outage` seconds     all tickets of the host end
+      10 such errors in a row               the host pauses, if it is proven
+      one such error                        the host pauses, if it is unproven
+      only such errors for `outage` s       all tickets of the host end
     AuthenticationError, PaymentRequired    all tickets of the key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end

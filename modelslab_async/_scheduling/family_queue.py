@@ -1,5 +1,5 @@
 """
-FamilyQueue: decides which ticket of a family is polled next, from due times. It reads no clock.
+FamilyQueue: orders the tickets of one family by the due times of their polls. It reads no clock.
 
 After a pause, many tickets are overdue. The queue spreads their polls, so that the host gets no
 burst. `docs/explanation/architecture.md` explains the queue.
@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# A queue of at least this length rounds due times up, so that many entries have the same one.
+# A queue of at least this length rounds due times up, so that many entries share one due time.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -22,8 +22,8 @@ _MAX_HEAPS = 8
 # The maximum gap between two polls of a backlog, in seconds. A longer gap is useless, because polls
 # this far apart are not a burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# After a late timer, polls of a backlog come without gaps, to make up for at most this many seconds
-# of the delay.
+# If a timer fires late, the next polls of a backlog start without gaps, to catch up. They catch up
+# on at most this many seconds of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -45,8 +45,8 @@ class DueHeap(Generic[E]):
     Entries in order of their due times, and of their arrival if the due times are equal.
 
     The heap contains each due time once. A bucket holds all entries with the same due time. So a
-    push is fast, and an entry takes only eight bytes. In a long queue, an entry may be due up to
-    1/128 s later than the pace said.
+    push is fast, and an entry adds only eight bytes to the heap. In a long queue, an entry may be
+    due up to 1/128 s later than the pace said.
 
     Attributes:
         next_due: The due time of the first entry; None if the heap is empty.
@@ -90,7 +90,7 @@ class DueHeap(Generic[E]):
             return bucket[0]
         if isinstance(bucket, list):
             # Make only the first bucket a deque: a deque pops fast at its front, but takes more
-            # memory.
+            # memory than a list.
             bucket = self._buckets[self._due_times[0]] = deque(bucket)
         return bucket.popleft()
 

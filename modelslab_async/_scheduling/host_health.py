@@ -1,7 +1,12 @@
 """
 HostHealth: whether one host answers the requests of one API key. It holds no ticket.
 
-    unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
+    state      event                                            next state
+    unproven   an answer                                        proven
+    unproven   one failed poll, or a rate limit                 paused
+    proven     10 failed polls in a row, or a rate limit        paused
+    proven     a refusal of the key, or ConnectionImpossible    unproven
+    paused     the end of the pause                             unproven
 
 A proven host is polled freely. An unproven host gets one poll as a probe. The next poll waits for
 an answer to the probe, or for a delay that grows with each probe. So a wrong key or a dead server
@@ -73,7 +78,7 @@ class HostHealth:
         """
         Count a failed poll.
 
-        If the failure causes a pause, return the number of pauses in a row, else 0.
+        If the failure causes a pause, return the number of pauses in a row. Otherwise, return 0.
         """
         self.is_answering = False
         self.last_error = error

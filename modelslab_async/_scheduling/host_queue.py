@@ -1,5 +1,5 @@
 """
-HostQueue: the open tickets of one key at one host, and when the next one may be polled.
+HostQueue: the open tickets of one key at one host, and when the next poll may start.
 
 A pause applies to all these tickets. Families take turns, so that a long queue of one family does
 not delay another family. The queue never polls.
@@ -104,8 +104,8 @@ class PendingRefusal:
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
-        was_in_flight: Whether the `entries` had polls in flight when the refusal came, so that some
-            may be in the queue again. Otherwise, all were in the queue and have left it.
+        was_in_flight: Whether the `entries` had polls in flight when the refusal came. If so, some
+            entries may be queued again. If not, the refusal has removed all entries from the queue.
     """
 
     error: ModelsLabError

@@ -1,8 +1,8 @@
 """
 Hosts: the queues of all hosts that one client polls.
 
-It decides which host is polled next, and never polls. The server limits the rate of a key at all
-hosts together. So after a rate limit, the key pauses at all hosts.
+It decides which host is polled next, and never polls. The server has one rate limit for a key at
+all hosts together. So after a rate limit at one host, the key pauses at all hosts.
 """
 
 import math

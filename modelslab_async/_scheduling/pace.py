@@ -23,24 +23,25 @@ class Pace:
 
         step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
 
-    Without an eta, if a job ran for T seconds, a poll sees its end at most step(T) and one round
+    Without an eta, the end of a job that ran for T seconds is seen at most step(T) plus one round
     trip later. The number of polls grows with the logarithm of T.
 
     If the server gave an eta, the next poll is due at the eta. But this step is at most as long as
     `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
 
     Args:
-        floor: The step of a job at age 0, in seconds.
-        growth: The fraction of a job's age that is added to `floor`.
-        growth_cap: The upper limit of `floor + growth * T`, in seconds.
+        floor: The step of a job at age 0, in seconds. growth: The fraction of a job's age that is
+        added to `floor`. growth_cap: The upper limit of `floor + growth * T`, in seconds. A value
+        below `floor` counts
+            as `floor`.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The longest step, in seconds.
-        max_eta_wait: The longest step to an eta, in seconds. If the job's age is longer, the age is
+        max_eta_wait: The longest step to an eta, in seconds. If the job's age is higher, the age is
             the limit. With 0, all etas are ignored.
         jitter: The fraction of each step that is random. The random part shortens a step, but
             makes a step to an eta a little longer.
         max_failures: The number of failed polls in a row after which a ticket ends as `Unresolved`.
-        outage: The seconds for which all polls of a host may fail before all waits for it end.
+        outage: If all polls of a host fail for this many seconds, all waits for its tickets end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
             yet.
 
@@ -101,7 +102,7 @@ class Pace:
 
         Args:
             plain: The pace to start with; `Pace()` if None.
-            poll_cost: The seconds of delay that are as bad as one more poll.
+            poll_cost: The delay that costs as much as one more poll, in seconds.
             saved: A result of `AdaptivePace.to_dict` to continue from; None to start anew.
 
         Raises:
@@ -151,8 +152,8 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter makes a poll at the eta later, never earlier. If the eta is correct, an earlier
-        # poll would find the job still running.
+        # Jitter only delays a poll at the eta. A poll just before a correct eta would find the job
+        # still running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

@@ -54,10 +54,10 @@ class RetryLimits(Protocol):
     @property
     def floor(self) -> float:
         """
-        The shortest pause, in seconds, after a rate limit that says how long to wait.
+        The minimum pause after a rate limit, in seconds, if the server says how long to wait.
 
-        If webhooks or `Client.nudge` ask for two polls of a ticket, this is also the shortest time
-        between the two.
+        It is also the minimum time between two polls of a ticket that webhooks or `Client.nudge`
+        ask for.
         """
         ...
 
@@ -73,7 +73,7 @@ class RetryLimits(Protocol):
 
     @property
     def outage(self) -> float:
-        """The seconds for which all polls of a host may fail before all waits for it end."""
+        """If all polls of a host fail for this many seconds, all waits for its tickets end."""
         ...
 
     @property

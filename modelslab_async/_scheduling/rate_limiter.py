@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_kind import Tier
 
-# After a late timer, polls come faster, to make up for at most this many seconds of delay.
+# If a timer fires late, the next polls come faster, to catch up on at most this many seconds.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -26,7 +26,7 @@ class PollRate(Protocol):
         ...
 
     def finish(self, started: float, now: float, /, *, is_answered: bool) -> None:
-        """Record that the poll which started at the time `started` has ended."""
+        """Record that a poll has ended. It started at the time `started`."""
         ...
 
 

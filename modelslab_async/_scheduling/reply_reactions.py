@@ -26,12 +26,12 @@ _SHARED_MOMENT_S = 0.001
 
 @define(eq=False)
 class SharedFloats:
-    """Returns one float object for nearly equal times, which saves 24 bytes for each ticket."""
+    """Returns the same float object for nearly equal times, to save 24 bytes for each ticket."""
 
     _last_moment: float = -math.inf
 
     def moment(self, moment: float) -> float:
-        """Return `moment`, or the previous result if it is less than 1 ms earlier than `moment`."""
+        """Return `moment`. If the previous result is less than 1 ms earlier, return that result."""
         if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
             self._last_moment = moment
         return self._last_moment
@@ -53,7 +53,7 @@ def react_to_reply(
     jitter: float,
     floats: SharedFloats,
 ) -> float | Success | Failed:
-    """Record a reply for an open ticket. Return the time of its next poll, or its outcome."""
+    """Record a reply for an open ticket. Return the time of the next poll, or the outcome."""
     age = entry.poll_started - entry.added
     match reply:
         case CachedProcessing() | Processing():
@@ -72,7 +72,9 @@ def learn_end(
     policy: PacePolicy, entry: Entry, outcome: Success | Failed | None
 ) -> Exception | None:
     """
-    Tell the pace how long a job ran. Return what the pace raised, because the outcome stays valid.
+    Tell the pace how long a job ran.
+
+    If the pace raises an exception, return it, because the outcome of the job stays valid.
 
     Args:
         policy: The pace.

@@ -113,7 +113,7 @@ class Schedule:
         self._open[ticket] = entry
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> Exception | None:
-        """Remove a watcher. Forget a ticket without watchers, and return what its pace raised."""
+        """Remove a watcher. If none is left, forget the ticket. Return what the pace raised."""
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
             return None
@@ -166,7 +166,7 @@ class Schedule:
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
-        """Return the latest error of a ticket's polls, or else of its host; None for no error."""
+        """Return the ticket's latest poll error, or else that of its host; None for no error."""
         if (entry := self._open.get(ticket)) is None:
             return None
         if entry.poll_failures:
@@ -174,7 +174,7 @@ class Schedule:
         return entry.host_queue.health.last_error
 
     def next_poll_at(self) -> float | None:
-        """Return the time at which `take` may next return an entry; None if none is queued."""
+        """Return the time at which `take` may return an entry; None if no entry is queued."""
         return self.hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:

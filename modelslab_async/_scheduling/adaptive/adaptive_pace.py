@@ -1,8 +1,8 @@
 """
-AdaptivePace: decides when to poll a ticket, from how long earlier jobs took. It reads no clock.
+AdaptivePace: learns from the durations of earlier jobs when to poll a ticket. It reads no clock.
 
-While it knows few jobs, or while learning costs too much, it polls like a pace without learning.
-"A pace that learns" in `docs/explanation/pacing.md` has the theory.
+While it knows few jobs, or while learning costs too much, it behaves like a pace without learning.
+The section "A pace that learns" in `docs/explanation/pacing.md` explains the theory.
 """
 
 import math
@@ -25,8 +25,8 @@ _JITTER = 0.02
 # or a fraction of the age, whichever is larger.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# A factor on the cost of a poll, for jobs with an eta. It keeps their polls few until learned steps
-# have proven cheaper than plain steps.
+# For jobs with an eta, plans multiply the cost of a poll by this factor until learned steps have
+# proven cheaper than plain steps. So these plans have fewer polls.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used, in seconds. A job with a shorter eta counts as a job without an
 # eta.
@@ -47,7 +47,7 @@ class AdaptiveFamilyPace:
 
     Attributes:
         plain: A pace that does not learn.
-        poll_cost: The seconds of delay that are as bad as one more poll.
+        poll_cost: The delay that costs as much as one more poll, in seconds.
         ages: How long jobs took, in seconds.
         ratios: How long jobs with an eta took, in multiples of the eta.
     """
@@ -179,7 +179,7 @@ class AdaptivePace:
 
     Args:
         plain: The pace to start with. Its limits always apply.
-        poll_cost: The seconds of delay that are as bad as one more poll.
+        poll_cost: The delay that costs as much as one more poll, in seconds.
     """
 
     plain: PlainPace

@@ -1,4 +1,4 @@
-"""Simulates polls of a finished job at other times, and computes their cost. It polls nothing."""
+"""Computes what polls of a finished job would have cost at other times. It polls nothing."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
 @frozen
 class ObservedJob:
     """
-    A finished job whose end is known only as an interval between two polls.
+    A finished job. It ended at an unknown time between two polls.
 
     Attributes:
         last_running: The age at which the job was last seen running.
@@ -39,11 +39,11 @@ class ObservedJob:
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
         """
-        Return the job's ages at planned polls, corrected for jitter.
+        Return the ages of simulated polls, adjusted to the jitter of the real polls.
 
         An age slightly above `last_running` becomes `last_running`. An age slightly below
-        `first_done` becomes `first_done`. Polls after the first that sees the job done are left
-        out.
+        `first_done` becomes `first_done`. The list ends with the first poll that sees the job
+        done.
         """
         found = list[float]()
         for poll_age in poll_ages:

@@ -28,14 +28,14 @@ _SMOOTHING_JOBS = 10.0
 # jobs that take up to 20 times as long as the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# Any age and twice that age are this many bins apart. For a job that was never seen done, the
-# distribution goes on for this many bins after the last age at which the job was seen running.
+# Any age and twice that age are this many bins apart. If a job was never seen done, the
+# distribution goes on for this many bins after the last poll that saw the job running.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
 # The edges of the bins. From 0.01 on, each edge is 5 % higher than the edge before it. One edge is
 # exactly 1. If each duration is divided by the job's eta, this edge stands for the eta. Many jobs
-# end just before it.
+# end just before their eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -56,7 +56,7 @@ _BINS_BEFORE_ONE = 3
 
 @define(eq=False)
 class IntervalHistogram:
-    """Stores for each job the interval of time in which it ended. Older jobs count less."""
+    """Counts the jobs that ended in each interval of time. Older jobs count less."""
 
     count: int = 0
     _weights: dict[tuple[int, int], float] = Factory(dict)
@@ -74,7 +74,7 @@ class IntervalHistogram:
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return for each bin the probability that a job ends in it.
+        Return one probability for each bin: that a job ends in this bin.
 
         The list ends with the last bin in which a job may end.
 

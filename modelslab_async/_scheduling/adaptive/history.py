@@ -1,4 +1,4 @@
-"""JobHistory: how long jobs of one kind took, and when to poll a running one. It never polls."""
+"""JobHistory: how long earlier jobs took, and when to poll a running job. It never polls."""
 
 import math
 from bisect import bisect_right
@@ -47,8 +47,8 @@ class JobHistory:
         """
         Return the age for the next poll of a job that is running at `age`.
 
-        Return None if fewer than `min_jobs` jobs are known, or if all jobs ended at much lower
-        ages.
+        Return None if fewer than `min_jobs` jobs are known, or if all known jobs ended at much
+        lower ages.
         """
         count = self.intervals.count
         if count < self.min_jobs:

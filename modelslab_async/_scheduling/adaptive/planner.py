@@ -13,16 +13,16 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return the best edge for the next poll after a poll at each edge.
+    Return a list that says when to poll next after each poll.
 
-    A bin is a range of a job's age. An edge is an age at which a bin begins or ends. Item `i` of
-    the result is for a poll at edge `i` that finds the job still running. The item is the index of
-    the edge at which to poll next.
+    A bin is a range of a job's age. An edge is an age at which a bin begins or ends. If a poll at
+    edge `i` finds the job still running, the best edge for the next poll is item `i` of the list.
+    Each item is the index of an edge.
 
     Args:
         edges: The edges of the bins, in ascending order.
         density: For each bin, the probability that the job ends in it.
-        cost: The delay that is as bad as one more poll, in the unit of the edges.
+        cost: The delay that costs as much as one more poll, in the unit of the edges.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

@@ -19,7 +19,7 @@ _MAX_SAVED_RATIO = 2.0
 @define(eq=False)
 class TrialBudget:
     """
-    Compares two costs: that of polls with learned steps, and that of polls with plain steps.
+    Compares the cost of polls with learned steps to the cost of polls with plain steps.
 
     Older jobs count less.
 
@@ -46,9 +46,9 @@ class TrialBudget:
 
     def try_reserve(self, poll_cost: float) -> bool:
         """
-        Reserve the cost of one poll for a job whose first step is learned. Return True.
+        Reserve the cost of one poll for a job whose first step is learned.
 
-        If the budget is used up, reserve nothing, and return False.
+        If the budget is used up, reserve nothing. Return whether the cost was reserved.
         """
         if self.spent + self.reserved > self.allowed:
             return False
@@ -57,7 +57,7 @@ class TrialBudget:
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
         """
-        Record the costs for a finished job with plain and with learned steps.
+        Record what polls of a finished job would have cost with plain and with learned steps.
 
         Args:
             plain_cost: The cost that plain steps would have had.
