@@ -97,7 +97,7 @@ class AccountLink:
         if self._task is None:
             return
         # Let a report in progress finish: its answer may assign tickets of dead clients to this
-        # client. The last report must list them too, so that they keep their slots.
+        # client. The final report must list them too, so that they keep their slots.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
@@ -134,7 +134,7 @@ class AccountLink:
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:
-        """Return the rate limiter for polls with one key."""
+        """Make the rate limiter for polls with one key."""
         self._poll_times[tier] = poll_times = GrantedPollTimes(
             asyncio.get_running_loop().time, self.wake, is_limited=self._has_rate
         )
@@ -217,7 +217,7 @@ class AccountLink:
         return reports
 
     def _last_report(self) -> dict[str, KeyReport]:
-        """Return the reports for the moment of leaving. They ask for no more poll times."""
+        """Return the reports to send on leaving. They ask for no more poll times."""
         reports = self._report(self._offset())
         for tier, poll_times in self._poll_times.items():
             digest = self._digest_of(tier)

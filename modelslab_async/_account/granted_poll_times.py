@@ -87,7 +87,7 @@ class GrantedPollTimes:
             return self._times[0].when
         if not self.wanted:
             # If no time was used, the account answered too late. A larger number of times reaches
-            # further into the future, so some can be used even if the next answer is late too.
+            # further into the future. So some of them can be used even if the next answer is late.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

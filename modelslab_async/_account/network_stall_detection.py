@@ -74,15 +74,15 @@ class StalledPolls:
         if is_answered:
             was_stalled = self._is_overdue(now)
             # If a later poll was answered first, this poll is not in `_counts` any more. Then do
-            # not record its response time, because the network may have delayed it by a minute.
+            # not record its response time, because the network may have delayed the poll by a minute.
             # Record any other response time, because the server may be slow. But limit the recorded
             # time: long times would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
             # The answer shows that the network delivers requests again. So older polls without an
-            # answer no longer count as a stall. Remove them from `_counts`. If this answer ends a
-            # stall, move them to `_late`, because they may still reach the server.
+            # answer are no sign of a stall any more, and leave `_counts`. If this answer ends a
+            # stall, these polls go to `_late`, because they may still reach the server.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:

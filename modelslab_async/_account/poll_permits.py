@@ -51,17 +51,17 @@ GIVE_UP_AFTER_S: Final = 5.0
 MAX_POLL_AGE_S: Final = 2.0 * GIVE_UP_AFTER_S
 # The clients that ask for poll times have equal shares of the rate. One answer grants a client its
 # share for at most this many seconds. With a higher value, a new client would wait longer for its
-# first poll times. With a lower value, clients would have none left during a slow answer.
+# first poll times. With a lower value, clients would have no poll times left during a slow answer.
 MAX_SHARE_S: Final = 0.4
 # If only one client asks for poll times, one answer grants it the full rate for at most this many
 # seconds. The time is short, because a client may leave granted poll times unused.
 MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 MAX_ASK_GAP_S: Final = 1.0
-# After a change to a lower rate, the account keeps the surplus permits until their last polls are
-# older than this many rest times of the lower rate. If it removed them at once, a change back to
-# the higher rate would add new permits, which need not rest. Two rest times are enough, because a
-# permit rests at most twice as long at the higher rate.
+# A change to a lower rate leaves surplus permits. The account removes them when their last polls
+# are older than this many rest times of the lower rate. If it removed them at once, a change back
+# to the higher rate would add new permits, which need not rest. Two rest times are enough, because
+# a permit rests at most twice as long at the higher rate.
 SURPLUS_RESTS: Final = 2.0
 
 

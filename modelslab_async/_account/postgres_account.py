@@ -42,13 +42,13 @@ class PostgresAccount:
     seconds for each of them. PostgreSQL 14 or later and the extra `postgres` are required.
 
     Args:
-        address: The address of the database, as libpq writes it, such as
-            `"postgresql://user@host/database?sslmode=verify-full"`. A password may be in it, in
-            `PGPASSWORD` or in `~/.pgpass`. The password is never shown.
+        address: The address of the database in the syntax of libpq, such as
+            `"postgresql://user@host/database?sslmode=verify-full"`. The password may be in the
+            address, in `PGPASSWORD` or in `~/.pgpass`. It is never shown.
         rate: The maximum number of polls a second with one key, of all clients together, up to
             2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10
-            or 15, as the plan says; None for no limit.
+            or 15, depending on the plan; None for no limit.
         schema: The schema with the tables of the account. It is created if it does not exist.
             Accounts with different limits need a schema each.
 

@@ -85,7 +85,7 @@ class PostgresMembership:
         return _LISTENING_INTERVAL_S if self._connection.is_listening else ASKING_INTERVAL_S
 
     def call_on_news(self, on_news: Callable[[], object]) -> None:
-        """Call `on_news` when this client may get a slot, and when another client adds a hint."""
+        """Call `on_news` when a slot may be free, and when another client adds a webhook hint."""
         self._connection.listen(channel_of(self._client), on_news)
 
     def clock(self) -> float:

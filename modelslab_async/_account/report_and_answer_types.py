@@ -79,7 +79,7 @@ class Pauses:
 @frozen
 class PollResult:
     """
-    What became of a granted poll time. A later result for the same time replaces this one.
+    What became of a granted poll time. A later result for the same time replaces an earlier result.
 
     Attributes:
         granted: The granted time, on the account's clock.

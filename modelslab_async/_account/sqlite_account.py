@@ -42,7 +42,7 @@ class SQLiteAccount:
         rate: The maximum number of polls a second with one key, of all clients together, up to
             2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10
-            or 15, as the plan says; None for no limit.
+            or 15, depending on the plan; None for no limit.
         clock: Returns the time in seconds. All processes of the machine must use the same clock.
 
     Raises:
@@ -70,7 +70,7 @@ class SQLiteAccount:
             lock = WriteLock(LOCK_TIMEOUT_S)
             with closing(lock.run_exclusive(lambda: connect(self.path))) as db:
                 # Retry each transaction separately. When many processes start at the same time, a
-                # retry of both together would seldom find the file unlocked twice in a row.
+                # retry of both together would seldom find the file unlocked twice.
                 lock.run_exclusive(lambda: prepare_tables(db, self.path))
                 lock.run_exclusive(lambda: self._prepare_limits(db))
         except sqlite3.Error as error:

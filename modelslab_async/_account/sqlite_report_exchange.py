@@ -212,7 +212,7 @@ def set_or_check_limits(
     db: sqlite3.Connection, path: str, limits: SharedLimits, now: float, *, own_client: int = 0
 ) -> None:
     """
-    Set the limits of an account, or check that its open clients have the same ones.
+    Set the limits of an account, or check that its open clients have the same limits.
 
     Args:
         db: A connection to the account, in a transaction that may write.

@@ -117,9 +117,9 @@ class FamilyQueue(Generic[E]):
     """
     The queued tickets of one family, with gaps between the polls of a backlog.
 
-    The last heap takes new entries. The heaps before it hold the entries that were queued when a
-    pause ended (the backlog) or when a sweep of stale entries began. A stale entry has lost its
-    last watcher.
+    The last heap takes new entries. When a pause ends, the queue adds a new last heap, and the
+    entries in the older heaps are the backlog. A sweep of stale entries also begins with a new
+    heap. A stale entry has lost its last watcher.
     """
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])

@@ -20,8 +20,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# A gap between two failed polls counts as at most this many seconds of silence, because in a longer
-# gap the machine was probably suspended.
+# A longer gap between two failed polls counts as only this many seconds of silence, because the
+# machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 

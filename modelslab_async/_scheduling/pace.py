@@ -30,10 +30,10 @@ class Pace:
     `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
 
     Args:
-        floor: The step of a job at age 0, in seconds. growth: The fraction of a job's age that is
-        added to `floor`. growth_cap: The upper limit of `floor + growth * T`, in seconds. A value
-        below `floor` counts
-            as `floor`.
+        floor: The step of a job at age 0, in seconds.
+        growth: The fraction of a job's age that is added to `floor`.
+        growth_cap: The upper limit of `floor + growth * T`, in seconds. A value below `floor`
+            counts as `floor`.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The longest step, in seconds.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is higher, the age is

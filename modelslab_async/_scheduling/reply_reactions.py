@@ -31,7 +31,7 @@ class SharedFloats:
     _last_moment: float = -math.inf
 
     def moment(self, moment: float) -> float:
-        """Return `moment`. If the previous result is less than 1 ms earlier, return that result."""
+        """Return the previous result if it is less than 1 ms before `moment`, else `moment`."""
         if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
             self._last_moment = moment
         return self._last_moment

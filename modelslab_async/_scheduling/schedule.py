@@ -113,7 +113,7 @@ class Schedule:
         self._open[ticket] = entry
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> Exception | None:
-        """Remove a watcher. If none is left, forget the ticket. Return what the pace raised."""
+        """Remove a watcher. If none is left, forget the ticket. Return any error of the pace."""
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
             return None

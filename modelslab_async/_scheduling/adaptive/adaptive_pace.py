@@ -25,8 +25,8 @@ _JITTER = 0.02
 # or a fraction of the age, whichever is larger.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# For jobs with an eta, plans multiply the cost of a poll by this factor until learned steps have
-# proven cheaper than plain steps. So these plans have fewer polls.
+# Until learned steps have paid off, plans for jobs with an eta multiply the cost of a poll by this
+# factor. So these plans have fewer polls.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used, in seconds. A job with a shorter eta counts as a job without an
 # eta.
@@ -169,11 +169,11 @@ class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
-    At first it polls like the plain pace. Once it knows 20 jobs of a family (50 for jobs with an
-    eta), it polls at the ages that would have cost least for recent jobs. Two things count as
+    At first it polls like the plain pace, until it knows 20 jobs of a family (50 for jobs with an
+    eta). Then it polls at the ages that would have cost least for recent jobs. Two things count as
     costs: each poll, and the delay from a job's end to the poll that finds it done. If the plain
-    pace would cost less, this pace polls like the plain pace again. The time between two polls is
-    between a twentieth and 20 times that of the plain pace.
+    pace would cost less, this pace polls like the plain pace again. Each step from one poll to the
+    next is at least a twentieth of the plain pace's step, and at most 20 times that step.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
