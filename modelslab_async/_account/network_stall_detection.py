@@ -74,9 +74,9 @@ class StalledPolls:
         if is_answered:
             was_stalled = self._is_overdue(now)
             # If a later poll was answered first, this poll is not in `_counts` any more. Then do
-            # not record its response time, because the network may have delayed the poll by a minute.
-            # Record any other response time, because the server may be slow. But limit the recorded
-            # time: long times would delay the detection of the next stall.
+            # not record its response time, because the network may have delayed the poll by a
+            # minute. Record any other response time, because the server may be slow. But limit the
+            # recorded time: long times would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
