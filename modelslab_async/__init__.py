@@ -203,8 +203,8 @@ __all__ = [
     "verify",
 ]
 
-# Import each module of this package on the first use of one of its names. Importing all modules
-# takes several times as long as importing httpx.
+# The module of a name is imported when the name is first used. To import all modules takes several
+# times as long as to import httpx.
 _NAMES_BY_MODULE = {
     "_account.postgres_account": "PostgresAccount",
     "_account.sqlite_account": "SQLiteAccount",
@@ -276,9 +276,9 @@ def __dir__() -> list[str]:
 
 def _publish_imported() -> None:
     """
-    Bind the public objects of the imported modules here.
+    Copy the public objects of all imported modules into the namespace of this package.
 
-    The `__module__` of each class and function becomes this package.
+    The `__module__` of each class and function becomes the name of this package.
     """
     for name, module_name in _MODULE_BY_NAME.items():
         public = getattr(sys.modules.get(module_name), name, None)

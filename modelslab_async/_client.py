@@ -36,30 +36,30 @@ class Client:
 
     Args:
         api_key: Your key; by default, `MODELSLAB_API_KEY` from the environment.
-        enterprise_key: By default, `MODELSLAB_ENTERPRISE_API_KEY` or, if that is unset, `api_key`.
-        base_url: Replaces `MODELSLAB_BASE_URL` and the usual URL of the service.
-        legacy_base_url: Replaces `MODELSLAB_LEGACY_BASE_URL` and the usual URL of the older host.
+        enterprise_key: By default, `MODELSLAB_ENTERPRISE_API_KEY`, or else the same as `api_key`.
+        base_url: The URL of the service; by default, `MODELSLAB_BASE_URL`, else the public URL.
+        legacy_base_url: The same for the older host; by default, `MODELSLAB_LEGACY_BASE_URL`.
         families: By default, `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
         endpoints: By default, `ENDPOINTS`. Add one in the same way.
-        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (which stays open), an
-            `httpx.AsyncBaseTransport`, either of these from httpx2, or an object with
-            `async def exchange(request)`.
+        http: The transport: an `HTTPTransport`, an `AsyncClient` (which stays open) or
+            `AsyncBaseTransport` of httpx or httpx2, or an object with an async method
+            `exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object with the methods of `Pace`.
         rate: The maximum number of polls a second for each key; None for no limit. Calls of `fetch`
             do not count.
         workers: The maximum number of polls in flight at once.
         timeout: The maximum number of seconds that one poll may take.
-        queue: The maximum number of queued generations for each key: 5, 10 or 15, depending on the
-            plan; None for no limit. A submit waits for a free slot.
+        queue: The maximum number of queued generations for each key; None for no limit. The service
+            allows 5, 10 or 15, depending on the plan. When the queue is full, a submit waits.
         account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. The account
-            sets their rate and queue.
+            sets the `rate` and `queue` of all of them.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
-        unsent_timeout: The maximum number of seconds to retry a submit that cannot leave this
-            machine. The submit then fails with a `TransportError`, and costs nothing.
+        unsent_timeout: How many seconds to retry a submit that cannot be sent. After that, the
+            submit fails with a `TransportError`, and nothing is paid.
         max_submits: How many submits the client may pay for, from 0; None for no limit.
-        wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
-        on_submitted: Called with each `Submitted` before `submit` returns, to store its ticket, and
-            awaited if it is async. `submit` raises its error, with a note that names the ticket.
+        wait_timeout: The timeout of waits for which the caller gives none; None for no limit.
+        on_submitted: Called by `submit` with each `Submitted`, to store its ticket. May be async.
+            If it raises, `submit` raises the same error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
 
     Attributes:
@@ -110,12 +110,12 @@ class Client:
 
     async def fetch(self, ticket: TicketLike) -> Reply:
         """
-        Poll a ticket once.
+        Poll a ticket once, and return the reply.
 
         Raises:
             TransientError: The poll failed; the job may still be fine.
             Refused: The server refuses the key, the plan or the request.
-            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
+            ValueError: The ticket is ill-formed, or its family is unknown. Nothing was sent.
         """
         return await self.engine.fetch(self.engine.ticket_of(ticket))
 
@@ -129,11 +129,11 @@ class Client:
                 client's `wait_timeout`, and `float("inf")` for no limit.
 
         Raises:
-            GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
+            GenerationFailed: The job failed. Or the server does not know the id (`TicketNotFound`).
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
             Refused: The server refuses the key, the plan or the request.
-            TransientError: Polls fail too often or for too long: see `Pace(max_failures, outage)`.
-            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
+            TransientError: Polls failed too often or too long: see `Pace(max_failures, outage)`.
+            ValueError: The ticket is ill-formed, or its family is unknown. Nothing was sent.
         """
         if timeout is not None:
             check_nonnegative_seconds("timeout", timeout)
@@ -147,11 +147,11 @@ class Client:
 
         Args:
             tickets: Tickets in any form. A ticket may occur twice.
-            timeout: The maximum number of seconds to wait for each ticket. A ticket still open then
-                is `Unresolved`.
+            timeout: The maximum number of seconds to wait for each ticket. The outcome of a ticket
+                that is still open then is `Unresolved`.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
+            ValueError: A ticket is ill-formed, or its family is unknown. Nothing was sent.
         """
         return await gather_outcomes(self.engine, tickets, timeout)
 
@@ -161,19 +161,19 @@ class Client:
         """
         Wait for many tickets, and yield their outcomes as they end.
 
-        The client reads `tickets` only as far as `window` allows. Leaving the loop ends all its
-        waits.
+        The client reads `tickets` only as far as `window` allows. If the caller leaves the loop,
+        all waits for these tickets end.
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
-            timeout: The maximum number of seconds to wait for each ticket, from when it is read
-                from `tickets`. A ticket still open then is `Unresolved`.
-            window: The maximum number of tickets that are open, or ended but not yet received by
-                the caller.
+            timeout: The maximum number of seconds to wait for each ticket after it is read from
+                `tickets`. The outcome of a ticket that is still open then is `Unresolved`.
+            window: The maximum number of tickets that are open or whose outcome the caller has not
+                yet received.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown. This error, and any error of
-                `tickets`, is raised after the outcomes of all earlier tickets.
+            ValueError: A ticket is ill-formed, or its family is unknown. This error, and any error
+                that `tickets` raises, comes after the outcomes of all earlier tickets.
         """
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window, recent=window)
 
@@ -195,18 +195,18 @@ class Client:
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success: ...
     async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
-        Start work as soon as a slot is free.
+        Start a generation as soon as the service's queue has a free slot.
 
         A submit is sent again only if it provably never left this machine, or if the server refused
         it because of a rate limit. If the caller is cancelled while the request is in flight,
-        `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
+        `on_submitted` still gets the ticket. A `Success` is returned if the work was done at once.
 
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"` (`modelslab-async endpoints`
-                lists all), or a `Submission`, which has the parameters.
-            params: The parameters of the endpoint, sent unchanged. One that is None is left out.
-                Where the service wants a link to a file (`Endpoint.takes_file`), a path, bytes or
-                an open file will do. It is uploaded first (up to 5 MB, kept for 24 hours).
+                lists all), or a `Submission`, which includes the parameters.
+            params: The parameters of the endpoint, sent unchanged. A parameter that is None is left
+                out. A parameter for a link to a file (`Endpoint.takes_file`) also takes a path,
+                bytes or an open file. The file is uploaded first (up to 5 MB, kept for 24 hours).
 
         Raises:
             SubmitUncertain: The work may have been started. Search for it before you pay again.
@@ -242,7 +242,7 @@ class Client:
             SubmitTimeout: The time is up, and nothing was started or paid.
             SubmitUncertain: The work may have been started, for example if no reply came in time.
             WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
-            ModelsLabError: Another error of `submit` or `wait`. With a `ticket`, work was started.
+            ModelsLabError: An error of `submit` or `wait`. If it has a `ticket`, work was started.
         """
         self.engine.endpoints.check_keyword("generate", "timeout", params)
         return await SingleGeneration(self.engine, timeout).run(Submission.of(endpoint, params))
@@ -255,29 +255,29 @@ class Client:
         window: int = 100,
     ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """
-        Start many pieces of work, and yield each request with its outcome once that is known.
+        Start many generations, and yield each request with its outcome as the outcomes come.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
         other requests. The client sends no more requests once the key is refused, or once the
         caller leaves the loop.
 
         Args:
-            requests: Each a `Submission`, or a pair of an endpoint and its parameters.
-            timeout: The maximum number of seconds to wait for each request once it is started. A
-                request still open then is `Unresolved`.
-            window: The maximum number of requests that are in progress, or ended but not yet
-                received by the caller.
+            requests: `Submission` objects, or pairs of an endpoint and its parameters.
+            timeout: The maximum number of seconds to wait for each generation after it is started.
+                The outcome of a generation that is still open then is `Unresolved`.
+            window: The maximum number of requests that are in progress or whose outcome the caller
+                has not yet received.
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
-                fit. This error, and any error of `requests` or of `on_submitted`, is raised after
+                fit. This error, and any error that `requests` or `on_submitted` raises, comes after
                 the outcomes of all earlier requests.
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 
     async def ask(self, endpoint: str | Submission, /, **params: Any) -> dict[str, Any]:
         """
-        Ask an endpoint that answers at once, such as the balance, and return the reply's body.
+        Call an endpoint that answers at once, such as the balance, and return the reply's body.
 
         Raises:
             ModelsLabError: There is no usable reply; see `fetch`.
@@ -292,9 +292,9 @@ class Client:
         Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
-            base: The receiver's public address, such as `"https://me.example/hooks?query"`. Without
-                `https://` or `http://`, or without a host, it is a `ValueError`.
-            secret: The receiver's secret. None for a random one that lasts as long as this client.
-            family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
+            base: The receiver's public address, such as `"https://me.example/hooks?query"`. If it
+                has no scheme or no host, a `ValueError` is raised.
+            secret: The receiver's secret; None for a random secret that this client keeps.
+            family: The family of the endpoint. A receiver with `on_reply` needs it.
         """
         return self.engine.webhook_url(base, secret, family)

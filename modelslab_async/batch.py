@@ -55,14 +55,14 @@ class Batch:
         clock: Callable[[], float] = time.time,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a new batch or an old one, and close it at the end of the `async with` block.
+        Open a new or an existing batch, and close it at the end of the `async with` block.
 
         Args:
-            path: The journal's file, or `"postgresql://host/database?batch=cats"` for many hosts.
-            client: Submits and polls. `submit`, `run`, `save` and `generate_many` need one.
+            path: The journal's file; for many hosts, `"postgresql://host/database?batch=cats"`.
+            client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
                 seconds. On Linux, processes of the same machine take over at once.
-            clock: Returns the seconds since 1970. A database uses its own clock by default.
+            clock: Returns the seconds since 1970. By default, a database uses its own clock.
 
         Raises:
             JournalError: The file or the database cannot be used.
@@ -98,8 +98,8 @@ class Batch:
         If a value contains the client's API key, that key is redacted.
 
         Raises:
-            ValueError: A ticket is ill-formed, the client does not know its family, or JSON cannot
-                hold its dictionary. Earlier tickets may have been added.
+            ValueError: A ticket is ill-formed, the client does not know its family, or its
+                dictionary cannot be written as JSON. Earlier tickets may have been added.
             JournalError: The journal cannot be written.
         """
         check_not_text(tickets)
@@ -115,9 +115,9 @@ class Batch:
         """
         Record a submit, then start the work as `Client.submit` does. `run` waits for the work.
 
-        If the process dies meanwhile, `uncertain` lists the submit. If you give each submit a
-        `track_id` or a `Submission` key, you can start the program again: earlier submits are then
-        answered from the journal, and nothing is sent twice.
+        If the process dies before the reply is recorded, `uncertain` lists the submit. If each
+        submit has a `track_id` or a `Submission` key, you can start the program again: earlier
+        submits are answered from the journal, and nothing is sent twice.
 
         Raises:
             SubmitUncertain: The work may have been started, now or earlier.
@@ -150,8 +150,8 @@ class Batch:
         Raises:
             ClientClosed: The client is closed.
             JournalError: The journal cannot be written. The next run polls open tickets.
-            ValueError: The batch has no client, an argument is out of its range, or a ticket has an
-                unknown family. An unknown family is reported once this run has no more to poll.
+            ValueError: The batch has no client, or an argument is out of its range. Or a ticket has
+                an unknown family: then the run polls all other tickets first.
         """
         engine = self._require_client("a run").engine
         async with aclosing(self._runs.results(engine, None, timeout, window)) as outcomes:
@@ -162,11 +162,11 @@ class Batch:
         self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[SaveResult, None]:
         """
-        Do what `run` does, and save the outputs of the successes, including those of earlier runs.
+        Wait as `run` does, and save the outputs of all successes, also those of earlier runs.
 
-        Each success becomes a `Saved` or an `Unsaved`, which is yielded once it is recorded in the
-        journal. Other outcomes are yielded as they are. A recorded file is not downloaded again.
-        The next `save` tries `Unsaved` outputs again.
+        Yield a `Saved` or an `Unsaved` for each success, after recording it in the journal. Yield
+        other outcomes unchanged. A recorded file is not downloaded again. The next `save` retries
+        outputs that could not be saved.
 
         Args:
             downloads: Saves the outputs. Polls do not wait for transfers.
@@ -176,7 +176,7 @@ class Batch:
         Raises:
             ClientClosed: The client or the downloads are closed.
             JournalError: See `run`.
-            ValueError: See `run`. Or the path of the downloads' folder is not UTF-8 text.
+            ValueError: See `run`. Or the path of the downloads' folder cannot be encoded as UTF-8.
         """
         engine = self._require_client("a run").engine
         self._runs.check_downloads(downloads)
@@ -193,15 +193,15 @@ class Batch:
         window: int = 100,
     ) -> AsyncGenerator[tuple[Submission, GenerationResult], None]:
         """
-        Submit, poll and save side by side, and yield each submission with its result.
+        Submit, poll and save concurrently, and yield each submission with its result.
 
-        A killed program can be started again: what an earlier call submitted is not submitted
-        again, and its result comes from the journal or from a poll. If neither can be read, the
-        result is an `Unresolved`. A submission without a key gets a key made from its endpoint and
-        parameters. Equal submissions get different keys, so each is submitted.
+        A killed program can be started again. A submission that was sent earlier is not sent again:
+        its result comes from the journal or from a poll. If both fail, the result is an
+        `Unresolved`. A submission without a key gets a key made from its endpoint and parameters.
+        Equal submissions get different keys, so each is submitted.
 
         Args:
-            requests: Each a `Submission`, or a pair of an endpoint and its parameters.
+            requests: `Submission` objects, or pairs of an endpoint and its parameters.
             downloads: Saves the outputs. A success is then a `Saved` or an `Unsaved`.
             timeout: See `run`.
             window: The maximum number of submissions whose result the caller has not yet received.
@@ -209,7 +209,7 @@ class Batch:
         Raises:
             ClientClosed: The client or the downloads are closed.
             JournalError: The journal cannot be read or written.
-            ValueError: See `Client.generate_many`. Or see `save`.
+            ValueError: See `Client.generate_many` and `save`.
         """
         engine = self._require_client("a submit").engine
         generation = BatchGeneration(engine, self._journal, self._journaled_submits, self._lease)
@@ -225,9 +225,9 @@ class Batch:
 
     def drain(self) -> None:
         """
-        Start nothing new, and finish what is in flight. A batch opened later does the rest.
+        Start no new work, and finish the requests in flight. Open the batch again to continue.
 
-        A `run` or `generate_many` ends soon. A `save` ends after its current transfers.
+        Then `run` and `generate_many` end soon, and `save` ends after its current transfers.
         """
         self._runs.drain()
 
@@ -235,7 +235,7 @@ class Batch:
         """
         Reopen the tickets that the server reported as failed, and return their number.
 
-        The next run polls them again. Use it if the server was wrong; nothing is submitted.
+        The next run polls them again. Use this if the server was wrong. Nothing is submitted.
         """
         return await self._journal.reopen_failed()
 
@@ -243,10 +243,10 @@ class Batch:
         self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
-        Compare all recorded files with those on disk, in `folder` or where each file was saved.
+        Compare the files in `folder`, or at the paths where they were saved, with their records.
 
         With `repair`, the next `save` downloads changed and missing files again. If another host
-        saved a file that is not on this host, the file is `elsewhere` and not `missing`.
+        saved a file that is not on this host, the file counts as `elsewhere`, not as `missing`.
         """
         path = None if folder is None else os.fspath(folder)
         found = await verify_recorded_files(self._journal, path)
@@ -275,9 +275,9 @@ class Batch:
         """
         Return the submits that may or may not have started work, the oldest first.
 
-        The batch never sends them again. Search for the work before you pay again. If you find it,
-        call `journal.confirm` with its ticket. If not, call `journal.withdraw`. Submits of another
-        process are listed once that process has died or its lease has expired.
+        The batch never sends them again. Search for the work before you pay again. If you find the
+        work, call `journal.confirm` with its ticket. Otherwise, call `journal.withdraw`. Submits of
+        another process are listed after that process has died or its lease has expired.
         """
         return await self._journal.uncertain()
 
@@ -287,12 +287,12 @@ class Batch:
         """
         Write all outcomes to a file, and return their number.
 
-        An existing file is replaced once the new one is complete. In CSV and Parquet, the columns
-        `state` and `reason` say how a ticket ended.
-        `file_format` is `"jsonl"`, `"csv"` or `"parquet"`; None takes it from the file's suffix.
+        An existing file is replaced when the new file is complete. In CSV and Parquet, the columns
+        `state` and `reason` say how a ticket ended. `file_format` is `"jsonl"`, `"csv"` or
+        `"parquet"`. With None, the file's suffix decides.
 
         Raises:
-            ValueError: The suffix names no format, or the file is one of the journal's own.
+            ValueError: The suffix names no format, or the path is that of a file of the journal.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

@@ -48,21 +48,23 @@ async def fetch(
     column: str | None = None,
 ) -> FetchReport:
     """
-    Wait for all tickets of some tables, and write their outcomes to a folder.
+    Wait for all tickets in one or more tables, and write the outcomes to a folder.
 
     The tickets are divided into shards. The outcomes of a shard become one Parquet file, called a
-    part. A part appears only when it is complete. After a failure, call again: only missing parts
-    and unresolved tickets are polled.
+    part. A part appears only when it is complete. After a failure, call `fetch` again: it polls
+    only the tickets of missing parts and unresolved tickets.
 
     Args:
         dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their
-            environment, and must see the files.
-        source: A table in any format that `batch run` reads, or a pattern for several tables.
+            environment and access to the files.
+        source: The path of a table in any format that `batch run` reads, or a glob pattern for
+            several.
         to: The folder of the parts. It is created if it does not exist.
         shard: The number of tickets in a part. Give the same number in all calls for one folder.
         rate: The maximum number of polls a second, of all workers together.
-        account: An account that the workers share: the path of its file, or its address.
-        queue: The number of slots of the account. All its clients must give the same number.
+        account: An account that the workers share: its SQLite file, or its PostgreSQL address.
+        queue: The maximum number of queued generations of the account. All its clients must give
+            the same number.
         concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
         family: The family of bare ids, such as `13443927`; None to take it from the tables.
@@ -70,7 +72,7 @@ async def fetch(
 
     Raises:
         ShardsFailed: Some shards could not be finished. All other shards were finished.
-        ValueError: An argument does not fit, there is no such file, or a worker has no key.
+        ValueError: An argument is invalid, there is no such file, or a worker has no key.
         ModelsLabError: The key is refused, or the account cannot be used.
         ConnectionError: The connection to the Dask scheduler was lost.
     """
@@ -98,7 +100,7 @@ class _DaskCluster:
         self._dask_client = dask_client
 
     async def call(self, function: Callable[..., T], /, *arguments: Any) -> T:
-        """See `Cluster`."""
+        """Run a function on a worker, and return its result."""
         try:
             future = self._dask_client.submit(function, *arguments, pure=False)
             result: T = await future
@@ -109,12 +111,12 @@ class _DaskCluster:
         return result
 
     async def check(self) -> None:
-        """See `Cluster`."""
+        """Check that each worker can import this package."""
         # A worker that cannot import the classes of a task's arguments dies. Without this check,
         # one worker after another would die of the same task, and no error would be raised.
         await self._dask_client.run(exec, f"import {__name__}")
 
     async def capacity(self) -> int:
-        """See `Cluster`."""
+        """Return the number of threads of all workers."""
         dask_client: Any = self._dask_client
         return sum((await dask_client.nthreads()).values())

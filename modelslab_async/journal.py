@@ -32,13 +32,13 @@ class Journal:
     """
     Tickets and their outcomes, in an SQLite file or a database. Open it with `Journal.open`.
 
-    When a method returns, what it wrote is on the disk. Several `Journal` objects, in one process
-    or in many, may have the same file open.
+    A method that writes returns only when its data are on the disk. Several `Journal` objects, in
+    one process or in many, may open the same file.
 
     Attributes:
-        leases: The operations of runs, which claim tickets under a lease and record outcomes.
+        leases: The operations of a run: claim tickets for the time of a lease, record outcomes.
         clock: Returns the time in seconds since 1970.
-        spans_hosts: Whether several hosts may share the journal: only if it is in a database.
+        spans_hosts: Whether the journal is in a database, so that several hosts may share it.
     """
 
     def __init__(self, store: JournalStore, *, clock: Callable[[], float]) -> None:
@@ -62,15 +62,15 @@ class Journal:
         A read-only file can be opened too. Methods that write then raise `JournalReadOnly`.
 
         Args:
-            path: The file, or an address such as `"postgresql://host/database?batch=cats"`.
-                While the file is open, SQLite keeps two more files beside it.
-            clock: Returns the seconds since 1970. A database uses its own clock by default.
+            path: The file, or an address such as `"postgresql://host/database?batch=cats"`. While
+                the file is open, SQLite keeps two more files beside it.
+            clock: Returns the seconds since 1970. By default, a database uses its own clock.
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:
             JournalError: The file cannot be opened, or was deleted or replaced during the block.
             TypeError: The path is neither a string nor a path object.
-            ValueError: The path cannot be the path of a file.
+            ValueError: The path or the address is malformed.
         """
         store, clock = await open_store(path, clock=clock, lock_timeout=lock_timeout)
         try:
@@ -88,7 +88,7 @@ class Journal:
 
     async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:
         """
-        Add tickets. If one is ill-formed, none is added. Known tickets keep their state.
+        Add all tickets, or none if one of them is ill-formed. Known tickets keep their state.
 
         A ticket may be paired with a dictionary, which is stored too; see `Batch.add`.
 
@@ -96,8 +96,8 @@ class Journal:
             The number of new tickets.
 
         Raises:
-            JournalReadOnly: The journal was copied to another store.
-            ValueError: A ticket is ill-formed or has no id, or JSON cannot hold its dictionary.
+            JournalReadOnly: The journal was copied to another store, so it takes no new tickets.
+            ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
         """
         given = [NewTicket.of(ticket) for ticket in new_tickets]
         for new in given:
@@ -105,7 +105,7 @@ class Journal:
         return await self._store.write(tickets.add, given, now=self.clock())
 
     async def reopen_failed(self) -> int:
-        """Reopen the failed tickets. Return their number."""
+        """Reopen the failed tickets, so that the next run polls them. Return their number."""
         return await self._store.write(tickets.reopen_failed)
 
     async def report(self) -> Report:
@@ -132,7 +132,7 @@ class Journal:
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
-            ValueError: The suffix names no format, or the file is one of the journal's own.
+            ValueError: The suffix names no format, or the path is that of a file of the journal.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """
@@ -156,7 +156,7 @@ class Journal:
         is_length_verified: bool = True,
     ) -> None:
         """
-        Record a downloaded file, in place of an earlier one with the same ticket and index.
+        Record a downloaded file. Replace an earlier record with the same ticket and index.
 
         Args:
             ticket: The ticket that the file is an output of.
@@ -203,7 +203,7 @@ class Journal:
                 yield each
 
     async def queue_saves(self, successes: Sequence[Ticket] | None = None) -> int:
-        """Queue successes that were never queued: the given ones, or all. Return their number."""
+        """Queue all or the given successes to be saved, unless queued before. Return how many."""
         return await self._store.write(save_queue.queue_saves, successes)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
@@ -233,11 +233,11 @@ class Journal:
             payload_hash: A digest of the payload.
             run_id: The run that sends the submit. While the run is active, `uncertain` does not
                 list the submit.
-            columns: The submit's row of the input table, which its ticket gets too.
-            key: The key of the submission, if it has one.
+            columns: The row of the input table for this submit. Its ticket gets the same row.
+            key: The `key` of the `Submission`, if there is one.
 
         Raises:
-            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
+            ValueError: The track_id or the key was used before, or the columns are not JSON data.
         """
         submit = PendingSubmit(
             track_id=track_id,
@@ -253,7 +253,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | Failed | None = None
     ) -> None:
         """
-        Record that a submit started work, and add the ticket of that work. It may be repeated.
+        Record that a submit started work, and add the ticket of that work.
 
         Args:
             track_id: The `track_id` of the request.
@@ -261,8 +261,8 @@ class Journal:
             result: The result of the work, if the reply to the submit contained one.
 
         Raises:
-            ValueError: No such submit was recorded, it has another ticket, the ticket is that of
-                another submit, or there is neither an id nor a result.
+            ValueError: No such submit is recorded, the submit has another ticket, the ticket
+                belongs to another submit, or the ticket has no id and there is no result.
         """
         started = Ticket.of(ticket)
         if result is None:
@@ -274,7 +274,7 @@ class Journal:
         Delete the record of a submit that started nothing: it was refused, or never sent.
 
         Raises:
-            ValueError: No such submit was recorded, it has a ticket, or it is in flight.
+            ValueError: No such submit is recorded, or the submit has a ticket or is in flight.
         """
         await self._store.write(submits.withdraw, track_id, now=self.clock())
 

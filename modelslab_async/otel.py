@@ -1,8 +1,8 @@
 """
 Otel: spans and metrics of a client or a `Downloads`, through the OpenTelemetry API.
 
-Your program chooses the SDK and the exporter. No key, query or body is recorded. An exception from
-another library is recorded only by its type.
+Your program chooses the SDK and the exporter. No key, query or body is recorded. Of an exception
+from another library, only the type is recorded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,12 +54,12 @@ def instrument(
     meter_provider: metrics.MeterProvider | None = None,
 ) -> None:
     """
-    Make spans and metrics of a client or a `Downloads` from now on.
+    Record spans and metrics of a client or a `Downloads` from now on.
 
     Args:
         instrumented: The client or the downloads.
         tracer_provider: Makes the spans; None for the global one.
-        meter_provider: Takes the metrics; None for the global one.
+        meter_provider: Makes the metrics; None for the global one.
 
     Raises:
         TypeError: `instrumented` is neither a client nor a `Downloads`.
@@ -209,13 +209,13 @@ class _OpenTelemetry:
         _own_span.get().set_attributes({**attributes, "url.full": record.url})
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Report current counts as metrics from now on. Return a function that ends the reports."""
+        """Report the gauges as metrics from now on. Return a function that stops the reports."""
         self._instruments.gauges.append(gauges)
         return lambda: self._instruments.gauges.remove(gauges)
 
 
 def _otel_context(caller: Context) -> otel_context.Context:
-    # Enter a copy, because a context that is in use cannot be entered a second time.
+    # Run in a copy, because a context that is already entered cannot be entered again.
     return caller.copy().run(otel_context.get_current)
 
 

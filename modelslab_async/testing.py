@@ -157,7 +157,7 @@ def modelslab_emulator(request: pytest.FixtureRequest) -> "Emulator":
     Its jobs take a few hundredths of a second. If the test uses `modelslab_clock`, they take 2 to 6
     seconds on the virtual clock.
     """
-    # Import the emulator only for tests that use it, because the import needs an extra.
+    # Import the emulator only for tests that use it, because it needs optional packages.
     from .emulator import Emulator, Jobs  # noqa: PLC0415
 
     if clock := _virtual_clock(request):

@@ -51,7 +51,7 @@ def receiver(
     `webhook=client.webhook_url(base)`. Here `base` is the public address of the application. When a
     delivery comes, the client polls the ticket at once, if a caller waits for it. Other clients of
     the account do the same. Late, repeated and forged deliveries do no harm, because each client
-    takes the result from its own poll.
+    gets the result by its own poll.
 
     With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket once,
     passes the reply to `on_reply`, and then answers the delivery. Submit with
@@ -113,7 +113,8 @@ class _Receiver:
             return 408
         if body is None:
             return 413
-        # The ids in a webhook are shared with all clients of the account, and logged.
+        # Redact the API key, because the ids in a webhook are logged and shared with all clients of
+        # the account.
         hint = read_webhook(self._client.engine.redact(body))
         return 400 if hint is None else await self._apply(hint, family)
 

@@ -55,7 +55,7 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds after the first attempt to retry a link. A file may be late.
+        link_timeout: For how many seconds to retry a dead link, because its file may appear late.
         timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
@@ -101,8 +101,8 @@ class Downloads:
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # Import on first use: the module loads httpcore, which takes half as long as this
-            # package.
+            # Import on first use, because the module imports httpcore. That takes half as long as
+            # to import this whole package.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
@@ -136,7 +136,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close idle connections now. Each other connection is closed after its transfer."""
+        """Close idle connections now. Every other connection is closed after its transfer."""
         self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()

@@ -51,10 +51,10 @@ def _check_folder(folder: object) -> None:
 
 def index_known_files(known: Iterable[SavedFile]) -> dict[tuple[Ticket, int], SavedFile]:
     """
-    Return the files of earlier runs, keyed by ticket and by number.
+    Return the files of earlier runs, keyed by ticket and by the number of the output.
 
     Raises:
-        TypeError: `known` cannot be iterated, or holds an object that is no `SavedFile`.
+        TypeError: `known` cannot be iterated, or contains an object that is not a `SavedFile`.
     """
     expected = "files that earlier runs saved, such as a list of SavedFile"
     check_type("known", known, Iterable, expected)
@@ -89,7 +89,7 @@ def check_outcome(item: Outcome | Unsubmitted) -> None:
 
 def check_success(method: str, success: Success) -> None:
     """
-    Raise an error, with the name of the called method, if its argument is not a `Success`.
+    Raise an error if the argument of `method` is not a `Success`.
 
     Raises:
         TypeError: The argument is not a `Success`.

@@ -22,7 +22,7 @@ def stem_of(ticket: Ticket, n: int) -> str:
     Return the file name of an output without its suffix: `family-id-n`.
 
     A family or id that is not safe in a file name becomes `<letters and digits>_<checksum>`. The
-    checksum keeps the stems of two outputs different.
+    checksum makes sure that different tickets get different names.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"

@@ -80,7 +80,7 @@ class LinkOpener:
                     yield response
                     return
             finally:
-                # An error in closing says nothing about the bytes that were read.
+                # Ignore errors in closing: they say nothing about the bytes that were read.
                 with suppress(Exception):
                     await response.aclose()
             url = self._checked_url(location, start_url, base=url)

@@ -39,8 +39,8 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
     """
     Find a file in base64 or in a data URI. Return None if the text has no such file.
 
-    Base64 outside a data URI must decode to a file whose first bytes show its type, because almost
-    any word is valid base64.
+    Almost any word is valid base64. So base64 outside a data URI counts only if the first decoded
+    bytes show a known file type.
 
     Args:
         head: The first `SNIFF_BYTES` bytes of the text, or the whole text if it is shorter.

@@ -10,8 +10,8 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# The maximum number of rounds with a broken transfer, for one output. Without a maximum, a server
-# that sends a few bytes in each response would be asked for hours.
+# The maximum number of rounds with a broken transfer, for one output. Without a maximum, the client
+# would retry for hours if a server sends only a few bytes in each response.
 _MAX_INTERRUPTED_ROUNDS = 100
 # A link with one of these statuses has expired and is renewed at once. A link with the status 404
 # is tried again first, because its file may appear later.
@@ -36,7 +36,7 @@ class LinkRetries:
         self._delays = _delays()
 
     def begin_attempt(self, now: float) -> None:
-        """Note that an attempt begins now. The first one starts the link timeout."""
+        """Record that an attempt begins now. The first attempt starts the link timeout."""
         self._deadline = min(self._deadline, now + self._link_timeout)
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:

@@ -33,7 +33,7 @@ async def load_outputs(
     Load all outputs, one after another.
 
     Args:
-        saver: The saver whose settings apply, except for its folder and its maximum size.
+        saver: Its settings apply to each output, except for its folder and its maximum size.
         opener: Opens links.
         success: The reply with the outputs.
         media: The media that the family makes.

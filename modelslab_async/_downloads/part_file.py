@@ -195,7 +195,7 @@ class PartFile:
                 self._metadata_path.unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
         finally:
-            # The file is closed last, because that releases the lock.
+            # Close the file last, because that releases the lock.
             self._file.close()
 
     def _set_metadata(self, metadata: PartMetadata) -> None:
@@ -211,7 +211,7 @@ class PartFile:
 
     def _start_new_part(self) -> None:
         """
-        Delete this part and open the first unlocked one, which is usually new and empty.
+        Delete this part and open the first unlocked part file, which is usually new and empty.
 
         Other hard links to the deleted part keep its bytes. The opened part may have other hard
         links too, if another process has just unlocked it.
@@ -231,7 +231,7 @@ class PartFile:
         if size is None or digest is None:
             return None
         for path in sorted(self._folder.glob(f"{self.stem}.*")):
-            # A part of another process may have the same bytes.
+            # Skip part files: that of another process may have the same bytes.
             if PART_SUFFIX not in path.suffixes and _is_published(path, size, digest):
                 return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
         return None
@@ -244,7 +244,7 @@ class DiskFolder:
     path: Path
 
     def open(self, stem: str) -> PartFile:
-        """Open or create the part file for a file name without a suffix. See `PartFile.open`."""
+        """Open or create the part file of the output with this stem. See `PartFile.open`."""
         return PartFile.open(self.path, stem)
 
 

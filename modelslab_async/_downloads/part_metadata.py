@@ -44,7 +44,7 @@ def metadata_path_of(part: Path) -> Path:
 
 
 def write_metadata(path: Path, metadata: PartMetadata) -> None:
-    """Write the metadata in a single write, because the process may be killed at any moment."""
+    """Write the metadata with a single `write`, because the process may be killed at any moment."""
     text = json.dumps(asdict(metadata)).encode()
     with open_regular(path) as file:
         file.write(text)

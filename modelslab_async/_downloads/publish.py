@@ -9,7 +9,8 @@ from .._aio.durable_files import IS_WINDOWS
 from .file_locks import open_locked
 
 _LOCK_RETRY_S = 0.001
-# A process holds the lock only while it moves a file, unless it is stopped or another program.
+# The longest time to wait for a lock. A process of this package holds the lock only while it moves
+# a file, unless it is suspended. Another program may hold the lock for any time.
 _MAX_LOCK_WAIT_S = 5.0
 
 
@@ -33,10 +34,10 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
     """
-    Move a part to a path where no file exists. An empty file, which is locked, reserves the path.
+    Move a part to a path where no file exists. A locked, empty file reserves the path first.
 
-    The lock makes other processes wait for the complete file, which may be the one they have. An
-    empty file without a lock is the reservation of a killed process, because no part is empty.
+    Other processes wait for the lock, because the complete file may have the bytes that they want
+    to publish. An empty file without a lock was left by a killed process, because no part is empty.
     """
     give_up_at = time.monotonic() + _MAX_LOCK_WAIT_S
     while not _is_taken(path):
@@ -44,7 +45,7 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
         if reservation is None:
             if time.monotonic() >= give_up_at:
                 return False
-            # A cancellation does not end this wait, because it is in a thread.
+            # This wait runs in a thread, so a cancellation of the task does not end it.
             time.sleep(_LOCK_RETRY_S)
             continue
         with reservation:
@@ -60,7 +61,7 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
 
 
 def _is_taken(path: Path) -> bool:
-    """Whether there is anything at a path but an empty file."""
+    """Whether a path exists and is not an empty regular file."""
     try:
         state = path.lstat()
     except FileNotFoundError:

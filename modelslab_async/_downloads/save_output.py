@@ -44,7 +44,7 @@ class OutputSaver:
     Saves outputs in one folder.
 
     Args:
-        transfer: Fetches the bytes behind a link into a part. It has the maximum size of an output.
+        transfer: Fetches the bytes behind a link into a part. It also limits the size of an output.
         transfer_limit: Limits how many transfers run at a time.
         folder: The folder for parts and complete files.
         link_timeout: For how many seconds to retry a dead link, from the first attempt.
@@ -161,7 +161,7 @@ class _OutputSave:
         )
 
     async def _write_inline(self, output: str) -> None:
-        """Decode an output that is not a link but the file itself, and store its bytes."""
+        """Decode an output that is the file itself and not a link. Store its bytes in the part."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
@@ -240,7 +240,7 @@ class _OutputSave:
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # The suffix if no known type fits. Text that the reply itself contained gets `txt`.
+            # The suffix if no known type fits. Text that came in the reply itself gets `txt`.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,

@@ -133,8 +133,8 @@ class Transfer:
                     # ten thousand chunks.
                     await yielder.maybe_yield()
             except asyncio.CancelledError:
-                # An error about these bytes must not replace the cancellation, or the retries would
-                # go on.
+                # An error in writing these bytes must not replace the cancellation. Otherwise, the
+                # download would be retried.
                 with suppress(DownloadError):
                     await self._flush(part, buffer, url, content_type)
                 raise
@@ -166,11 +166,14 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Return the range of a whole body, or None if an earlier response announced another size.
+    Return the range of a body that starts at byte 0; None if an earlier response contradicts it.
 
-    If only the earlier response announced a size, the range has that size. The earlier response
-    counts only if it has the same validator. Two responses without a validator count as the same
-    version, because a shorter one may be cut off. If the file did change, the next save gets it.
+    Earlier responses count only if they had the same validator (ETag or Last-Modified). If they
+    announced a size, it must not differ from that of this response. If this response announces no
+    size, that earlier size is used.
+
+    Responses without a validator count as the same version of the file, because the shorter one may
+    be cut off. If the file did change, the next save gets the new version.
     """
     if (
         earlier is None

@@ -31,7 +31,7 @@ def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
 
 def _refuse_non_finite(value: object) -> None:
     """
-    Refuse NaN and Infinity, which JSON lacks, at any depth. Read no texts, which may be long.
+    Refuse NaN and Infinity at any depth of a value, because JSON has no such numbers.
 
     Raises:
         ValueError: A number is NaN or infinite.
@@ -54,8 +54,8 @@ class MissingParameters(ValueError):
     A submit lacks required parameters.
 
     Attributes:
-        names: The missing parameters. If the endpoint requires at least one of several, only the
-            first of these is listed.
+        names: The missing parameters. If at least one of several parameters is required, only the
+            first of them is listed.
     """
 
     # `names` is optional, because pickle passes only the message.
@@ -171,12 +171,12 @@ class Endpoint:
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
-        Check the names of a submit's parameters, and that JSON and the URL can carry their values.
+        Check the names of parameters, and whether JSON and the URL can contain the values.
 
         Raises:
-            ValueError: A required parameter is missing, a name looks misspelled, one of the
-                parameters is the API key, a number is NaN or infinite, or a parameter of the URL
-                is no segment of a path, such as an empty text.
+            ValueError: A required parameter is missing, a name looks misspelled, a parameter is
+                named `key`, or a number is NaN or infinite. Or a parameter of the URL cannot be a
+                path segment, for example because it is empty.
         """
         if "key" in params:
             raise ValueError(
@@ -213,7 +213,7 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        # The command lists only the endpoints of this package, which all have `known_elsewhere`.
+        # Only the endpoints of this package have `known_elsewhere`. The command lists only these.
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"
@@ -250,7 +250,7 @@ class Endpoint:
     def _path_segment(self, name: str, value: object) -> str:
         text = str(value)
         if text.strip() not in ("", ".", ".."):
-            # A lone surrogate has no form in UTF-8, so no URL can carry it.
+            # A lone surrogate cannot be encoded as UTF-8, so it cannot be part of a URL.
             with suppress(UnicodeEncodeError):
                 return quote(text, safe="")
         raise ValueError(

@@ -1,8 +1,8 @@
 """
 ENDPOINTS: every known way to start queued work, and some utilities.
 
-A parameter is optional here if the service's documents disagree about it. A parameter required by
-mistake would block a request that the service accepts.
+If the service's documents disagree about a parameter, the parameter is optional here. A parameter
+that is required by mistake would block requests that the service accepts.
 
 Some endpoints are known only from clients. They have no `doc`, and their note says so.
 

@@ -2,7 +2,7 @@
 FAMILIES: every API family whose tickets can be polled.
 
 Left out on purpose: chat (it answers at once), `v6/fashion` (a mistake in an old page),
-`v6/ai_agent` (withdrawn) and the MCP tools (not REST).
+`v6/ai_agent` (the service has removed it) and the MCP tools (not REST).
 """
 
 from types import MappingProxyType

@@ -67,7 +67,8 @@ class Family:
         id_field: The field of the body that holds the id. None if the id is part of the path.
         key_in: Where the key goes: `body`, `header` or `query`.
         tier: Which key a poll needs: `standard` or `enterprise`.
-        status: How replies state the status: as for a `generation`, a `training` or a `workflow`.
+        status: The format in which replies state the status: `generation`, `training` or
+            `workflow`.
         output: The media of the results.
         doc: The documentation page of the family, or "" if there is none.
         note: A remark for users.

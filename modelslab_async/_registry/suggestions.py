@@ -16,8 +16,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     Return a "did you mean" question with similar known names, or "" if none is similar.
 
-    Names that begin with `name` come first, and text2img is the first of these: it is the most
-    common endpoint of a family.
+    Known names that begin with `name` come first. Among these, text2img comes first, because it is
+    the most common endpoint of a family.
     """
     names = list(known)
     completions = [other for other in names if name and other.startswith(name)]

@@ -1,5 +1,5 @@
 """
-Starts paid work, and keeps within the slots that the account has in the service's queue.
+Starts paid work. Keeps the number of queued generations within the limit of the account.
 
-It never repeats a submit that may have started work.
+Each queued generation occupies a slot. A submit that may have started work is never repeated.
 """

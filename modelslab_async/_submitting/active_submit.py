@@ -27,7 +27,7 @@ class ActiveSubmit:
         notifier: Records the submit and reports its events.
         progress: How far the submit has come.
         retries: Decides whether and when the submit is sent again.
-        share: What the submit has reserved in the client's `SubmitBudget`.
+        share: The submit's reservation in the client's `SubmitBudget`.
         links: Maps the digest of each uploaded file to its link.
     """
 
@@ -46,7 +46,7 @@ class ActiveSubmit:
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.
-            ValueError: Other clients of the account have other limits.
+            ValueError: Another client of the account has other limits.
         """
         self.progress.stage = "slot"
         self.retries.begin_slot_wait()
@@ -74,14 +74,14 @@ class ActiveSubmit:
 
     def begin_request(self) -> float | None:
         """
-        Begin an upload or the submit itself.
+        Record that a request begins: an upload or the submit itself.
 
-        Return the maximum number of seconds to get a connection; None for the transport's limit.
+        Return the maximum number of seconds to connect; None for the transport's limit.
         """
         return self.retries.begin_request(self.progress.deadline)
 
     def on_uploaded(self, upload: Upload, size: int, elapsed: float) -> None:
-        """Report that a file was uploaded, which the service has answered."""
+        """Report an uploaded file, and record that the service has answered."""
         self.retries.record_answer()
         self.notifier.uploaded(upload, size, elapsed)
 
@@ -99,7 +99,7 @@ class ActiveSubmit:
             self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
-        """End this submit's turn, so that the next submit of the same payload may follow."""
+        """Allow the next submit of the same payload to be sent."""
         self.slots.duplicates.release(self.request.payload_hash, self.number)
 
     def release_unsent(self) -> None:

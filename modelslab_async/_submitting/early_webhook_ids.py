@@ -5,18 +5,18 @@ from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# Ids are kept as hashes, because anyone who knows the webhook address can post long ids.
+# Only hashes of the ids are kept, because anyone who knows the webhook address can post long ids.
 _MAX_REMEMBERED_IDS = 1024
 
 
 @define(eq=False)
 class EarlyWebhooks:
-    """Remembers the ids in the latest webhooks whose track_id belonged to no ticket with a slot."""
+    """Remembers the ids in recent webhooks whose track_id matched no ticket."""
 
     _hashes: deque[int] = Factory(lambda: deque(maxlen=_MAX_REMEMBERED_IDS))
 
     def remember(self, ids: Iterable[str]) -> None:
-        """Remember the ids and the track_id in a webhook. Ignore empty strings."""
+        """Remember the ids in one webhook, including its track_id. Ignore empty strings."""
         self._hashes.extend(map(hash, filter(None, ids)))
 
     def has(self, *ids: str) -> bool:

@@ -53,17 +53,16 @@ class EndpointRequests:
         Check the endpoint, the parameters and the key of a submission.
 
         Raises:
-            ValueError: The endpoint is unknown or starts no work, the parameters do not fit it, a
-                file is given for a parameter that takes no file, the webhook is not an address, the
-                track_id is neither a text nor a whole number, the client has no API key for the
-                endpoint, or the key of the submission or its track_id contains the API key.
+            ValueError: The endpoint is unknown or starts no work. Or a parameter, a file, the
+                webhook address or the track_id is invalid. Or the client has no API key for the
+                endpoint. Or the submission's key or track_id contains the API key.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._check_params(endpoint, params)
         track_id = params.get("track_id")
-        # The names of a submission are recorded, exported and logged as they are.
+        # Refuse the API key here, because these two are recorded, exported and logged unchanged.
         for what, given in (("key of a submission", key), ("track_id", track_id)):
             if given is not None and self._sender.credentials.is_in(str(given)):
                 raise ValueError(
@@ -83,7 +82,7 @@ class EndpointRequests:
         try:
             endpoint.check(params)
         except ValueError as error:
-            # A caller may have passed the API key as the name of a parameter.
+            # Redact the message: a caller may have passed the API key as the name of a parameter.
             error.args = (self._sender.credentials.redact_argument(str(error)),)
             raise
 
@@ -108,23 +107,23 @@ class EndpointRequests:
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """
-        Return the request for a submission. Check it, and read the files in its parameters.
+        Check a submission, read the files in its parameters, and return the request.
 
         Raises:
-            ValueError: `check` rejects the endpoint or the parameters, or there is no API key.
-            UnusableFile: A file cannot be read, is empty, or is too long.
+            ValueError: `check` rejects the submission, or JSON cannot represent its parameters.
+            UnusableFile: A file cannot be read, is empty, or is too large.
         """
         endpoint = self.check(submission.endpoint, submission.parameters, submission.key)
         try:
             uploads = await with_uploads(submission.parameters)
         except UnusableFile as error:
-            # A caller may have passed the API key as the path of a file.
+            # Redact the message: a caller may have passed the API key as the path of a file.
             raise redacted_error(error, self._sender.credentials) from error.__cause__
         columns = self._redacted(submission)
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return the caller's columns of a submission, with the API key redacted."""
+        """Return the columns of a submission, with the API key redacted."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}
@@ -145,14 +144,14 @@ class EndpointRequests:
         Args:
             name: The name of the endpoint.
             params: The parameters of the call.
-            connect_timeout: The maximum number of seconds to get a connection; None for the
-                transport's limit.
+            connect_timeout: How many seconds to wait for a connection; None for the transport's
+                limit.
             timeout: The maximum number of seconds to wait for the reply; None for the timeout of
                 polls.
 
         Raises:
             TransientError: No usable reply came.
-            Refused: The server refused the request, or JSON cannot hold it.
+            Refused: The server refused the request, or it cannot be written as JSON.
             ConnectionImpossible: No connection can be made with the present settings.
             ClientClosed: The client was closed before the reply came.
             ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
@@ -240,7 +239,7 @@ class EndpointRequests:
                 f"unknown endpoint {name!r}; {hint} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
             )
-            # A caller may have passed the API key by mistake.
+            # Redact the message: a caller may have passed the API key as the name of the endpoint.
             raise ValueError(self._sender.credentials.redact_argument(message))
         if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
             raise ValueError(

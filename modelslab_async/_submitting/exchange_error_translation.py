@@ -1,4 +1,4 @@
-"""Turns an exception into a `ModelsLabError` that quotes no message of another package."""
+"""Turns exceptions into `ModelsLabError`, without messages that may quote the API key."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from .._models.errors import InvalidRequest, ModelsLabError, TransportError
 
 
 def name_endpoint(error: InvalidRequest, endpoint: str) -> None:
-    """Put the endpoint before the message, because the server's words do not name it."""
+    """Put the endpoint's name before the message, because the server's message omits it."""
     error.message = f"{endpoint}: {error.message}"
     error.args = (error.message,)
 

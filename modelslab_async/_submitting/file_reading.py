@@ -31,8 +31,8 @@ class Upload:
     """
     A file among the parameters of a request. It is uploaded when the request has a slot.
 
-    A file at a path is hashed first, and read again for the upload. So a request that waits for a
-    slot does not keep the file in memory.
+    If `source` is a path, the file is hashed first, and read again for the upload. So a request
+    that waits for a slot does not keep the file in memory.
 
     Attributes:
         parameter: The name of the parameter whose value is the file.
@@ -78,7 +78,7 @@ async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
     Read the files among the parameters, and return the parameters with an `Upload` for each file.
 
     Raises:
-        UnusableFile: A file cannot be read, is too long or empty, or was opened as text.
+        UnusableFile: A file cannot be read, is too large or empty, or was opened in text mode.
     """
     return {
         parameter: await _convert(value, partial(_upload, parameter))
@@ -162,7 +162,7 @@ def _read_open_file(parameter: str, file: BinaryIO) -> bytes:
 
 
 def _checked_digest(parameter: str, source: Path | bytes) -> str:
-    """Return the digest of a file. Raise `UnusableFile` if it is empty or too long."""
+    """Return the digest of a file. Raise `UnusableFile` if it is empty or too large."""
     chunks = [source] if isinstance(source, bytes) else _chunks_of(source)
     length, digest = 0, hashlib.sha256()
     for chunk in chunks:
@@ -180,7 +180,7 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield a file in chunks, to use little memory. Stop once the file is known to be too long."""
+    """Yield a file in chunks, to use little memory. Stop when the file is known to be too large."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

@@ -25,7 +25,7 @@ class SubmitBudget:
 
     def take_share(self) -> "BudgetShare":
         """
-        Reserve the share of one submit.
+        Reserve a share for one submit.
 
         Raises:
             SubmitLimitReached: No share is left.
@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Record how one submit ended. If it was not paid for, its share can be reserved again."""
+        """Record whether one submit was paid for. If not, its share can be reserved again."""
         if is_paid:
             self._paid += 1
         else:
@@ -64,7 +64,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Record that a request is in flight. The result counts even if the caller is cancelled."""
+        """Record that a request is in flight. Its result counts even if the caller is cancelled."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

@@ -2,8 +2,8 @@
 DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
 The server's spam filter refuses a submit if another submit had the same payload shortly before.
-After a refusal, submits of the payload go one at a time. Each goes at least half a minute after the
-reply to the previous submit. The delays end when no submit of the payload waits.
+After a refusal, submits of the payload are sent one at a time. Each is sent at least half a minute
+after the reply to the previous submit. The delays end when no submit of the payload waits.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class DuplicatePayloads:
             queue.waiting.reject_all(error)
 
     def close(self) -> None:
-        """Cancel all timers, and delay no submit from now on. The closed slots refuse each one."""
+        """Cancel all timers. From now on, delay no submit: the closed `Slots` rejects them all."""
         self._is_closed = True
         queues, self._queues = self._queues, {}
         for queue in queues.values():

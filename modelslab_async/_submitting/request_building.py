@@ -15,7 +15,7 @@ def build_request(endpoint: Endpoint, params: Mapping[str, Any], sender: Sender)
 
     Raises:
         InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is the
-            `__cause__`. Or JSON cannot hold the request.
+            `__cause__`. Or the request cannot be written as JSON.
     """
     try:
         call = endpoint.build_submit(params)
@@ -28,8 +28,8 @@ def build_request(endpoint: Endpoint, params: Mapping[str, Any], sender: Sender)
         return sender.build(call)
     except Exception as error:  # noqa: BLE001 -- a caller's endpoint may return anything.
         reason = type(error).__name__
-    # This error is raised after the `except` block, because the frames of the first one show the
-    # API key.
+    # Raise outside the `except` block, so that the caught error does not become the `__context__`:
+    # the frames in its traceback contain the API key.
     raise InvalidRequest(
         f"the request to {endpoint.name} has fields that JSON can carry (texts, numbers, booleans, "
         f"lists, maps), got others ({reason}); nothing was sent: correct its parameters, or what "

@@ -80,11 +80,12 @@ class SlotPolls:
             return when
         record.polled_at = now
         self._polled.add(ticket)
-        # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
-        # slot, but is not polled.
+        # `watch` raises if this client cannot poll tickets of this family. The ticket then keeps
+        # its slot, but is not polled.
         with suppress(ValueError):
             if not self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now)):
-                # The pace raised, as it would at the next scan. The ticket keeps its slot, too.
+                # False means that the pace raised an exception. The pace would raise again, so this
+                # ticket is not polled for its slot any more.
                 record.polled_at = math.inf
             self.poller.nudge(ticket)
         return now + gap

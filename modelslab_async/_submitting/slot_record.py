@@ -4,8 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
 
-# A ticket that is younger than this, in seconds, counts as just submitted, so it is not polled at
-# once.
+# A ticket younger than this many seconds counts as just submitted, so it is not polled at once.
 _JUST_SUBMITTED_S = 1.0
 
 
@@ -18,12 +17,12 @@ class SlotRecord:
         endpoint: The name of the endpoint that made the ticket.
         submitted_at: The time at which the reply to the submit came.
         eta: The seconds that the server expects the work to take; 0 if it gave no eta.
-        polled_at: The time of the last poll that checked whether the slot is free; `submitted_at`
-            before the first such poll.
+        polled_at: The time of the last poll that checked whether the slot is free. Before the first
+            such poll, it is `submitted_at`.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
         was_named_by_webhook: Whether a webhook has named the ticket, before or after the reply to
-            the submit. Then a caller that begins to wait gets a poll at once.
+            the submit. If so, the ticket is polled at once when a caller begins to wait.
     """
 
     endpoint: str

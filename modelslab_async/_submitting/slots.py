@@ -8,8 +8,8 @@ A submit takes a slot before it is sent. The result of the submit decides what h
     work may have been started    the slot stays taken for a while (see `UncertainSlots`)
 
 Until the server has accepted the key, only one submit is admitted, plus one more for each second
-without a reply. The same holds after the server has refused the key. So a wrong key costs one
-request and not a thousand.
+without a reply. The same holds after the server has refused the key. So a wrong key causes one
+failed request and not a thousand.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ from .uncertain_slots import UncertainSlots
 # The longest time, in seconds, for which a ticket holds a slot. A ticket that is never polled must
 # not hold its slot forever.
 MAX_SLOT_AGE_S = 3600.0
-# The maximum number of seconds between two scans for tickets to poll.
+# A scan polls the tickets that are due. This is the longest time between two scans, in seconds.
 _MAX_SCAN_GAP_S = 0.5
-# The minimum number of seconds between two scans, divided by the number of tickets with a slot. A
-# scan of many tickets takes long, so this minimum takes precedence over `_MAX_SCAN_GAP_S`.
+# The shortest time between two scans, in seconds for each ticket with a slot. A scan of many
+# tickets takes long, so this minimum takes precedence over `_MAX_SCAN_GAP_S`.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0
@@ -77,10 +77,10 @@ class Slots:
 
         Raises:
             ModelsLabError: The server refuses the key, or the client closes.
-            ValueError: Other clients of the account have other limits.
+            ValueError: Another client of the account has other limits.
         """
         if self._close_error is not None:
-            # Each caller gets the same object, so drop the traceback of the previous one.
+            # The same object is raised for each caller, so drop the traceback of the last `raise`.
             raise self._close_error.with_traceback(None)
         waiter = self._waiting.add(number)
         self._admit_waiting()
@@ -119,7 +119,7 @@ class Slots:
         track_id: str = "",
         expects_webhook: bool = False,
     ) -> None:
-        """Give the slot of a submit to the ticket that it made."""
+        """Transfer the slot of a submit to the ticket in its reply."""
         now = asyncio.get_running_loop().time()
         self._is_key_accepted = True
         self._in_flight -= 1
@@ -130,7 +130,7 @@ class Slots:
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
-        """Hold a slot for a ticket that another process submitted before that process died."""
+        """Hold a slot for a ticket that was submitted by a process that has died."""
         record = SlotRecord(
             endpoint,
             submitted_at,
@@ -158,7 +158,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
-        """Mark the tickets that a webhook names. Return the one with its track_id, or None."""
+        """Mark the tickets of a webhook. Return the ticket with the webhook's track_id, or None."""
         found: list[Ticket] = []
         for ticket, record in self._records.items():
             if hint.track_id and record.track_id == hint.track_id:
@@ -249,7 +249,7 @@ class Slots:
         self._admit()
 
     def _admit(self) -> None:
-        """Admit submits while there are slots. If submits still wait, set a timer to try again."""
+        """Admit submits while slots are free. If submits still wait, set a timer to try again."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
         while self._waiting and self._has_room(now):

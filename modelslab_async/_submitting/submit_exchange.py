@@ -71,11 +71,11 @@ class SubmitExchange:
 
     def build(self, submit_request: SubmitRequest) -> BuiltSubmit:
         """
-        Build the HTTP request of a submit. Nothing is sent, so no error leaves work in doubt.
+        Build the HTTP request of a submit. Nothing is sent, so after an error no work is started.
 
         Raises:
             InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is
-                the `__cause__`. Or JSON cannot hold the request.
+                the `__cause__`. Or the request cannot be written as JSON.
         """
         endpoint, params = submit_request.endpoint, submit_request.params
         return BuiltSubmit(submit_request, build_request(endpoint, params, self._sender))
@@ -88,8 +88,8 @@ class SubmitExchange:
 
         Args:
             built_submit: The submit, from `build`.
-            connect_timeout: The maximum number of seconds to get a connection; None for the
-                transport's limit.
+            connect_timeout: How many seconds to wait for a connection; None for the transport's
+                limit.
 
         Returns:
             The reply, or an error. A `SubmitUncertain` says that work may or may not have been
@@ -105,7 +105,8 @@ class SubmitExchange:
         if isinstance(failure, InvalidRequest):
             name_endpoint(failure, submit_request.endpoint.name)
         if isinstance(failure, GenerationFailed):
-            # The error's message comes from the server, and names neither endpoint nor request.
+            # The error's message comes from the server, and names neither the endpoint nor the
+            # request.
             failure.add_note(
                 f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
             )

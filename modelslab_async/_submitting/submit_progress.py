@@ -69,9 +69,9 @@ class SubmitProgress:
             timeout: The caller's timeout in seconds.
 
         Returns:
-            A `SubmitTimeout` if the submit was never sent, or was refused for its rate; a
-            `SubmitUncertain` if no reply came; else the result of the last attempt. That attempt
-            may still wait for `on_submitted`.
+            A `SubmitTimeout` if the submit was never sent, or was refused because of a rate limit.
+            A `SubmitUncertain` if no reply came. Otherwise, the result of the last attempt, even if
+            `on_submitted` is still running.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:

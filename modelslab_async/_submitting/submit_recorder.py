@@ -24,8 +24,8 @@ class CallbackFailure:
     """
     Holds the exception that a submit recorder or `on_submitted` raised.
 
-    The submit task returns this object, because a `RateLimited` raised by a callback would look
-    like a reply of the server.
+    The submit task returns this object instead of raising the exception. Otherwise, a `RateLimited`
+    raised by a callback would look like a reply of the server.
 
     Attributes:
         error: The exception, as it was raised.
@@ -70,7 +70,7 @@ class SubmitRecorder:
 
 
 def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
-    """Log the result of a submit whose work may be queued or done, because its caller has gone."""
+    """Log a result that no caller waits for any more, if work may have been started."""
     if submit_task.cancelled():
         return
     result = submit_task.exception() or submit_task.result()
@@ -84,7 +84,7 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
 
 
 def log_missed_failure(submit_task: asyncio.Task[SubmitResult]) -> None:
-    """Log that a recorder or `on_submitted` raised, because the caller has gone."""
+    """Log an exception of a recorder or of `on_submitted` that no caller waits for any more."""
     if submit_task.cancelled():
         return
     # Log only the name of the exception's type, because its message may quote the key.
@@ -104,9 +104,9 @@ async def report_result(
     on_submitted: Callable[[Submitted], object] | None,
 ) -> SubmitResult:
     """
-    Pass a result to the recorder. If it is a reply and no error, also report it to `on_submitted`.
+    Pass a result to the recorder. If the result is not an error, pass it to `on_submitted` too.
 
-    If one of the two raises, add a note to the exception that says what the submit started.
+    If one of the two raises, add a note to the exception. The note says how the submit ended.
     """
     try:
         await submit_recorder.finish(submit_request, result)

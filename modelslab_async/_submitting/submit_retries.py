@@ -26,11 +26,12 @@ class SubmitRetries:
     Counts the failed attempts of one submit, and decides when the next attempt follows.
 
     `unsent_timeout` limits the seconds spent on requests that could not be sent and on the pauses
-    after them. Waits for a slot and uploads that the service has answered do not count.
+    after them. Waits for a slot do not count. Uploads that the service answered do not count
+    either.
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
+        unsent_timeout: How many seconds to retry a submit that cannot be sent.
         endpoint: The name of the endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """
@@ -46,7 +47,7 @@ class SubmitRetries:
 
     def begin_request(self, deadline: float) -> float | None:
         """
-        Begin a request: an upload or the submit itself.
+        Record that a request begins: an upload or the submit itself.
 
         Return its connect timeout in seconds; None for no limit.
         """
@@ -58,11 +59,11 @@ class SubmitRetries:
         return None if seconds == math.inf else seconds
 
     def record_answer(self) -> None:
-        """Record that the service answered a request, so that `unsent_timeout` begins again."""
+        """Record that the service answered a request. `unsent_timeout` starts from zero again."""
         self._unsent_s, self._unsent_since, self._unsent_failures = 0.0, None, 0
 
     def begin_slot_wait(self) -> None:
-        """Stop the time of `unsent_timeout` until the next request begins."""
+        """Do not count time towards `unsent_timeout` until the next request begins."""
         self._unsent_s, self._unsent_since = self._unsent_seconds, None
 
     def pause_after(self, error: ModelsLabError) -> float:
@@ -109,18 +110,18 @@ class SubmitRetries:
 
     @property
     def _seconds_left(self) -> float:
-        """The seconds that remain for a submit that has not left this machine yet."""
+        """How many seconds of `unsent_timeout` are left."""
         return self.unsent_timeout - self._unsent_seconds
 
     @property
     def _unsent_seconds(self) -> float:
-        """The seconds that count towards `unsent_timeout`."""
+        """How many seconds of `unsent_timeout` have been used."""
         if self._unsent_since is None:
             return self._unsent_s
         return self._unsent_s + asyncio.get_running_loop().time() - self._unsent_since
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Return a copy of an error that adds that nothing was paid, and advice for the user."""
+        """Copy an error. Add to the copy that nothing was paid, and advice for the user."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (

@@ -1,4 +1,4 @@
-"""Submitter: starts work by submits. It never repeats a submit that may have started work."""
+"""Submitter: sends submits. It never repeats a submit that may have started work."""
 
 import asyncio
 import itertools
@@ -61,7 +61,7 @@ class Submitter:
         make_slots: Makes the slots of one key.
         pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
-        unsent_timeout: The seconds for which a submit that cannot leave this machine is retried.
+        unsent_timeout: How many seconds to retry a submit that cannot be sent.
         on_submitted: Called with each `Submitted`, and awaited if it is async; None for none.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
@@ -173,7 +173,7 @@ class Submitter:
         """
         Return the tickets that hold slots and were submitted with the track_id of a webhook.
 
-        The slots mark these tickets, because a caller may begin to wait for them later.
+        The tickets are also marked in `Slots`, because a caller may begin to wait for them later.
         """
         found = [slots.take_hint(hint) for slots in self.slots.values()]
         return {ticket for ticket in found if ticket is not None}
@@ -188,7 +188,7 @@ class Submitter:
 
     def hold_slot(self, ticket: Ticket, *, endpoint: str, age: float) -> None:
         """
-        Hold a slot for a ticket that another process submitted before that process died.
+        Hold a slot for a ticket that was submitted by a process that has died.
 
         Args:
             ticket: The ticket, whose work the service has queued or begun.
@@ -255,7 +255,7 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
-        """Send a submit once, and report its result. Free the slot unless a job may occupy it."""
+        """Send a submit once, and report its result. Free the slot unless work may occupy it."""
         slots, notifier, submit_request = active.slots, active.notifier, built_submit.submit_request
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:

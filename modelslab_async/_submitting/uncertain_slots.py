@@ -16,9 +16,9 @@ class UncertainSlots:
     """
     Counts submits that may or may not have started work. Each holds a slot while it is counted.
 
-    A submit is counted for as long as the slowest of the last eight generations at its endpoint
-    took, but for at most ten minutes. At an endpoint where no generation has ended yet, a submit is
-    counted for two minutes.
+    A submit is counted for the longest duration of the last eight generations at its endpoint, but
+    for at most ten minutes. If no generation has ended at that endpoint yet, a submit is counted
+    for two minutes.
 
     Attributes:
         count: The number of submits that are counted now.
@@ -52,7 +52,7 @@ class UncertainSlots:
 
     def expiries(self) -> list[float]:
         """
-        Return the times at which the counted submits give up their slots.
+        Return the times at which the counted submits release their slots.
 
         `record_duration` may change these times.
         """

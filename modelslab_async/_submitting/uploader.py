@@ -34,7 +34,7 @@ class Uploader:
 
     Args:
         ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
-            reply. Its second argument is the maximum number of seconds to get a connection.
+            reply. Its second argument is the maximum number of seconds to connect.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Uploader:
             links: Maps the digest of each uploaded file to the link. New uploads are added, so that
                 a retry of the request uploads no file twice.
             begin_request: Called before each upload. It returns the maximum number of seconds to
-                get a connection; None for the transport's limit.
+                connect; None for the transport's limit.
             on_uploaded: Called after each upload with the file, its number of bytes, and the
                 seconds that the upload took.
 

@@ -43,7 +43,7 @@ def check_secret(secret: object) -> None:
     Check the secret of a webhook receiver.
 
     Raises:
-        TypeError: The secret is neither a text nor None.
+        TypeError: The secret is neither a string nor None.
         ValueError: The secret is empty.
     """
     check_text("secret", secret, default="a random one, which no other client knows")
@@ -76,7 +76,7 @@ class WebhookAddresses:
             family: The family to put into the path; "" for none.
 
         Raises:
-            TypeError: `secret` is neither a text nor None.
+            TypeError: `secret` is neither a string nor None.
             ValueError: `base` is not an absolute HTTP address, or `secret` is empty.
         """
         check_webhook_address("the base of a webhook address", base)
@@ -88,7 +88,7 @@ class WebhookAddresses:
         return f"{path}/{token}{separator}{query}"
 
     def token(self, secret: str | None, family: str) -> str:
-        """Return the secret part of an address. Each family has a different part."""
+        """Return the secret part of an address. Each family has a different secret part."""
         key = (self._secret if secret is None else secret).encode()
         subject = "modelslab_async webhook" + (f" {family}" if family else "")
         return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""EndpointGroup: builds the endpoints of one family from what they share."""
+"""EndpointGroup: builds the endpoints of one family from their common settings."""
 
 from typing import Any
 
@@ -57,7 +57,8 @@ class EndpointGroup:
             page: The documentation page, as a path below `docs`. A path with a leading `/` starts
                 at the root of the documentation. A complete URL is possible too.
             resolved_by: The family of the endpoint's tickets, if it is not the group's family.
-            unverified: A sentence that says who uses an undocumented endpoint.
+            unverified: A sentence that says which clients use this endpoint, if no page documents
+                it.
             **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath
