@@ -203,8 +203,8 @@ __all__ = [
     "verify",
 ]
 
-# The module of a name is imported when the name is first used. To import all modules takes several
-# times as long as to import httpx.
+# Each module is imported when one of its names is first used. Importing all modules takes several
+# times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_account.postgres_account": "PostgresAccount",
     "_account.sqlite_account": "SQLiteAccount",

@@ -241,7 +241,7 @@ class Client:
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
             SubmitUncertain: The work may have been started, for example if no reply came in time.
-            WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
+            WaitTimeout: The time is up, and the work goes on. To resume, wait for its `ticket`.
             ModelsLabError: An error of `submit` or `wait`. If it has a `ticket`, work was started.
         """
         self.engine.endpoints.check_keyword("generate", "timeout", params)

@@ -36,7 +36,7 @@ class Journal:
     one process or in many, may open the same file.
 
     Attributes:
-        leases: The operations of a run: claim tickets for the time of a lease, record outcomes.
+        leases: The operations of a run: to claim tickets under a lease, and to record outcomes.
         clock: Returns the time in seconds since 1970.
         spans_hosts: Whether the journal is in a database, so that several hosts may share it.
     """
@@ -253,7 +253,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | Failed | None = None
     ) -> None:
         """
-        Record that a submit started work, and add the ticket of that work.
+        Record that a submit started work, and add the work's ticket. A repeated call does nothing.
 
         Args:
             track_id: The `track_id` of the request.

@@ -2,7 +2,7 @@
 The pytest plugin: an emulator, a client and a virtual clock, all on this machine.
 
 pytest loads the plugin wherever this package is installed. While the plugin is loaded, the package
-refuses each request to another machine, unless the test or the project allows it.
+refuses all requests to other machines, unless the test or the project allows them.
 """
 
 import asyncio

@@ -47,7 +47,8 @@ def _iso_media(*brands: bytes) -> _Matcher:
 
 
 # The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. The last bit
-# says whether the frame has a checksum. It is 1 here, and `_is_mp3_frame` ignores it.
+# says whether the frame has a checksum. That bit is always 1 here, because `_is_mp3_frame` ignores
+# it.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 

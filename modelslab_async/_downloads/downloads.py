@@ -55,7 +55,8 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: For how many seconds to retry a dead link, because its file may appear late.
+        link_timeout: For how many seconds to retry a dead link, from the first attempt. A file may
+            appear late.
         timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
@@ -101,8 +102,8 @@ class Downloads:
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # Import on first use, because the module imports httpcore. That takes half as long as
-            # to import this whole package.
+            # Import on first use, because the module imports httpcore. Importing httpcore takes
+            # half as long as importing this whole package.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)

@@ -34,7 +34,7 @@ class LinkRenewal:
 
     async def success(self) -> Success:
         """
-        Return a reply with new links. The first call polls, and later calls return its result.
+        Return a reply with new links. The first call polls. Later calls return the same result.
 
         Raises:
             ModelsLabError: The poll gave no new links.

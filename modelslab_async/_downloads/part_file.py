@@ -231,7 +231,7 @@ class PartFile:
         if size is None or digest is None:
             return None
         for path in sorted(self._folder.glob(f"{self.stem}.*")):
-            # Skip part files: that of another process may have the same bytes.
+            # Skip part files, because a part of another process may have the same bytes.
             if PART_SUFFIX not in path.suffixes and _is_published(path, size, digest):
                 return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
         return None

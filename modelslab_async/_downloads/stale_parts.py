@@ -1,4 +1,4 @@
-"""Removes `.part` files that are no longer needed. Keeps complete files. Blocking I/O."""
+"""Removes `.part` files that are no longer needed. It keeps complete files. Blocking I/O."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -213,7 +213,8 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        # Only the endpoints of this package have `known_elsewhere`. The command lists only these.
+        # `modelslab-async endpoints` lists only this package's endpoints, which have
+        # `known_elsewhere`.
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"

@@ -45,7 +45,7 @@ class ActiveSubmit:
         Wait until the server's spam filter would accept the payload, then wait for a slot.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client closes.
+            ModelsLabError: The server refuses the key, or the client is closed.
             ValueError: Another client of the account has other limits.
         """
         self.progress.stage = "slot"

@@ -1,4 +1,4 @@
-"""EarlyWebhooks: remembers webhooks that come before their submit's reply. It polls nothing."""
+"""EarlyWebhooks: remembers webhooks that arrive before the reply to their submit."""
 
 from collections import deque
 from collections.abc import Iterable

@@ -29,7 +29,7 @@ CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 class EndpointRequests:
     """
-    Checks requests before they are sent. Also calls the utility endpoints, which make no ticket.
+    Checks requests before they are sent, and calls utility endpoints, which make no ticket.
 
     Args:
         endpoints: The endpoints, keyed by name.
@@ -62,14 +62,15 @@ class EndpointRequests:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._check_params(endpoint, params)
         track_id = params.get("track_id")
-        # Refuse the API key here, because these two are recorded, exported and logged unchanged.
+        # A submission's key and track_id must not contain the API key, because they are recorded
+        # and logged unchanged.
         for what, given in (("key of a submission", key), ("track_id", track_id)):
             if given is not None and self._sender.credentials.is_in(str(given)):
                 raise ValueError(
                     f"the {what} names it in journals, exports and logs, but this one contains the "
                     "API key (not shown); give another, such as the number of the row"
                 )
-        # An empty address asks for no webhook.
+        # With an empty address, the service sends no webhook.
         if (webhook := params.get("webhook")) not in (None, ""):
             check_webhook_address("webhook", webhook)
         for parameter, file in files_in(params):

@@ -16,7 +16,7 @@ def exchange_failure(error: BaseException) -> ModelsLabError:
     """
     Return the `ModelsLabError` for an exception that was raised while a request was sent.
 
-    For an exception of another package, only the name of its type is kept, because its message may
+    Of an exception from another package, only the type's name is kept, because the message may
     quote the key.
 
     Raises:

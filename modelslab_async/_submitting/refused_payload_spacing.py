@@ -51,7 +51,7 @@ class DuplicatePayloads:
         Wait until submit `number` of this payload may be sent. Lower numbers go first.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client closes.
+            ModelsLabError: The server refuses the key, or the client is closed.
         """
         queue = self._queues.get(payload)
         if queue is None:

@@ -63,7 +63,7 @@ class SlotPolls:
         self._polled.discard(ticket)
 
     def cancel(self) -> None:
-        """Stop polls that only look for free slots. Tickets that callers await are still polled."""
+        """Stop the polls that only look for free slots. Polls for waiting callers continue."""
         polled, self._polled = self._polled, set()
         for ticket in polled:
             self.poller.unwatch(ticket, NULL_WATCHER)
@@ -84,8 +84,8 @@ class SlotPolls:
         # its slot, but is not polled.
         with suppress(ValueError):
             if not self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now)):
-                # False means that the pace raised an exception. The pace would raise again, so this
-                # ticket is not polled for its slot any more.
+                # If `watch` returns False, the pace raised an exception, and would raise again. So
+                # do not poll this ticket any more.
                 record.polled_at = math.inf
             self.poller.nudge(ticket)
         return now + gap

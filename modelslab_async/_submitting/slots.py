@@ -35,8 +35,8 @@ from .uncertain_slots import UncertainSlots
 MAX_SLOT_AGE_S = 3600.0
 # A scan polls the tickets that are due. This is the longest time between two scans, in seconds.
 _MAX_SCAN_GAP_S = 0.5
-# The shortest time between two scans, in seconds for each ticket with a slot. A scan of many
-# tickets takes long, so this minimum takes precedence over `_MAX_SCAN_GAP_S`.
+# The shortest time between two scans is this number times the number of tickets with a slot. It
+# takes precedence over `_MAX_SCAN_GAP_S`, because a scan of many tickets takes long.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0
@@ -76,7 +76,7 @@ class Slots:
         Wait for a slot. Submits with lower numbers go first.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client closes.
+            ModelsLabError: The server refuses the key, or the client is closed.
             ValueError: Another client of the account has other limits.
         """
         if self._close_error is not None:
@@ -167,7 +167,7 @@ class Slots:
                 continue
             record.was_named_by_webhook = True
         if not found:
-            # The reply to the submit may come after the webhook.
+            # Remember the ids, because a webhook may come before the reply to its submit.
             self._early_webhooks.remember((hint.track_id, *hint.ids))
         return found[0] if found else None
 
@@ -196,7 +196,7 @@ class Slots:
             self._cancel_polls()
 
     def reject_waiting(self, error: Exception) -> None:
-        """Reject all waiting submits, because the server refuses the key or the client closes."""
+        """Reject all waiting submits: the server refuses the key, or the client is closed."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
         self.duplicates.reject_waiting(error)
@@ -271,7 +271,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Poll the due tickets among those with slots, and set a timer for the next scan."""
+        """Poll each ticket that holds a slot and is due. Set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]

@@ -55,7 +55,7 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
 
 class SubmitRecorder:
     """
-    The base class of recorders, which records nothing.
+    The base class of recorders. It records nothing.
 
     `begin` is called before a submit is sent, and `finish` is called with the submit's result.
     """

@@ -14,8 +14,8 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# Random track_ids are integers, because the service's documentation mostly calls them so. They are
-# below this limit, because every JSON parser keeps such integers exactly.
+# Random track_ids are integers, because most pages of the service's documentation ask for integers.
+# They are below this limit, because every JSON parser keeps such integers exactly.
 _TRACK_ID_LIMIT = 2**53
 # The parameters that are not hashed, because two requests for the same work may differ in them.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")

@@ -41,7 +41,7 @@ class UncertainSlots:
         """
         Stop counting each submit that has been counted for long enough.
 
-        Return the time at which to call this again; None if no submit is counted any more.
+        Return the time at which to call this method again; None if no submit is counted any more.
         """
         for endpoint, submit_times in self._submit_times.items():
             duration = self._assumed_duration(endpoint)

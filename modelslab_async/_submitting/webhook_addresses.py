@@ -16,8 +16,8 @@ def check_webhook_address(name: str, address: object) -> None:
     """
     Check that the service can send a webhook to an address.
 
-    The service accepts any string, and sends no webhook if it is not an address. The error does not
-    quote the address, because a part of it is secret.
+    The service accepts an invalid address without an error, and then sends no webhook. The
+    `ValueError` does not quote the address, because a part of the address is secret.
 
     Args:
         name: The argument that holds the address, for the message.
