@@ -1,4 +1,4 @@
-"""AwaitedResults: hands the results of tickets to the submissions that wait. It polls nothing."""
+"""AwaitedResults: passes the result of a ticket to the tasks that wait for it. Polls nothing."""
 
 import asyncio
 from contextlib import suppress
@@ -21,7 +21,7 @@ _TICKETS_PER_RECHECK: Final = 1000
 
 class AwaitedResults:
     """
-    The results that the submissions of one `generate_many` wait for.
+    The results that the tasks of one `generate_many` call wait for.
 
     A result comes from a run of this process, or from the journal, where another process may have
     recorded it.
@@ -29,12 +29,12 @@ class AwaitedResults:
     Args:
         engine: Knows which tickets this client can poll.
         journal: The journal with the tickets.
-        feed: Announces awaited tickets, and successes to save, to the runs of this process.
-        lease: The lease of the batch in seconds. With a shorter lease, the journal is read more
-            often for results of other processes.
+        feed: Tells the runs of this process about awaited tickets and about successes to save.
+        lease: The duration of a lease in seconds. With a shorter lease, this object reads the
+            journal more often.
 
     Attributes:
-        saves_files: Whether the result of a success waits until its files are saved.
+        saves_files: Whether a success counts as a result only after its files are saved.
     """
 
     def __init__(self, engine: Engine, journal: Journal, feed: TicketFeed, *, lease: float) -> None:
@@ -51,38 +51,43 @@ class AwaitedResults:
         if ticket not in self._futures:
             self._futures[ticket] = asyncio.get_running_loop().create_future()
         awaited = self._futures[ticket]
-        # Also read the journal: a run may have yielded the result before this task waited for it.
+        # Also read the journal: a run may have yielded the result before this task began to wait.
         await self._resolve_recorded([ticket])
         if self._has_ended:
             self.resolve(ticket, None)
         if not awaited.done():
-            # The run may not have seen the ticket yet, and then it has to claim the ticket.
+            # Wake the run, so that it claims the ticket if it has not done so yet.
             self._feed.notify()
         await asyncio.wait((awaited,))
         return awaited.result()
 
     def resolve(self, ticket: Ticket, result: Outcome | SaveResult | None) -> None:
-        """Hand the result of a ticket to the submissions that wait for it."""
+        """Pass the result of a ticket to the tasks that wait for it."""
         if (awaited := self._futures.pop(ticket, None)) is not None:
             awaited.set_result(result)
 
     def end(self) -> None:
-        """End all waits, now and later, because no run will yield more results."""
+        """End all current and future waits, because no run will yield more results."""
         self._has_ended = True
         for ticket in [*self._futures]:
             self.resolve(ticket, None)
 
     async def recheck(self) -> None:
-        """Look in the journal, again and again, for results of other processes."""
+        """Read the journal at intervals, to find results that other processes recorded."""
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._futures, _TICKETS_PER_RECHECK)]:
-                # Ignore errors of the journal, because the next iteration reads it again.
+                # Ignore this error, because the next iteration reads the journal again.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 
     async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
-        """Resolve the tickets that need no poll of a run. Queue the saves that they wait for."""
+        """
+        Resolve each ticket with a recorded result, and each that this client cannot poll.
+
+        If only the files of a recorded success are missing, queue the success, so that a run saves
+        the files.
+        """
         to_poll, never_queued = {*tickets}, list[Ticket]()
         for recorded in await self._journal.leases.results(tickets):
             result = to_result(
@@ -99,14 +104,15 @@ class AwaitedResults:
             elif not recorded.is_save_queued:
                 never_queued.append(ticket)
         if never_queued:
-            # The reply to the submit held the result, or a run that saves no files recorded it.
+            # These successes came in the reply to the submit, or from a run that saves no files. In
+            # both cases, no save was queued.
             await self._journal.queue_saves(never_queued)
             self._feed.notify()
         for ticket in to_poll:
             self._resolve_unpollable(ticket)
 
     def _resolve_unpollable(self, ticket: Ticket) -> None:
-        """End the wait for a ticket that this client cannot poll. A run would never end it."""
+        """If this client cannot poll a ticket, end the wait, because no run can ever end it."""
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:

@@ -111,7 +111,11 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold a slot for each open ticket that an ended run submitted: its work may go on."""
+        """
+        Count a slot as used for each open ticket that was submitted in a run that has ended.
+
+        The server may still work on such a ticket.
+        """
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -152,9 +156,9 @@ class BatchGeneration:
         self, generate: ConcurrentMap[Submission, GenerationResult | None]
     ) -> None:
         """
-        If the batch drains, read no more requests, and cancel all waits for submits.
+        If the batch is draining, read no more requests, and cancel all tasks that wait to submit.
 
-        A slot that becomes free later then admits no submit.
+        Otherwise a slot that becomes free would admit another submit.
         """
         if not self._feed.is_draining:
             return
@@ -198,8 +202,8 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The server accepted the work, and it failed at once. The journal already holds
-                # this outcome, so return only the ticket.
+                # The server accepted the work, and the work failed at once. The journal already
+                # holds this outcome, so return only the ticket.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -214,7 +218,7 @@ class BatchGeneration:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:
             # A file of the submission cannot be read. The caller may have deleted the file after
-            # the recorded submit, so compare only the endpoints.
+            # the earlier submit, so compare only the endpoints.
             return submission.endpoint == recorded.endpoint
         return (submission.endpoint, submit_request.payload_hash) == (
             recorded.endpoint,

@@ -26,8 +26,8 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    The submits belong to a run of their own. While the lease of this run lasts, other processes do
-    not report the submits as uncertain, because replies may still arrive.
+    In the journal, the submits belong to a separate run. While the lease of that run lasts, other
+    processes do not report the submits as uncertain, because replies may still arrive.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -36,7 +36,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._run_id: int | None = None
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
-        # Each submit that has begun, by its task. The future is done once its result is handled.
+        # The tasks that have a submit in flight. A task's future is done once the result of the
+        # submit is recorded, or kept to be recorded later.
         self._in_flight: dict[asyncio.Task[object], asyncio.Future[None]] = {}
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
@@ -51,9 +52,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         if (task := asyncio.current_task()) is not None:
             self._in_flight[task] = asyncio.get_running_loop().create_future()
             task.add_done_callback(self._leave_flight)
-        # First record the result of an earlier attempt at the same submit, if it is not recorded
-        # yet. If that attempt started no work, this deletes its record. Only then can this attempt
-        # be recorded.
+        # The result of an earlier attempt at this submit may be unrecorded. Record it first. If the
+        # earlier attempt started no work, this deletes its record, which would prevent the new one.
         await self._unrecorded.record(submit_request.submit_id)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
@@ -64,9 +64,10 @@ class JournalSubmitRecorder(SubmitRecorder):
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
         """
-        Record the result of a submit, or delete the submit if it certainly started no work.
+        Record the result of a submit, or delete its record if it certainly started no work.
 
-        If the journal cannot be written, the result is kept, and recorded as soon as possible.
+        If the journal cannot be written, the result is kept in memory, and recorded as soon as
+        possible.
 
         Raises:
             JournalError: The ticket of started work could not be recorded yet.
@@ -79,14 +80,15 @@ class JournalSubmitRecorder(SubmitRecorder):
                 case Processing() | Success() | GenerationFailed(ticket=Ticket()):
                     raise
                 case _:
-                    # The caller gets the error of the submit, which says more.
+                    # Only log this error, because the caller gets the error of the submit.
                     _logger.warning(
                         "the result of submit %s is not recorded, trying again: %s",
                         submit_request.submit_id,
                         error,
                     )
         finally:
-            # A callback of the caller may follow in this task, and may take as long as it likes.
+            # `close` must not wait for a callback of the caller, which may run next in this task
+            # and may be slow.
             if (task := asyncio.current_task()) is not None:
                 self._leave_flight(task)
 
@@ -107,7 +109,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             case SubmitUncertain():
                 await self._journal.leases.mark_uncertain(submit_request.submit_id)
             case _:
-                # Another process may have settled the submit meanwhile.
+                # Another process may have confirmed or deleted the submit meanwhile.
                 with suppress(ValueError):
                     await self._journal.leases.withdraw_own(submit_request.submit_id)
 
@@ -132,7 +134,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # An earlier submit can only be found by its key or its track_id. Without both, just send.
+        # An earlier submit can be found only by its key or track_id. If neither is given, send.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:
@@ -168,13 +170,13 @@ class JournalSubmitRecorder(SubmitRecorder):
 
     async def pause_for_result(self, track_id: str) -> None:
         """
-        Wait for a moment, because a submit is in flight in another task or process.
+        Wait briefly for the result of a submit that another task or process is sending.
 
-        The submit may have a result that is kept because it could not be recorded. So first try to
-        record it again.
+        This process may have the result in memory, because the journal could not be written. So
+        try first to record the result.
 
         Raises:
-            JournalError: The result of this submit has come and cannot be recorded.
+            JournalError: This process has the result, but cannot record it.
         """
         await self._unrecorded.record(track_id)
         await asyncio.sleep(recheck_interval(self._lease))
@@ -195,7 +197,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         return submit or await self._journal.find_submit(submit_request.submit_id)
 
     async def close(self) -> None:
-        """Wait until the results of all submits in flight are recorded. Then give up the lease."""
+        """Wait for all submits in flight, and try to record their results. Then end the lease."""
         while self._in_flight:
             await asyncio.wait(self._in_flight.values())
         await self._unrecorded.aclose()

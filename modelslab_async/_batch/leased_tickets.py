@@ -185,7 +185,7 @@ class LeasedTickets:
         return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
 
     def take_updates(self) -> list[PollUpdate]:
-        """Return how often each ticket was polled since the previous call, and the last reply."""
+        """Return each ticket's number of polls since the previous call, and its last reply."""
         updates: list[PollUpdate] = []
         for entry in self._entries.values():
             if entry.polls:
@@ -245,7 +245,9 @@ class LeasedTickets:
 
 class TicketFeed:
     """
-    Tells the runs of a batch about new tickets. The runs wait for more until the feed is closed.
+    Tells the runs of a batch about new tickets.
+
+    The runs wait for more tickets until the feed is closed.
 
     Attributes:
         is_closed: Whether no more tickets will be added.
@@ -275,12 +277,12 @@ class TicketFeed:
             listener()
 
     def drain(self) -> None:
-        """Stop early. The listeners are called before this method returns."""
+        """Make the runs stop early. This method calls all listeners before it returns."""
         self.is_draining = True
         self.notify()
 
     def close(self) -> None:
-        """Tell the runs that no more tickets will be added. They end once no ticket is open."""
+        """Announce that no more tickets will be added. A run then ends once no ticket is open."""
         self.is_closed = True
         self.notify()
 

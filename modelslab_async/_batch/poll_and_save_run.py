@@ -56,7 +56,7 @@ class SaveRun:
         self._journal = journal
         self._before_run = before_run
         self._feed = feed or TicketFeed(is_closed=True)
-        # Each claim costs a commit, so one claim takes the files of many successes.
+        # Claim many successes at once, because each claim costs a commit.
         self._max_claim = max(1, downloads.window // 2)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
         self._has_news = asyncio.Event()
@@ -113,7 +113,7 @@ class SaveRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake the task that waits for results. No task waits while the queue is full.
+        # Wake the task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(is_closed=True))
         try:
@@ -132,7 +132,8 @@ class SaveRun:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 -- `next_results` raises it.
-            # If the client cannot poll one of the tickets, save the files of the others first.
+            # If the client cannot poll one of the tickets, first save the files of the others. Only
+            # then does `_save_all` report this error.
             if error is not self._poll_run.ticket_error:
                 await self._results.put(RunStopped(error))
         self._has_polled_all = True
@@ -266,7 +267,11 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 
 def _find_journal_error(error: Exception) -> JournalError | None:
-    """Return an error that is a `JournalError`, or the first one in a group; else None."""
+    """
+    Return the first `JournalError` in an exception group, or the error itself if it is one.
+
+    Return None if there is no `JournalError`.
+    """
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None

@@ -117,7 +117,7 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake the task that waits for outcomes. No task waits while the queue is full.
+        # Wake the task that waits for outcomes. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:
@@ -155,7 +155,8 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: BaseException | None = None
-        # A ticket is claimed again only if it was reopened, so its earlier outcome is void.
+        # With `recent=0`, the stream remembers no outcomes: a ticket is claimed again only after it
+        # was reopened, and then its earlier outcome is void.
         stream = stream_outcomes(
             self._engine, self._claim_tickets(window), timeout=timeout, window=window, recent=0
         )
@@ -171,7 +172,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self.ticket_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets until the feed is closed and `_waits_for_others` is False."""
+        """Claim and yield tickets until the feed is closed and there is nothing to wait for."""
         has_logged = False
         while True:
             self._has_news.clear()
@@ -201,8 +202,8 @@ class PollRun:
         """
         Whether to wait for the open tickets of other runs, which this run may have to take over.
 
-        A run that holds a ticket that it cannot poll waits only while it polls tickets of its own.
-        Otherwise two such runs would wait for each other.
+        If this run has claimed a ticket that its client cannot poll, it waits only while it polls
+        other tickets. Otherwise two such runs would wait for each other for ever.
         """
         return claim.has_others and (self.ticket_error is None or not self._tickets.is_empty)
 
@@ -252,7 +253,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether a ticket may be polled. Once the lease is over, tickets of this run may not."""
+        """Whether a ticket may be polled. A ticket of this run may not once the lease is over."""
         return ticket not in self._tickets or not self.lease.is_over
 
 

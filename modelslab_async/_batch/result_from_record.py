@@ -26,7 +26,8 @@ def to_result(
     """
     outcome, save = recorded.outcome, recorded.save
     if isinstance(outcome, Unresolved):
-        # A ticket that has ended is unresolved only if its row is damaged. No run polls it again.
+        # The run is None if the ticket succeeded or failed, but its row is damaged. No run polls
+        # such a ticket again.
         run = recorded.unresolved_by
         return outcome if run is None or _is_of_this_call(run, first_run) else None
     if not isinstance(outcome, Success) or not saves_files:

@@ -33,7 +33,7 @@ class Run(Protocol[T_co]):
 @frozen
 class RunStopped:
     """
-    The last item in the queue of a run's results. It tells how the run ended.
+    The last item in the queue of a run's results. It says how the run ended.
 
     Attributes:
         error: The error that ended the run; None if the run is complete.

@@ -36,11 +36,11 @@ class RunSupervisor:
     @staticmethod
     def check_downloads(downloads: Downloads) -> None:
         """
-        Check that a run can save files with these downloads, and record their paths.
+        Check that a run can save files in the folder of `downloads` and record the files' paths.
 
         Raises:
-            ClientClosed: The downloads are closed.
-            ValueError: They have no folder, or the journal cannot hold the path of their folder.
+            ClientClosed: `downloads` is closed.
+            ValueError: `downloads` has no folder, or a journal cannot store the path of the folder.
         """
         downloads.check_open()
         path = str(downloads.folder.absolute())
@@ -93,8 +93,8 @@ class RunSupervisor:
                             yield result
                 finally:
                     await self._close(run)
-                # If the run has lost its lease, for example because the process was suspended,
-                # begin another run for the tickets that are still open.
+                # A run loses its lease if the process is suspended, for example. Then begin another
+                # run for the tickets that are still open.
                 if not run.has_lost_lease:
                     return
         finally:
@@ -137,13 +137,15 @@ class RunSupervisor:
 
     async def aclose(self, journaled_submits: JournalSubmitRecorder) -> None:
         """
-        Close the runs, which frees their open tickets for other processes, and then the submits.
+        Close the runs, and then the recorder of the submits.
 
-        Closing goes on if this task is cancelled again meanwhile. Otherwise the journal would be
-        closed before the tickets of submits in flight are recorded.
+        Closing a run frees its open tickets for other processes. If this task is cancelled
+        meanwhile, closing still completes. Otherwise the journal would be closed before the tickets
+        of submits in flight are recorded.
 
-        From now on, the journal gives up after a few seconds if its database is away. The exception
-        is the write that records the ticket of a submit, because that work is paid.
+        From now on, operations of the journal fail after a few seconds if the database cannot be
+        reached. Only the write that records a submit's ticket waits longer, because that work is
+        paid for.
         """
         await finish(self._close_all(journaled_submits))
 

@@ -12,8 +12,8 @@ from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
 
-# Parameters that do not change the key of a submission, because they may differ in the next run of
-# the program.
+# The key of a submission does not depend on these parameters, because they may differ in the next
+# run of the program.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
 _DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
@@ -25,9 +25,9 @@ async def with_keys(
     """
     Yield each request as a submission with a key.
 
-    A submission without a key gets a digest of its endpoint and parameters, so that a restarted
-    program makes the same key. If several submissions are equal, the second key ends with `-2`, the
-    third with `-3`.
+    A submission without a key gets a key that is a digest of its endpoint and parameters. So a
+    restarted program makes the same key. If several submissions are equal, the second key ends with
+    `-2`, the third with `-3`.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.

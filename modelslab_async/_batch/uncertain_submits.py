@@ -1,4 +1,4 @@
-"""Says how to find the work of a recorded submit that got no reply. It reads no journal."""
+"""Tells users how to find the work of a recorded submit without a reply. Reads no journal."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
 
 
 def where_to_look(submit: PendingSubmit) -> str:
-    """Return the sentence that says where to look for the work, and by what to find it."""
+    """Return a text that tells the user where to look for the work, and what to search for."""
     in_account = "look for it in your account at the service"
     if _has_track_id(submit):
         return f"{in_account}, or in a webhook with the track_id {submit.track_id}"
@@ -33,7 +33,7 @@ def where_to_look(submit: PendingSubmit) -> str:
 
 
 def sent_at(submit: PendingSubmit) -> str:
-    """Return when a submit was recorded, which is just before it is sent, in ISO 8601."""
+    """Return the time, in ISO 8601, at which a submit was recorded, just before it was sent."""
     return datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
 
 
@@ -41,8 +41,8 @@ def _has_track_id(submit: PendingSubmit) -> bool:
     """
     Return whether the submit was certainly sent with its `track_id`.
 
-    If its endpoint takes none, or is not built in, the `track_id` in the journal may be a random
-    string that was never sent.
+    If the endpoint takes no `track_id`, or is not built in, the `track_id` in the journal may be a
+    random string that was never sent.
     """
     endpoint = ENDPOINTS.get(submit.endpoint)
     return endpoint is not None and "track_id" in endpoint.parameters

@@ -1,4 +1,4 @@
-"""UnrecordedResults: keeps results of submits until the journal takes them. It sends nothing."""
+"""UnrecordedResults: keeps results of submits until they can be recorded. It sends nothing."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ class UnrecordedResults:
     """
     The results of submits that could not be recorded when they came.
 
-    Until a result is recorded, its submit counts as in flight for all other tasks and processes. So
-    a task tries to record the results at intervals, and `record` tries at once.
+    Until a result is recorded, all other tasks and processes regard its submit as in flight. So a
+    background task tries to record the results at intervals, and `record` tries at once.
 
     Args:
         write: Records the result of a submit in the journal.
@@ -58,7 +58,7 @@ class UnrecordedResults:
             raise error
 
     async def aclose(self) -> None:
-        """Try for the last time, and log each result that cannot be recorded."""
+        """Try for the last time to record the results, and log those that cannot be recorded."""
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
@@ -79,9 +79,10 @@ class UnrecordedResults:
 
     async def _record_all(self) -> dict[str, Exception]:
         """
-        Record all results. Return the errors of those that cannot be recorded, by submit.
+        Try to record all results. Return an error for each that fails, keyed by submit id.
 
-        All tasks share one attempt, because each may wait long for the lock of the journal.
+        Concurrent callers share one attempt, because an attempt may wait long for the journal's
+        lock.
         """
         if self._attempt is None:
             self._attempt = asyncio.create_task(
@@ -94,7 +95,7 @@ class UnrecordedResults:
         errors: dict[str, Exception] = {}
         try:
             while new := self._results.keys() - errors.keys():
-                # Write the results side by side, so that they wait only once for a locked journal.
+                # Write concurrently, so that all results wait for a locked journal together.
                 tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
                 errors |= {submit_id: error for submit_id, error in tried if error is not None}
         finally:

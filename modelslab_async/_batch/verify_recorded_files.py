@@ -1,4 +1,4 @@
-"""Compares the recorded files of a journal with those on this host. It changes no file."""
+"""Compares a journal's records of files with the files on this host. It changes no file."""
 
 from collections import defaultdict
 
@@ -14,16 +14,20 @@ from .poll_and_save_run import to_saved_file
 
 def other_host(journal: Journal, record: RecordedFile) -> str | None:
     """
-    Return the host that saved a file, if it is not this one; else None.
+    Return the name of the host that saved a file; None if this host saved it.
 
-    A journal in a file belongs to one machine. If its records have another host name, the machine
-    had that name earlier.
+    A journal in a file belongs to one machine. So another host name in a record is only an earlier
+    name of this machine.
     """
     return record.host if journal.spans_hosts and record.host != this_host() else None
 
 
 async def verify_recorded_files(journal: Journal, folder: str | None) -> Verified:
-    """See `Batch.verify`. A file that another host saved is not missing here."""
+    """
+    Compare the recorded files with those on disk. See `Batch.verify`.
+
+    If another host saved a file that is not on this host, the file does not count as missing.
+    """
     hosts: dict[SavedFile, str] = {}
     files: list[SavedFile] = []
     async for record in journal.all_files():

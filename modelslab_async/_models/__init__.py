@@ -1,5 +1,5 @@
 """
 Plain values and errors: tickets, replies, outcomes, events.
 
-Every other folder imports this one. It performs no I/O, reads no clock, and holds no API key.
+Most other folders import this one. Its code performs no I/O, reads no clock, and holds no API key.
 """

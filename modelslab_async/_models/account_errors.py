@@ -8,7 +8,7 @@ class AccountError(ModelsLabError):
     The shared account cannot be used.
 
     Attributes:
-        path: The account's file, or the hosts and the database of its server.
+        path: The account's file, or the hosts and the database of its PostgreSQL server.
     """
 
     def __init__(self, message: str = "", *, path: str = "") -> None:
@@ -20,4 +20,4 @@ class AccountError(ModelsLabError):
 
 
 class WrongAccount(AccountError):
-    """The file or schema holds no account, or an account of another version. It was not changed."""
+    """The file or schema holds no account, or one of another version. Nothing was changed."""

@@ -1,7 +1,7 @@
 """
 Checks a caller's arguments.
 
-Errors quote only numbers, because any other value may be the API key.
+An error message shows a value only if it is a number. Any other value may be the API key.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -83,8 +83,9 @@ def check_number(
     Args:
         name: The name of the argument.
         value: The value of the argument.
-        expected: What the argument must be, for the message.
-        is_valid: Whether a number is in the range. It is false for NaN if it only compares.
+        expected: What the argument must be, for the error message.
+        is_valid: Returns whether a number is in the range. A function that only compares returns
+            False for NaN.
 
     Raises:
         TypeError: The value is not a number.
@@ -122,16 +123,16 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
 
 def check_text(name: str, value: object, *, default: str) -> None:
     """
-    Check that an argument is a text or None. An empty text does not stand for None.
+    Check that an argument is a non-empty string or None.
 
     Args:
         name: The name of the argument.
         value: The value of the argument.
-        default: What is used if the argument is None, for the message.
+        default: What is used if the argument is None, for the error message.
 
     Raises:
-        TypeError: The value is neither a text nor None.
-        ValueError: The text is empty.
+        TypeError: The value is neither a string nor None.
+        ValueError: The string is empty.
     """
     expected = "a text or None"
     check_type(name, value, str | None, expected)
@@ -147,7 +148,7 @@ def check_members(name: str, value: object, members: Iterable[str], expected: st
         name: The name of the argument.
         value: The value of the argument.
         members: The names of the methods and attributes.
-        expected: What the argument must be, for the message.
+        expected: What the argument must be, for the error message.
 
     Raises:
         TypeError: The value is a class instead of an object, or a member is missing.

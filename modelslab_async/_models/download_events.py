@@ -1,4 +1,4 @@
-"""The events of downloads: plain values for metrics. They hold no key, and no query of a link."""
+"""The events of downloads: plain values for metrics. They hold no key and no query of a URL."""
 
 from attrs import frozen
 
@@ -53,8 +53,8 @@ class Downloaded:
     Attributes:
         file: The file, with its ticket, path and size. For an output in memory, the path is only a
             file name.
-        received: The number of bytes that came over the network. It is less than the size if an
-            earlier run left a part of the file, and more if the transfer started over.
+        received: The number of bytes that came over the network. This is less than the size if an
+            earlier run left a part of the file. It is more if the transfer started over.
         elapsed: Seconds since the save began, including the wait for other transfers.
     """
 

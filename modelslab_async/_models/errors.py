@@ -211,8 +211,8 @@ class SubmitUncertain(ModelsLabError):
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
-            has none. For an earlier submit of a batch, the `track_id` in the journal, which is a
-            random string if the request had none.
+            has none. For an earlier submit of a batch, this is the `track_id` in the journal. It is
+            a random string if the request had none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 
@@ -288,10 +288,10 @@ class RequestBlocked(ConnectionImpossible):
     """
     A test was about to send a real request by mistake. Nothing was sent.
 
-    The pytest plugin stopped the request, or a mock (respx, pytest-httpx) does not see the client's
-    transport. The message says what to write instead.
+    The pytest plugin stopped the request. Or the test uses a mock (respx, pytest-httpx) that cannot
+    intercept requests of the client's transport. The message says what to write instead.
     """
 
 
 class ClientClosed(ModelsLabError):
-    """The client was closed during the wait or before the call. A new client can wait again."""
+    """The client was closed during the wait or before the call. A new client can wait instead."""

@@ -43,8 +43,8 @@ class PollFailed:
     Attributes:
         ticket: The ticket that was polled.
         error: The error of this poll.
-        failures: How many polls of this ticket in a row have failed, including this one. Rate
-            limits do not count.
+        failures: The number of consecutive polls of this ticket that failed, including this one.
+            Polls that hit a rate limit do not count.
     """
 
     ticket: Ticket
@@ -55,7 +55,7 @@ class PollFailed:
 @frozen(kw_only=True)
 class Paused:
     """
-    Polls with one key pause for a while, at one host or at all hosts.
+    The client pauses all polls that use one key, at one host or at all hosts.
 
     Attributes:
         tier: The tier of the key: `standard` or `enterprise`.
@@ -158,9 +158,9 @@ class SubmitSent:
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        attempt: The number of the attempt, counted from 1. An attempt whose upload fails counts
-            too.
-        waited: Seconds since the submit began, without the time in which its files were read.
+        attempt: The number of the attempt, counted from 1. An attempt also counts if its upload
+            fails.
+        waited: Seconds since the submit began, except for the time spent on reading its files.
     """
 
     endpoint: str

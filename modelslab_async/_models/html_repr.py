@@ -30,7 +30,7 @@ def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ())
 
 
 def success_html(title: object, outputs: Iterable[str], message: str, *, is_nsfw: bool) -> str:
-    """Return the HTML for a success. Outputs that the service flagged are not shown."""
+    """Return the HTML for a success. If the service flagged it as unsafe, show no outputs."""
     if is_nsfw:
         return html_of(title, "success", message, _NSFW_TEXT)
     return html_of(title, "success", message, outputs=outputs)

@@ -51,10 +51,10 @@ class Success:
         output: The results, always a tuple of strings: links, base64 data or a transcript. They
             come from the field `output` of the body, or else from a field such as `links`.
         proxy_links: Mirrors of the results, if the server gave any.
-        generation_time: Seconds of work, as the server counted them.
+        generation_time: Seconds that the work took, according to the server.
         message: The server's text, if any.
-        nsfw: Whether the server flagged the result as not safe for work, and so replaced it. None
-            if the server did not say.
+        nsfw: Whether the server flagged the result as not safe for work. The output is then a
+            replacement. None if the server did not say.
         meta: The parameters as the server understood them.
         raw: The whole body as it came.
     """

@@ -47,7 +47,7 @@ def to_dict(value: Reply | Outcome) -> Record:
 
 def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
     """
-    Turn a dictionary from `to_dict`, or a line of an export, back into the reply or outcome.
+    Turn a dictionary from `to_dict` or from an export back into the reply or outcome.
 
     Raises:
         ValueError: The dictionary does not come from `to_dict`.
@@ -98,7 +98,7 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use, because it takes longer to import than this whole folder.
+    # Import cattrs on first use, because its import takes longer than that of this whole folder.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-# The maximum length of a link that is shown in full. It is higher than for other strings, because a
-# signature makes a link long.
+# The maximum length of a link that is shown in full. It is higher than the limit for other strings,
+# because a signature makes a link long.
 _MAX_LINK_CHARS = 2000
 _MAX_TEXT_CHARS = 500
 _SHOWN_CHARS = 60
@@ -11,7 +11,7 @@ _SHOWN_CHARS = 60
 
 def short_repr(value: object) -> str:
     """
-    Return the `repr` of a value, in which long strings and bytes are shortened.
+    Return the `repr` of a value, with long strings and bytes shortened.
 
     A shortened string shows its first characters and its length. Strings in lists, tuples and
     mappings are shortened too.

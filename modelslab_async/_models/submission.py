@@ -68,15 +68,15 @@ class Submission:
     Args:
         endpoint: `family/endpoint`, such as `"realtime/text2img"`.
         parameters: The endpoint's parameters, keyed by name. A path stands for a file to upload.
-        key: Any string, such as the number of a row. It is not sent. Within a batch it is unique,
-            so that no submission is paid for twice.
+        key: Any string, such as the number of a row. It is not sent. A batch submits each key only
+            once, so that no submission is paid for twice.
         columns: The submission's row of the input table, keyed by column name. It is not sent, but
             a batch exports it with the outcome.
 
     Raises:
-        ValueError: The parameters or columns do not map names to values, the key is not a string of
-            1 to 200 characters that a journal can store, or the parameters contain the
-            API key as `key`.
+        ValueError: The parameters or columns do not map strings to values. Or the key is not a
+            string, is empty, has over 200 characters, or cannot be stored in a journal. Or the
+            parameters contain `key`, the name of the API key.
         TypeError: The endpoint is not a string.
 
     Example:
@@ -141,11 +141,13 @@ class Submission:
 
     def to_dict(self) -> dict[str, Any]:
         """
-        Turn the submission into a dictionary that `json.dumps` takes. Paths are marked as files.
+        Turn the submission into a dictionary that `json.dumps` takes.
+
+        In the dictionary, a path is a dictionary with the single key `$file`.
 
         Raises:
-            ValueError: A parameter is bytes or an open file (give a path instead), or a mapping
-                whose only name is `$file`, which marks a path.
+            ValueError: A parameter contains bytes or an open file; give a path instead. Or it
+                contains a mapping with the single key `$file`, which is reserved for paths.
         """
         parameters = {name: _encode(name, value) for name, value in self.parameters.items()}
         record = {"endpoint": self.endpoint, "parameters": parameters, "key": self.key}

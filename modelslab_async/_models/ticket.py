@@ -98,7 +98,7 @@ class Ticket:
         id: The id of the generation. If a family needs two ids, give both, joined by a slash.
 
     Raises:
-        ValueError: The family is not a name, or the id is not valid as a path segment.
+        ValueError: The family is not a valid name, or the id is not a valid path segment.
 
     Example:
         >>> str(Ticket("images", 13443927))
@@ -237,7 +237,7 @@ def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
 
     Args:
         columns: The row, keyed by column name.
-        owner: The ticket or submission that the row belongs to, for the error.
+        owner: The ticket or submission that the row belongs to, for the error message.
 
     Raises:
         ValueError: A column's name is not a string, or JSON cannot hold a value.

@@ -1,4 +1,4 @@
-"""Defines `Outcome`, and what stands in place of a final reply: `Unresolved`, `Unsubmitted`."""
+"""Results without a final reply: `Unresolved` and `Unsubmitted`. Also defines `Outcome`."""
 
 from typing import TypeAlias
 
@@ -19,8 +19,8 @@ class Unresolved:
         ticket: The ticket of the wait.
         cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
             In a batch, the cause is a `JournalDamaged` if the recorded outcome can no longer be
-            read. In `Batch.generate_many`, it is an `InvalidRequest` if the client cannot poll the
-            recorded ticket; its `__cause__` is the `ValueError` that says why.
+            read. In `Batch.generate_many`, the cause is an `InvalidRequest` if the client cannot
+            poll the recorded ticket. The `__cause__` of the `InvalidRequest` says why.
         last: The last reply that came, if any.
     """
 

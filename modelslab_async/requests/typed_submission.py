@@ -16,13 +16,13 @@ def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
     Make a submission from the arguments of a typed function.
 
     Args:
-        endpoint: The endpoint that the typed function stands for.
-        arguments: All arguments of the call. Those that are None are left out. The parameters in
-            `extra` are added.
+        endpoint: The name of the endpoint.
+        arguments: All arguments of the function, by name. Arguments that are None are left out. The
+            parameters in the argument `extra` are added.
 
     Raises:
         TypeError: `extra` is not a mapping.
-        ValueError: `extra` repeats an argument.
+        ValueError: `extra` contains a parameter that is also an argument.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     extra: Mapping[str, Any] = given.pop("extra", {})
