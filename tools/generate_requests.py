@@ -166,7 +166,7 @@ def _function(endpoint: Endpoint) -> str:
 def _ticket_function(family: str) -> str:
     return (
         "def ticket(id_: int | str, /) -> Ticket:\n"
-        f'    """Return the ticket for this id in the family `{family}`."""\n'
+        f'    """Return the ticket for the id `id_` in the API family `{family}`."""\n'
         f'    return Ticket("{family}", id_)'
     )
 
@@ -206,7 +206,11 @@ def module_text(name: str, endpoints: Iterable[Endpoint]) -> str:
             raise ValueError(f"two functions of {name} would be called {function!r}")
         functions[function] = _function(endpoint)
     body = "\n\n\n".join(functions.values())
-    head = f'{HEAD}"""Typed functions for the endpoints of `{name}`. They send nothing."""\n'
+    if functions.keys() == {"ticket"}:
+        purpose = f"Makes tickets of `{name}`, a family without endpoints in the registry."
+    else:
+        purpose = f"Builds submissions to the endpoints of `{name}`. It sends nothing."
+    head = f'{HEAD}"""{purpose}"""\n'
     return "\n".join((head, *_imports(body), "", f"{body}\n"))
 
 
