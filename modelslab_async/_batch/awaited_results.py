@@ -112,7 +112,7 @@ class AwaitedResults:
             self._resolve_unpollable(ticket)
 
     def _resolve_unpollable(self, ticket: Ticket) -> None:
-        """If this client cannot poll a ticket, end the wait, because no run can ever end it."""
+        """If this client cannot poll a ticket, end the wait, because no run here can end it."""
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:

@@ -40,7 +40,7 @@ class BatchGeneration:
         engine: Sends the submits.
         journal: Knows which keys have been submitted.
         submit_recorder: Records each submit with its key.
-        lease: The lease of the batch in seconds. See `AwaitedResults`.
+        lease: The duration of a lease in seconds. See `AwaitedResults`.
     """
 
     def __init__(

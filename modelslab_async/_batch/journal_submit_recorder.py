@@ -53,7 +53,8 @@ class JournalSubmitRecorder(SubmitRecorder):
             self._in_flight[task] = asyncio.get_running_loop().create_future()
             task.add_done_callback(self._leave_flight)
         # The result of an earlier attempt at this submit may be unrecorded. Record it first. If the
-        # earlier attempt started no work, this deletes its record, which would prevent the new one.
+        # earlier attempt started no work, this deletes its record. Otherwise that record would
+        # conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()

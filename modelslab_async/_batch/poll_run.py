@@ -143,8 +143,8 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
-        # Commit only a few outcomes at a time, because the caller does not get them if the process
-        # dies just after the commit.
+        # If the process dies just after a commit, the caller does not get these outcomes. So commit
+        # only a few at a time.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -155,8 +155,8 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: BaseException | None = None
-        # With `recent=0`, the stream remembers no outcomes: a ticket is claimed again only after it
-        # was reopened, and then its earlier outcome is void.
+        # Let the stream remember no outcomes (`recent=0`). A ticket is claimed again only after it
+        # was reopened, which makes its earlier outcome void.
         stream = stream_outcomes(
             self._engine, self._claim_tickets(window), timeout=timeout, window=window, recent=0
         )
@@ -253,7 +253,7 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether a ticket may be polled. A ticket of this run may not once the lease is over."""
+        """Whether a ticket may be polled. Once the lease is over, this run's tickets may not be."""
         return ticket not in self._tickets or not self.lease.is_over
 
 

@@ -26,7 +26,7 @@ def to_result(
     """
     outcome, save = recorded.outcome, recorded.save
     if isinstance(outcome, Unresolved):
-        # The run is None if the ticket succeeded or failed, but its row is damaged. No run polls
+        # `run` is None if the ticket succeeded or failed, but its row is damaged. No run polls
         # such a ticket again.
         run = recorded.unresolved_by
         return outcome if run is None or _is_of_this_call(run, first_run) else None

@@ -93,8 +93,8 @@ class RunSupervisor:
                             yield result
                 finally:
                     await self._close(run)
-                # A run loses its lease if the process is suspended, for example. Then begin another
-                # run for the tickets that are still open.
+                # If the run has lost its lease, begin another run for the open tickets. A suspended
+                # process loses its lease, for example.
                 if not run.has_lost_lease:
                     return
         finally:

@@ -29,7 +29,7 @@ class JournalFull(JournalError):
 
 
 class JournalReadOnly(JournalError):
-    """Writing to the journal is not allowed, or the journal was copied and takes no more runs."""
+    """Writing to the journal is not allowed, for example because the journal was copied."""
 
 
 class JournalDamaged(JournalError):
