@@ -1,4 +1,4 @@
-"""Typing protocols: what the engine needs of an account that several clients share."""
+"""Typing protocols: the methods of a shared account that the engine calls."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -14,13 +14,13 @@ from .._submitting.slots import Slots
 
 
 class JoinedAccount(Protocol):
-    """The link between one client and the account that it has joined."""
+    """The link between one client and a shared account."""
 
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Start the link: from now on, the account grants slots and polls to this client.
+        Start the exchange with the account, which grants slots and polls to this client.
 
         Args:
             schedule: The client's open tickets.
@@ -34,40 +34,40 @@ class JoinedAccount(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Leave the account. The account keeps the slots of tickets that are still open."""
+        """Leave the account. Tickets that are still open keep their slots."""
         ...
 
     def poll_rate_of(self, tier: Tier, /) -> PollRate | None:
-        """Return the rate limiter for polls with one key; None if such polls are not limited."""
+        """Return the rate limiter for polls with one API key; None if these polls have no limit."""
         ...
 
     def make_slots(self, tier: Tier, polls: SlotPolls, /) -> Slots:
-        """Return the slots of one key. The account sets the number of slots."""
+        """Return the slots for submits with one API key. The account sets the number of slots."""
         ...
 
     def on_event(self, event: Event, /) -> None:
-        """Handle an event of this client. If the server asked for a pause, tell the account."""
+        """Handle an event of this client. Report a pause for a rate limit to the account."""
         ...
 
 
 @runtime_checkable
 class Account(Protocol):
-    """One account. All clients that get it as `account=...` share its limits."""
+    """A shared account. All clients that get this object as `account=...` share its limits."""
 
     @property
     def rate(self) -> float | None:
-        """The maximum number of polls a second with one key; None for no limit."""
+        """The maximum number of polls per second with one API key; None for no limit."""
         ...
 
     @property
     def queue(self) -> int | None:
-        """The number of slots of one key; None for no limit."""
+        """The number of slots for submits with one API key; None for no limit."""
         ...
 
     def join(self, digest_of: Callable[[Tier], str], /) -> JoinedAccount:
         """
-        Let one more client join this account.
+        Add one more client to this account.
 
-        `digest_of` returns the hash of a key, so the account never gets the key itself.
+        `digest_of` returns the hash of an API key, because the account must not get the key itself.
         """
         ...

@@ -26,10 +26,10 @@ def with_base_urls(
     """
     Return copies of families or endpoints, with the client's base URLs in their URLs.
 
-    A base URL is the argument, or else the environment variable, or else the default.
+    Without an argument, a base URL comes from the environment variable, or else is the default.
 
     Raises:
-        ValueError: A base URL is not a URL of http or https.
+        ValueError: A base URL is not an http or https URL, or has a query or a password.
     """
     base = _checked_base_url(base_url, BASE_URL_VARIABLE, BASE_URL)
     legacy = _checked_base_url(legacy_base_url, LEGACY_BASE_URL_VARIABLE, LEGACY_BASE_URL)
@@ -41,7 +41,7 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
     parts = _split_plain_url(url)
     if parts is None:
         source = "base_url" if given else variable
-        # The text may be the API key, so the message does not show it.
+        # A caller may pass the API key by mistake, so the message does not contain the text.
         raise ValueError(
             f"{source} is a URL such as {default!r}, without a query; the given text is none"
         )

@@ -1,7 +1,7 @@
 """
-BulkGeneration: one call of `generate_many`.
+BulkGeneration: runs one call of `generate_many`.
 
-A failed request never stops other requests, unless the server refuses the key.
+If one request fails, the others go on. If the server refuses the key, no more requests are sent.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ class BulkSubmits:
             progress: Records how far the submit has come. Only a caller with a deadline needs it.
 
         Raises:
-            BaseException: The recorder or `on_submitted` raised an exception. If the submit had a
-                result before that, a note of the exception names it.
+            BaseException: The recorder or `on_submitted` raised this exception. If the submit
+                already had a result, a note on the exception describes the result.
         """
         if self._refusals:
             return Unsubmitted(cause=self._refusals[0])
@@ -79,7 +79,7 @@ class BulkSubmits:
         self, submission: Submission, timeout: float, deadline: float
     ) -> Processing | Success | Unsubmitted:
         """
-        Submit one request. At the deadline, return what is known of the submit.
+        Submit one request. At the deadline, return what is known about the submit.
 
         Args:
             submission: The request.
@@ -106,9 +106,9 @@ class BulkGeneration:
 
     Args:
         engine: The engine that submits and polls.
-        timeout: The maximum number of seconds to wait for an outcome; None for the client's limit.
-        bounds_submits: Whether the timeout runs once, from the start of `run`, and covers all
-            submits and waits together. If False, it limits each wait on its own.
+        timeout: The timeout in seconds; None for the client's `wait_timeout`.
+        bounds_submits: What the timeout limits. If True, the timeout starts with `run`, and limits
+            all submits and waits together. If False, each wait has this timeout.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class BulkGeneration:
 
     def _check(self, request: GenerationRequest) -> None:
         """
-        Check a request before it enters the window of requests in progress.
+        Check a request before it is submitted.
 
         Raises:
             ValueError: The request is neither a submission nor a pair, the endpoint is unknown, or
@@ -152,7 +152,7 @@ class BulkGeneration:
         Submit one request and wait for its outcome.
 
         Raises:
-            BaseException: `on_submitted` raised an exception, which gets a note with the ticket.
+            BaseException: `on_submitted` raised this exception. A note on it names the ticket.
         """
         submission, timeout = as_submission(request), self._timeout
         if self._deadline == math.inf or timeout is None:

@@ -1,4 +1,4 @@
-"""Engine: starts and closes a client's poller and submitter. It does not decide when they act."""
+"""Engine: starts and closes a client's poller and submitter. It does not decide when to poll."""
 
 import asyncio
 import math
@@ -54,7 +54,7 @@ class Engine:
         listeners: Functions that are called with each event.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
-        ticket_of: Returns a ticket that a caller gave in any form.
+        ticket_of: Converts a caller's argument, such as a string, to a `Ticket`.
         endpoints: Checks requests, and calls the endpoints that start no work.
         submitter: Sends requests that start work.
         webhooks: The webhook addresses that this client made.
@@ -126,7 +126,7 @@ class Engine:
 
     def check_usable(self) -> None:
         """
-        Raise an error unless the engine is open and used in its own event loop.
+        Raise an error if the engine is closed or belongs to another event loop.
 
         Raises:
             ClientClosed: The client was closed.
@@ -217,7 +217,7 @@ class Engine:
             slots.on_completed(ticket)
 
     def wait_limit(self, timeout: float | None) -> float | None:
-        """Return the timeout of a wait: the caller's, or else the client's; None for no limit."""
+        """Return `timeout`, or by default the client's `wait_timeout`. Return None for no limit."""
         limit = self._wait_timeout if timeout is None else timeout
         return None if limit == math.inf else limit
 
@@ -225,7 +225,7 @@ class Engine:
         """
         Wait for one ticket's outcome.
 
-        It is `Unresolved` after a timeout or a refusal, and if the client closes or is closed.
+        The outcome is `Unresolved` after a timeout or a refusal, or if the client is closed.
         """
         waiting = self._outcome(ticket, self.wait_limit(timeout))
         if self._telemetry is None:
@@ -240,7 +240,8 @@ class Engine:
             if outcome is None:
                 outcome = self.poller.time_out(ticket, timeout)
         except ClientClosed:
-            # The ticket may come from a submit that was in flight while the client closed.
+            # The ticket may come from a submit that was in flight while the client closed. The work
+            # was started, so return an outcome with the ticket.
             cause = ClientClosed(_CLOSED_BEFORE_WAIT_MESSAGE, ticket=ticket)
             outcome = Unresolved(ticket=ticket, cause=cause)
         finally:
@@ -254,9 +255,9 @@ class Engine:
 
     def take_hint(self, hint: WebhookHint) -> None:
         """
-        Poll now each open ticket that a webhook names.
+        Poll each open ticket that a webhook names, without waiting until the ticket is due.
 
-        The other clients of the account do the same with their own open tickets.
+        Pass the webhook on to the other clients of the account, which do the same.
 
         Raises:
             ClientClosed: The client was closed.
@@ -271,7 +272,7 @@ class Engine:
             self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def webhook_url(self, base: str, secret: str | None, family: str) -> str:
-        """Make an address for webhooks, as `Client.webhook_url` does, or raise `ValueError`."""
+        """Return a new webhook URL, as `Client.webhook_url` does. It may raise `ValueError`."""
         if family:
             self.status_client.family_named(family)
         return self.webhooks.make(base, secret, family)

@@ -45,7 +45,7 @@ _NOT_OPEN = _OpenTicket(0, -1.0)
 @define(eq=False)
 class StreamBuffer:
     """
-    The watcher of all tickets of one stream. It holds their unread outcomes.
+    Watches all tickets of one stream, and stores the outcomes that are not yet read.
 
     The watcher remembers the last `recent` successes and failures. A ticket that the source
     yields again gets the remembered outcome, without a poll. Once the server has refused a key or a
@@ -97,7 +97,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket) -> bool:
-        """Add a ticket. Return False if it is open already, or if its outcome is known."""
+        """Add a ticket. Return False if it is already open, or if its outcome is already known."""
         self._used_window += 1
         self.is_full = self._used_window >= self.window
         outcome: Outcome | None = self._recent_outcomes.get(ticket)
@@ -168,7 +168,7 @@ class StreamBuffer:
         return self._unread.popleft()
 
     async def take(self) -> Outcome | None:
-        """Wait for the next outcome. Return None if none is left or a deadline has passed."""
+        """Wait for the next outcome. Return None if no outcome is left or a deadline has passed."""
         while not self._unread and not (self.is_source_read and not self._open):
             if self._error is not None:
                 raise self._error

@@ -113,10 +113,10 @@ class Settings:
 
     def rooted_families(self) -> dict[str, Family]:
         """
-        Return the families, with the client's base URLs in their URLs.
+        Return the families. Their URLs begin with the client's base URLs.
 
         Raises:
-            ValueError: A base URL is not a URL of http or https.
+            ValueError: A base URL is not an http or https URL, or has a query or a password.
         """
         return with_base_urls(
             self.families, base_url=self.base_url, legacy_base_url=self.legacy_base_url
@@ -124,18 +124,18 @@ class Settings:
 
     def default_families(self) -> dict[str, Family]:
         """
-        Return the families with the default base URLs instead of the client's.
+        Return the families. Their URLs begin with the default base URLs, not with the client's.
 
-        A reply may contain a default URL even if the client's base URL is that of a proxy.
+        Replies may contain the default URLs even if the client's base URL leads to a proxy.
         """
         return {name: family.with_hosts() for name, family in self.families.items()}
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:
         """
-        Return the endpoints, with the client's base URLs in their URLs.
+        Return the endpoints. Their URLs begin with the client's base URLs.
 
         Raises:
-            ValueError: A base URL is not a URL of http or https.
+            ValueError: A base URL is not an http or https URL, or has a query or a password.
         """
         return with_base_urls(
             self.endpoints, base_url=self.base_url, legacy_base_url=self.legacy_base_url

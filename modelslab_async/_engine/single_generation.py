@@ -1,4 +1,4 @@
-"""SingleGeneration: one call of `generate`. The timeout covers submit and wait together."""
+"""SingleGeneration: runs one call of `generate`. One timeout covers the submit and the wait."""
 
 import asyncio
 import math
@@ -22,7 +22,7 @@ class SingleGeneration:
     Args:
         engine: The engine that submits and polls.
         timeout: The maximum number of seconds from the call to the result. With None, the client's
-            `wait_timeout` limits only the polls.
+            `wait_timeout` limits the wait after the submit.
     """
 
     def __init__(self, engine: Engine, timeout: float | None) -> None:

@@ -14,7 +14,7 @@ from .engine import Engine
 
 @define(eq=False)
 class UpdateWatcher:
-    """Waits for changes of one ticket. It keeps only the latest change for the caller to take."""
+    """Waits for changes of one ticket. Stores the latest change until the caller reads it."""
 
     _newest: Processing | None = None
     _outcome: Outcome | None = None

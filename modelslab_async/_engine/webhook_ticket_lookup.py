@@ -1,4 +1,4 @@
-"""Finds the ticket that a webhook is about. It never uses the result in the webhook."""
+"""Finds the ticket that a webhook is about. Ignores the result that the webhook reports."""
 
 from contextlib import suppress
 

@@ -139,7 +139,7 @@ def to_text(value: object) -> str:
 
 
 def searchable_part(message: str) -> str:
-    """Return the part of a message to search for phrases: its start, to keep searches fast."""
+    """Return the start of a message. Only this part is searched for phrases, to save time."""
     return message[:_MAX_SEARCHED_CHARS]
 
 

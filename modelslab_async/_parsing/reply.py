@@ -43,8 +43,8 @@ MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# A body is cached only if the ticket's id has this form, because a shorter id may also occur
-# elsewhere in the body, and because JSON may escape other characters.
+# A body is cached only if the ticket's id has this form. A shorter id may also occur elsewhere in
+# the body, and JSON may escape other characters.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -113,7 +113,7 @@ def parse_fields(
 def find_error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """Return the error class that a reply means, or None if the reply tells the job's state."""
+    """Return the error class for a reply, or None if the reply reports the state of the job."""
     if status_code < 400 and state.meaning in (Meaning.RUNNING, Meaning.DONE):
         return None
     return error_type_of(status_code, fields, state, message)
@@ -192,7 +192,7 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether the id in the body affects neither status nor eta; None until this is checked.
+    # Whether status and eta stay the same when the id changes; None until this is checked.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
@@ -205,7 +205,7 @@ class CachedProcessing:
         """
         Whether the cached status and eta also hold for another ticket's reply.
 
-        Call this only if the two replies differ in nothing but the id.
+        Call this only if the id is the only difference between the two replies.
         """
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)

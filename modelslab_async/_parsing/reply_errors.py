@@ -57,7 +57,8 @@ _NO_SUCH_ROUTE = re.compile(
 # - A phrase that means a refusal must start a sentence. "Unable to download x: 429 Too Many
 #   Requests" is no refusal, because the 429 is about x.
 # - If a job `failed`, its message is searched only for phrases about the account.
-# - Phrases from the service's own suppliers, such as "Incorrect API key provided", do not count.
+# - Messages of other companies' APIs that the service calls do not count. An example is "Incorrect
+#   API key provided".
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
@@ -113,8 +114,8 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# Compile a pattern at its first use. To compile all patterns when this module is imported would
-# take a tenth of the time of `import httpx`.
+# Compile a pattern at its first use. Compiling all patterns takes a tenth of the time of
+# `import httpx`, which is too long for the import of this module.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
@@ -127,8 +128,8 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
     Args:
         message: The server's message.
         any_kind: Whether to search for every kind of refusal. False searches only for refusals
-            about the account. Pass False for a job that `failed`, because the server has accepted
-            the parameters of the job.
+            about the account. Pass False for a job that `failed`, because the server accepted its
+            parameters.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -147,9 +148,9 @@ def error_type_of(
     """
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    Some HTTP statuses decide the class alone, such as 429 for `RateLimited`. Any other status from
-    400 on contradicts a running or finished job, so the class is `UnreadableReply`. A reply about
-    such a job with a status below 400 is no error: do not pass it to this function.
+    Some HTTP statuses alone decide the class: 429, for example, means `RateLimited`. If another
+    status of 400 or more comes with a running or finished job, the class is `UnreadableReply`. With
+    a status below 400, such a job is no error, so do not call this function.
     """
     if status_error := _error_for_status(status_code):
         return status_error

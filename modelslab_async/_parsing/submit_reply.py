@@ -111,7 +111,7 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    # If the base URL is that of a proxy, the link in the reply may still lead to the service's own
+    # If the base URL leads to a proxy, the link in the reply may still lead to the service's own
     # host. So compare the link with the default URLs too.
     url_families = (family for registry in registries for family in registry.values())
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
@@ -146,7 +146,7 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 
 
 def _ticket_from_url(url: str, families: Iterable[Family]) -> Ticket | None:
-    """Return the ticket that this poll URL from `fetch_result` names; None if no family fits."""
+    """Return the ticket that is polled at this URL; None if the URL belongs to no family."""
     for family in families:
         # The URL in `fetch_result` ends with the id, even if polls of the family send the id in the
         # body.

@@ -1,4 +1,4 @@
-"""Reads only the ids in a webhook, because the service does not sign webhooks."""
+"""Reads the ids in a webhook, and no results: webhooks are not signed, so they may be forged."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """
-IdleWorkers: the workers that wait for a poll, and the timer that wakes them.
+IdleWorkers: a pool of workers, and the timer that wakes an idle worker for the next poll.
 
-It never polls.
+The pool itself sends no polls.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ class IdleWorkers:
     """
     A pool of up to `size` workers. Each worker is started when it is first needed.
 
-    One timer serves all tickets. While all workers are busy, `arm` does nothing, because a worker
-    that becomes free looks for a due ticket and calls `arm`. While a worker is being started or
-    woken, `arm` does nothing either.
+    One timer serves all tickets. If a poll is due, `arm` wakes a worker. If not, it sets the timer.
+    `arm` does nothing while all workers are busy, or while one is being started or woken. The next
+    worker that is ready looks for a due ticket, and then calls `arm` again.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
@@ -49,9 +49,9 @@ class IdleWorkers:
 
     def try_add_worker(self) -> bool:
         """
-        Count one more worker, and return True.
+        Return whether the caller must start one more worker, and count this worker.
 
-        If a worker is idle or the pool is full, count none, and return False.
+        Return False if a worker is idle or the pool is full.
         """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed

@@ -1,7 +1,7 @@
 """
-Reports unexpected errors. The cause is a defect in this package or in a caller's object.
+Reports unexpected errors: defects of this package, or of an object that a caller passed to it.
 
-The text of an unexpected error may contain the key, so only its type and origin are reported.
+The text of such an error may contain the API key. So only the error's type and origin are reported.
 """
 
 import logging
@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(ticket: Ticket, error: BaseException) -> ModelsLabError:
-    """Log an unexpected exception in a poll, and return the error with which the ticket ends."""
+    """Log an unexpected exception in a poll, and return the error for the ticket's outcome."""
     log_unexpected(ticket, error)
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "

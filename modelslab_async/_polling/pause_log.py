@@ -1,4 +1,4 @@
-"""PauseLog: logs the pauses of hosts, with few warnings. It causes no pause."""
+"""PauseLog: logs that polls of a host pause. It limits the warnings, and causes no pause."""
 
 import asyncio
 import logging
@@ -11,18 +11,20 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# The minimum time between two warnings about a host that is paused several times for one cause.
+# The minimum time between two warnings about the same host and the same cause.
 _WARNING_INTERVAL_S = 600.0
-# The maximum number of future pauses that are added up for a log line. Adding more takes too long.
+# The maximum number of pauses that are added up to estimate how long a wait goes on. To add up more
+# takes too long.
 _MAX_PAUSES_ADDED = 1000
 
 
 @define(eq=False)
 class PauseLog:
     """
-    Logs the pauses of hosts.
+    Logs that polls of a host pause.
 
-    The first pause after an answer is logged as a warning. Most later pauses are logged as DEBUG.
+    The first pause of a host is logged as a warning, and so is a pause with a new cause. Further
+    pauses with the same cause are logged as DEBUG, apart from one warning every ten minutes.
 
     Args:
         limits: How many polls may fail, and for how long, before a wait ends.
@@ -53,7 +55,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long callers go on waiting if polls of the host go on failing."""
+        """Describe how long waits go on if all further polls of the host fail."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

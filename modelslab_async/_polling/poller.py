@@ -51,8 +51,9 @@ class Poller:
     Attributes:
         notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
         telemetry: Makes a span for each poll; None for no spans.
-        poll_guards: Functions that may delay a poll. A poll starts only if each returns True.
-        on_first_ticket: Called just before a ticket becomes the only open one; None for no call.
+        poll_guards: Functions that may delay a poll. A ticket is polled only if all of them return
+            True.
+        on_first_ticket: Called before a ticket is added while no ticket is open; None for no call.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -91,7 +92,8 @@ class Poller:
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
 
         Returns:
-            Whether the ticket is polled. If the pace raises, it is not, and the watcher is told so.
+            False if the poller has stopped or the pace raised an exception. Then the ticket is not
+            polled, and the watcher gets the error.
 
         Raises:
             ValueError: The ticket is invalid, or the client has no API key for the ticket's family.
@@ -117,19 +119,19 @@ class Poller:
         return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now, but at most once in `gap` seconds. See `Schedule.nudge`."""
+        """Poll an open ticket now. Hints do so at most once in `gap` seconds (see `Schedule`)."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
             self._pool.arm()
 
     def rearm(self) -> None:
-        """Set the timer anew, because the next poll may be allowed sooner than before."""
+        """Set the timer again. Call this method when the next poll may start sooner than before."""
         if self._task is not None:
             self._pool.arm()
 
     def give_up_polls(self, age_s: float) -> None:
-        """Cancel each poll that began `age_s` seconds ago or earlier, as if it had timed out."""
+        """Cancel each poll that has lasted for `age_s` seconds. It fails as after a timeout."""
         self._status_client.give_up_polls(asyncio.get_running_loop().time(), age_s)
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -138,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from these tickets, a few at a time. Meanwhile, it may get outcomes."""
+        """Remove a watcher from tickets, a few at a time. Until then, it may still get outcomes."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
@@ -158,7 +160,7 @@ class Poller:
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
     def stop(self, error: BaseException) -> None:
-        """Stop polling. Every caller gets this error, also those that come later."""
+        """Stop polling. All current and later callers get this error."""
         self._fatal_error = error
         self._wakeup.wake()
 

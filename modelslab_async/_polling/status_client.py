@@ -1,4 +1,4 @@
-"""StatusClient: polls one ticket once, from URL to reply. It never waits and never retries."""
+"""StatusClient: polls one ticket once, and reads the reply. It never delays or retries a poll."""
 
 import logging
 import time
@@ -40,14 +40,14 @@ class UnknownFamily(ValueError):
         family: The name of the family.
     """
 
-    # All arguments have defaults, because a copy is made by a call with the message alone.
+    # `copy` and `pickle` call this class with the message alone. So `family` has a default.
     def __init__(self, message: str = "", *, family: str = "") -> None:
         super().__init__(message)
         self.family = family
 
 
 class TicketStatusClient(Protocol):
-    """Polls one ticket once, and says which key and which host the poll needs."""
+    """Polls one ticket once. Also returns the key tier and the host of a ticket's polls."""
 
     def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
     def poll(self, ticket: Ticket, /) -> Awaitable[Reply | CachedProcessing]: ...
@@ -83,7 +83,7 @@ class StatusClient:
                 f"unknown family {name!r}; {hint} "
                 "`modelslab-async families` lists all, and Client(families=...) takes more"
             )
-            # A caller may have passed the API key by mistake.
+            # The name may be the API key, passed by mistake. So redact the key.
             credentials = self._sender.credentials
             raise UnknownFamily(
                 credentials.redact_argument(message), family=credentials.redact_text(name)
@@ -92,7 +92,7 @@ class StatusClient:
 
     def ticket_of(self, given: TicketLike) -> Ticket:
         """
-        Return a ticket that a caller gave in any form.
+        Convert a caller's argument, such as a string, to a `Ticket`.
 
         Raises:
             ValueError: The ticket is ill-formed, or its id contains an API key.
@@ -125,10 +125,10 @@ class StatusClient:
 
     def check_pollable(self, ticket: Ticket) -> None:
         """
-        Check that this client can poll a recorded ticket, which another program may have added.
+        Check that this client can poll a ticket that another program may have recorded.
 
         Raises:
-            ValueError: See `family_of`. Or the ticket's id contains an API key.
+            ValueError: `family_of` raised this error, or the ticket's id contains an API key.
         """
         self._sender.credentials.check_ticket(ticket)
         self.family_of(ticket)
@@ -141,7 +141,7 @@ class StatusClient:
 
         Raises:
             ValueError: The ticket is ill-formed, its family is unknown, its id contains an API key,
-                or JSON cannot hold its columns.
+                or its columns cannot be written as JSON.
         """
         new = self._read(NewTicket.of, given)
         # Check the family now, and not only when the ticket is polled.
@@ -154,7 +154,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key for polls of the ticket, and the host that is polled.
+        Return the tier of the API key that polls a ticket, and the host to poll.
 
         Raises:
             ValueError: The ticket's family is unknown, its id does not fit the family, or the
@@ -171,10 +171,10 @@ class StatusClient:
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key that polls a ticket, and the ticket's family.
+        Return the tier of the API key that polls a ticket, and the ticket's family.
 
-        An `AuthenticationError` or `PaymentRequired` holds for every poll with this key. A
-        `PermissionDenied` holds only for polls of this family with this key.
+        An `AuthenticationError` or `PaymentRequired` applies to every poll with this key. A
+        `PermissionDenied` applies only to polls of this family with this key.
         """
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
@@ -217,7 +217,7 @@ class StatusClient:
         )
 
     def give_up_polls(self, now: float, age_s: float) -> None:
-        """Cancel each poll that began `age_s` seconds ago or earlier, as if it had timed out."""
+        """Cancel each poll that has lasted for `age_s` seconds. It fails as after a timeout."""
         self._sender.give_up_polls(now, age_s)
 
     async def aclose(self) -> None:

@@ -80,7 +80,8 @@ class OutcomeWatcher:
 
     def __init__(self) -> None:
         self.context = copy_context()
-        # Set an error as a result, because asyncio logs an exception that no task retrieves.
+        # Do not use `set_exception`: asyncio logs an exception that no task retrieves. So an error
+        # is stored as a result.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
         )
@@ -220,7 +221,7 @@ class Notifier:
                 self._listeners(event, context)
 
     def report_completion(self, completion: Completion) -> None:
-        """Tell watchers, slots and listeners that a ticket has ended. Log the errors they raise."""
+        """Notify watchers and listeners that a ticket has ended. Free its slot. Log all errors."""
         outcome = completion.outcome
         for watcher in completion.watchers:
             try:

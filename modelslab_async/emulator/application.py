@@ -30,8 +30,8 @@ class Emulator:
     """
     An ASGI application that answers like the service.
 
-    The emulator serves each route with and without the prefix `/api`. Each request computes the
-    state of a job from the clock. Only webhooks are sent in the background.
+    The emulator serves each route with and without the prefix `/api`. It computes the state of a
+    job from the clock at each request. In the background, it only sends webhooks.
 
     Args:
         families: The registry, or a part of it.
@@ -47,9 +47,9 @@ class Emulator:
         webhooks: How webhooks behave (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether only polls of a job's own families find the job. By default, polls
-            of other families find the job too, because some clients submit in one family and poll
-            in another. What the service does is unknown.
+        strict_families: Whether a job is found only by polls in its own families. By default, polls
+            in other families find the job too, because some clients submit in one family and poll
+            in another. It is unknown how the service behaves.
 
     Attributes:
         polls: How often each ticket was polled, as in `polls["images:1"]`.

@@ -230,7 +230,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # Only the endpoint `sfx` sends the status `queued`, and only it names the id `taskId`.
+    # No other endpoint sends the status `queued`, and no other endpoint names the id `taskId`.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "

@@ -33,7 +33,7 @@ class Jobs:
     """
     How long jobs take, and how they end.
 
-    For a single job, `add_job` can set the duration and the end.
+    `add_job` can override both for a single job.
 
     Args:
         duration: How many seconds a job takes, drawn evenly from this range. A callable gets a

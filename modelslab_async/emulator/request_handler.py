@@ -34,14 +34,14 @@ class RequestHandler:
     Answers requests, and records polls and submits.
 
     Args:
-        routes: What each path asks for.
+        routes: Maps a path to an endpoint, a family or a file.
         intake: Starts jobs, and holds the store of all jobs.
         submit_checks: Decides which submits are refused.
         webhook_sender: Sends the webhooks of submitted jobs.
         keys: The accepted keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether only polls of a job's own families find the job.
+        strict_families: Whether a job is found only by polls in its own families.
 
     Attributes:
         polls: How often each ticket was polled.

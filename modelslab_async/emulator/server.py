@@ -42,10 +42,10 @@ async def run_server(
     Args:
         emulator: The emulator.
         host: The address to listen on.
-        port: The port. 0 takes a free one.
+        port: The port, or 0 for any free port.
 
     Raises:
-        OSError: The address is in use, or not one of this machine.
+        OSError: The address is in use, or does not belong to this machine.
 
     Example:
         async with run_server(Emulator()) as base_url:
@@ -100,11 +100,11 @@ async def serve(
     Args:
         emulator: The emulator.
         host: The address to listen on.
-        port: The port. 0 takes a free one.
+        port: The port, or 0 for any free port.
         ready: Called with the base URL once the server accepts requests.
 
     Raises:
-        OSError: The address is in use, or not one of this machine.
+        OSError: The address is in use, or does not belong to this machine.
     """
     async with run_server(emulator, host=host, port=port) as base_url:
         if ready is not None:

@@ -56,7 +56,7 @@ class WebhookSender:
         clock: The clock of the jobs.
 
     Attributes:
-        deliveries: The attempts to deliver a webhook, in order, with those that were withheld.
+        deliveries: The attempts to deliver webhooks, and the withheld webhooks, in order.
     """
 
     def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""Serves an emulator with faults. It writes raw bytes, since HTTP servers send only valid HTTP."""
+"""Serves an emulator with faults. Writes raw bytes, since HTTP libraries send only valid HTTP."""
 
 import asyncio
 import socket
@@ -19,8 +19,8 @@ from .raw_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# The socket option that allows two sockets on one port. The first socket reserves the port during
-# an outage, while the second socket, which listens, is closed. macOS needs SO_REUSEPORT.
+# The socket option that allows two sockets on one port. One socket only reserves the port. The
+# other socket listens, and is closed during an outage. macOS needs SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -60,13 +60,13 @@ async def run_faulty_server(
         upstream: The emulator, or the base URL of an emulator that is already served.
         faults: The faults to cause. With None, there are no faults.
         host: The address to listen on.
-        port: The port. 0 takes a free one.
+        port: The port, or 0 for any free port.
         traffic: Receives a record of all requests, connections and faults.
         max_connections: The maximum number of open connections. Any further connection is reset.
         ssl_context: The TLS context, with the certificate. With None, the server speaks plain HTTP.
 
     Raises:
-        OSError: The address is in use, or not one of this machine.
+        OSError: The address is in use, or does not belong to this machine.
 
     Example:
         async with run_faulty_server(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
@@ -114,7 +114,7 @@ class _FaultyServer:
         Reserve the port, and open it unless the server starts with an outage.
 
         Raises:
-            OSError: The address is in use, or not one of this machine.
+            OSError: The address is in use, or does not belong to this machine.
         """
         self._reserved_socket = self._bind(host, port)
         host, port = self._address = self._reserved_socket.getsockname()[:2]
@@ -205,8 +205,8 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # With these errors there is nothing to answer: the client has disconnected, or has sent
-            # bytes that are not HTTP.
+            # Send no reply after these errors: the client has disconnected, or has sent bytes that
+            # are not HTTP.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()

@@ -23,7 +23,7 @@ async def _no_request() -> RawReply:
 @define(eq=False)
 class FaultyConnection:
     """
-    One open connection of a client, and the operations that faults use on it.
+    One open connection from a client, and the operations that make faults.
 
     Attributes:
         reader: Reads what the client sends.

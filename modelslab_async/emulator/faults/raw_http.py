@@ -48,7 +48,7 @@ async def read_request(
 
     Raises:
         EOFError: The connection ended before the request did.
-        ValueError: The request has another form, or is too long.
+        ValueError: The request is not valid HTTP, is too long, or has a chunked body.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")

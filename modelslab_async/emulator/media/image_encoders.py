@@ -78,9 +78,9 @@ def jpeg(picture: Picture) -> bytes:
     frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # A JPEG stores the mean of a block as its difference from the previous block's mean. The first
-    # Huffman table has a code of four bits for each bit length of a difference, 0 to 11. The second
-    # Huffman table has only the symbol that ends a block.
+    # A JPEG stores the mean of a block as its difference from the previous block's mean. A code of
+    # four bits says how many bits the difference has, from 0 to 11. The first Huffman table lists
+    # these codes. The second Huffman table has only the symbol that ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"

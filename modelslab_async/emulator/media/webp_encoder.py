@@ -11,8 +11,8 @@ _LITERAL_COUNT = 256
 # The number of symbols of the green channel: 256 colour values, and 24 symbols for copied pixels,
 # which this encoder never uses.
 _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
-# WebP stores the lengths of a prefix code with a second prefix code. The lengths of the second code
-# come in this order.
+# WebP compresses the code lengths of a prefix code with a second prefix code. The file lists the
+# code lengths of the second code in this order.
 _LENGTH_ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
 # A prefix code with 0 as its only symbol. The symbol then takes no bits in the data.
 _ONLY_ZERO = "1000"
@@ -27,8 +27,8 @@ def webp(picture: Picture) -> bytes:
             _number(width - 1, 14),
             _number(height - 1, 14),
             "0000",
-            # WebP calls this a transform: each pixel is stored as an index into the palette. The
-            # file has no other transform.
+            # Each pixel is stored as an index into the palette. WebP calls this a colour indexing
+            # transform. The file has no other transform.
             "1" + _number(3, 2),
             _number(_COLOUR_COUNT - 1, 8),
             _palette_bits(picture.palette),
