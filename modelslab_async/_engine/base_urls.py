@@ -26,7 +26,7 @@ def with_base_urls(
     """
     Return copies of families or endpoints, with the client's base URLs in their URLs.
 
-    Without an argument, a base URL comes from the environment variable, or else is the default.
+    The order of precedence is: the argument, the environment variable, the default.
 
     Raises:
         ValueError: A base URL is not an http or https URL, or has a query or a password.

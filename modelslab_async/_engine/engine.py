@@ -120,8 +120,7 @@ class Engine:
         self._remove_gauges = telemetry.add_gauges(Gauges(self._schedule.__len__, self._used_slots))
 
     def _used_slots(self) -> dict[str, int]:
-        # Copy the items first, because an exporter of metrics calls this function in a thread of
-        # its own.
+        # Copy the items first, because a metrics exporter calls this function in another thread.
         return {tier: slots.used for tier, slots in tuple(self.submitter.slots.items())}
 
     def check_usable(self) -> None:
@@ -153,7 +152,7 @@ class Engine:
         """
         Close the client: wait for submits in flight, end every wait, and close the connections.
 
-        Closing goes on if the caller is cancelled. A second call waits until the client is closed.
+        Cancelling the caller does not stop this. A second call waits until the client is closed.
         """
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
@@ -272,7 +271,7 @@ class Engine:
             self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def webhook_url(self, base: str, secret: str | None, family: str) -> str:
-        """Return a new webhook URL, as `Client.webhook_url` does. It may raise `ValueError`."""
+        """Return a new webhook URL, or raise `ValueError`, as `Client.webhook_url` does."""
         if family:
             self.status_client.family_named(family)
         return self.webhooks.make(base, secret, family)
@@ -290,6 +289,6 @@ class Engine:
         return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
-        """Wait until streams that callers left early no longer watch any ticket."""
+        """Wait until all streams that callers left early have dropped their tickets."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)

@@ -249,8 +249,7 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Call `take_ready` first, because `take` makes a coroutine for each outcome, and often
-            # many outcomes are ready.
+            # Call `take_ready` first. It needs no coroutine, and often many outcomes are ready.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome
@@ -272,7 +271,7 @@ async def stream_outcomes(
 
 
 async def fill_buffer(tickets: Tickets, buffer: StreamBuffer, engine: Engine) -> None:
-    """Read tickets from a source. Watch each new one. Wait while the stream is full."""
+    """Read tickets from a source, and watch each new ticket. Wait while the stream is full."""
     yielder = Yielder()
     is_clock_due = yielder.is_clock_due
 

@@ -83,7 +83,7 @@ class Settings:
         check_callback("on_event", self.on_event, allow_async=False)
 
     def _check_limits(self, account: Account) -> None:
-        """Check that the client's own limits do not contradict those of its account."""
+        """Check that the client's own limits do not contradict the limits of its account."""
         check_type(
             "account",
             account,

@@ -53,12 +53,12 @@ _NO_SUCH_ROUTE = re.compile(
 )
 
 # When the server refuses an API key, the client ends every ticket of that key. So the message of a
-# failed job must never be taken for a refusal. Three rules make sure of that:
+# failed job must never be mistaken for a refusal. Three rules ensure this:
 # - A phrase that means a refusal must start a sentence. "Unable to download x: 429 Too Many
 #   Requests" is no refusal, because the 429 is about x.
 # - If a job `failed`, its message is searched only for phrases about the account.
-# - Messages of other companies' APIs that the service calls do not count. An example is "Incorrect
-#   API key provided".
+# - The service calls APIs of other companies. Their messages, such as "Incorrect API key provided",
+#   do not count.
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
@@ -149,8 +149,8 @@ def error_type_of(
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
     Some HTTP statuses alone decide the class: 429, for example, means `RateLimited`. If another
-    status of 400 or more comes with a running or finished job, the class is `UnreadableReply`. With
-    a status below 400, such a job is no error, so do not call this function.
+    status of 400 or more comes with a running or finished job, the class is `UnreadableReply`. Do
+    not call this function for such a job with a status below 400, because that is no error.
     """
     if status_error := _error_for_status(status_code):
         return status_error

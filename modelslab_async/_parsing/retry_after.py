@@ -31,8 +31,8 @@ def retry_after(
     """
     Return how many seconds the server asks to wait, at most `MAX_RETRY_AFTER_S`, or None.
 
-    The first of these that is present counts: `retry_after` in the body, the header `Retry-After`,
-    the header `X-RateLimit-Reset`, the words of the message. If a header gives a date, the wait is
+    The sources are tried in this order: `retry_after` in the body, the header `Retry-After`, the
+    header `X-RateLimit-Reset`, the words of the message. If a header contains a date, the wait is
     counted from the header `Date`, because the local clock may be wrong.
 
     Args:

@@ -49,9 +49,9 @@ class IdleWorkers:
 
     def try_add_worker(self) -> bool:
         """
-        Return whether the caller must start one more worker, and count this worker.
+        Return whether the caller must start one more worker. If so, count that worker.
 
-        Return False if a worker is idle or the pool is full.
+        No worker is started if another one is idle, or if the pool is full.
         """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed

@@ -119,7 +119,7 @@ class Poller:
         return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now. Hints do so at most once in `gap` seconds (see `Schedule`)."""
+        """Poll an open ticket now. Hints do this at most once in `gap` seconds."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -131,7 +131,7 @@ class Poller:
             self._pool.arm()
 
     def give_up_polls(self, age_s: float) -> None:
-        """Cancel each poll that has lasted for `age_s` seconds. It fails as after a timeout."""
+        """Cancel polls that began at least `age_s` seconds ago. They fail as after a timeout."""
         self._status_client.give_up_polls(asyncio.get_running_loop().time(), age_s)
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -140,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from tickets, a few at a time. Until then, it may still get outcomes."""
+        """Remove a watcher from tickets in small steps. Until the end, it may still get outcomes."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
@@ -212,7 +212,7 @@ class Poller:
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
         # A task inherits the context variables of the task that starts it. So the poller's own task
-        # starts all others, and none gets the variables of a caller.
+        # starts all other tasks: they must not get a caller's variables.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)

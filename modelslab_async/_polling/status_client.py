@@ -217,7 +217,7 @@ class StatusClient:
         )
 
     def give_up_polls(self, now: float, age_s: float) -> None:
-        """Cancel each poll that has lasted for `age_s` seconds. It fails as after a timeout."""
+        """Cancel polls that began at least `age_s` seconds ago. They fail as after a timeout."""
         self._sender.give_up_polls(now, age_s)
 
     async def aclose(self) -> None:

@@ -69,8 +69,8 @@ class JobStore:
         """
         Return the job with this id, or None.
 
-        If the families of this group have no such job, look in all families whose replies report
-        the status in the same way.
+        If this group has no such job, look in all families whose replies report the status in the
+        same way.
         """
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))

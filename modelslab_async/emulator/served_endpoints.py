@@ -1,4 +1,4 @@
-"""The endpoints that the emulator serves: all of the registry, and a few guessed ones."""
+"""The endpoints that the emulator serves: the whole registry, and a few guessed endpoints."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType

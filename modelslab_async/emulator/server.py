@@ -10,9 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# A connection that is idle for this many seconds is closed, as in nginx by default. With uvicorn's
-# default of 5 s, a client that pauses for 5 s could send its next request while the connection is
-# being closed.
+# The server closes connections that are idle for this many seconds, as nginx does by default.
+# uvicorn's default is 5 s. A client that pauses for 5 s could then send a request on a connection
+# that is being closed.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 

@@ -90,8 +90,8 @@ class WebhookSender:
         """
         Start delivering the webhooks of a job.
 
-        For the fraction `before_reply` of the jobs, return only after the deliveries, so that the
-        webhooks arrive before the reply to the submit.
+        For a share `before_reply` of the jobs, wait until the webhooks are delivered. Then they
+        arrive before the reply to the submit.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

@@ -78,8 +78,8 @@ class Faults:
             fault.
         outage: The seconds for which the port is closed at the start.
         seed: The seed of the random draws.
-        delay: How many seconds a fault takes: the time between two bytes of a dripping reply, the
-            time before a slow reply, or the time for which a port stays closed.
+        delay: How many seconds a fault waits. The server waits between two bytes of a dripping
+            reply, before a slow reply, or before a closed port opens again.
         hint: The seconds that a faulty reply asks the client to wait, for example in `Retry-After`.
         foreign_url: The URL of another server. The faulty redirects and links lead there.
 

@@ -196,8 +196,8 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # Close the connection in a callback, because a `finally` of the task would not run if the
-        # task were cancelled before it starts.
+        # Close the connection in a callback. A `finally` of the task would not run if the task were
+        # cancelled before its start.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(

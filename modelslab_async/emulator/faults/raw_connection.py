@@ -23,7 +23,7 @@ async def _no_request() -> RawReply:
 @define(eq=False)
 class FaultyConnection:
     """
-    One open connection from a client, and the operations that make faults.
+    One open connection from a client, with the operations that faults need.
 
     Attributes:
         reader: Reads what the client sends.

@@ -35,9 +35,8 @@ def flac(name: str) -> bytes:
     """Make a FLAC file with a tone of 0.1 seconds, in one frame of uncompressed samples."""
     # FLAC samples are signed, but those of `_tone` are not.
     samples = bytes((sample - _SILENCE) % 256 for sample in _tone(name))
-    # Four numbers share 64 bits. The sample rate has 20 bits, the number of channels minus one has
-    # 3 bits, the size of a sample in bits minus one has 5 bits, and the number of samples has 36
-    # bits. FLAC allows a zero in place of the MD5 sum of the samples.
+    # Four numbers share 64 bits: the sample rate (20 bits), channels - 1 (3 bits), sample bits - 1
+    # (5 bits) and the number of samples (36 bits). FLAC allows a zero in place of the MD5 sum.
     rate_and_length = _SAMPLE_RATE_HZ << 44 | 7 << 36 | _SAMPLE_COUNT
     info = struct.pack(">HH6xQ16x", _SAMPLE_COUNT, _SAMPLE_COUNT, rate_and_length)
     # The frame header says: 8 kHz, mono, 8 bits, frame number 0, block size in 16 bits.

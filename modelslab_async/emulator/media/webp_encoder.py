@@ -77,7 +77,7 @@ def _pixel_bits(picture: Picture) -> str:
 
 
 def _code_lengths(bit_count: int, symbols: Iterable[int], symbol_count: int) -> str:
-    """Encode the code lengths of an alphabet: `bit_count` for each of `symbols`, else 0."""
+    """Encode the code lengths of an alphabet: `bit_count` for `symbols`, 0 for all others."""
     # The length of each symbol's code takes one bit: 0 for no code, 1 for `bit_count` bits.
     order = _LENGTH_ORDER[: _LENGTH_ORDER.index(bit_count) + 1]
     lengths = "".join(_number(int(each in (0, bit_count)), 3) for each in order)
