@@ -140,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from tickets in small steps. Until the end, it may still get outcomes."""
+        """Remove a watcher from tickets in small steps. Meanwhile, it may still get outcomes."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
