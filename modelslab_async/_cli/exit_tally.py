@@ -20,10 +20,12 @@ class ExitTally:
 
     Attributes:
         codes: How many tickets, submits or input lines ended with each exit code.
+        unresolved: How many tickets ended unresolved with each exit code.
         first_unresolved: For each exit code, the first unresolved outcome with that code.
     """
 
     codes: Counter[int] = field(factory=Counter[int])
+    unresolved: Counter[int] = field(factory=Counter[int])
     first_unresolved: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
     _printed: set[str] = field(factory=set[str])
 
@@ -32,6 +34,7 @@ class ExitTally:
         code = code_for(outcome)
         self.codes[code] += 1
         if isinstance(outcome, Unresolved):
+            self.unresolved[code] += 1
             self.first_unresolved.setdefault(code, outcome)
 
     def count_unsubmitted(self, cause: ModelsLabError, message: str) -> None:
@@ -55,7 +58,8 @@ class ExitTally:
         """Print the worst error of the tickets that are left open, if any. Return the exit code."""
         if self.first_unresolved:
             code = worst_code(self.first_unresolved)
-            more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""
+            count = self.unresolved[code]
+            more = f" ({count} tickets ended so)" if count > 1 else ""
             output.print_message(f"{explain(self.first_unresolved[code].cause)}{more}")
         return worst_code(self.codes)
 

@@ -208,7 +208,11 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a finished job's results. Use `proxy_links` only if no other field has results."""
+    """
+    Return a finished job's results: those of the body, or else of its `data` or `result`.
+
+    In each of the three, `proxy_links` counts only if no other field has results.
+    """
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:
