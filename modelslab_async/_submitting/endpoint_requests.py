@@ -17,6 +17,7 @@ from .._registry.family import Family
 from .._registry.suggestions import closest_name, did_you_mean
 from .._transport.error_redaction import redacted_error
 from .._transport.sender import Sender
+from .._transport.transport_protocol import Request
 from .exchange_error_translation import name_endpoint
 from .file_reading import files_in, with_uploads
 from .request_building import build_request
@@ -158,12 +159,8 @@ class EndpointRequests:
             ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
                 the client has no API key for it.
         """
-        endpoint = self._endpoint(name)
-        if endpoint.resolved_by is not None:
-            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self.check_open()
-        self._check_params(endpoint, params)
-        request = build_request(endpoint, params, self._sender)
+        request = self._build_question(name, params)
         try:
             response = await self._sender.send(
                 request, timeout=timeout, connect_timeout=connect_timeout
@@ -183,6 +180,13 @@ class EndpointRequests:
                 name_endpoint(error, name)
                 raise
         raise ClientClosed("the client was closed before an answer came; nothing was started")
+
+    def _build_question(self, name: str, params: Mapping[str, Any]) -> Request:
+        endpoint = self._endpoint(name)
+        if endpoint.resolved_by is not None:
+            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
+        self._check_params(endpoint, params)
+        return build_request(endpoint, params, self._sender)
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
         """Whether a request and the uploads of its files use the same API key."""

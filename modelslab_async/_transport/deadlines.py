@@ -54,13 +54,13 @@ class _Exchange:
     due: float
     cancelling: int
     had_grace: bool = False
-    is_cut: bool = False
-    allowed_s: float = 0.0
+    # How many seconds the exchange was allowed to take; None until it is cancelled.
+    allowed_s: float | None = None
 
     def cut(self, allowed_s: float) -> None:
         """Cancel the exchange once. `allowed_s` is how long the exchange was allowed to take."""
-        if not self.is_cut:
-            self.is_cut, self.allowed_s = True, allowed_s
+        if self.allowed_s is None:
+            self.allowed_s = allowed_s
             self.task.cancel()
 
 
@@ -101,7 +101,7 @@ class Deadlines:
         except asyncio.CancelledError as cancelled:
             # If other code cancelled the task too, that cancellation takes precedence over the
             # timeout.
-            if entry.is_cut and task.cancelling() <= entry.cancelling + 1:
+            if entry.allowed_s is not None and task.cancelling() <= entry.cancelling + 1:
                 late = DeadlinePassed(entry.allowed_s)
                 if is_unsent(cancelled):
                     mark_unsent(late)
@@ -109,7 +109,7 @@ class Deadlines:
             raise
         finally:
             del self._in_flight[entry]
-            if entry.is_cut:
+            if entry.allowed_s is not None:
                 task.uncancel()
 
     def give_up(self, now: float, age_s: float) -> None:
