@@ -2,10 +2,10 @@
 Marks a journal that is being copied or was copied. No run can begin in a marked journal.
 
 A mark is a row of the table `runs` with a lease that never ends. The column `process` of this row
-names the target of the copy. While a journal has a mark, no run begins in it and no submit is
-recorded. Otherwise the same work could be paid for twice: once in the journal and once in its copy.
-No tickets are added either, because no run would poll them. There is one exception: if a submit was
-recorded before the mark, its ticket is still added.
+names the target of the copy. A marked journal records no new submits. Otherwise the same work could
+be paid for twice: once in the journal and once in its copy. New tickets are not added either,
+because no run would poll them. There is one exception: if a submit was recorded before the mark,
+its ticket is still added.
 """
 
 import sqlite3
@@ -31,7 +31,8 @@ class CopyMark:
 
     Attributes:
         target: The name of the copy: the path of its file, or its hosts, database and batch.
-        is_complete: Whether the copy is complete. If not, it is still running or was interrupted.
+        is_complete: Whether the copy is complete. If False, the copy is still running, or it was
+            interrupted.
     """
 
     target: str
@@ -70,7 +71,7 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
 
 
 def mark_gone_error() -> JournalLocked:
-    """Return the error for a copy whose mark was removed, because another copy failed."""
+    """Return the error for a copy whose mark was removed by another copy, which has failed."""
     return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
@@ -109,8 +110,8 @@ def has_origin(db: sqlite3.Connection, origin: str) -> bool:
     """
     Return whether the journal with the name `origin` was copied to this journal.
 
-    A journal may have several origins. After a copy of an empty journal, the target is still empty,
-    so it accepts another copy.
+    A journal may have several origins: a copy of an empty journal leaves the target empty, so the
+    target accepts another copy.
     """
     (is_found,) = db.execute(_HAS_ORIGIN, (f"{ORIGIN_PREFIX}{origin}",)).fetchone()
     return bool(is_found)

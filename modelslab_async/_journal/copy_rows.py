@@ -11,8 +11,8 @@ from .recorded_files import FilePosition
 R = TypeVar("R", bound=Sequence[object])
 C = TypeVar("C")
 
-# A page of rows ends when it has this many rows, or when its texts reach `PAGE_BYTES`. So the
-# memory for a copy does not grow with the number of tickets.
+# A page of rows ends when it has this many rows, or when its texts reach `PAGE_BYTES`. So copying a
+# large journal needs no more memory than copying a small one.
 PAGE_ROWS: Final = 1000
 
 
@@ -37,7 +37,7 @@ class CopiedTicket(NamedTuple):
 
 
 class CopiedFile(NamedTuple):
-    """The record of a saved file. `family` and `id` name the file's ticket."""
+    """A record of a saved file. `family` and `id` identify the file's ticket."""
 
     family: str
     id: str
@@ -52,7 +52,7 @@ class CopiedFile(NamedTuple):
 
 
 class CopiedSubmit(NamedTuple):
-    """A submit. `family` and `id` name its ticket, and are None if it has no ticket."""
+    """A submit. `family` and `id` identify its ticket; both are None if it has no ticket."""
 
     track_id: str
     endpoint: str
@@ -71,7 +71,7 @@ class Page(Generic[R, C]):
 
     Attributes:
         rows: The rows. An empty page means that all rows have been read.
-        last: The position of the last row. The next page begins after it.
+        last: The position of the last row of the page. The next page begins after it.
     """
 
     rows: Sequence[R]
@@ -79,7 +79,7 @@ class Page(Generic[R, C]):
 
 
 class CopySource(Protocol):
-    """The journal that is copied. All pages show the rows as they were at the call of `begin`."""
+    """The journal that is copied. All pages show the rows as they were when `begin` was called."""
 
     @property
     def path(self) -> str:
@@ -96,7 +96,7 @@ class CopySource(Protocol):
 
     async def begin(self, target: str) -> None:
         """
-        Mark the journal, so that no new run can begin. No other copy can begin either.
+        Mark the journal, so that no new run can begin. Also prevent other copies of it.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -120,7 +120,7 @@ class CopySource(Protocol):
         ...
 
     async def give_up(self) -> None:
-        """End a copy that has failed. Remove the mark if this copy has set it."""
+        """End a copy that has failed. If this copy has set the mark, remove the mark."""
         ...
 
     async def finish(self) -> None:
@@ -145,7 +145,7 @@ class CopyTarget(Protocol):
         ...
 
     async def is_empty(self) -> bool:
-        """Return whether the journal has no tickets, no submits and no copy mark."""
+        """Return whether the journal is empty: no tickets, no submits and no copy mark."""
         ...
 
     async def begin(self, origin: str) -> None:

@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key", "file_hosts"),
 )
-# If the export already uses the name of an input column, this prefix is added to the name.
+# The prefix that is added to the name of an input column if the export already uses this name.
 _PREFIX: Final = "input_"
 # A float represents every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
@@ -86,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the column type that fits both the values of type `before` and the new `value`."""
+    """Return a column type that fits `value` and the earlier values, which have type `before`."""
     type_: ColumnType
     match value:
         case None:

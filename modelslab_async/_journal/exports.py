@@ -25,7 +25,7 @@ PAGE_SIZE: Final = 5000
 
 def format_from_path(path: str) -> ExportFormat:
     """
-    Return the export format for the suffix of a file name.
+    Return the export format that the suffix of a file name stands for.
 
     Raises:
         ValueError: No format has this suffix.
@@ -152,7 +152,7 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, Snapshot], None]]] = {
 
 
 def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
-    """Convert one outcome. If the conversion fails, the error names the ticket."""
+    """Convert one outcome. If this fails, raise an error that names the ticket."""
     try:
         return convert(each)
     except Exception as error:

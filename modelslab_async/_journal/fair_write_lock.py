@@ -36,9 +36,9 @@ class WriteLock:
     """
     Waits for SQLite's write lock, and regularly leaves it free for other writers.
 
-    SQLite's own busy handler waits up to a tenth of a second between two attempts. With that
-    handler, a process may never get the lock while another process writes without a pause. This
-    class tries more often, and pauses after it has held the lock for a while.
+    SQLite's own busy handler waits up to a tenth of a second between two attempts. If another
+    process writes without a pause, all these attempts may fail. This class tries more often, and
+    pauses after it has held the lock for a while.
 
     Args:
         lock_timeout: The maximum number of seconds to wait for other writers.

@@ -11,7 +11,7 @@ def this_host() -> str:
     """
     Return the name of the host that this process runs on.
 
-    The environment variable MODELSLAB_HOST_NAME replaces the name of the machine.
+    If the environment variable MODELSLAB_HOST_NAME is set, its value is the name.
     """
     name = os.environ.get(HOST_NAME_VARIABLE) or platform.node()
     # An environment variable may contain bytes that are not UTF-8, which a journal cannot store.

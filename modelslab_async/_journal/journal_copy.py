@@ -37,11 +37,13 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        # Check the target before `begin` marks the source, so that a refused call leaves no mark.
+        # Check the target before `begin` marks the source. If the target is refused, the source
+        # then gets no mark.
         await _is_copied(copy_source, copy_target)
         await copy_source.begin(copy_target.path)
         try:
-            # Check again, because another call may have copied the journal while this one waited.
+            # Check again: while `begin` waited for a lock, another call may have copied the
+            # journal.
             has_copied = not await _is_copied(copy_source, copy_target)
             if has_copied:
                 await copy_target.begin(copy_source.path)
@@ -55,7 +57,7 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
                 await copy_source.give_up()
             raise
         # From here on, keep the mark even after an error. If the connection is lost during the
-        # commit, the commit may have taken place. The next call finds out whether it took place.
+        # commit, this call cannot know whether the rows were committed. The next call finds out.
         if has_copied:
             await copy_target.commit()
         await copy_source.finish()
@@ -88,8 +90,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
     Return whether an earlier call has committed the copy of this source to this target.
 
     Raises:
-        JournalReadOnly: The source was copied to another journal. Or the mark says that the copy is
-            complete, but this target is empty and was not copied from the source.
+        JournalReadOnly: The source was copied to another journal. Or the source is marked as
+            completely copied to this target, but the target is empty and has no record of the copy.
         WrongJournal: The target has rows that are not a copy of the source.
     """
     mark = await source.find_mark()
@@ -97,8 +99,9 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
         raise _with_path(mark.refusal(), source.path)
     if await target.is_empty():
         if mark is None or not mark.is_complete:
-            # Do not check the origin: the source may have been copied while it was empty, and may
-            # have got rows since then.
+            # Return False even if this source is an origin of the target. An earlier call may have
+            # copied the source while it was empty, and rows may have been added to the source
+            # since.
             return False
         if await target.has_origin(source.path):
             return True

@@ -1,4 +1,4 @@
-"""JournalStore: the interface for storing a journal in an SQLite file or in a database."""
+"""JournalStore: the interface for storing a journal in an SQLite file or a PostgreSQL database."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ class JournalStore(Protocol):
     Carries out the operations of a journal.
 
     The argument `operation` of `write` and `read` is a function for SQLite, such as `tickets.add`.
-    The store for PostgreSQL calls the function that does the same in PostgreSQL.
+    The store for PostgreSQL calls the corresponding function for PostgreSQL instead.
     """
 
     @property
@@ -57,8 +57,8 @@ class JournalStore(Protocol):
         """
         Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        `submits.confirm` and `submits.confirm_sent` still wait longer, because they record the
-        ticket of paid work.
+        `submits.confirm` and `submits.confirm_sent` may still wait for minutes, because they record
+        the ticket of paid work.
         """
         ...
 

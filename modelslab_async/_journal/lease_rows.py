@@ -1,4 +1,8 @@
-"""Stores the leases of runs, and which tickets each run has claimed. Runs never share a ticket."""
+"""
+Stores the leases of runs, and which tickets each run has claimed.
+
+Two runs never claim the same ticket at the same time.
+"""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -31,8 +35,8 @@ class Claim:
 
     Attributes:
         tickets: The claimed tickets.
-        has_others: Whether other runs have open tickets, which this run may later claim. True
-            without a query if `tickets` is not empty, because the query can be slow.
+        has_others: Whether other runs have open tickets, which this run may later claim. If this
+            run got tickets, the value is True without a check, because the check can be slow.
     """
 
     tickets: list[ClaimedTicket]
@@ -56,7 +60,11 @@ def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
 
 
 def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> bool:
-    """Renew a run's lease. Return False if the run has already been ended."""
+    """
+    Renew a run's lease. Return False if the run has ended.
+
+    Another run may have ended it after its lease ran out.
+    """
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
         (now + lease, run_id),
@@ -79,7 +87,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and tickets left unresolved by runs with numbers below `before_run`.
+    Claim open tickets, and tickets that runs with numbers below `before_run` left unresolved.
 
     Return None if the run `run_id` has lost its lease.
     """
@@ -109,14 +117,18 @@ def claim(
 
 
 def expire_runs(db: sqlite3.Connection, now: float) -> None:
-    """End the runs whose lease has run out or whose process has died."""
+    """End the runs whose lease has expired or whose process has died."""
     expired = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({RUN_IS_ALIVE})"
     for (run_id,) in db.execute(expired, (now,)).fetchall():
         end(db, run_id)
 
 
 def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
-    """Release open tickets of ended runs. Only a damaged or edited journal has such tickets."""
+    """
+    Release open tickets that still belong to ended runs.
+
+    Only a damaged or edited journal has such tickets, because `end` releases a run's tickets.
+    """
     return db.execute(
         f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run != 0 "
         "AND run NOT IN (SELECT run FROM runs WHERE lease_until IS NOT NULL)"
@@ -125,15 +137,15 @@ def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
 
 def others_have_some(db: sqlite3.Connection, unfinished: str, run_id: int) -> bool:
     """
-    Return whether other runs have claimed some of the unfinished rows.
+    Return whether other runs have claimed any of the unfinished rows.
 
     Args:
         db: A connection to the journal.
         unfinished: A table and the condition for its unfinished rows, as SQL: "table WHERE ...".
         run_id: The number of this run.
     """
-    # Ask for lower and higher run numbers separately, because a query with `run != ?` would read
-    # all rows of this run.
+    # Query lower and higher run numbers separately, because a query with `run != ?` would read all
+    # rows of this run.
     below, above = db.execute(
         f"SELECT EXISTS (SELECT 1 FROM {unfinished} AND run > 0 AND run < ?), "
         f"EXISTS (SELECT 1 FROM {unfinished} AND run > ?)",

@@ -7,14 +7,14 @@ from .row_codec import text_size
 
 T = TypeVar("T", bound=Sequence[Any])
 
-# The maximum total size of the texts on a page, not counting the last row. For PostgreSQL, the size
-# is in bytes, and for SQLite in characters. Without this limit, a page could need too much memory,
-# because a single reply can have up to 14 MB.
+# A page of rows ends with the row whose texts bring the total to this size. The size is in bytes
+# for PostgreSQL, and in characters for SQLite. Without this limit, a page could need too much
+# memory, because a single reply can have up to 14 MB.
 PAGE_BYTES: Final = 8_000_000
 
 
 def rows_of_page(rows: Iterable[T], page_bytes: int) -> Iterator[T]:
-    """Yield rows until the total size of their texts has reached `page_bytes`."""
+    """Yield rows until the texts of these rows reach `page_bytes` in total."""
     size = 0
     for row in rows:
         yield row
@@ -24,6 +24,6 @@ def rows_of_page(rows: Iterable[T], page_bytes: int) -> Iterator[T]:
 
 
 def bytes_of(*columns: str) -> str:
-    """Return a PostgreSQL expression for the total size of some columns, in bytes."""
-    # For a large text, `octet_length` reads only the stored size, and not the text.
+    """Return an SQL expression for PostgreSQL: the total size of some columns, in bytes."""
+    # For a large text, `octet_length` reads only the stored size, and not the text itself.
     return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)

@@ -1,4 +1,4 @@
-"""PostgresBatch: finds one batch in a database, and creates the tables if they are missing."""
+"""PostgresBatch: finds a batch in a PostgreSQL database. Creates the tables if they are missing."""
 
 import shlex
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ INSERT INTO batches (name) VALUES ($1) ON CONFLICT (name) DO NOTHING RETURNING b
 @frozen
 class PostgresBatch:
     """
-    A batch in a database.
+    A batch in a PostgreSQL database.
 
     Attributes:
         name: The name of the batch.
@@ -46,7 +46,7 @@ class PostgresBatch:
     @classmethod
     def parse(cls, path: str) -> Self:
         """
-        Return the batch of an address such as `postgresql://host/database?batch=cats`.
+        Return the batch that an address names, such as `postgresql://host/database?batch=cats`.
 
         Raises:
             ModuleNotFoundError: asyncpg is not installed.
@@ -67,7 +67,7 @@ class PostgresBatch:
 
     @property
     def shown(self) -> str:
-        """The hosts, the database and the batch, for messages."""
+        """The name of the batch for messages: the hosts, the database and the batch."""
         shown = with_option(show_address(self._address), "batch", self.name)
         return shown if self.schema == DEFAULT_SCHEMA else with_option(shown, "schema", self.schema)
 
@@ -82,7 +82,7 @@ class PostgresBatch:
 
     async def prepare(self) -> int:
         """
-        Return the number of the batch. Create or migrate the tables, and add the batch, if needed.
+        Return the number of the batch. If needed, create or migrate the tables, and add the batch.
 
         Raises:
             JournalError: The server cannot be reached or used.
@@ -91,7 +91,7 @@ class PostgresBatch:
 
     async def exists(self) -> bool:
         """
-        Return whether the database has the batch. Nothing is created.
+        Return whether the database has the batch. Create nothing.
 
         Raises:
             JournalError: The server cannot be reached or used.

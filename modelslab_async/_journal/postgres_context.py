@@ -1,4 +1,4 @@
-"""PostgresContext: the batch, the connection and the clock with which an operation runs."""
+"""PostgresContext: the batch, the connection and the clock that a database operation uses."""
 
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ def now_sql(parameter: int) -> str:
 @define(eq=False)
 class PostgresContext:
     """
-    The batch and the connection with which an operation runs.
+    The batch and the connection that an operation uses.
 
     The methods pass the number of the batch as the first parameter of each statement.
 
@@ -30,9 +30,9 @@ class PostgresContext:
         session: The connection that the operation uses.
         batch: The number of the batch.
         has_server_clock: Whether to use the server's clock. If False, the caller's clock is used.
-        last_claimed: For each run, the row number of the last ticket that the run has claimed. The
-            run's next claim starts after this row.
-        last_claimed_save: The same for claims of saves.
+        last_claimed: For each run, the row number of the most recently claimed ticket. The run's
+            next claim starts after this row.
+        last_claimed_save: The same for claims of pending saves.
     """
 
     session: PostgresSession
@@ -42,7 +42,7 @@ class PostgresContext:
     last_claimed_save: dict[int, int] = field(factory=dict[int, int])
 
     def moment(self, now: float) -> float | None:
-        """Return the value for a parameter of `now_sql`: `now`, or None for the server's clock."""
+        """Return the argument for `now_sql`'s parameter: `now`, or None for the server's clock."""
         return None if self.has_server_clock else now
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:

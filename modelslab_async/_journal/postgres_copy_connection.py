@@ -1,4 +1,4 @@
-"""PostgresCopyConnection: a connection to a database that a journal is copied from or to."""
+"""PostgresCopyConnection: the connection through which a copy reads or writes a batch."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -14,8 +14,8 @@ T = TypeVar("T")
 # The kind of advisory lock that a copy holds, so that no other copy of the batch can begin.
 _COPY_LOCK: Final = 0x4D4C6A63
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({lock_key(_COPY_LOCK)})"
-# The transaction has no idle timeout, because it is idle while the other side of the copy reads or
-# writes a page. This can take long.
+# The transaction has no idle timeout. It is idle while the other side of the copy reads or writes a
+# page, and this can take long.
 _BEGIN: Final = """
 BEGIN ISOLATION LEVEL {level};
 SET LOCAL idle_in_transaction_session_timeout = 0
@@ -78,7 +78,7 @@ class PostgresCopyConnection:
         await self.run(lambda db: db.session.run_script("COMMIT"))
 
     async def roll_back(self) -> None:
-        """Undo the transaction, if there is one. A broken connection is dropped."""
+        """Undo the transaction, if there is one. If the connection is broken, drop it."""
         if self._context is None:
             return
         try:

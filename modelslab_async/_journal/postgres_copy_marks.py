@@ -1,4 +1,4 @@
-"""Marks a journal in PostgreSQL as being copied or as copied. See `copy_marks`."""
+"""Marks a journal in a PostgreSQL database that is being copied or was copied. See `copy_marks`."""
 
 import asyncio
 from typing import Final
@@ -11,21 +11,22 @@ def lock_key(kind: int) -> str:
     """
     Return SQL for the key of an advisory lock on the batch with the number `$1`.
 
-    All schemas of a database share one set of advisory locks, and batches in two schemas can have
-    the same number. Therefore the key contains the schema.
+    All schemas of a database share one set of advisory locks, but two batches in different schemas
+    can have the same number. Therefore the key also depends on the schema.
     """
     return f"hashtextextended(concat(current_schema(), ' ', $1::integer), {kind})"
 
 
 # The kind of advisory lock that prevents new runs, submits and tickets during a copy. A transaction
 # that adds one of them takes a shared lock. A copy takes an exclusive lock: on the source until the
-# copy mark is set, and on the target until the commit. If a run begins before the copy, the copy
-# finds the run. Otherwise the run waits for the lock, and then finds the mark.
+# copy mark is set, and on the target until the commit. If a run begins before the copy has the
+# lock, the copy finds the run. If it begins later, the run waits for the lock, and then finds the
+# mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
-# The seconds between two attempts to share the lock. A statement that waits for the lock would time
-# out, because a copy may take minutes.
+# The seconds between two attempts to get the shared lock. The code retries in a loop, because a
+# statement that waits for the lock would time out: a copy may take minutes.
 _SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
@@ -52,9 +53,9 @@ async def find_mark(db: PostgresContext) -> CopyMark | None:
 
 async def check_not_copied(db: PostgresContext) -> None:
     """
-    See `copy_marks.check_not_copied`. Until the next commit, no copy of the batch can begin.
+    See `copy_marks.check_not_copied`. Also prevent copies of the batch until the next commit.
 
-    If the batch is the target of a copy now, wait until the copy ends.
+    If the batch is now the target of a copy, wait until that copy ends.
     """
     while not (await db.fetch_row(_SHARE_RUNS))[0]:  # noqa: ASYNC110 -- the lock is the server's.
         await asyncio.sleep(_SHARE_PAUSE_S)
@@ -63,7 +64,7 @@ async def check_not_copied(db: PostgresContext) -> None:
 
 
 async def keep_runs_out(db: PostgresContext) -> None:
-    """Wait for transactions that add runs, submits or tickets. Block new ones until the commit."""
+    """Wait until no transaction adds runs, submits or tickets. Block new ones until the commit."""
     await db.fetch(_LOCK_RUNS)
 
 

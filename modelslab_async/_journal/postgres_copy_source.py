@@ -24,8 +24,8 @@ ORDER BY lease_until DESC
 """
 
 
-# `bytes_before` is the size of all texts in earlier rows of the page. A page ends with the row
-# that reaches `PAGE_BYTES`.
+# `bytes_before` is the total size of the texts in earlier rows of the page. The row that reaches
+# `PAGE_BYTES` is the last row of the page.
 _TICKET_BYTES: Final = bytes_of("body", "other_fields", "columns", "error", "argument")
 _FILE_BYTES: Final = bytes_of("path", "sha256", "url", "host")
 _SELECT_TICKETS: Final = f"""
@@ -68,8 +68,9 @@ FROM (
 ) AS page
 WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket, output_index
 """
-# No index sorts the submits of a batch by their numbers. With a cursor, the server sorts them once,
-# and not for each page. `format` is safe here, because `batch` is a number.
+# No index contains the submits of a batch in the order of their numbers, so the server must sort
+# them. With a cursor, it sorts them only once, and not for each page. `format` is safe here,
+# because `batch` is a number.
 _OPEN_SUBMITS: Final = """
 SET LOCAL cursor_tuple_fraction = 1.0;
 DECLARE submits_to_copy NO SCROLL CURSOR FOR
@@ -80,8 +81,8 @@ FROM submits LEFT JOIN LATERAL (
 ) AS known ON true
 WHERE batch = {batch} ORDER BY submit
 """
-# A page ends once its rows reach a total size. The size of a row is known only after its fetch, so
-# each fetch reads few rows.
+# Each fetch reads only a few rows: a page ends when its rows reach a total size, but the size of a
+# row is known only after it was fetched.
 _SUBMITS_PER_FETCH: Final = 50
 _NEXT_SUBMITS: Final = f"FETCH {_SUBMITS_PER_FETCH} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"

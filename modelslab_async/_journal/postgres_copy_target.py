@@ -1,4 +1,4 @@
-"""PostgresCopyTarget: writes a copied journal to a batch in a database, in one transaction."""
+"""PostgresCopyTarget: writes a copied journal to a batch in PostgreSQL, in one transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -109,7 +109,8 @@ class PostgresCopyTarget:
 
         async def prepare(db: PostgresContext) -> None:
             # The lock prevents new submits in the target until the commit. Without it, another
-            # process could send a copied submit again, because it cannot see the copied rows yet.
+            # process could send the same submit again, because it cannot see the copied record of
+            # this submit yet.
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
             await copy_marks.record_origin(db, origin)

@@ -16,15 +16,15 @@ from .._postgres.postgres_driver import describe_error
 # Error codes that mean a lost connection, or a server that accepts no connections now. "08" stands
 # for all codes that begin with it: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
-# Names of the driver's errors that mean a lost connection. The last one means that no server in the
-# address accepts writes now, for example during a failover.
+# Names of the driver's errors that mean a lost connection. `TargetServerAttributeNotMatched` means
+# that no server in the address accepts writes now, for example during a failover.
 _NAMES_OF_LOST: Final = ("InterfaceError", "InternalClientError", "TargetServerAttributeNotMatched")
-# Error codes of a transaction that the server has rolled back because of a conflict. The
-# transaction is repeated.
+# Error codes that mean: the server rolled back the transaction because of a conflict. The
+# transaction is then repeated.
 _CONFLICTS: Final = ("40001", "40P01")
 # The error code of a server that accepts no writes.
 READ_ONLY: Final = "25006"
-# The error code for a role that lacks the right to run a statement.
+# The error code for a database role that lacks the right to run a statement.
 NO_RIGHT: Final = "42501"
 
 _ERRORS_BY_CODE: Final[dict[str, tuple[type[JournalError], str]]] = {
@@ -52,7 +52,7 @@ _UNKNOWN_ERROR: Final = (
 
 class LocalError(Exception):
     """
-    Wraps an exception that does not come from the database.
+    Wraps an exception that was not raised by the database or its driver.
 
     Without this class, an `OSError` of a local file could be mistaken for a lost connection.
 
@@ -79,16 +79,16 @@ def is_lost(error: Exception) -> bool:
     """
     if code := error_code(error):
         return code.startswith(_LOST)
-    # Compare the name exactly. An InterfaceError means a closed connection, but a subclass of it
-    # means an argument that cannot be sent.
+    # Compare the class name, so that subclasses do not match: an InterfaceError means a closed
+    # connection, but a subclass means an argument that cannot be sent.
     is_closed = type(error).__name__ in _NAMES_OF_LOST
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 
 
 def is_conflict(error: Exception) -> bool:
-    """Return whether a transaction that failed with this error may succeed if it is repeated."""
-    # The driver raises this error if a table has changed since a statement was prepared. A repeated
-    # transaction prepares the statement again.
+    """Return whether a transaction failed because of a conflict, so that a retry may succeed."""
+    # The driver raises this error if a table has changed since a statement was prepared. A retry
+    # prepares the statement again.
     is_stale = type(error).__name__ == "InvalidCachedStatementError"
     return error_code(error) in _CONFLICTS or is_stale
 
@@ -125,8 +125,8 @@ class ErrorTranslator:
         if isinstance(error, JournalError):
             error.path = self.path
             return error
-        # A code that begins with 22 means that a value cannot be stored, such as a string with a
-        # NUL character. The driver itself refuses some of these values, with a ValueError.
+        # A code that begins with 22 means that PostgreSQL cannot store a value, such as a string
+        # with a NUL character. The driver itself refuses some of these values, with a ValueError.
         if error_code(error).startswith("22"):
             return ValueError(describe_error(error, self._address))
         is_of_driver = type(error).__module__.startswith("asyncpg")

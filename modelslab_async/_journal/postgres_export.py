@@ -1,4 +1,4 @@
-"""Exports a journal from a database, as `exports` does from an SQLite file."""
+"""Exports a journal from a PostgreSQL database. See `exports`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -59,7 +59,8 @@ async def export(
         raise
     except Exception as error:
         if snapshot.read_error is None:
-            # No read has failed, so a retry with a new connection would not help.
+            # Every read succeeded, so the error does not come from the database. Wrap it, so that
+            # the store does not mistake it for a lost connection and retry.
             raise LocalError(error) from error
         raise
 
@@ -82,7 +83,7 @@ class PostgresSnapshot:
         self._loop = asyncio.get_running_loop()
 
     def cancel(self) -> None:
-        """Make the thread that writes the file stop at the next page."""
+        """Make the thread that writes the file stop when it next reads a page."""
         self._was_cancelled = True
 
     def pages(self) -> Iterator[list[RecordedOutcome]]:
@@ -108,7 +109,7 @@ class PostgresSnapshot:
                 yield decode_columns(Ticket(family, id_), columns, "inputs")
 
     def _read(self, reading: Awaitable[T]) -> T:
-        """Await `reading` in the event loop, while the calling thread waits for the result."""
+        """Run `reading` in the event loop, and block this thread until the result is there."""
 
         async def read() -> T:
             return await reading

@@ -1,4 +1,4 @@
-"""Records saved files in a database, as `recorded_files` does in an SQLite file."""
+"""Records saved files in a PostgreSQL database. See `recorded_files`."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -21,8 +21,8 @@ _OTHER_RUNS: Final = f"""
 SELECT run, process, lease_until <= {now_sql(3)} FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND run <> $2
 """
-# Ends a run whose lease has run out or whose process has died. A locked row is skipped, because its
-# run is renewing the lease now.
+# Ends a run whose lease has expired or whose process has died. Skips a locked row, because its run
+# is renewing the lease now.
 _EXPIRE: Final = f"""
 UPDATE runs SET lease_until = NULL
 WHERE batch = $1 AND run IN (
@@ -35,8 +35,8 @@ RETURNING run
 _END: Final = "UPDATE runs SET lease_until = NULL WHERE batch = $1 AND run = $2"
 _OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
 _PENDING: Final = f"saves WHERE batch = $1 AND state <= {SAVE_FAILED} AND state = {SAVE_PENDING}"
-# Frees the tickets of a run. Locked rows are skipped, because the process with the lock may be
-# suspended. A later claim frees their tickets.
+# Frees the tickets of a run. Skips locked rows, because the process that has locked them may be
+# suspended. A later claim frees the tickets in these rows.
 _FREE_TICKETS: Final = f"""
 UPDATE unfinished SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {_OPEN} AND run = $2 FOR UPDATE SKIP LOCKED
@@ -47,8 +47,8 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {_PENDING} AND run = $2 FOR UPDATE SKIP LOCKED
 ))
 """
-# The runs that have claimed some of the given rows. Each step of the recursion finds the next
-# higher run number in the index, so the query reads one row for each run.
+# Finds the runs that have claimed any of the given rows. Each step of the recursion finds the next
+# higher run number in the index, so the query reads only one row for each run.
 _HOLDERS_OF: Final = """(
 WITH RECURSIVE holders AS (
     (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
@@ -65,8 +65,8 @@ WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run
 )
 """
-# Returns only the tickets whose rows the claim has updated. If another run changes a row after the
-# statement began, the claim may lock the row without updating it.
+# Returns only the tickets whose rows the claim has updated. The claim may also have locked rows
+# without updating them: those that another run changed after the statement began.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
@@ -97,9 +97,10 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have open tickets. A run asks this if it found no ticket to claim. Unclaimed
-# tickets count too: another run has locked them and is claiming them now. The query can be slow: it
-# also reads deleted rows, which VACUUM cannot remove while another program has a transaction open.
+# Finds out whether other runs have open tickets. A run asks this if it found no ticket to claim. An
+# unclaimed ticket counts too: the run did not get it, so another run has locked it and is claiming
+# it now. The query can be slow, because it also reads deleted rows. VACUUM cannot remove these
+# while another program has a transaction open.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (
     SELECT FROM {_OPEN} AND run > 0 AND run < $2
@@ -162,15 +163,16 @@ async def claim_free(
     """
     Claim tickets or saves that belong to no run, and return their rows.
 
-    If there are none, free tickets and saves that still belong to ended runs, and try once more.
+    If there are none, free the tickets and saves that still belong to ended runs, and try once
+    more.
 
     Args:
         db: The batch and the connection.
-        statement: The statement that claims. Its parameters are the batch, the run, the row number
-            after which it starts, and the most rows that it claims.
-        last_claimed: For each run, the row number of the last row that the run has claimed.
+        statement: The SQL statement that claims rows. Its parameters are the batch, the run, the
+            row number after which to start, and the maximum number of rows.
+        last_claimed: For each run, the row number of the row that the run claimed most recently.
         run_id: The run that claims.
-        limit: The most rows to claim.
+        limit: The maximum number of rows to claim.
     """
     rows = await _claim_after_last(db, statement, last_claimed, run_id, limit)
     if not rows and await _free_leftovers(db):
@@ -184,15 +186,15 @@ async def _claim_after_last(
     last = last_claimed.get(run_id, 0)
     rows = await db.fetch(statement, run_id, last, limit)
     if not rows and last:
-        # Start again at the lowest row number. Other processes may have added or freed rows since
-        # the last claim.
+        # Start again at the lowest row number: since the last claim, other processes may have freed
+        # rows with lower numbers.
         rows = await db.fetch(statement, run_id, 0, limit)
     last_claimed[run_id] = rows[-1][0] if rows else 0
     return rows
 
 
 async def _free_leftovers(db: PostgresContext) -> bool:
-    """Free tickets and saves that still belong to ended runs. Return whether such runs exist."""
+    """Free tickets and saves that still belong to ended runs. Return whether any were found."""
     ended = await db.fetch(_ENDED_HOLDERS)
     for (run_id,) in ended:
         await _free(db, run_id)
@@ -200,7 +202,7 @@ async def _free_leftovers(db: PostgresContext) -> bool:
 
 
 async def expire_runs(db: PostgresContext, run_id: int, now: float) -> None:
-    """End the runs whose lease has run out or whose process has died, but not the run `run_id`."""
+    """End the runs whose lease has expired or whose process has died, except the run `run_id`."""
     for other, process, is_over in await db.fetch(_OTHER_RUNS, run_id, db.moment(now)):
         is_dead = has_died(process)
         if (is_over or is_dead) and await db.fetch_row(_EXPIRE, other, is_dead, db.moment(now)):

@@ -1,4 +1,4 @@
-"""Maps each operation on an SQLite file to the function that does the same in a database."""
+"""Maps each operation for SQLite to the corresponding function for PostgreSQL."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -69,11 +69,12 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
 SNAPSHOTS: Final = frozenset(
     {queries.report, exports.export, results_of_tickets.submitted_keys, save_queue.unsaved}
 )
-# Operations that a closing journal repeats after a lost connection for as long as an open journal
-# does. They record the ticket of paid work. If they were given up early, the ticket would be lost.
+# Operations that record the ticket of paid work. After a lost connection, a closing journal gives
+# up other operations after a few seconds, but it repeats these for minutes. Otherwise the ticket
+# would be lost.
 OUTLASTS_LEAVING: Final = frozenset({submits.confirm, submits.confirm_sent})
-# Maps an operation to the function that undoes the operation. An operation is undone if its caller
-# got an error although the operation may have been committed.
+# Maps an operation to the function that undoes it. This function is called if the operation's
+# caller got an error although the operation may have been committed.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
     {
         submits.record_submit: postgres_submits.undo_record_submit,

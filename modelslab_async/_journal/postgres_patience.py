@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
-# The maximum time, in seconds, for which an operation is repeated after lost connections. After a
-# crash, a server may need minutes before it accepts connections again.
+# The maximum time, in seconds, for which an operation is repeated after its connection was lost.
+# After a crash, a server may need minutes before it accepts connections again.
 PATIENCE_S: Final = 300.0
 # While a journal closes, this shorter limit replaces `PATIENCE_S` for most operations. If outcomes
 # cannot be recorded within this limit, the next run polls their tickets again.
@@ -41,11 +41,11 @@ class DatabaseAway(Exception):
 
 class Patience:
     """
-    Repeats an operation whose connection was lost, for at most `PATIENCE_S` seconds.
+    Repeats an operation while its connection is lost, for at most `PATIENCE_S` seconds.
 
-    While the journal closes, most operations are given up after only `LEAVE_S` seconds. After an
-    operation was given up, the next operations with the same or a shorter limit get only one
-    attempt each. The first success ends this restriction.
+    While the journal closes, most operations are given up after only `LEAVE_S` seconds. If an
+    operation was given up, later operations with the same or a shorter limit get only one attempt
+    each. This ends as soon as an operation succeeds.
 
     Args:
         translate: Turns an error of the driver into the error that the caller gets.
@@ -53,8 +53,8 @@ class Patience:
 
     def __init__(self, translate: ErrorTranslator) -> None:
         self._translate = translate
-        # The longest time limit, in seconds, of the operations that were given up. A success sets
-        # it to 0.
+        # The longest time limit, in seconds, of the operations that were given up since the last
+        # success; 0 if there are none.
         self._exhausted_s = 0.0
         self._failure: JournalError | None = None
         self._leaving_since = math.inf
@@ -98,12 +98,12 @@ class Patience:
 
         Args:
             attempt: Carries out the operation once.
-            is_unconfirmed: Returns whether the last attempt may have been committed. If True,
-                `attempt` is repeated even if operations currently get only one attempt.
-            outlasts_leaving: Whether the limit stays `PATIENCE_S` while the journal closes.
+            is_unconfirmed: Returns whether the most recent attempt may have been committed. If
+                True, `attempt` is repeated, even if operations otherwise get only one attempt.
+            outlasts_leaving: Whether the time limit is `PATIENCE_S` even while the journal closes.
 
         Raises:
-            DatabaseAway: Every attempt lost the connection until the time limit was reached.
+            DatabaseAway: The time limit was reached, and every attempt lost the connection.
             Exception: `attempt` failed for another reason.
         """
         loop = asyncio.get_running_loop()
@@ -143,7 +143,7 @@ class Patience:
 
     def _attempt_deadline(self, first_failed_at: float) -> float | None:
         """
-        Return the time at which to cut off the next attempt; None for no limit.
+        Return the time at which to cancel the next attempt; None for no limit.
 
         An attempt has a limit only if the journal is closing and the database cannot be reached.
         """

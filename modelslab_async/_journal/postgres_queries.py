@@ -22,8 +22,8 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_seqscan = on;
 SET LOCAL enable_bitmapscan = on
 """
 _COUNT_TICKETS: Final = "SELECT count(*) FROM tickets WHERE batch = $1"
-# Search `other_fields` as text, because PostgreSQL cannot read JSON with a NUL character. An error
-# message in the JSON cannot contain the pattern, because quotes in a message are escaped.
+# Search `other_fields` as text, because PostgreSQL cannot parse JSON with a NUL character. No error
+# message in the JSON can match the pattern, because JSON escapes the quotes in a message.
 _COUNT_OUTCOMES: Final = f"""
 SELECT count(*) FILTER (WHERE state = {UNRESOLVED} AND completed_at IS NOT NULL),
     count(*) FILTER (WHERE state = {SUCCESS} AND completed_at IS NOT NULL),
@@ -46,7 +46,8 @@ FROM saves WHERE batch = $1
 _COUNT_FILES: Final = "SELECT count(*) FROM files WHERE batch = $1"
 _COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE batch = $1 AND ticket IS NULL"
 _OUTCOME_BYTES: Final = bytes_of("body", "other_fields", "columns")
-# `bytes_read` is the size of all texts up to a row. A page ends with the row that reaches `$4`.
+# `bytes_read` is the total size of the texts up to and including a row. A page ends with the row
+# that reaches `$4`.
 _SELECT_OUTCOMES: Final = f"""
 SELECT bytes_read, ticket, family, id, added_at, completed_at, polls, max_lag, state, body,
     other_fields, columns

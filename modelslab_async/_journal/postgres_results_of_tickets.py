@@ -1,4 +1,4 @@
-"""Reads the outcomes and saved files of tickets from a database. See `results_of_tickets`."""
+"""Reads the outcomes and files of tickets from a PostgreSQL database. See `results_of_tickets`."""
 
 from collections.abc import Iterable
 from typing import Any, Final

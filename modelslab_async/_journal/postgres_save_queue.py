@@ -76,8 +76,9 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Whether other runs have pending saves. A run asks this if it found no save to claim. Unclaimed
-# saves count too: another run has locked them and is claiming them now.
+# Finds out whether other runs have pending saves. A run asks this if it found no save to claim. An
+# unclaimed save counts too: the run did not get it, so another run has locked it and is claiming it
+# now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)

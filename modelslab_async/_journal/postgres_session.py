@@ -13,12 +13,12 @@ from .._postgres.store_clock import StoreClock
 CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 60.0
 LONG_TIMEOUT_S: Final = 3600.0
-# The server ends a transaction that is idle for this long, so that a suspended process does not
-# keep rows locked.
+# If a transaction is idle for this long, the server ends it. So a suspended process does not keep
+# rows locked.
 _MAX_IDLE_IN_TRANSACTION: Final = "15s"
 
-# The settings `enable_...` restrict the planner to nested loops over indexes. Any other plan may be
-# fast for a small table, but gets slow when the table grows. In the statements, `LATERAL` and
+# The settings `enable_...` restrict the query planner to nested loops over indexes. Other plans may
+# be fast for a small table, but become slow as the table grows. In the statements, `LATERAL` and
 # `OFFSET 0` fix the order of the loops.
 _SETTINGS: Final = """
 SET search_path = {schema};
@@ -34,8 +34,8 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 """
-# Makes each commit wait until its data is on the disk. The value `remote_apply` is kept, because it
-# is stricter than `on`.
+# Makes each commit wait until its data is on the disk. If the server's setting is `remote_apply`,
+# it is kept, because it is even stricter than `on`.
 _SYNCHRONOUS: Final = """
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
@@ -44,7 +44,7 @@ _TIME: Final = "SELECT date_part('epoch', clock_timestamp())"
 
 
 def machine_clock() -> float:
-    """Return the time on a monotonic clock, which on Linux also runs while the machine sleeps."""
+    """Return the time on a monotonic clock. On Linux, it also runs while the machine sleeps."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # For example, the host name is unknown. Raise a ConnectionError, because callers treat
-            # any other OSError as an error of a local file.
+            # The host name may be unknown, for example. Raise a ConnectionError, because callers
+            # treat any other OSError as an error of a local file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 
@@ -129,6 +129,6 @@ class PostgresSession:
         """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            # Everything is committed already, so a failed close loses nothing.
+            # All writes are committed already, so nothing is lost if the close fails.
             with suppress(Exception):
                 await asyncio.shield(connection.close(timeout=CONNECT_TIMEOUT_S))

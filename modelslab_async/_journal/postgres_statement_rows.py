@@ -11,7 +11,7 @@ _MAX_STATEMENT_CHARS: Final = 8_000_000
 
 
 def in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Split rows into groups, one for each statement, to limit the size of a statement."""
+    """Split rows into groups, one for each statement, so that no statement gets too large."""
     start, chars = 0, 0
     for position, row in enumerate(rows):
         row_chars = text_size(row)
@@ -24,5 +24,5 @@ def in_statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[An
 
 
 def transposed(rows: Sequence[tuple[Any, ...]]) -> Iterator[list[Any]]:
-    """Return rows as columns, because a statement takes one array for each column."""
+    """Transpose rows to columns, because a statement takes one array for each column."""
     return map(list, zip(*rows, strict=True))

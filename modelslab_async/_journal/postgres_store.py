@@ -1,4 +1,4 @@
-"""PostgresStore: carries out a journal's operations in a database that several hosts can share."""
+"""PostgresStore: stores a journal in a PostgreSQL database, which several hosts can share."""
 
 import asyncio
 import os
@@ -68,7 +68,7 @@ class PostgresStore:
         return cls(batch, await batch.prepare(), clock=clock)
 
     def clock(self) -> float:
-        """Return the time on the clock that `open` was given, or else on the server's clock."""
+        """Return the time on the clock that was passed to `open`, or else on the server's clock."""
         return self._batch.store_clock.at(machine_clock()) if self._clock is None else self._clock()
 
     def write(
@@ -137,7 +137,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _reading(self, *, is_snapshot: bool) -> AsyncGenerator[PostgresSession, None]:
-        """Yield the connection for reads. For a snapshot, yield a new connection instead."""
+        """Yield the connection for reads, or a new connection for a read of the whole batch."""
         if is_snapshot:
             session = self._batch.make_session()
             try:

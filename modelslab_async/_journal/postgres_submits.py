@@ -1,4 +1,4 @@
-"""Records submits in a database before they are sent, as `submits` does in an SQLite file."""
+"""Records submits in a PostgreSQL database before they are sent. See `submits`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -46,7 +46,8 @@ FROM submits LEFT JOIN tickets
     ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
 WHERE submits.batch = $1
 """
-# SQL for two columns: whether the run of a submit still has its lease, and the run's process.
+# SQL for two columns: whether the run that sends a submit still has its lease, and that run's
+# process.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
 _LOCK_SUBMIT: Final = f"""
 SELECT {_RUN_STATE} FROM submits LEFT JOIN runs ON runs.run = submits.run
@@ -100,9 +101,10 @@ async def undo_record_submit(db: PostgresContext, row_id: int | None) -> None:
     """
     Delete the row of a submit that was never sent.
 
-    The call that recorded the submit raised an error, so the caller did not send the submit. The
-    row may have been committed nevertheless. Find the row by its number, because another submit may
-    have the same track_id. If `row_id` is None, `record_own` has recorded nothing.
+    The call that should have recorded the submit raised an error, so the caller did not send the
+    submit. The row may have been committed nevertheless. Find the row by its number, because
+    another submit may have the same track_id. If `row_id` is None, `record_own` inserted no row, so
+    there is nothing to delete.
     """
     await db.fetch(_DELETE, row_id)
 

@@ -1,4 +1,4 @@
-"""Adds tickets to a database, and completes each ticket once. See `tickets`."""
+"""Adds tickets to a PostgreSQL database, and completes each ticket once. See `tickets`."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Transaction: commits writes together. Finds out whether a commit without a reply took place."""
+"""Transaction: commits writes together. If a commit gets no reply, asks whether it took place."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,8 +19,8 @@ BEGIN;
 INSERT INTO writers (writer, commits) VALUES ('{writer}', {number})
     ON CONFLICT (writer) DO UPDATE SET commits = excluded.commits, seen_at = now()
 """
-# Returns the number of the writer's last commit. While an earlier transaction of the writer is
-# open, the INSERT waits for its end. A SELECT would return the old number at once.
+# Returns the number of the writer's most recent commit. The INSERT waits until an earlier
+# transaction of the writer has ended. A SELECT would not wait, and could return an outdated number.
 _LAST_COMMIT: Final = """
 INSERT INTO writers (writer, commits) VALUES ($1, 0)
     ON CONFLICT (writer) DO UPDATE SET seen_at = now() RETURNING commits
@@ -40,7 +40,7 @@ class QueuedWrite:
         undo: Undoes the operation, given its result; None if the operation is never undone.
         is_undo: Whether the operation itself undoes an earlier operation.
         outlasts_leaving: Whether the operation is repeated for `PATIENCE_S` even while the journal
-            closes. Other operations are then repeated for only `LEAVE_S`.
+            closes. At that time, other operations are repeated for only `LEAVE_S`.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]
@@ -68,8 +68,8 @@ class Transaction:
         writer: The name of the writer in the table `writers`.
         number: The number of the commit.
         group: The operations.
-        has_written: Whether the writer has committed before. If True and the server accepts no
-            writes, the server has become a standby, and the operations wait for the new primary.
+        has_written: Whether the writer has committed before. If True, a server that accepts no
+            writes must have become a standby, so the operations wait for the new primary.
 
     Attributes:
         unconfirmed: The results of the operations while it is unknown whether the commit took

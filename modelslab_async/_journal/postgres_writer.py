@@ -16,8 +16,8 @@ _logger = logging.getLogger("modelslab_async")
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 
-# Deletes the row of this writer, and all rows that no process has used for a day. Killed processes
-# leave their rows behind.
+# Deletes the row of this writer. Also deletes rows that no process has used for a day, because
+# killed processes leave their rows behind.
 _FORGET: Final = (
     "DELETE FROM writers WHERE writer = $1 OR seen_at < now() - interval '1 day' RETURNING 1"
 )
@@ -27,8 +27,8 @@ class PostgresWriter:
     """
     Carries out queued operations in order, one transaction at a time.
 
-    Operations that are queued during one transaction share the next one. If the connection is lost
-    during a commit, the writer asks the server whether the commit took place. If it did not, the
+    Operations that are queued while a transaction runs share the next one. If the connection is
+    lost during a commit, the writer asks the server whether the commit took place. If not, the
     writer repeats the transaction.
 
     If the server cannot be reached for too long, the callers get an error. If an operation with an
@@ -73,8 +73,8 @@ class PostgresWriter:
 
         Args:
             operation: Carries out the operation.
-            undo: Undoes the operation, given its result. Called if the future got an error although
-                the operation may have been committed.
+            undo: Undoes the operation, given its result. The writer calls it if the future got an
+                error although the operation may have been committed.
             outlasts_leaving: Whether the transaction of this operation is repeated for `PATIENCE_S`
                 seconds after a lost connection, even if the journal is closing.
         """
@@ -139,8 +139,8 @@ class PostgresWriter:
             self._give_up(transaction, group, self._translate(unknown.error))
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
             if len(group) > 1:
-                # One operation of the group failed. Commit each operation alone, so that the others
-                # succeed.
+                # At least one operation of the group failed. Commit each operation alone, so that
+                # the others succeed.
                 for queued in group:
                     await self._commit([queued])
             else:
@@ -154,7 +154,7 @@ class PostgresWriter:
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
     ) -> None:
-        """Pass an error to the callers. Queue the undo of operations that may be committed."""
+        """Pass an error to the callers. Queue the undo of operations that are perhaps committed."""
         self._abandoned += sum(queued.future.cancelled() for queued in group)
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]

@@ -35,8 +35,8 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # If the start time has changed, another process has this pid now. A zombie has ended too,
-    # although its pid is still in use.
+    # If the start time has changed, the process has ended, and another process has its pid now. A
+    # zombie has ended too, although its pid is still in use.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )
@@ -55,6 +55,6 @@ def _stat_fields(pid: int) -> list[str]:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return []
-    # Split at the last parenthesis. The program's name is in parentheses, and can itself contain
-    # blanks and parentheses.
+    # Split at the last closing parenthesis. The program's name is in parentheses, and can itself
+    # contain blanks and parentheses.
     return text.rpartition(")")[2].split()

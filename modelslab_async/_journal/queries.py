@@ -1,4 +1,4 @@
-"""Counts and lists the contents of a journal, and never writes to the journal."""
+"""Counts and lists the contents of a journal."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -79,8 +79,8 @@ class Report:
         open: Tickets without an outcome, including those that a run polls now.
         running: Open tickets that an active run has claimed.
         unresolved: Tickets that a run could not resolve. The next run polls them again.
-        success: Tickets whose generation succeeded.
-        failed: Tickets whose generation failed, including those in `not_found`.
+        success: Tickets whose work succeeded.
+        failed: Tickets whose work failed, including those in `not_found`.
         not_found: Tickets whose id the server does not know.
         polls: All recorded polls.
         files: All recorded files.
@@ -128,13 +128,13 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The longest possible time, in seconds, from the end of the work to the poll that
-            found the work ended. None if no earlier poll of the same run found it in progress.
+        max_lag: An upper bound, in seconds, on the time from the end of the work to the poll that
+            discovered this end. None if no earlier poll of the same run found the work in progress.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
-        endpoint: The endpoint of the submit, or "".
-        key: The caller's own name for the submit, or "".
+        endpoint: The endpoint of that submit, or "".
+        key: The submission key, which is the caller's own name for that submit, or "".
         columns: The values of the ticket's row in the input table, keyed by the name of the column.
     """
 
@@ -151,7 +151,7 @@ class RecordedOutcome:
 
 
 def report(db: sqlite3.Connection, *, now: float) -> Report:
-    """Count everything in one snapshot of the journal."""
+    """Return all counts of a journal, as they are at one moment."""
     db.execute("BEGIN")
     tickets, unresolved, success, failed, polls = db.execute(_COUNT_TICKETS).fetchone()
     save_pending, unsaved, saved = db.execute(_COUNT_SAVES).fetchone()
@@ -183,8 +183,8 @@ def outcome_page(
     """
     Return a page of at most `limit` outcomes, and the value of `after` for the next page.
 
-    The page begins after the row with the number `after`. It ends early if its texts are large. If
-    the second value is None, no page follows.
+    The page begins after the row with the number `after`. It is shorter if its texts are large. If
+    no page follows, the value for the next page is None.
     """
     found = db.execute(_SELECT_OUTCOMES, (after, limit))
     rows = [*rows_of_page(found, PAGE_BYTES)]
@@ -223,7 +223,7 @@ def outcome_page(
 
 def _origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """
-    Return the submits of some tickets, keyed by the number of the ticket's row.
+    Return the submits that started the work of some tickets, keyed by the ticket's row number.
 
     Args:
         db: The journal.
@@ -241,7 +241,7 @@ def _origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[i
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
     """
-    Yield each ticket's row of the input table. Skip tickets that were added without a row.
+    Yield each ticket's row of the input table. Skip tickets that have no such row.
 
     Raises:
         JournalDamaged: The row of a ticket cannot be read.
@@ -267,7 +267,7 @@ def _check_numbers(
 
 
 def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
-    """Return a ticket's outcome, or its last recorded reply while the ticket is open."""
+    """Return a ticket's outcome; while the ticket is open, its last recorded reply, if any."""
     row = db.execute(_SELECT_LAST, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None
@@ -275,5 +275,6 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened or claimed after it got this outcome, so the outcome is not valid.
+    # The ticket was reopened or claimed after it got this outcome, so the outcome is no longer
+    # valid.
     return reply.last if isinstance(reply, Unresolved) else None

@@ -1,4 +1,4 @@
-"""Reads a journal over a separate connection that needs no write access and changes no rows."""
+"""Reads a journal over a separate connection that needs no write access."""
 
 import sqlite3
 from collections.abc import Callable

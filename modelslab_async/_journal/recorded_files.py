@@ -1,4 +1,4 @@
-"""Records downloaded files in the journal, and never touches the files themselves."""
+"""Records in the journal which files were downloaded. Other modules write the files themselves."""
 
 import sqlite3
 from collections import defaultdict
@@ -21,12 +21,13 @@ class RecordedFile:
 
     Attributes:
         ticket: The ticket.
-        output_index: The index of the output, counted from 0.
+        output_index: The zero-based index of the output.
         path: The path that the file was written to.
         sha256: The SHA-256 digest of the file, in hexadecimal digits.
         size: The size of the file in bytes.
         url: The link that the file was downloaded from.
-        is_length_verified: Whether the file has the length that the server announced.
+        is_length_verified: Whether the server announced the file's length, and the file has this
+            length.
         recorded_at: When the file was recorded, in seconds since 1970.
         host: The name of the host that saved the file; None if no name was recorded.
     """
@@ -105,7 +106,8 @@ def page_of_files(
     """
     Return a page of at most `limit` files, and the value of `after` for the next page.
 
-    The page begins after the position `after`. If the second value is None, no page follows.
+    The page begins after the position `after`. If no page follows, the value for the next page is
+    None.
     """
     rows = db.execute(
         f"SELECT files.ticket, family, id, {_COLUMNS} "

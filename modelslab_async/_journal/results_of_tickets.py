@@ -1,4 +1,4 @@
-"""Reads the outcomes of tickets together with their saved files, and never writes."""
+"""Reads the outcomes of tickets together with their saved files."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -35,14 +35,14 @@ _SELECT_KEYS: Final = """
 @frozen(kw_only=True)
 class SubmittedKey:
     """
-    What the journal records about a submit with a key. The key is the caller's name for the submit.
+    What the journal records about a submit with a submission key, the caller's own name for it.
 
     Attributes:
         endpoint: The name of the endpoint.
         payload_hash: The digest of the endpoint and the parameters.
         has_failed: Whether the server reported the work as failed.
-        is_finished: Whether the work has failed or succeeded. If the caller saves files, the files
-            of a success must be saved too.
+        is_finished: Whether the work has failed or succeeded. If the caller saves files, a success
+            is finished only after its files are saved.
     """
 
     endpoint: str
@@ -77,13 +77,13 @@ class SubmittedKey:
 @frozen(kw_only=True)
 class RecordedSave:
     """
-    How the last attempt to save the files of a ticket ended.
+    How the most recent attempt to save the files of a ticket ended.
 
     Attributes:
         run: The run that made the attempt; 0 if the record was copied from another journal.
         files: The recorded files.
         error: The message of the error; None if all files are saved.
-        argument: The keyword argument that would have allowed the save; see `DownloadError`.
+        argument: The keyword argument with which the save would be allowed; see `DownloadError`.
     """
 
     run: int
@@ -102,7 +102,7 @@ class RecordedResult:
         unresolved_by: The run that left the ticket unresolved, or 0 if the outcome was copied from
             another journal. None if the ticket succeeded or failed.
         is_save_queued: Whether the files were ever queued to be saved.
-        save: How the last attempt to save the files ended; None if no attempt has ended.
+        save: How the most recent attempt to save the files ended; None if no attempt has ended.
     """
 
     outcome: Outcome
@@ -123,7 +123,7 @@ def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[Record
 
 def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """
-    Return all submits that have a key, as a dictionary from the key to the submit.
+    Return all submits that have a submission key, in a dictionary from key to submit.
 
     Args:
         db: The journal.

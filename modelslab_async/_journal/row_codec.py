@@ -1,4 +1,4 @@
-"""Encodes replies and outcomes as the columns of a row, and decodes them, but runs no query."""
+"""Encodes replies and outcomes as the columns of a row, and decodes them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +26,10 @@ DAMAGE: Final = (
 )
 
 
-# The columns `state`, `body` and `other_fields` of the table `replies`. `body` is the JSON body of
-# the server's reply. `other_fields` is a JSON object with the fields that cannot be computed from
-# the body. The type is a plain tuple, because a NamedTuple would make `encode` 10 % slower.
+# The values of the columns `state`, `body` and `other_fields` of the table `replies`. `body` is the
+# JSON body of the server's reply. `other_fields` is a JSON object with the fields that cannot be
+# computed from the body. The type is a plain tuple, because a NamedTuple would make `encode` 10 %
+# slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 
@@ -149,8 +150,8 @@ def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     Decode the reply or outcome in the columns of a row.
 
     Raises:
-        JournalDamaged: The columns contain no valid reply or outcome, or the row is missing and the
-            columns are None.
+        JournalDamaged: The columns contain no valid reply or outcome. They are None if the row is
+            missing.
     """
     if columns[0] is None:
         raise _missing_row(ticket)

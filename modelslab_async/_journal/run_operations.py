@@ -17,8 +17,8 @@ class RunOperations:
     """
     The runs of one journal and their leases.
 
-    A run keeps its tickets while its lease lasts. Once the lease has run out, another run may claim
-    these tickets. After such a claim, the journal refuses the first run's outcomes for the tickets.
+    A run keeps its tickets while its lease lasts. After that, another run may claim these tickets.
+    The journal then refuses outcomes of these tickets from the first run.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
@@ -38,7 +38,7 @@ class RunOperations:
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
     async def renew(self, run_id: int, *, lease: float) -> bool:
-        """Renew a run's lease. Return False if the run has already been ended."""
+        """Renew a run's lease. Return False if the run has ended."""
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(
@@ -56,7 +56,8 @@ class RunOperations:
         """
         Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        `confirm` and `confirm_sent` still wait longer, because they record the ticket of paid work.
+        `confirm` and `confirm_sent` may still wait for minutes, because they record the ticket of
+        paid work.
         """
         self._store.start_leaving()
 
@@ -106,11 +107,12 @@ class RunOperations:
         """
         Record a submit that a run of this process is about to send, and renew the run's lease.
 
-        Return False, and record nothing, if the run has already been ended. Other processes would
-        report a submit of an ended run as uncertain.
+        Record nothing and return False if the run has ended. Other processes would list a submit of
+        an ended run as uncertain, even while it is in flight.
 
         Raises:
-            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
+            ValueError: The track_id or the submission key was used before, or JSON cannot represent
+                the columns.
             JournalReadOnly: The journal was copied to another store.
         """
         row_id = await self._store.write(
@@ -155,7 +157,7 @@ class RunOperations:
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
-        """Return the recorded results of tickets. Tickets without an outcome are left out."""
+        """Return the recorded results of those given tickets that have an outcome."""
         return await self._store.read(results_of_tickets.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
@@ -163,7 +165,7 @@ class RunOperations:
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
-        """Return the submits that have a key. The dictionary maps each key to its submit."""
+        """Return the submits that have a submission key, in a dictionary from key to submit."""
         return await self._store.read(results_of_tickets.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(

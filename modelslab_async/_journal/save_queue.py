@@ -1,4 +1,4 @@
-"""Keeps the queue of tickets whose files are to be saved. Other modules save the files."""
+"""Keeps the queue of tickets whose files must be saved. Other modules save the files."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _INSERT_SUCCESS: Final = (
 @frozen
 class PendingSave:
     """
-    A ticket whose files are to be saved.
+    A ticket whose files must be saved.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
@@ -55,8 +55,8 @@ class SaveClaim:
         pending: The claimed saves.
         damaged: An error for each ticket whose rows are damaged. The save of that ticket has been
             recorded as failed.
-        has_others: Whether other runs have pending saves, which this run may later claim. True
-            without a query if this claim got a save, because the query can be slow.
+        has_others: Whether other runs have pending saves, which this run may later claim. If this
+            run got a save, the value is True without a check, because the check can be slow.
     """
 
     pending: list[PendingSave]
@@ -71,9 +71,9 @@ class UnsavedTicket:
 
     Attributes:
         ticket: The ticket.
-        error: The error message of the last attempt.
-        argument: The keyword argument that would have allowed the save; see `DownloadError`.
-        failed_at: When the last attempt failed, in seconds since 1970.
+        error: The error message of the most recent attempt.
+        argument: The keyword argument with which the save would be allowed; see `DownloadError`.
+        failed_at: When the most recent attempt failed, in seconds since 1970.
     """
 
     ticket: Ticket
@@ -84,7 +84,7 @@ class UnsavedTicket:
 
 def queue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket] | None = None) -> int:
     """
-    Queue the succeeded tickets that were never queued before. Return the number of new entries.
+    Queue succeeded tickets that were never queued before. Return how many were queued.
 
     Args:
         db: A connection to the journal.
@@ -106,7 +106,7 @@ def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
     Queue succeeded tickets again, for example because saved files are missing.
 
-    The records of files that were saved earlier are kept.
+    The journal keeps its records of files that were saved earlier.
 
     Raises:
         JournalReadOnly: The journal was copied to another store.
@@ -121,7 +121,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves, and saves that failed in runs with numbers below `before_run`.
+    Claim pending saves. Also claim saves that failed in runs with numbers below `before_run`.
 
     If a row is damaged, only the save of its ticket fails. Return None if the run `run_id` has lost
     its lease.
@@ -183,7 +183,7 @@ def complete_save(
 
 
 def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
-    """Return the tickets whose last save failed, in the order in which they were added."""
+    """Return the tickets whose most recent save failed, in the order in which they were added."""
     rows = db.execute(
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"

@@ -1,4 +1,4 @@
-"""Creates and migrates the tables of a journal, and never changes the file of another program."""
+"""Creates and migrates a journal's tables. Never changes the database of another program."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for an active run. Its parameter is the current time. `writer.configured` adds
-# the SQL function `has_died` to every connection.
+# The SQL condition for an active run. Its parameter is the current time. `has_died` is an SQL
+# function that `writer.configured` adds to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -118,12 +118,13 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # `columns` holds a ticket's row of the input table as JSON. It is kept apart from the table
-    # `tickets`, so that counting the tickets does not read it.
+    # `columns` contains a ticket's row of the input table as JSON. It is not in the table
+    # `tickets`, so that counting the tickets does not read these texts.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
-    # The column `key` holds the caller's own name for a submit. The server never gets this name.
+    # The column `key` contains the submission key, which is the caller's own name for a submit. It
+    # is never sent to the server.
     "ALTER TABLE submits ADD COLUMN key TEXT",
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )

@@ -46,7 +46,7 @@ class SqliteCopyFile:
 
     @property
     def is_in_transaction(self) -> bool:
-        """Whether a transaction has begun and has not ended."""
+        """Whether a transaction is open."""
         return self._db is not None and self._db.in_transaction
 
     def begin(self) -> None:
@@ -77,7 +77,7 @@ class SqliteCopyFile:
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             check_file(self.path)
-            # SQLite itself does not wait for the lock, because `WriteLock` does.
+            # SQLite's own busy handler is off, because `WriteLock` waits for the lock.
             db = self._lock.run_exclusive(lambda: connect(self.path, lock_timeout=0.0))
             try:
                 self._lock.run_exclusive(lambda: prepare(db, self.path))

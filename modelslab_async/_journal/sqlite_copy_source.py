@@ -117,7 +117,10 @@ class SqliteCopySource:
         after: C,
         read_row: Callable[[tuple[Any, ...]], tuple[C, R]],
     ) -> Page[R, C]:
-        """Return a page of rows. `read_row` converts one row to its position and its copy."""
+        """
+        Return a page of rows. `read_row` returns the position of a row, and the row as it is
+        copied.
+        """
 
         def read(db: sqlite3.Connection) -> Page[R, C]:
             rows: list[R] = []
@@ -176,7 +179,7 @@ def check_idle(db: sqlite3.Connection) -> None:
 
 
 def _mark(db: sqlite3.Connection, target: str) -> bool:
-    """Mark the journal. Return whether it had a mark before."""
+    """Mark the journal, unless it has a mark. Return whether it had one."""
     check_idle(db)
     # A run whose lease has run out may belong to a suspended process. After this call, such a
     # process cannot continue its run, and the mark keeps it from beginning another run.

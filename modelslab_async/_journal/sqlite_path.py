@@ -1,14 +1,15 @@
-"""Checks the path of a journal or an account before SQLite uses it, without touching any file."""
+"""Checks the path of a journal or a shared account, without accessing the file."""
 
 import os
 from typing import Final
 
 _MEMORY_PATH: Final = ":memory:"
-# The prefix of a path that some builds of SQLite treat as a URI with options.
+# Some builds of SQLite treat a path with this prefix as a URI with options.
 _URI_PREFIX: Final = "file:"
 
-# The prefixes of a database address. They end with one `/`, because `pathlib.Path` turns `//` into
-# `/`. The error for such a path does not quote the path, because an address may contain a password.
+# A path with one of these prefixes is a database address. The prefixes end with only one `/`,
+# because `pathlib.Path` turns `//` into `/`. The error for such a path does not quote the path,
+# because an address may contain a password.
 _ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 
@@ -31,11 +32,11 @@ def check_journal_path(path: str | os.PathLike[str]) -> str:
 
 def check_account_path(path: str | os.PathLike[str]) -> str:
     """
-    Check the path of an account, and return it as a string.
+    Check the path of a shared account, and return it as a string.
 
     Raises:
         TypeError: The path is neither a str nor a path object that converts to a str.
-        ValueError: An account in a file cannot have this path.
+        ValueError: The file of a shared account cannot have this path.
     """
     return _check_path(
         path,

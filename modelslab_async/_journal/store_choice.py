@@ -1,4 +1,4 @@
-"""Opens the store of a journal: an SQLite file or, if an address is given, a database."""
+"""Opens the store of a journal: an SQLite file or, for an address, a PostgreSQL database."""
 
 import os
 import time
@@ -18,7 +18,8 @@ async def open_store(
 
     Args:
         path: The path of a file, or the address of a database.
-        clock: The clock to use. If it is `time.time`, a database uses the clock of its server.
+        clock: The clock to use. If it is `time.time`, a PostgreSQL database uses its own clock
+            instead.
         lock_timeout: How many seconds to wait while another process has the file locked.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Records each submit before it is sent, so that none is lost. Stores no payload and no API key."""
+"""Records each submit before it is sent, so that paid work is never lost. Stores no payload."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -31,10 +31,10 @@ class PendingSubmit:
         endpoint: The name of the endpoint.
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
-        ticket: The ticket of the work; None while it is unknown whether work was started.
+        ticket: The ticket of the work; None while it is unknown whether the submit started work.
         columns: Values of the submit's row in the input table, keyed by the name of the column. The
             ticket of the work gets the same values.
-        key: The caller's own name for the submit; None if it has none.
+        key: The submission key, which is the caller's own name for the submit; None if it has none.
     """
 
     track_id: str
@@ -47,11 +47,11 @@ class PendingSubmit:
 
 
 class DuplicateSubmit(ValueError):
-    """A submit with the same track_id or key is in the journal already."""
+    """The journal already has a submit with the same track_id or submission key."""
 
     @classmethod
     def of(cls, submit: PendingSubmit) -> "DuplicateSubmit":
-        """Return the error for a submit whose track_id or key is in the journal already."""
+        """Return the error for a submit whose track_id or submission key is already used."""
         or_key = "" if submit.key is None else f" or key {submit.key!r}"
         return cls(
             f"track_id {submit.track_id!r}{or_key} is in this journal already; give each submit "
@@ -64,7 +64,7 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
     Record a submit that is about to be sent. Return the number of its row.
 
     Raises:
-        DuplicateSubmit: The journal already has a submit with this track_id or key.
+        DuplicateSubmit: The journal already has a submit with this track_id or submission key.
         JournalReadOnly: The journal was copied to another store.
     """
     check_not_copied(db)
@@ -80,7 +80,7 @@ def record_own(
     """
     Record a submit as `record_submit` does, and renew the lease of the run that will send it.
 
-    Return None, and record nothing, if the run has already been ended.
+    Return None, and record nothing, if the run has ended.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -88,7 +88,11 @@ def record_own(
 
 
 def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int | None:
-    """Insert a submit, and return its row number; None if its track_id or key is already used."""
+    """
+    Insert a submit, and return its row number.
+
+    Return None if its track_id or its submission key is already used.
+    """
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
         "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -140,8 +144,8 @@ def confirm_sent(
     """
     Do what `confirm` does, after this process has sent the submit and received the ticket.
 
-    If another process has deleted the submit's record meanwhile, record the submit again. If a new
-    submit has used the same track_id or key since then, record only the ticket.
+    If another process has deleted the submit's record in the meantime, record the submit again. If
+    a newer submit already uses the same track_id or submission key, record only the ticket.
     """
     new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
     confirmed = _add_started(db, submit.track_id, new, result=result, now=now)
@@ -190,7 +194,7 @@ def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
     """
     Record that a submit will get no reply, so it may or may not have started work.
 
-    Detach the submit from its run, so that `uncertain` lists it even while the run is active.
+    The submit no longer belongs to its run, so `uncertain` lists it even while the run is active.
     """
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
@@ -237,7 +241,7 @@ def withdraw_own(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return submits that may have started work and belong to no active run, the oldest first."""
+    """Return submits that may have started work and belong to no active run, oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -262,7 +266,7 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
 
 
 def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
-    """Return the submit with this key; None if none is recorded."""
+    """Return the submit with this submission key; None if none is recorded."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE key = ?", key)), None)
 
 

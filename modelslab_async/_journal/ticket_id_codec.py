@@ -12,7 +12,7 @@ _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Add the new names among `names`. Return the numbers of all API families, keyed by name."""
+    """Add those `names` that are new. Return the numbers of all API families, keyed by name."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])

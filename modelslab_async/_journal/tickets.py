@@ -1,4 +1,4 @@
-"""Adds tickets, records polls, and completes each ticket once. Other modules do the polling."""
+"""Adds tickets to a journal, records their polls, and completes each ticket once."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -37,14 +37,14 @@ _INSERT_COLUMNS: Final = (
 @frozen
 class OutcomeRow:
     """
-    The outcome of a ticket, to be recorded.
+    The outcome of a ticket, for the journal to record.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        polls: The number of polls that are not recorded yet.
+        polls: The number of polls that the journal has not recorded yet.
         outcome: The outcome.
-        max_lag: The longest possible time, in seconds, from the end of the work to the poll that
-            found the work ended; None if unknown.
+        max_lag: An upper bound, in seconds, on the time from the end of the work to the poll that
+            discovered this end; None if unknown.
     """
 
     row_id: int
@@ -56,12 +56,12 @@ class OutcomeRow:
 @frozen
 class PollUpdate:
     """
-    What is to be recorded about an open ticket: the number of new polls, and the last reply.
+    What to record about an open ticket: the number of new polls, and the last reply.
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        polls: The number of polls that are not recorded yet.
-        last: The last reply; None if no reply came.
+        polls: The number of polls that the journal has not recorded yet.
+        last: The most recent reply; None if no reply came.
     """
 
     row_id: int
@@ -73,8 +73,8 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return how many were added.
 
-    A new ticket may come with its row of the input table. If the journal has the ticket but no such
-    row, only the row is added.
+    A new ticket may have a row of the input table. If the journal has the ticket but not this row,
+    only the row is added.
 
     Raises:
         JournalReadOnly: The journal was copied to another store.

@@ -22,13 +22,14 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
-# The size of the page cache, in KiB. It is large, because new tickets touch pages all over the
-# index of ids.
+# The size of SQLite's page cache, in KiB. It is large, because new tickets change pages all over
+# the index of ticket ids.
 _CACHE_KIB: Final = 64 * 1024
 # A checkpoint starts when the write-ahead log has this many pages. With SQLite's default, 1000,
 # checkpoints would run more often.
 _CHECKPOINT_PAGES: Final = 4000
-# The errors of SQLite for a value that cannot be stored, such as None in a column that needs text.
+# The errors that SQLite raises for a value that cannot be stored, such as None in a column that
+# requires text.
 _OPERATION_ERRORS: Final = (
     sqlite3.DataError,
     sqlite3.IntegrityError,
@@ -116,7 +117,7 @@ class Writer:
 
     @property
     def is_file_gone(self) -> bool:
-        """Whether the file was deleted or replaced, so that further commits would be lost."""
+        """Whether the file was deleted or replaced. If so, any further commit would be lost."""
         try:
             return self._file is not None and not os.path.samestat(
                 self._file,
@@ -152,7 +153,7 @@ class Writer:
         return db
 
     def _commit_group(self, db: sqlite3.Connection) -> bool:
-        """Commit the queued operations together. Return False if no more operations will come."""
+        """Commit the queued operations together. Return False if this group is the last one."""
         queued = self._queue.get()
         self._group = group = []
         while queued is not None:
@@ -181,8 +182,8 @@ class Writer:
             results = self._write_lock.run_exclusive(write)
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
             if len(group) > 1 and not _concerns_file(error):
-                # One operation of the group failed. Commit each operation alone, so that the others
-                # succeed.
+                # At least one operation of the group failed. Commit each operation alone, so that
+                # the others succeed.
                 for queued in group:
                     self._commit(db, [queued])
                 return
@@ -211,7 +212,7 @@ class Writer:
 
 
 def _concerns_file(error: Exception) -> bool:
-    """Whether an error concerns the whole file, such as a full disk, and not one operation."""
+    """Return whether an error concerns the whole file (such as a full disk), not one operation."""
     return isinstance(error, sqlite3.Error) and not isinstance(error, _OPERATION_ERRORS)
 
 
