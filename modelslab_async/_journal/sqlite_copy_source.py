@@ -117,10 +117,7 @@ class SqliteCopySource:
         after: C,
         read_row: Callable[[tuple[Any, ...]], tuple[C, R]],
     ) -> Page[R, C]:
-        """
-        Return a page of rows. `read_row` returns the position of a row, and the row as it is
-        copied.
-        """
+        """Return a page of rows. `read_row` converts a row to its position and the row to add."""
 
         def read(db: sqlite3.Connection) -> Page[R, C]:
             rows: list[R] = []
