@@ -1,8 +1,8 @@
 """
 The command line: `modelslab-async` and its commands.
 
-The command line turns arguments into calls of the library, and results into text and exit codes.
-It never polls, saves files or writes a journal by itself.
+This package turns arguments into calls of the library, and results into text and exit codes. The
+library itself polls, saves files and writes journals.
 """
 
 import sys

@@ -57,12 +57,12 @@ class AccountLimits:
 
     def client_arguments(self) -> dict[str, Any]:
         """
-        Return the `Client` arguments that set these limits. Create the account if needed.
+        Return the `Client` arguments that set these limits. Create the shared account if it is new.
 
         Raises:
-            OtherLimits: Other processes use the account with different limits.
-            ValueError: The account's address is malformed.
-            AccountError: The file or the database cannot be used.
+            OtherLimits: Other processes use the shared account with different limits.
+            ValueError: The address of the shared account is malformed.
+            AccountError: The file or the database of the shared account cannot be used.
             MissingExtra: asyncpg is not installed.
         """
         limits: dict[str, Any] = {"rate": self.rate, "queue": self.queue}
@@ -81,7 +81,7 @@ class AccountLimits:
             raise MissingExtra(str(error)) from None
 
     def flags(self) -> Iterator[str]:
-        """Yield the options that give another command the same limits. Passwords are left out."""
+        """Yield the options that give another command the same limits. Leave passwords out."""
         match self.account:
             case Path() as path:
                 yield from ("--account", str(path))

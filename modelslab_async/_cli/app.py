@@ -1,4 +1,4 @@
-"""Defines the program `modelslab-async`. Only `--debug` prints tracebacks."""
+"""Defines the program `modelslab-async`. It prints tracebacks only with `--debug`."""
 
 import logging
 import os
@@ -40,8 +40,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except OtherLimits as error:
-            # When a client starts, it compares its limits with those of the account again. So this
-            # error can also occur while a command runs.
+            # A client compares its limits with those of the shared account when it is made, and
+            # again when it starts. So this error can also occur while a command runs.
             raise other_limits_error(error) from None
         except BrokenPipeError:
             ctx.exit(BROKEN_PIPE)
@@ -164,9 +164,9 @@ def _reserve_standard_descriptors() -> None:
     """
     Open the null device on each standard descriptor that is closed.
 
-    Otherwise, the next file that the process opens gets this descriptor. If that file belongs to an
-    event loop, uvloop aborts the process. Output to a closed standard output or standard error is
-    discarded.
+    Otherwise, the next file that the process opens would get this descriptor. If that file belonged
+    to an event loop, uvloop would abort the process. Output to a standard output or standard error
+    that was closed is discarded.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
         pass

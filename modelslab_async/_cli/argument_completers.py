@@ -1,4 +1,4 @@
-"""Completes arguments in the shell: families, tickets and endpoints. Sends nothing."""
+"""Completes arguments in the shell: families, tickets and endpoints."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""Makes a command's client, with API keys from environment variables. Never prints a key."""
+"""Makes a command's client, with API keys from environment variables."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 # In a long outage, the mean pause between two retries of a submit is longer than this, in seconds.
-# The maximum number of attempts is `unsent_timeout` divided by this value. So the timeout ends the
-# retries first.
+# `make_client` divides `unsent_timeout` by this value to get the maximum number of attempts. So the
+# attempts do not run out before the timeout.
 _LEAST_PAUSE_S = 15.0
 
 
@@ -32,7 +32,7 @@ def find_credentials() -> Credentials:
     Return the API keys that the environment variables hold.
 
     Raises:
-        UnusableKey: No key is set, or a key is malformed.
+        UnusableKey: No API key is set, or an API key is malformed.
     """
     return require_key(lambda: Credentials.resolve(None, None))
 
@@ -66,10 +66,10 @@ def make_client(
     Make the client of a command, with the API keys from the environment.
 
     Raises:
-        click.UsageError: A base URL is malformed, or other processes use the account with other
-            limits.
-        AccountError: The account cannot be used.
-        MissingExtra: The account needs a package that is not installed.
+        click.UsageError: A base URL is malformed, or other processes use the shared account with
+            other limits.
+        AccountError: The shared account cannot be used.
+        MissingExtra: The shared account needs a package that is not installed.
     """
     try:
         return Client(

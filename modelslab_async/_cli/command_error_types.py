@@ -1,4 +1,4 @@
-"""Errors that can end several commands. None of them shows a key."""
+"""Errors that can end several commands. Their messages show no API key."""
 
 import click
 
@@ -20,7 +20,7 @@ class MissingExtra(click.ClickException):
 
 
 def other_limits_error(error: OtherLimits) -> click.UsageError:
-    """Return the error for limits that differ from those of the account's other clients."""
+    """Return the error for limits that differ from those of the shared account's other clients."""
     return click.UsageError(f"{error}; --rate and --queue set the limits of this command")
 
 

@@ -27,10 +27,10 @@ _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 def _key_for_shell(key: str) -> tuple[str, str]:
     """
-    Return two quoted words of a shell command: a key, and the JSON body of a submit with this key.
+    Quote an API key, and the JSON body of a submit with this key, for a shell command.
 
-    If an environment variable holds the key, the words contain the variable's name instead of the
-    key, because the terminal shows them.
+    If an environment variable holds the key, use the variable's name instead of the key, because
+    the caller prints both texts on the terminal.
     """
     for variable in ENVIRONMENT_VARIABLES.values():
         if os.environ.get(variable) == key:

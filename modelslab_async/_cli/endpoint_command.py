@@ -123,12 +123,12 @@ def extra_parameters_option(help_text: str) -> Callable[[F], F]:
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """
-    Return the parameters of each request. Each prompt makes a request. No prompt makes one request.
+    Return the parameters of one request per prompt, or of one request if there is no prompt.
 
     Args:
         endpoint: The endpoint of all requests.
-        texts: Maps each parameter's name to the strings that the user gave. Several strings make a
-            list, but several prompts make several requests.
+        texts: Maps each parameter's name to the strings that the user gave. Several strings for a
+            parameter other than the prompt become a list.
 
     Raises:
         click.UsageError: A file does not exist.
@@ -166,8 +166,8 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
         return text
     if _is_file(text):
         return Path(text)
-    # The registry does not list the parameters of a workflow endpoint, so any parameter may take a
-    # file. If the text is not the path of a file, it is the value itself.
+    # The registry does not list the parameters of a workflow endpoint, so any of them may take a
+    # file. If the text is not the path of an existing file, it is a plain value.
     if name not in endpoint.parameters:
         return _parse_json(text)
     shown = text[:_MAX_SHOWN_CHARS]

@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end, on uvloop if that is installed. Sets no global event loop policy."""
+"""Runs a coroutine to its end, on uvloop if uvloop is installed."""
 
 import asyncio
 import importlib
@@ -26,8 +26,8 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        # While `get_loop` runs, a signal may end the process at once. There is nothing to clean up
-        # yet.
+        # While `get_loop` runs, a signal may end the process at once, because there is nothing to
+        # clean up yet.
         loop = runner.get_loop()
         # Do not use `Runner.run`, because it does not handle SIGTERM.
         return _run_task(loop, loop.create_task(main))
@@ -45,8 +45,8 @@ def _run_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
         # The loop may be waiting for a socket. Wake it, so that it runs the cancelled task.
         loop.call_soon_threadsafe(lambda: None)
 
-    # After the `with` block, the program may still have to clean up. So a signal must not end the
-    # process at once.
+    # Before and after the `with` block, a signal raises KeyboardInterrupt. It must not end the
+    # process at once, because the program may still have to clean up.
     stop_signals.raise_interrupts()
     with stop_signals.handled_by(on_signal):
         try:

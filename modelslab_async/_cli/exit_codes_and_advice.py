@@ -1,4 +1,4 @@
-"""Maps every error to its exit code and its advice. Prints nothing."""
+"""Maps every error to its exit code and its advice."""
 
 import re
 from collections.abc import Collection, Iterable

@@ -45,7 +45,7 @@ class ExitTally:
             output.print_message(message)
 
     def count_skipped(self, problem: str, count: int = 1) -> None:
-        """Print why `count` lines or rows are skipped. Each counts as a usage error."""
+        """Print why `count` lines or rows are skipped. Count each of them as a usage error."""
         output.print_message(problem)
         self.codes[USAGE] += count
 
@@ -55,7 +55,7 @@ class ExitTally:
         return self.codes.total()
 
     def print_summary(self) -> int:
-        """Print the worst error of the tickets that are left open, if any. Return the exit code."""
+        """Print the worst error of the unresolved tickets, if any. Return the exit code."""
         if self.first_unresolved:
             code = worst_code(self.first_unresolved)
             count = self.unresolved[code]

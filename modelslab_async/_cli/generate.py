@@ -126,7 +126,7 @@ def _resume_command(
     Return a function that builds a `download` command line, to get the files later.
 
     The function takes the tickets and further options. The command line repeats this command's
-    options for the folder, the hosts, the limits and the downloads.
+    options for the folder, the base URLs, the limits and the downloads.
     """
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):

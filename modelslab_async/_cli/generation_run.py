@@ -130,8 +130,8 @@ class GenerationRun:
 
     def _handle_unsubmitted(self, request: _Request, unsubmitted: Unsubmitted) -> None:
         cause = unsubmitted.cause
-        # If the server refuses the key, every later request ends with the same message. The tally
-        # prints this message only once.
+        # If the server refuses the API key, every later request ends with the same message. The
+        # tally prints this message only once.
         self._tally.count_unsubmitted(cause, explain_unsubmitted(cause, self._endpoint))
         record = result_record(unsubmitted, self._endpoint)
         self._print_record(record, request, record["track_id"])

@@ -1,4 +1,4 @@
-"""The command `endpoints`: lists the endpoints and their parameters. It sends nothing."""
+"""The command `endpoints`: lists the endpoints and their parameters."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -32,7 +32,7 @@ def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
     Find endpoints by name, by the family of their tickets, or by pattern.
 
-    Instead of the whole name, `pattern` can be the part before or after the slash.
+    `pattern` can also be the part of a name before or after the slash.
 
     Raises:
         click.UsageError: No endpoint matches.

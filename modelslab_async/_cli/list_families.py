@@ -1,4 +1,4 @@
-"""The command `families`: lists the registry of API families. It sends nothing."""
+"""The command `families`: lists the API families that the registry knows."""
 
 import click
 from rich.text import Text

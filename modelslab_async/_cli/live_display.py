@@ -1,4 +1,4 @@
-"""Shows the progress of a run: redrawn on a terminal, as plain lines elsewhere. Counts nothing."""
+"""Shows the progress of a run: a redrawn display on a terminal, or else plain lines."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -11,9 +11,9 @@ from rich.live import Live
 from . import output
 
 _REDRAW_INTERVAL_S = 0.2
-# When the user presses Ctrl-C, the terminal writes "^C" at the cursor. After a full line, "^C"
-# would start a new line, and the next redraw would not erase it. So the display ends with an empty
-# line for "^C".
+# When the user presses Ctrl-C, the terminal writes "^C" at the cursor. If the display's last line
+# filled the terminal's width, "^C" would start a new line, and the next redraw would not erase it.
+# So the display ends with an empty line for "^C".
 _EMPTY_LINE = ("",)
 
 

@@ -1,4 +1,4 @@
-"""Options and checks that several commands share. No option takes a key."""
+"""Options and checks that several commands share. No option takes an API key."""
 
 # An API key on the command line would stay in the shell's history, and other users of the machine
 # could see it.

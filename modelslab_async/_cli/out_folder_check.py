@@ -1,4 +1,4 @@
-"""Checks the folder of `--out` before a command submits or polls. It leaves no file there."""
+"""Checks, before a command submits or polls, that files can be saved in the folder of `--out`."""
 
 from pathlib import Path
 from tempfile import TemporaryFile

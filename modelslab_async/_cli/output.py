@@ -52,7 +52,7 @@ def redact(text: str) -> str:
 @cache
 def _credentials() -> "Credentials | None":
     """Return the API keys of the environment, or None if no key is set or a key is malformed."""
-    # Imported here to keep `--help` fast, because `--help` needs no keys.
+    # Imported here to keep `--help` fast, because `--help` needs no API keys.
     from .._transport.credentials import Credentials  # noqa: PLC0415
 
     try:
@@ -78,7 +78,7 @@ def print_message(text: str) -> None:
 def print_record(record: Mapping[str, Any]) -> None:
     """Print a record as a line of JSON on standard output, without API keys."""
     line = json.dumps(record, default=str)
-    # One search of the whole line is faster than a search of each string in it.
+    # Search the whole line first, because this is faster than a search of each string in it.
     click.echo(line if redact(line) == line else _JSON_SCALAR.sub(_redact_scalar, line))
 
 
@@ -107,7 +107,7 @@ def make_console(*, stderr: bool = False) -> "Console":
 
 
 def terminal_console(*, as_json: bool) -> "Console | None":
-    """Return a console for standard output, or None if it is no terminal or `as_json` is true."""
+    """Return a console for standard output. None if it is not a terminal or `as_json` is true."""
     return None if as_json or not is_terminal() else make_console()
 
 

@@ -1,4 +1,4 @@
-"""Turns a result, with its saved files, into a record for JSON. Prints nothing."""
+"""Turns a result, with its saved files, into a record for JSON."""
 
 from typing import Any
 

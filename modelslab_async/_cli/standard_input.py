@@ -1,4 +1,4 @@
-"""Opens standard input as bytes or as UTF-8 text. Never makes a non-blocking pipe blocking."""
+"""Opens standard input as bytes or as UTF-8 text, even if it is a non-blocking pipe."""
 
 import errno
 import io
@@ -23,8 +23,8 @@ class _WaitingInput(io.RawIOBase):
     """
 
     def __init__(self) -> None:
-        # Python sets `sys.stdin` to None if descriptor 0 is closed. By now, another file may have
-        # this descriptor, so do not read from it.
+        # Python sets `sys.stdin` to None if descriptor 0 is closed. Another file may now have this
+        # descriptor, so do not read from it.
         if sys.stdin is None:
             raise OSError(errno.EBADF, "it is closed")
         self._file = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""Replaces `sys.stdout` by a stream whose error messages name standard output."""
+"""Replaces `sys.stdout` with a stream that raises errors whose messages mention standard output."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from .exit_codes_and_advice import USAGE
 
 
 class UnwritableOutput(click.ClickException):
-    """Standard output cannot be written, for example because the disk is full."""
+    """Writing to standard output failed, for example because the disk is full."""
 
     exit_code = USAGE
 
@@ -53,7 +53,11 @@ class _WaitingOutput(io.RawIOBase):
 
 
 def replace_standard_output() -> None:
-    """Replace `sys.stdout` by a stream that raises `UnwritableOutput`. Keep a test's own stream."""
+    """
+    Replace `sys.stdout` with a stream that raises `UnwritableOutput`.
+
+    If a test has set a stream of another type, keep it.
+    """
     stream = sys.stdout
     if type(stream) is io.TextIOWrapper:
         sys.stdout = io.TextIOWrapper(

@@ -11,8 +11,8 @@ Both have the same effect. It depends on the state of the program:
 
 # Python's own handler of Ctrl-C raises KeyboardInterrupt at any point. If that happens in a
 # callback of importlib, Python prints the exception and goes on. So while the program starts, a
-# signal ends the process instead. Until this module sets its handlers, Ctrl-C prints a traceback.
-# So this module imports little.
+# signal ends the process instead. Before `install` sets the handlers, Ctrl-C prints a traceback. To
+# keep this time short, this module imports little.
 
 import os
 import signal
@@ -35,7 +35,7 @@ class StopSignals:
     Handles SIGINT and SIGTERM of this process.
 
     Attributes:
-        first: The signal that stopped the program, if any. It determines the exit code.
+        first: The first signal that the program received, or None. It determines the exit code.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class StopSignals:
         """
         While the block runs, let a signal call this function.
 
-        Yield the function that a signal called before.
+        Yield the function that signals called before the block.
         """
         previous, self._react = self._react, react
         try:

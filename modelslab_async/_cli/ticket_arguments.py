@@ -1,4 +1,4 @@
-"""Reads tickets from arguments and standard input, and checks them. Never prints a key."""
+"""Reads tickets from arguments and standard input, and checks them."""
 
 import asyncio
 import codecs
@@ -55,7 +55,8 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     Parse a ticket, and check that there is an API key to poll it with.
 
     Raises:
-        click.UsageError: The ticket is malformed, its family is unknown, or its id contains a key.
+        click.UsageError: The ticket is malformed, its family is unknown, or its id contains an API
+            key.
         UnusableKey: The API key for the family of the ticket is not set.
     """
     ticket = parse_ticket(text)
@@ -75,8 +76,9 @@ def check_tickets(texts: Iterable[str]) -> Credentials:
         The API keys to poll the tickets with.
 
     Raises:
-        click.UsageError: A ticket is malformed, or its family is unknown.
-        UnusableKey: A key is missing or malformed.
+        click.UsageError: A ticket is malformed, its family is unknown, or its id contains an API
+            key.
+        UnusableKey: An API key is missing or malformed.
     """
     credentials = find_credentials()
     for text in texts:

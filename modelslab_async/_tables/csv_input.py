@@ -20,9 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module's own limit for the characters in a cell. If a cell exceeds this limit, the csv
-# module reads the rest of the cell as rows. So this limit is higher than any cell, and `_csv_rows`
-# checks the real limit, `_MAX_CELL_CHARS`.
+# The maximum number of characters in a cell, as set in the csv module while it reads a table. It is
+# very high, because the csv module would read the rest of a longer cell as further rows.
+# `_csv_rows` then checks the real limit, `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -132,7 +132,7 @@ def _named_row(csv_row: _CsvRow, names: list[str]) -> NamedRow:
 
 
 def _unique_names(header: Sequence[str]) -> list[str]:
-    """Return a name for each column. An empty or repeated name gets the number of the column."""
+    """Return unique names of the columns. An empty or repeated name gets the column's number."""
     names: list[str] = []
     for number, cell in enumerate(header, 1):
         name = cell or _name_from_number(number)

@@ -69,7 +69,7 @@ def items_from_json_array(
 
     Args:
         lines: The lines of the text.
-        parse: Parses the text.
+        parse: Parses JSON text, and returns its value.
         name: The name of the file, for the error message.
         advice: What the user can give instead, for the error message.
 

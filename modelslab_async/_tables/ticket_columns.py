@@ -1,4 +1,4 @@
-"""Finds the ticket and its family among the named cells of a row."""
+"""Finds the ticket and its family in a row, by the names of the columns."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -21,7 +21,8 @@ class InputSpec:
     What the user says about a file of ids.
 
     Attributes:
-        family: The family of ids without a family. None means that the file names the family.
+        family: The family of ids that are written without a family. If it is None, another column
+            of the file must name the family.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
         family_argument: How messages name the option for the family: `--family` on the command
@@ -42,7 +43,7 @@ class InputSpec:
 
     @property
     def number(self) -> int | None:
-        """The number of the column, counted from 1, or None if the user gives no number."""
+        """The one-based number of the column, or None if the user gives no number."""
         value = self.column or ""
         return int(value) if value.isascii() and value.isdecimal() and value != "0" else None
 
@@ -98,8 +99,8 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
-    """Find the ticket and its family by the names of the cells."""
-    # Maps the normalized name of each nonempty cell to its name in the table.
+    """Find the ticket and its family by the names of the columns."""
+    # The column name of each nonempty cell, keyed by the normalized column name.
     given_names = {
         _normalize(name): name for name, value in cells.items() if value not in (None, "")
     }

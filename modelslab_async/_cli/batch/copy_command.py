@@ -1,5 +1,5 @@
 """
-The command `batch copy`: copies a journal to a file or to a database. It polls nothing.
+The command `batch copy`: copies a journal to a file or to a database.
 
 The source keeps its rows and stays readable, but no run can begin in it any more.
 """

@@ -16,9 +16,10 @@ from ..stop_signals import stop_signals
 @contextmanager
 def drain_on_signal(drain: Callable[[], object]) -> Generator[None, None, None]:
     """
-    While the block runs, drain the batch at the first stop signal.
+    While the block runs, let the first Ctrl-C or SIGTERM stop the batch after current downloads.
 
-    The second signal cancels the command. Without this function, the first signal cancels it.
+    The first signal calls `drain`. The second signal cancels the command. Outside the block, the
+    first signal cancels the command.
 
     Args:
         drain: Stops the batch after its current downloads. Called in the event loop.

@@ -1,4 +1,4 @@
-"""The commands `batch status`, `export` and `verify`, which read a journal. They poll nothing."""
+"""The commands `batch status`, `export` and `verify`, which report what a journal holds."""
 
 from collections import Counter
 from pathlib import Path

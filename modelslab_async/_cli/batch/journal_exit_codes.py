@@ -1,4 +1,4 @@
-"""Computes exit codes and messages from what a journal holds after a run. Prints nothing."""
+"""Computes exit codes and messages from what a journal holds after a run."""
 
 from collections.abc import Iterator, Sequence
 
@@ -29,11 +29,11 @@ class JournalExitCodes:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        Return each exit code that applies, with the number of tickets or submits that lead to it.
+        Return each exit code that applies, with the number of tickets, files or submits behind it.
 
         Args:
-            given_up: How many tickets this run gave up on. The run has counted them already, so
-                this function leaves them out.
+            given_up: How many tickets this run gave up on. The result leaves them out, because the
+                run has counted them already.
         """
         report = self.report
         counts = {

@@ -1,4 +1,4 @@
-"""Makes the advice for table rows without a required parameter."""
+"""Tells the user how to correct table rows that lack a required parameter."""
 
 from collections.abc import Collection
 
@@ -9,17 +9,17 @@ from .submission_table import PROMPT
 
 def missing_parameter_advice(missing: Collection[str], columns: Collection[str]) -> str:
     """
-    Return the advice for a row without some required parameters.
+    Return the advice for a row that lacks required parameters.
 
     Args:
-        missing: The names of the parameters.
-        columns: The names of the row's columns, with or without a value.
+        missing: The names of the parameters that the row lacks.
+        columns: The names of the row's columns, including columns without a value.
     """
     present = {parameter_name(column) for column in columns}
     options = " ".join(f"-p {name}=VALUE" for name in missing)
     absent = [name for name in missing if name not in present]
     if absent and present <= {PROMPT}:
-        # The table may be a text file. Its lines have no columns that the user could rename.
+        # The input may be a plain text file, which has no columns that the user could rename.
         return f"for all rows, give {options}; or add a column"
     # The option for all rows comes last, because a value such as a prompt rarely fits all rows.
     parts = [f"name a column `{name}`" for name in absent]

@@ -1,4 +1,4 @@
-"""Checks whether saved files still exist, by their names and sizes. Opens no file."""
+"""Checks by name and size whether saved files still exist. Does not read their content."""
 
 import asyncio
 import shlex
@@ -27,13 +27,13 @@ class MissingFiles:
     Counts the recorded files that are not in the folder of this run.
 
     Attributes:
-        folder: The folder of this run.
+        folder: The folder in which this run saves files.
         journal: The journal, for the commands in messages.
         missing: The number of files that are missing or have changed, both in `folder` and where
             they were saved. Files in `on_other_hosts` are not counted.
         in_other_folder: The number of files that are not in `folder`, but still in the folder where
             they were saved.
-        other_folder: The folder of the last file counted in `in_other_folder`.
+        other_folder: The folder of the file that was most recently counted in `in_other_folder`.
         on_other_hosts: For each other host, how many of its files are missing on this host.
     """
 

@@ -1,4 +1,4 @@
-"""Logs an outage at most once every five minutes. Never hides other log records."""
+"""Logs an outage at most once every five minutes. All other log records pass unchanged."""
 
 import logging
 from collections.abc import Iterator

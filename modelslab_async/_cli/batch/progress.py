@@ -1,4 +1,4 @@
-"""Counts the results of a batch run, and estimates its speed and time left. Reads no clock."""
+"""Counts the results of a batch run, and estimates its speed and time left."""
 
 from collections import Counter, defaultdict, deque
 
@@ -52,12 +52,12 @@ class RunProgress:
 
     Attributes:
         done_before: The number of tickets that were done before this run began. If the run saves
-            files, a success is done once its files are saved.
+            files, a success counts as done only once its files are saved.
         done_by_others: The number of tickets that other processes have done during this run.
         given_up: The number of tickets that this run gave up on, without a final reply from the
             server.
-        conflicts: The number of rows whose key belongs to a different request in the journal.
-            `total` does not count these rows.
+        conflicts: The number of rows whose submission key belongs to a different request in the
+            journal. `total` does not count these rows.
     """
 
     total: int = 0
@@ -124,7 +124,7 @@ class RunProgress:
         Args:
             result: The result of a ticket or of a row.
             name: The result's name in lists of failures. "" means the name of its ticket.
-            was_recorded: Whether the row's key was in the journal before this run.
+            was_recorded: Whether the row's submission key was in the journal before this run.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -148,7 +148,7 @@ class RunProgress:
                 self._add_failure(name, cause.message)
             case Unsubmitted(cause=SubmitUncertain()):
                 self.uncertain += 1
-                # `begin` has not counted an uncertain submit of an earlier run, so count it now.
+                # `total` does not include uncertain submits of earlier runs yet, so add this one.
                 self.total += was_recorded
             case Unsubmitted(cause=SubmissionConflict(message=message)) if was_recorded:
                 self.conflicts += 1
@@ -269,7 +269,7 @@ class RunProgress:
 
     def reason_lines(self, max_chars: int | None = None) -> list[str]:
         """
-        Return a line for each of the most common reasons for failure, with its rows or tickets.
+        Return lines with the most common reasons for failure, and the rows or tickets that failed.
 
         Args:
             max_chars: The maximum length of the reason in a line; None for no limit.

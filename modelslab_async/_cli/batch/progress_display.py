@@ -18,11 +18,11 @@ from .progress import RunProgress
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
 # The seconds between reading the journal's counts and comparing them with the counts of this run. A
-# result is first written to the journal and then counted by this run. Without this pause, such a
-# result would seem to come from another process.
+# result is first written to the journal and then counted by this run. Without this pause, a result
+# between these two steps would seem to come from another process.
 _IN_FLIGHT_DELAY_S = 0.5
-# After each update from the journal, the display pauses for at least 20 times as long as the query
-# took.
+# Wait at least 20 times as long as the most recent journal query took, so that queries take less
+# than 5 % of the time.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -76,7 +76,7 @@ async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Rep
 
 
 def render_progress(progress: RunProgress) -> RenderableType:
-    """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
+    """Return what a terminal shows: a bar, the counts, the speed and the most recent failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
     # Wrap the bar in a `Padding`, because rich prints no line break after a bare `ProgressBar`.

@@ -1,4 +1,4 @@
-"""Joins the names of rows into text, such as `lines 1-4, 9 and 30 more`. It reads no table."""
+"""Joins the names of rows into text, such as `lines 1-4, 9 and 30 more`."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ _MAX_PARTS: Final = 5
 
 def join_names(names: Sequence[str], total: int) -> str:
     """
-    Join names of rows or tickets. Successive lines of a table, or items of JSON, become a range.
+    Join names of rows or tickets. Successive lines or items become a range, such as `1-4`.
 
     Args:
         names: Names such as `line 3`, `lines 3 to 5`, `item 3` or `images:13443927`, in any order.
@@ -37,7 +37,7 @@ def _with_rest(parts: Iterable[str], rest: int) -> str:
 
 
 def _merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Return the first line, the last line and the number of rows of each range, in order."""
+    """Merge successive rows into ranges: the first line, the last line and the number of rows."""
     ranges: list[tuple[int, int, int]] = []
     for first, last in sorted(spans):
         if ranges and first == ranges[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Finds which rows of a table are already in the journal. Sends nothing."""
+"""Finds which rows of a table are already in the journal."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,14 @@ class RowsInJournal:
     """
     Which rows of a table are in the journal already.
 
-    Each row has a key of one of two kinds: taken from a column, or computed from the row's payload.
+    Each row has a submission key, which is of one of two kinds: taken from a column of the table,
+    or computed from the row's payload.
 
     Attributes:
-        recorded: Maps each key in the journal to the submit with that key.
-        new: The rows whose keys are not in the journal.
-        rekeyed: The rows in `new` whose payloads are in the journal under a key of the other kind.
-            An earlier run may have paid for them.
+        recorded: Maps each submission key in the journal to the submit with that key.
+        new: The rows whose submission keys are not in the journal.
+        rekeyed: The rows in `new` whose payloads are in the journal under a submission key of the
+            other kind. An earlier run may have paid for them.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -52,9 +53,10 @@ class RowsInJournal:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # A new row is rekeyed if the journal holds an equal row with a key of the other kind. There
-        # are two exceptions. If the table contains the recorded key too, the user wants two equal
-        # rows. If the recorded submit failed, the user may submit the row again under a new key.
+        # A new row is rekeyed if the journal holds an equal row with a submission key of the other
+        # kind. There are two exceptions. If the recorded key is also in the table, the user wants
+        # two equal rows. If the recorded submit failed, the user may submit the row again under a
+        # new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():
@@ -71,8 +73,8 @@ class RowsInJournal:
         """
         Raise an error if `rekeyed` has rows, because this run would pay for them again.
 
-        Such rows occur if an earlier run computed the keys and this run takes them from a column,
-        or the reverse.
+        Such rows occur if an earlier run computed the submission keys and this run takes them from
+        a column, or the reverse.
 
         Raises:
             click.UsageError: `rekeyed` has rows.
@@ -105,7 +107,7 @@ class RowsInJournal:
     async def conflicts(
         self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:
-        """Return the rows whose keys the journal has recorded with another payload or endpoint."""
+        """Return the rows whose submission keys belong to another request in the journal."""
         return [
             row
             for row in rows

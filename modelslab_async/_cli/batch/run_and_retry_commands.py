@@ -1,4 +1,4 @@
-"""Defines the commands `batch run` and `batch retry`, with their options. Polls nothing itself."""
+"""Defines the commands `batch run` and `batch retry`, with their options."""
 
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,11 @@ def run_command(
     """
     Wait for all tickets of IDS, or resume an earlier run.
 
-    IDS is a text file with one ticket per line (such as images:13443927), a CSV file, JSON lines
-    or a JSON array. `-` reads standard input. Without IDS, the run takes the tickets of the
-    journal. After any end of this program, even kill -9, the same command resumes. It polls no
-    ticket that has ended, and saves no file twice. A line that is not a ticket is reported by its
-    number and skipped.
+    IDS is a text file with one ticket per line (such as images:13443927), a CSV file, JSON lines or
+    a JSON array. `-` reads standard input. Without IDS, the run takes the tickets of the journal.
+    However this program ends, even by kill -9, the same command resumes. It polls no ticket that
+    has ended, and saves no file twice. A line that is not a ticket is reported by its number and
+    skipped.
 
     The first Ctrl-C stops after the current downloads. The second Ctrl-C stops at once. SIGTERM
     does the same as Ctrl-C.
@@ -156,7 +156,7 @@ def make_plan(
     plan_arguments: dict[str, Any], source: str | None = None, source_kind: str = "file of ids"
 ) -> Plan:
     """
-    Make the plan of a run. Check first that the export can be written.
+    Make the plan of a run, and check that its export can be written.
 
     Args:
         plan_arguments: The values of the options of `run_options`.

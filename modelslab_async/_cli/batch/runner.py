@@ -140,7 +140,7 @@ def _make_downloads(plan: Plan, client: Client) -> Downloads | None:
 
 
 def _print_export_hint(plan: Plan, progress: RunProgress) -> None:
-    """Print the command that lists why tickets failed. Not needed with `--export` or `--json`."""
+    """Print the command that lists why tickets failed, unless `--export` or `--json` is given."""
     if progress.failed and plan.export is None and not plan.as_json:
         command = journal_command(plan.path, "export", "-", "--file-format", "jsonl")
         output.print_message(f"`{command}` lists each outcome with its row, and why it failed")
@@ -246,8 +246,9 @@ class _BatchRun:
                 message = explain_unsubmitted(cause, work_result.endpoint)
                 if isinstance(cause, GenerationFailed):
                     message += ", and the next start submits the row again"
-                # If the account is refused or the network is down, every row fails in the same way.
-                # These messages name no row, because the tally prints equal messages once.
+                # If the service refuses the API key, no credits are left, or the network is down,
+                # every row fails in the same way. In these cases, the message does not name the
+                # row. So the messages are equal, and the tally prints only one of them.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
                 name = "" if is_account_refused or _is_unsent(result) else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")

@@ -37,18 +37,18 @@ def read_submissions(
     on_skipped: Callable[[str, str], None],
 ) -> Iterator[SubmissionRow]:
     """
-    Yield the submissions in a file or in standard input. Each submission has its own key.
+    Yield the submissions in a file or in standard input. Each has its own submission key.
 
     Args:
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
-        check: Called with the endpoint, the parameters, the key and the cells of each row. Raises
-            `ValueError` for a bad row. Other errors end the reading.
+        check: Called with the endpoint, the parameters, the submission key and the cells of each
+            row. Raises `ValueError` for a bad row. Other errors end the reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, or no row has an endpoint. Or no row has a column
-            that `--send` names; this error comes after the last row.
+        click.UsageError: The file cannot be read, no row has an endpoint, or `--send` names a
+            column that the table lacks. The error about `--send` is raised after the last row.
     """
     name = source_name(source)
     keys, locations, columns = SubmissionKeys(), dict[str, str](), dict[str, None]()
@@ -74,7 +74,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the columns that at least one row does not send, as texts for a message.
+    Return the columns that at least one row does not send, each as text for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
@@ -146,7 +146,8 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     Turn a row into a submission.
 
     Raises:
-        ValueError: The row lacks an endpoint or a key, or its parameters do not fit the endpoint.
+        ValueError: The row lacks an endpoint or a submission key, or its parameters do not fit the
+            endpoint.
         click.UsageError: The row names an unknown endpoint or a file that does not exist.
     """
     if row.problem:

@@ -1,4 +1,4 @@
-"""SubmissionSpec: what the options of `batch submit` say about a table. Reads no table."""
+"""SubmissionSpec: what the options of `batch submit` say about a table."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,13 @@ class SubmissionSpec:
     What the options of the command say about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of rows that name no endpoint. None if no option names one.
+        endpoint: The endpoint of rows that name no endpoint. None if the user did not give
+            `--endpoint`.
         defaults: Default values of parameters as text, keyed by parameter name. A row without a
             cell for a parameter gets the default.
-        key_column: The column that holds the key of each row. None means the column `key`, if the
-            file has one.
-        sent_columns: Columns to send, although the registry does not list them as parameters.
+        key_column: The column that holds the submission key of each row. None means the column
+            `key`, if the file has one.
+        sent_columns: Columns to send, even if the registry does not list them as parameters.
         input_format: `text`, `csv` or `json`. None means that the file's name or content decides.
     """
 

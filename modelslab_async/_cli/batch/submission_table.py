@@ -28,9 +28,9 @@ def read_rows(source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
     Yield the rows of a file or of standard input.
 
     Raises:
-        click.UsageError: The file looks like a table without any expected column.
+        click.UsageError: The file looks like a table, but has none of the expected columns.
         OSError: The file cannot be read.
-        UnusableTable: The file is not UTF-8 text, or an array of JSON is malformed.
+        UnusableTable: The file is not UTF-8 text, or is a malformed JSON array.
     """
     with (
         open_text(_ENCODING_ERRORS)

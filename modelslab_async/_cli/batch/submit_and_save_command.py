@@ -94,7 +94,7 @@ def submit(
     prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint is
     not sent, is named on standard error, and comes back in exports.
 
-    After any end of this program, even kill -9, the same command resumes. No row is paid for twice:
+    However this program ends, even by kill -9, the same command resumes. No row is paid for twice:
     a row that was submitted is in the journal. A row whose submit may or may not have arrived is
     reported, and never sent again. A row with an error is reported by its number and skipped.
 

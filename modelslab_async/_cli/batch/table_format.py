@@ -34,8 +34,8 @@ def find_format(source: str, sample: Sequence[str], is_expected: Callable[[str],
         is_expected: Returns whether a column of this name identifies a table of submissions.
 
     Raises:
-        click.UsageError: The lines may be prompts with commas, or a CSV table without any expected
-            column. The user must say which, because each prompt is paid for.
+        click.UsageError: The lines may be prompts with commas, or a CSV table that has none of the
+            expected columns. The user must say which, because each prompt is paid for.
     """
     if known := _FORMATS_BY_SUFFIX.get(Path(source).suffix.lower()):
         return known
@@ -74,7 +74,7 @@ def _csv_rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def _is_probably_csv(names: Sequence[str], sample: Sequence[str], delimiter: str) -> bool:
-    """Whether the cells of the first row are single words, and all rows have as many cells."""
+    """Whether the first row's cells are single words, and all rows have equally many cells."""
     if delimiter not in first_line(sample) or any(" " in name for name in names):
         return False
     rows = _csv_rows(sample, delimiter)

@@ -26,7 +26,7 @@ class WorkResult:
         result: An outcome, saved files, or a submit that made no ticket.
         name: The result's name in messages: the ticket, or the location of the row.
         endpoint: The endpoint of the row. A message about wrong parameters names this endpoint.
-        was_recorded: Whether the journal had the key of the row before this run.
+        was_recorded: Whether the row's submission key was in the journal before this run.
         details: Further fields for the result's line of JSON.
     """
 
@@ -93,10 +93,10 @@ class TicketWork:
 @define(kw_only=True)
 class SubmitWork:
     """
-    Submits the rows whose keys are not in the journal, and polls the tickets of all rows.
+    Submits the rows whose submission keys are not in the journal. Polls the tickets of all rows.
 
     Attributes:
-        rows: The rows with their submissions. Each submission has a key.
+        rows: The rows with their submissions. Each submission has a submission key.
         endpoints: Builds the request of each row, to compare the row with the journal.
         max_submits: How many submits the run may pay for. None for no limit.
     """
@@ -113,7 +113,7 @@ class SubmitWork:
 
         Raises:
             click.UsageError: There are more new rows than `max_submits` allows. Or the journal
-                holds some of the new rows under other keys.
+                holds some of the new rows under other submission keys.
         """
         known = await RowsInJournal.find(batch, self.endpoints, self.rows, saves_files=saves_files)
         known.check_keys()

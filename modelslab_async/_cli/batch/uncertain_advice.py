@@ -1,5 +1,5 @@
 """
-Names the commands that record whether an uncertain submit started work. Runs none of them.
+Tells the user which commands record whether an uncertain submit started work.
 
 A submit is uncertain if its reply was lost.
 """

@@ -1,5 +1,5 @@
 """
-The command `modelslab-async demo`, which awaits many tickets of an emulator on this machine.
+The command `demo`, which runs an emulator on this machine and waits for many of its tickets.
 
-It never talks to the real service and needs no key.
+The demo sends nothing to the real service, so it needs no API key.
 """

@@ -1,4 +1,4 @@
-"""The command `demo`: awaits many tickets of an emulator, and prints the results."""
+"""The command `demo`: waits for many tickets of an emulator, and prints the results."""
 
 import asyncio
 import os
@@ -140,7 +140,7 @@ async def _await_all_watched(
 async def _await_all(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
-    """Await all tickets, then make pictures. Return their paths, or why they were not saved."""
+    """Wait for all tickets, then make pictures. Return their paths, or why they were not saved."""
     # Use no proxy: a proxy on another machine cannot reach the emulator on this machine.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(

@@ -1,4 +1,4 @@
-"""Runs the process of the demo's emulator, and reads its output. Serves nothing itself."""
+"""Starts and ends the process of the demo's emulator, and reads its output."""
 
 import asyncio
 import json
@@ -115,7 +115,7 @@ class EmulatorProcess:
         """
         Raise `ProcessDied` when the emulator's process ends.
 
-        Without this check, the client would go on polling the emulator.
+        Without this check, the client would go on polling an emulator that no longer runs.
         """
         while self._process.poll() is None:  # noqa: ASYNC110 -- a process sets no event.
             await asyncio.sleep(_WATCH_INTERVAL_S)

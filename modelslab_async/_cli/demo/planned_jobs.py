@@ -19,7 +19,7 @@ class DemoPlan:
     Attributes:
         count: The number of jobs, spread evenly over the families.
         seed: The seed of the random numbers.
-        failure_rate: The share of jobs that fail.
+        failure_rate: The probability that a job fails.
         min_duration: The shortest duration of a job, in seconds.
         max_duration: The longest duration of a job, in seconds.
     """

@@ -1,8 +1,9 @@
 """
-Computes what the polling loops of other clients would cost for the demo's jobs. Polls nothing.
+Computes how the polling loops of other clients would handle the demo's jobs.
 
-Each loop follows its client's published code of November 2026. The computation favours the other
-clients: all jobs start at the same moment, replies take no time, and no poll fails.
+The cost of a loop is its number of polls, and its delay in noticing the end of a job. Each loop
+follows its client's published code of November 2026. The computation favours the other clients: all
+jobs start at the same moment, replies take no time, and no poll fails.
 """
 
 import math
@@ -37,10 +38,10 @@ class PollingLoop:
 
     def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls a job, and how late it returns.
+        Return how many times the loop polls a job, and how late the loop stops.
 
-        The second value is the seconds from the end of the job to the return of the loop. It is
-        None if the loop gives up before the job ends.
+        The second value is the seconds from the end of the job to the end of the loop. It is None
+        if the loop gives up before the job ends.
         """
         polls = max(0, math.ceil((job.duration - self.first_poll_s) / self.interval_s)) + 1
         if self.max_polls is not None and polls > self.max_polls:
@@ -81,7 +82,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Return a text that says how often a client polled, and how late it noticed ended jobs."""
+    """Return a text about a client: its polls per ticket, and how late it noticed ended jobs."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:

@@ -1,4 +1,4 @@
-"""Makes two pictures for the demo, from the submit to the saved files. Polls no other ticket."""
+"""Makes two pictures for the demo: submits them, waits for them and saves their files."""
 
 import tempfile
 from pathlib import Path

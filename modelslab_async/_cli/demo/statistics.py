@@ -1,4 +1,4 @@
-"""Counts the demo's outcomes, and how late the client noticed each one. Reads no clock."""
+"""Counts the demo's outcomes, and records how late the client noticed each one."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -41,7 +41,7 @@ class DemoStatistics:
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
-        """Set the jobs that must get an outcome."""
+        """Set the jobs whose outcomes the demo waits for."""
         self._open_jobs = {job.ticket: job for job in jobs}
         self.count = len(self._open_jobs)
         self.longest = max(job.duration for job in self._open_jobs.values())
@@ -52,7 +52,7 @@ class DemoStatistics:
         return list(self._open_jobs)
 
     def on_event(self, event: Event) -> None:
-        """Handle an event of the client: count the polls, and record how late they began."""
+        """Count the polls among the client's events, and record the longest delay of a poll."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
         if isinstance(event, Polled):
@@ -85,7 +85,7 @@ class DemoStatistics:
 
     @property
     def status_line(self) -> str:
-        """A line of text for the user: how many jobs have ended, and how often they were polled."""
+        """A line of text for the user: how many jobs have ended, and how many polls were sent."""
         return (
             f"{self.completed:,} of {self.count:,} completed "
             f"({self.succeeded:,} succeeded, {self.failed:,} failed), {self.polls:,} polls"

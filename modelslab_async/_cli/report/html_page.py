@@ -1,4 +1,4 @@
-"""Renders the numbers of a batch as an HTML page. The page loads nothing and has no scripts."""
+"""Renders the numbers of a batch as one HTML file without scripts or external resources."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime

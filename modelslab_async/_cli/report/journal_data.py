@@ -1,4 +1,4 @@
-"""Collects the numbers for the report about a batch from its journal. Reads no clock."""
+"""Collects the numbers for the report about a batch from its journal."""
 
 from array import array
 from collections import Counter
@@ -26,14 +26,15 @@ class ReportData:
     Attributes:
         report: How many tickets and files the journal holds in each state.
         outcome_times: For each ticket, the seconds from its addition to its outcome.
-        late: For each ticket, the longest possible delay, in seconds, of the poll that noticed the
-            end of its job. Tickets that no poll found running are left out.
+        late: For each ticket, the longest possible time, in seconds, from the end of its job to the
+            poll that noticed this end. Tickets that no poll found running are left out.
         generation_times: For each success, how many seconds the server worked. Replies that do not
             contain this number are left out.
         polls: The number of polls of each ticket.
         succeeded: When each success was recorded.
         failed: When each failure was recorded.
-        save_times: For each saved ticket, the seconds from its success to its last file.
+        save_times: For each saved ticket, the seconds from its success until its last file was
+            saved.
         saved: For each saved ticket, when its last file was recorded.
         reasons: The reasons why tickets failed, were unresolved or were not saved, with counts.
         size: The number of saved bytes.

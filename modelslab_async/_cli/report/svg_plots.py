@@ -12,7 +12,7 @@ _HEIGHT: Final = 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
 _BINS: Final = 32
 _TICKS: Final = 5
-# The largest one percent of the values share one bar of a histogram. Otherwise, a few very large
+# A histogram shows the largest one percent of the values in one bar. Otherwise, a few very large
 # values would make all other bars narrow.
 _TAIL_QUANTILE: Final = 0.99
 _ROW_HEIGHT: Final = 26
