@@ -57,7 +57,9 @@ class AccountLimits:
 
     def client_arguments(self) -> dict[str, Any]:
         """
-        Return the `Client` arguments that set these limits. Create the shared account if it is new.
+        Return the `Client` arguments that set these limits.
+
+        This call creates the shared account if it does not exist yet.
 
         Raises:
             OtherLimits: Other processes use the shared account with different limits.

@@ -40,8 +40,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except OtherLimits as error:
-            # A client compares its limits with those of the shared account when it is made, and
-            # again when it starts. So this error can also occur while a command runs.
+            # When a client starts, it compares its limits again with those in the shared account.
+            # So this error can occur even after `make_client` has succeeded.
             raise other_limits_error(error) from None
         except BrokenPipeError:
             ctx.exit(BROKEN_PIPE)

@@ -89,7 +89,7 @@ def require_journal(
 
 def check_not_journal(file: Path, path: JournalLocation, advice: str) -> None:
     """
-    Check that a file that a command will write is not a file of the journal.
+    Check that the output file of a command is not a file of the journal.
 
     Args:
         file: The file that the command will write.

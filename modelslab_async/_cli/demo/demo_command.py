@@ -77,7 +77,8 @@ def demo(
 
     An emulator of the service runs on this machine, in a process of its own. The demo knows when
     each job really ended. "noticed" is the time from that end until the client knew of it. At the
-    end, the demo computes what the polling loops of other clients would have cost for these jobs.
+    end, the demo computes how often the polling loops of other clients would poll these jobs, and
+    how late they would notice each end.
     """
     require_emulator()
     from .emulator_process import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
