@@ -1,4 +1,4 @@
-"""Calls a callback that may be an `async def` or a plain function. It catches nothing."""
+"""Calls a callback that may be an `async def` or a plain function."""
 
 from collections.abc import Callable
 from inspect import isawaitable

@@ -12,7 +12,7 @@ U = TypeVar("U")
 
 
 async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """Yield the items of a plain or async iterable. Close it if it is an async generator."""
+    """Yield the items of a plain or async iterable. At the end, close an async generator."""
     if isinstance(source, AsyncGenerator):
         async with aclosing(source):
             async for item in source:
@@ -33,12 +33,12 @@ async def pass_in_chunks(
     convert: Callable[[T], U],
 ) -> int:
     """
-    Convert items, and pass them on in lists of at most `size`. Let other tasks run in between.
+    Convert items, and pass them to `accept` in lists. Let other tasks run between items.
 
     Args:
         source: The items, in a plain or async iterable.
         accept: Awaited with each list.
-        size: The maximum length of a list.
+        size: The maximum number of items in a list.
         convert: Called with each item.
 
     Returns:
@@ -74,7 +74,7 @@ async def read_source(
 
     Returns:
         The exception that stopped the reading; None if the source was read to its end. The caller
-        can raise the exception after the results of earlier items.
+        can raise it after it has handled the results of earlier items.
 
     Raises:
         BaseException: Only KeyboardInterrupt, SystemExit and a cancellation of this task.

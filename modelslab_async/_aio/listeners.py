@@ -66,7 +66,7 @@ def call_listener(
 
 def call_and_log(name: str, function: Callable[[*Ts], T], *args: *Ts) -> T | None:
     """
-    Call a function that only observes.
+    Call a function whose failure must not stop the client, such as a listener.
 
     If the function raises, log the exception with `name`, and return None.
     """

@@ -14,7 +14,7 @@ _HOSTS = re.compile(
 
 
 def is_address(path: object) -> TypeGuard[str]:
-    """Whether a path is in fact the address of a database."""
+    """Return whether a path is the address of a PostgreSQL database, and not the path of a file."""
     return isinstance(path, str) and path.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 
@@ -95,7 +95,7 @@ def without_passwords(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return each password in an address, both as written there and percent-decoded."""
+    """Return each password in an address, both as it is written there and percent-decoded."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]

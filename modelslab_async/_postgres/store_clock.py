@@ -16,11 +16,11 @@ class StoreClock:
     A reply contains the server's time `theirs`. The client sent the request at `sent` and received
     the reply at `received`, both on its own clock. So the server's clock is ahead of the client's
     clock by at least `theirs - received` and at most `theirs - sent`. Further replies narrow this
-    interval. If a later reply contradicts the interval, a clock was set, and the estimate starts
-    again.
+    interval. If a later reply contradicts the interval, one of the clocks must have been adjusted,
+    so the estimate starts over.
 
-    `at` returns the earliest time that the server's clock may show. So a client never polls too
-    early.
+    `at` returns the earliest time that the server's clock may show, so that a client never polls
+    too early.
     """
 
     _least: float = -math.inf

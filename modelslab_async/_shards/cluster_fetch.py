@@ -56,13 +56,14 @@ class ClusterFetch:
     """
     Lets a cluster split files of tickets into shards, and poll the tickets of each shard.
 
-    Shards in the queue are polled before another file is split, so that few shards are on the disk.
+    Shards in the queue are polled before another file is split, so that few shards are on disk at a
+    time.
 
     Args:
         folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard. The last shard of a file may have fewer.
-        spec: Which column of the files holds the tickets or ids, and which family to use for ids
-            that name no family.
+        spec: Which column of the files holds the tickets or ids, and to which family ids without a
+            family belong.
         limits: The limits for all shards together.
     """
 
@@ -83,7 +84,8 @@ class ClusterFetch:
         Args:
             cluster: Runs functions on its workers.
             pattern: The path of a file, or a pattern with wildcards for several files.
-            concurrency: The maximum number of shards at once; None for the cluster's capacity.
+            concurrency: The maximum number of files and shards to work on at once; None for the
+                cluster's capacity.
         """
         await cluster.check()
         inputs = await cluster.call(find_inputs, pattern, self._folder, self._size)

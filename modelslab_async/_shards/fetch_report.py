@@ -61,8 +61,8 @@ class ShardFailure:
 
     Attributes:
         path: The path of the file.
-        error: The error that the worker raised. If the worker's process died, the error with which
-            the cluster reported this.
+        error: The error that the worker raised. If the worker's process died, the error by which
+            the cluster reports this.
     """
 
     path: str

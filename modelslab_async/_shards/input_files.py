@@ -23,7 +23,8 @@ _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# Hidden files older than this many seconds are removed, because a killed process left them behind.
+# Hidden files older than this many seconds are removed, because a killed process must have left
+# them behind.
 _MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 
@@ -37,8 +38,8 @@ class InputFile:
         path: The path of the file.
         label: The text that identifies this file in the names of its output files. All files that
             match one pattern have different labels.
-        digests: The digests in the names of this file's existing output files. The name of an
-            output file contains a digest of the input from which it was made.
+        digests: The digests in the names of this file's existing output files. Each name contains a
+            digest of the input file's content at the time when the output file was made.
     """
 
     path: str
@@ -46,7 +47,7 @@ class InputFile:
     digests: frozenset[str] = frozenset()
 
     def part_name(self, digest: str, size: int, number: int) -> str:
-        """Return the name of the output file for the shard with the number `number`."""
+        """Return the name of the output file for a shard. `number` is its zero-based index."""
         return f"part-{self.label}-{digest}-{size}-{number:06}.parquet"
 
 
@@ -133,7 +134,7 @@ def check_unchanged(file: InputFile, digest: str) -> None:
 
 
 def _fixed_folder(pattern: str) -> str:
-    """Return the path of the last folder before a pattern's first wildcard."""
+    """Return the deepest folder of a pattern whose path contains no wildcard."""
     folder = Path(pattern).parent
     while has_magic(str(folder)):
         folder = folder.parent

@@ -1,4 +1,8 @@
-"""PollLimits: the limits for polling the shards of a fetch. They contain no key and no password."""
+"""
+PollLimits: the limits for polling the shards of a fetch.
+
+They contain no API key and no password, because they are sent over the cluster.
+"""
 
 import os
 from collections.abc import Callable
@@ -22,11 +26,11 @@ class PollLimits:
     The limits that a shard keeps to when it polls its tickets.
 
     Attributes:
-        rate: The maximum number of polls a second. With an account, this is the maximum of all
-            its clients together.
-        account: The path or the address of the account; None without an account.
-        queue: The account's maximum number of queued generations; None for no limit. A shard
-            submits nothing, but all clients of an account must give the same limits.
+        rate: The maximum number of polls a second. With a shared account, this is the maximum of
+            all its clients together.
+        account: The path or the address of the shared account; None without one.
+        queue: The shared account's maximum number of queued generations; None for no limit. A shard
+            submits nothing, but all clients of a shared account must give the same limits.
         timeout: The maximum number of seconds to wait for each ticket.
     """
 
@@ -65,12 +69,12 @@ class PollLimits:
 
     def make_client(self, on_event: Callable[[Event], object]) -> Client:
         """
-        Make a client that keeps to these limits. Its key comes from the environment.
+        Make a client that keeps to these limits. It reads its API key from the environment.
 
         Raises:
-            MissingApiKey: The environment has no key.
-            ValueError: The account already has other limits.
-            AccountError: The account cannot be used.
+            MissingApiKey: The environment has no API key.
+            ValueError: The shared account already has other limits.
+            AccountError: The shared account cannot be used.
         """
         if self.account is None:
             return Client(rate=self.rate, on_event=on_event)
@@ -81,11 +85,11 @@ class PollLimits:
 
 def locate_account(account: str | os.PathLike[str] | None) -> str | None:
     """
-    Return the address of an account in a database, or the absolute path of an account file.
+    Return the address of a shared account in a database, or the absolute path of its file.
 
     Raises:
         TypeError: The account is neither a path nor an address.
-        ValueError: The path names no file. Or the address is malformed, or has a password. A
+        ValueError: The path names no file, or the address is malformed or has a password. A
             password must not be sent over the cluster.
     """
     if account is None:

@@ -23,7 +23,7 @@ from .poll_limits import PollLimits
 from .shard_output import PartCounts, read_counts, read_settled_rows, write_part
 from .split_file import Shard, read_shard
 
-# After one of these errors, all further polls with this key would fail. The shard then gets no
+# After one of these errors, all further polls with this API key would fail. The shard then gets no
 # output file, because all its remaining tickets would be unresolved.
 _END_ALL: Final[tuple[type[ModelsLabError], ...]] = (
     AuthenticationError,
@@ -37,11 +37,13 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     Poll the unfinished tickets of a shard, and write its output file. Return the outcome counts.
 
     Raises:
-        ModelsLabError: The server refuses the key, the account has no credits or cannot be used, or
-            the settings allow no connection. Nothing is written.
+        ModelsLabError: The server refuses the API key or reports that no credits are left, the
+            shared account cannot be opened, or the settings allow no connection. Nothing is
+            written.
         FileNotFoundError: Neither the file of the shard nor its output file exists.
         UnusableTable: The file of the shard, or its earlier output file, cannot be read.
-        ValueError: This process has no key, or the account has other limits.
+        ValueError: This process has no API key, or the shared account already has limits that
+            differ from `limits`.
         OSError: The output file cannot be written.
     """
     part = Path(shard.part)
@@ -60,7 +62,7 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     }
     settled = read_settled_rows(part)
     outcomes = asyncio.run(_poll({t: columns[t] for t in columns if str(t) not in settled}, limits))
-    # Another worker may have written outcomes to the output file meanwhile. Keep them.
+    # Another worker may have written outcomes to the output file meanwhile. Keep these outcomes.
     settled |= read_settled_rows(part)
     rows = [settled.get(str(ticket)) or outcomes[ticket] for ticket in columns]
     counts = write_part(part, [*columns.values()], rows)

@@ -53,7 +53,7 @@ class SplitFile:
     Attributes:
         shards: The shards without a complete part.
         kept: The number of complete parts.
-        counts: How the tickets in the complete parts ended.
+        counts: How many tickets in the complete parts have each outcome.
         skipped: The number of rows without a ticket.
         problems: Why rows were skipped, for at most the first 20 skipped rows.
     """
@@ -103,7 +103,7 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
     Raises:
         UnusableTable: The file is not a valid table, or it is unclear which column holds the
             tickets, or the file has changed.
-        MissingApiKey: This process has no key for a ticket.
+        MissingApiKey: This process has no API key for the family of a ticket.
         OSError: The file cannot be read, or a shard cannot be written.
     """
     before = Path(file.path).stat()
@@ -165,7 +165,7 @@ def _chunks(tickets: Iterable[NewTicket], size: int) -> Iterator[list[NewTicket]
 
 
 def _tickets(path: str, spec: InputSpec, on_skipped: Callable[[str], None]) -> Iterator[NewTicket]:
-    """Yield the tickets of a file. No ticket, column or message contains the API key."""
+    """Yield the tickets of a file. Skip tickets that contain an API key, and redact other texts."""
     credentials = Credentials.resolve(None, None)
     for row in _rows(path, spec, credentials):
         try:
@@ -186,11 +186,11 @@ def _rows(path: str, spec: InputSpec, credentials: Credentials) -> Iterator[Inpu
     try:
         yield from rows_from_path(path, spec)
     except UnusableTable as error:
-        # The message may quote a cell of the table, and the cell may contain the key.
+        # The message may quote a cell of the table, and the cell may contain the API key.
         message = credentials.redact_argument(str(error))
     else:
         return
-    # Raise after the `except` block, so that the error's `__context__` does not show the key.
+    # Raise after the `except` block, so that the error's `__context__` does not show the API key.
     raise UnusableTable(message)
 
 

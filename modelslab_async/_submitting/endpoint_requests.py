@@ -159,8 +159,8 @@ class EndpointRequests:
             ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
                 the client has no API key for it.
         """
-        self.check_open()
         request = self._build_question(name, params)
+        self.check_open()
         try:
             response = await self._sender.send(
                 request, timeout=timeout, connect_timeout=connect_timeout

@@ -1,4 +1,4 @@
-"""Sets a socket option: when the socket is closed, the kernel discards its unsent data."""
+"""Sets a socket option that makes the kernel discard unsent data when the socket is closed."""
 
 import socket
 import struct
@@ -13,10 +13,10 @@ _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 def discard_unsent_on_close(sock: Any) -> None:
     """
-    Make a later close of this socket reset the connection.
+    Make this socket reset the connection when it is closed.
 
-    Without a reset, the kernel still sends a cancelled request after the close. While the network
-    is interrupted, Linux retries for about 100 seconds. So the server could get the request long
+    Without a reset, the kernel keeps trying to send a cancelled request after the close. Linux
+    tries for about 100 seconds if the network is down. So the server could get the request long
     after its deadline.
 
     Args:

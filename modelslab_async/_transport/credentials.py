@@ -20,11 +20,11 @@ ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
     "standard": "MODELSLAB_API_KEY",
     "enterprise": "MODELSLAB_ENTERPRISE_API_KEY",
 }
-# Shorter keys are not redacted, because they could occur in a text by chance. Only tests use such
-# short keys.
+# The minimum length of a redacted key, in characters. A shorter key could occur in a text by
+# chance. Only tests use such short keys.
 _MIN_KEY_LENGTH = 8
-# A truncated key is redacted only if at least this many of its characters are left. Fewer
-# characters could be a common word, because tests use keys that begin with words.
+# A truncated key is redacted only if at least this many of its characters are left. Tests use keys
+# that begin with words, and a shorter text could be just such a word.
 _MIN_CUT_LENGTH = 12
 
 
@@ -59,7 +59,11 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
 
 
 def _find_maskable_keys(credentials: "Credentials") -> tuple[str, ...]:
-    """Return the keys to redact, longest first. The longer key may contain the shorter key."""
+    """
+    Return the keys to redact, longest first.
+
+    If the longer key contains the shorter one, it must be replaced first.
+    """
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
@@ -116,7 +120,7 @@ def _any_quoting_pattern(character: str) -> str:
 
 @frozen(kw_only=True)
 class Credentials:
-    """The two API keys of an account: standard and enterprise. One of them may be missing."""
+    """A customer's two API keys: standard and enterprise. One of them may be missing."""
 
     standard: str | None = field(repr=False, validator=_validate_key)
     enterprise: str | None = field(repr=False, validator=_validate_key)
@@ -206,7 +210,8 @@ class Credentials:
         """
         Replace the keys in a body with "[key]".
 
-        Return `data` itself if it contains neither a key nor a NUL byte.
+        Return the same object if `data` contains neither a key nor a NUL byte. With a NUL byte,
+        `data` may be UTF-16 or UTF-32, and is converted to UTF-8 first.
         """
         if b"\0" in data:
             # The body may be JSON in UTF-16 or UTF-32, but the code below finds keys only in UTF-8.

@@ -1,17 +1,17 @@
 """
-Cancels exchanges that take too long, with one timer for all of them. It sends nothing.
+Cancels exchanges that take too long, with one timer for all of them.
 
 An exchange is one request and its response. All exchanges of a `Deadlines` object have the same
-timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
+timeout, so the oldest exchange is due first. One timer, set for the oldest exchange, is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So a grace period begins at the time for which the
-timer was set. It is as long as the timeout, but at most one second. If less than half of it remains
-when the timer fires, the grace period is extended so that half of it remains.
+then hold responses that no task has read yet. So the overdue exchanges get a grace period in which
+their responses can be read. It begins at the time for which the timer was set, and is as long as
+the timeout, but at most one second. If the timer fires so late that less than half of the period
+remains, the period is extended until half of it remains.
 
-An exchange whose deadline is in the grace period is cancelled only at the end of that period. Each
-exchange gets only one grace period. Otherwise, an event loop that is always late would never cancel
-an exchange.
+A deadline that falls within the grace period moves to the end of the period. Each exchange gets
+only one grace period. Otherwise, an event loop that is always late would never cancel an exchange.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# If the timer is late by more than this, the event loop was blocked, and a grace period begins.
+# If the timer fires more than this many seconds late, the overdue exchanges get a grace period.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
 # The number of event-loop iterations between the deadline of an exchange and its cancellation.
@@ -58,7 +58,7 @@ class _Exchange:
     allowed_s: float | None = None
 
     def cut(self, allowed_s: float) -> None:
-        """Cancel the exchange once. `allowed_s` is how long the exchange was allowed to take."""
+        """Cancel the exchange after `allowed_s` seconds. Do nothing if it is already cancelled."""
         if self.allowed_s is None:
             self.allowed_s = allowed_s
             self.task.cancel()
@@ -161,7 +161,7 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Postpone each deadline in the grace period to the period's end, but only once."""
+        """Move all deadlines before the grace period's end to that end. Move none of them twice."""
         # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:

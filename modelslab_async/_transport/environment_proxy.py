@@ -1,4 +1,4 @@
-"""Reads the environment variables to find the proxy for a server. It sends nothing."""
+"""Reads the environment variables to find the proxy for a server."""
 
 from collections.abc import Mapping
 from urllib.request import getproxies_environment

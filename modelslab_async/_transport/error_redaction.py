@@ -1,5 +1,5 @@
 """
-Removes the API keys from an error before the error leaves the transport. It logs nothing.
+Removes the API keys from an error before the error leaves the transport.
 
 An error may quote a request or a response that contains the key. Crash reporters print the local
 variables of a traceback, and such a variable may hold a request with the key.
@@ -21,13 +21,13 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     """
     Return an error without keys, to raise in place of `error`.
 
-    - A cancellation is returned unchanged, because the caller has already removed its keys.
+    - A cancellation is returned unchanged, because the caller has already redacted its message.
     - In an error of this package, the keys are replaced with "[key]". If a cause of the error
       still contains a key, the cause and the traceback are dropped.
     - If an error of another package contains a key, a `RuntimeError` with a redacted text
       replaces it.
-    - If only the local variables in a traceback show a key, the traceback is dropped. A note then
-      says where an error of another package was raised. `origin_of` reads this note.
+    - If only the local variables in a traceback show a key, the traceback is dropped. If the error
+      belongs to another package, a note then says where it was raised. `origin_of` reads this note.
     """
     if isinstance(error, asyncio.CancelledError):
         return error

@@ -1,4 +1,4 @@
-"""HTTPTransport: the default transport, with settings that the caller chooses. It never retries."""
+"""HTTPTransport: the default transport, with settings that the caller chooses."""
 
 import ssl
 from collections.abc import Sequence

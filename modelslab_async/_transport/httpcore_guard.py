@@ -1,18 +1,19 @@
 """
-Watches httpcore's connections, so that they can safely be used again. It sends nothing.
+Watches httpcore's connections for unexpected bytes, so that they can safely be used again.
 
 If a server sends bytes after a response, httpcore reads them as the response to the next request.
 One ticket would then get another ticket's result. httpcore also skips any number of interim (1xx)
 responses without yielding to the event loop: 64 KiB of such responses block the loop for about 100
 ms. TLS records of one byte each block the loop too, because httpcore reads each record separately.
 
-This module gets the network stream of each new connection from httpcore's documented `trace`
-extension, and wraps the stream. It parses each response a second time, to learn whether bytes
-follow the response. If bytes follow, the wrapped stream says that it is readable, and httpcore
-closes the connection. After too many interim responses, the wrapped stream raises an error. After
-every 100 reads, the stream yields to the event loop.
+To watch a connection, this module wraps its network stream. It gets the stream of each new
+connection from httpcore's documented `trace` extension. It parses each response a second time, to
+learn whether bytes follow the response. If bytes follow, the wrapped stream reports that it is
+readable, and httpcore closes the connection. After too many interim responses, the wrapped stream
+raises an error. After every 100 reads, the stream yields to the event loop.
 
-HTTP/2 connections are not watched, because each HTTP/2 frame names its request.
+HTTP/2 connections are not watched. Each HTTP/2 frame names its request, so stray bytes cannot
+become another request's response.
 """
 
 import asyncio
@@ -31,15 +32,17 @@ _T = TypeVar("_T")
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# The name for which `get_extra_info` of a watched stream returns the `ConnectionWatch`.
+# On a watched stream, `get_extra_info` returns the `ConnectionWatch` for this name.
 _WATCH = "modelslab_async.watch"
 # The number of reads from a connection between two yields to the event loop.
 _READS_PER_YIELD = 100
-# Each read asks for at least this many bytes, because asyncio receives up to 256 KiB at once. The
-# check of an idle connection would miss bytes that stayed in asyncio's buffer.
+# Each read asks for at least this many bytes, because asyncio receives up to 256 KiB at once. A
+# smaller read could leave bytes in asyncio's buffer, where the check of an idle connection does not
+# see them.
 _MIN_READ_BYTES = 256 * 1024
-# The maximum number of chunks to parse in one response, plus one for each read. Parsing a chunk
-# takes about 30 us. After a response with more chunks, the connection is not used again.
+# The maximum number of chunks to parse in one response. Each read raises this maximum by one.
+# Parsing a chunk takes about 30 us. After a response with more chunks, the connection is not used
+# again.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -47,7 +50,7 @@ def watch_connections(
     extensions: Mapping[str, Any], *, core: str = "httpcore", needs_new_connection: bool = False
 ) -> dict[str, Any]:
     """
-    Return the extensions of a request, with a `trace` that watches the request's connection.
+    Return the extensions of a request, with a `trace` that watches the connections it opens.
 
     Args:
         extensions: The extensions that the request has already.
@@ -60,10 +63,11 @@ def watch_connections(
 
 def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
-    Make httpcore close a response's connection, unless the connection was watched from its start.
+    Make httpcore close a response's connection, unless this module has watched it since it opened.
 
-    The caller may have opened the connection for a request of its own, with the same httpx client.
-    This module did not see whether bytes followed the response to that request.
+    The caller may have opened the connection by sending a request with the same httpx client. Bytes
+    may have followed the response to that request, and this module did not see them. They could be
+    mistaken for the start of a later response.
 
     Args:
         extensions: The extensions of the response.
@@ -174,14 +178,16 @@ class ConnectionWatch:
 
     async def _discard_if_given_up(self, operation: Awaitable[_T]) -> _T:
         """
-        Await a read or a write. After an error or a cancellation, let the kernel drop unsent bytes.
+        Await a read or a write. If it fails, make the kernel discard unsent bytes.
 
-        httpcore then closes the connection, so the server cannot get the request later.
+        A cancellation counts as a failure. The kernel discards the bytes when httpcore closes the
+        connection, so the server cannot get the request later.
         """
         try:
             return await operation
         except BaseException:
-            # `_response` is None on an HTTP/2 connection, which other requests share.
+            # `_response` is None on an HTTP/2 connection. Do not reset it, because other requests
+            # share it.
             if self._response is not None:
                 discard_unsent_on_close(self._get_extra_info("socket"))
             raise

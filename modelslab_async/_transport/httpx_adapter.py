@@ -1,4 +1,4 @@
-"""Sends requests through a client or transport of httpx or httpx2. It follows no redirects."""
+"""Sends requests through a client or transport of httpx or httpx2."""
 
 import asyncio
 import math
@@ -25,7 +25,7 @@ _CHUNKS_PER_YIELD = 100
 
 class HttpxTransportAdapter:
     """
-    Sends requests through an `httpx.AsyncBaseTransport`, without the settings of a client.
+    Sends requests through an `httpx.AsyncBaseTransport`, without an `httpx.AsyncClient`.
 
     Args:
         transport: The transport to send through. `aclose` closes this transport too.
@@ -90,10 +90,11 @@ async def _send_tracked(
     library: HttpxLibrary,
 ) -> Any:
     """
-    Send a request. An error says whether the request may have been sent.
+    Send a request. If this fails, the error says whether the request may have been sent.
 
-    Even after a connect error, the request may have been sent: a hook or a wrapper can raise such
-    an error after sending. Only a body that was never read proves that no request was sent.
+    A connect error alone does not prove that the request was not sent, because a hook or a wrapper
+    can raise such an error after sending. The request was certainly not sent only if nothing has
+    read its body.
     """
     body = library.make_body(request.body)
     tracked: Any = None
@@ -135,7 +136,7 @@ async def _send_tracked(
 
 
 def _with_connect_timeout(built: Any, request: Request) -> Any:
-    """Set the request's connect timeout, unless the client's own connect timeout is shorter."""
+    """Apply the request's connect timeout, unless the httpx client has a shorter one."""
     if request.connect_timeout is not None:
         timeouts = built.extensions.get("timeout", {})
         given = (timeouts.get(name) for name in ("connect", "pool"))
@@ -170,8 +171,8 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
     Over HTTP/2, httpcore lets some errors of other packages pass, such as a `ValueError` for an
-    invalid status. So every error raised inside httpcore counts. But an `OSError` does not count,
-    because `Sender` translates it.
+    invalid status. So every error raised inside httpcore counts, except an `OSError`, which
+    `Sender` translates.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (
@@ -208,7 +209,7 @@ async def _read_response(response: Any, library: HttpxLibrary) -> Response:
             raise
         error = translate_error(fault, believe_tls_error=False)
     finally:
-        # Ignore an error of the close. It must not replace the response, which may contain the
+        # Ignore an error of `aclose`. It must not replace the response, which may contain the
         # ticket of paid work.
         with suppress(Exception):
             await response.aclose()
@@ -235,7 +236,7 @@ async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
         # httpx closed the response because a hook raised an error. Nothing had read the body, so it
         # is lost.
         return
-    # Do not use `aiter_raw`, because it also closes the response. An error of the close would look
-    # like an error of the body. The caller closes the response.
+    # Do not use `aiter_raw`, because it also closes the response. An error while closing would look
+    # like an error while reading. The caller closes the response.
     async for chunk in response.stream:
         yield chunk

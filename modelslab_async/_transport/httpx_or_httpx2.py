@@ -1,5 +1,5 @@
 """
-HttpxLibrary: one of the packages httpx and httpx2, which have the same interface. It sends nothing.
+HttpxLibrary: one of the packages httpx and httpx2, which have the same interface.
 
 All classes and errors of a request come from one package: the package of the client or transport
 that the caller passed. This module does not import httpx2, because a caller who passes an object of
@@ -59,7 +59,8 @@ class HttpxLibrary:
 
     Attributes:
         module: The package.
-        core: The name of the package that opens connections for `module`.
+        core: The name of the package that opens connections for `module`: "httpcore" or
+            "httpcore2".
         make_body: Makes a `TrackedBody` that transports of the package accept.
         make_request: Copies a request. The copy reads its body from a `TrackedBody`.
         make_url: Makes a URL whose text omits the query.
@@ -114,8 +115,8 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
         ),
         make_request=_tracked_request_type(module.Request, core),
         make_url=_redacted_url_type(module.URL),
-        # A hook of the caller's client may itself use modelslab_async, and raise a
-        # `ModelsLabError`.
+        # `ModelsLabError` is here because a hook of the caller's client may itself use
+        # modelslab_async.
         send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
     )
 

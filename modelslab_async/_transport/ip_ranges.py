@@ -1,4 +1,4 @@
-"""Tells which IP addresses belong to the public internet. It resolves no names."""
+"""Checks whether IP addresses belong to the public internet."""
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -19,7 +19,7 @@ def is_public(address: str) -> bool:
     """
     Return whether an IP address belongs to the public internet.
 
-    If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address decides.
+    If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address is checked.
     """
     try:
         ip = ip_address(address.partition("%")[0])

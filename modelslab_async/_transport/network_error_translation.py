@@ -1,11 +1,11 @@
-"""Translates errors of httpx and of sockets into a `ModelsLabError`. It raises nothing."""
+"""Translates errors of httpx and of sockets into a `ModelsLabError`, which the caller raises."""
 
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .permanent_tls_errors import permanent_tls_error
 from .proxy import wrong_password_error
 
-# The maximum length of an error's message. A longer message, which only a proxy or a server writes,
-# is dropped.
+# The maximum length of an error's message, in characters. A longer message is dropped. It comes
+# from a proxy or a server.
 _MAX_MESSAGE_LENGTH = 1000
 
 
@@ -19,7 +19,7 @@ def translate_error(
 
     Args:
         fault: The error.
-        is_unsent: Whether the request provably never left.
+        is_unsent: Whether the request provably never left this machine.
         believe_tls_error: Pass False if a hook may have raised the error. A TLS error then becomes
             a `TransportError`, unless `is_unsent` is True.
     """

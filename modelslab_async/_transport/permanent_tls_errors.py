@@ -21,12 +21,11 @@ def permanent_tls_error(
     An error is permanent if a new connection would fail in the same way.
 
     Args:
-        fault: The error. If it is not a TLS error, its causes and contexts are searched for a TLS
-            error.
+        fault: The error. If it is not a TLS error, search its causes and contexts for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
             an alert can be permanent. For example, a TLS 1.3 server sends an alert after the
             handshake if the client certificate is missing.
-        may_have_been_sent: Whether a request may have left before the error.
+        may_have_been_sent: Whether a request may have left this machine before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
         # httpcore raises its errors without a cause, so search the context too.
@@ -48,9 +47,10 @@ def permanent_tls_error(
 
 def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
     """
-    Return whether an exception is a TLS error that comes from OpenSSL itself.
+    Return whether an exception is a certificate error, or a TLS error that OpenSSL raised.
 
-    aiohttp raises TLS errors of its own. The cause of such an error is the error from OpenSSL.
+    Only OpenSSL's own errors have a `reason`. Other TLS errors, such as those of aiohttp, wrap an
+    error from OpenSSL as their `__cause__`.
     """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")

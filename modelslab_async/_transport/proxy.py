@@ -1,4 +1,4 @@
-"""Proxy: the address and the password of a proxy. It sends nothing and shows no password."""
+"""Proxy: the address and the password of a proxy. No repr and no message shows the password."""
 
 import re
 from base64 import b64encode
@@ -18,8 +18,8 @@ _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")
 _is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
 _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
-# The minimum length of a proxy's password that is redacted in responses. A shorter password could
-# occur in a response by chance.
+# The minimum length of a proxy's password that is redacted in responses, in characters. A shorter
+# password could occur in a response by chance.
 _MIN_PASSWORD_LENGTH = 8
 
 
@@ -45,7 +45,7 @@ class Proxy:
     A proxy. Its repr leaves out everything that may hold the password.
 
     Attributes:
-        origin: The words that name the proxy in messages, such as "the proxy of HTTPTransport".
+        origin: How messages name the proxy, such as "the proxy of HTTPTransport".
         scheme: "http", "https", "socks5" or "socks5h".
         host: The host of the proxy.
         port: The port of the proxy.

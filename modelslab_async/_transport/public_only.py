@@ -1,4 +1,4 @@
-"""An httpx transport that connects to public addresses only. It never sees an API key."""
+"""The httpx transport of `Downloads`, which connects to public addresses only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -134,8 +134,8 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # If the close of the response was cancelled, httpcore has left the connection open. So
-            # release the connection in any case.
+            # If this call of `aclose` was cancelled, httpcore has left the connection open.
+            # `release` then closes it.
             await self._transport.release(self._connection)
 
 
@@ -188,7 +188,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         await self._writer.drain()
 
     async def aclose(self) -> None:
-        # Abort the connection. A clean close could wait for a server that goes on sending.
+        # Abort the connection. A clean close could wait for a server that keeps sending.
         self._writer.transport.abort()
         await asyncio.sleep(0)
 

@@ -1,8 +1,8 @@
 """
-Proves that a request never left this machine. It sends nothing.
+Proves that a request never left this machine.
 
-`TrackedBody` records whether the body of a request was read. `mark_unsent` marks an error with a
-note that the request never left.
+`TrackedBody` records whether the body of a request was read, because a transport cannot send a body
+that it has not read. `mark_unsent` marks an error with a note that the request never left.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ _UNSENT_NOTE = "the request had not left this machine"
 
 
 def mark_unsent(error: BaseException) -> None:
-    """Mark a cancellation or a timeout with a note that the request never left."""
+    """Mark a cancellation or a timeout with a note that the request never left this machine."""
     if not is_unsent(error):
         error.add_note(_UNSENT_NOTE)
 
@@ -50,7 +50,7 @@ class TrackedBody:
 
     def withdraw(self) -> bool:
         """
-        Refuse every later read of the body. Return whether the request provably never left.
+        Refuse every later read of the body. Return whether the request was provably never sent.
 
         Return False if the body is empty, because a transport need not read an empty body.
         """

@@ -1,4 +1,4 @@
-"""Sender: adds keys to requests, sends them with deadlines, redacts replies. It never retries."""
+"""Sender: adds the API key to each request, sends it with a deadline, and redacts the response."""
 
 import asyncio
 import json
@@ -113,8 +113,8 @@ class RequestBuilder:
         """
         Return the request that polls a ticket.
 
-        If the id has only letters and digits, it is put into a template, because this is faster.
-        For any other id, the whole request is built.
+        If the id has only letters and digits, insert it into a template, because this is faster.
+        For any other id, build the whole request.
 
         Raises:
             MissingApiKey: There is no key for the family's tier.
@@ -164,7 +164,7 @@ class Sender:
         connect_timeout: float | None = None,
     ) -> Response:
         """
-        Send one request, and return the response. Do not retry.
+        Send one request without retries, and return the response.
 
         Args:
             request: The request that `build` returned.
@@ -242,7 +242,7 @@ class Sender:
 
     async def aclose(self) -> None:
         """Cancel the exchanges in flight, and close the transport if it has an `aclose` method."""
-        # Cancel them here: a caller's httpx client or a transport without `aclose` does not.
+        # A caller's httpx client, or a transport without `aclose`, would not cancel the exchanges.
         for deadlines in (self._deadlines, self._poll_deadlines, *self._other_deadlines.values()):
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
@@ -291,8 +291,7 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
     Return the arguments of a `CancelledError`. If it has none, return those of its context.
 
-    The redacted copy must keep the arguments, because anyio recognizes its own cancellations by
-    them.
+    The redacted copy keeps the arguments, because anyio recognizes its own cancellations by them.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

@@ -1,5 +1,5 @@
 """
-Refuses requests that a test does not mean to send. It sends nothing.
+Refuses requests that a test does not mean to send.
 
 `OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. The guard is off
 until the pytest plugin turns it on.

@@ -1,4 +1,4 @@
-"""SSLContextLoader: loads a client's TLS context. It opens no connection."""
+"""SSLContextLoader: loads a client's TLS context."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Chooses the transport for the `http` argument of a client. It sends nothing."""
+"""Chooses the transport for the `http` argument of a client."""
 
 from typing import cast
 

@@ -12,12 +12,12 @@ from attrs import field, frozen
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
-# The maximum length of a response body. Parsing a body of this length takes 16 MiB of memory.
+# The maximum length of a response body, in bytes. Parsing such a body takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # A body may have `MAX_SMALL_CHUNKS` chunks, plus one for each `SMALL_CHUNK_BYTES` of its length.
-# Even a short chunk takes a few microseconds to handle. Most servers send a thousand bytes or more
-# in a chunk.
+# The limit is needed because even a short chunk takes a few microseconds to handle. Most servers
+# send a thousand bytes or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
@@ -84,8 +84,8 @@ class Response:
 def origin_of(url: str) -> tuple[str, str]:
     """Return the scheme of a URL, and its host with the port, as they are written in the URL."""
     scheme, _, rest = url.partition("://")
-    # The path may be missing, and "?" or "#" may follow the host. Three calls of `partition` take
-    # half the time of a regular expression.
+    # If the path is missing, "?" or "#" may follow the host. Three calls of `partition` take half
+    # the time of a regular expression.
     return scheme, rest.partition("/")[0].partition("?")[0].partition("#")[0]
 
 
@@ -180,9 +180,9 @@ class Transport(Protocol):
 
         Raises:
             TransportError: There is no response. `may_have_been_sent` is False only if the request
-                provably never left.
+                provably never left this machine.
             ConnectionImpossible: No later attempt can succeed. For example, the certificate is
                 invalid, or the proxy is unusable. `may_have_been_sent` is True if the request may
-                have left.
+                have left this machine.
         """
         ...

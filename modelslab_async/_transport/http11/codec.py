@@ -34,8 +34,8 @@ class Codec(Protocol):
         """
         Whether a body is being received without the chunked transfer encoding.
 
-        If so, the connection passes all received bytes to one call of `feed`, because parsing them
-        is fast. It passes the bytes of a chunked body in small slices.
+        The connection passes all received bytes of such a body to one call of `feed`, because
+        parsing them is fast. It passes the bytes of a chunked body in small slices.
         """
         ...
 

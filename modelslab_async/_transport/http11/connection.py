@@ -1,4 +1,4 @@
-"""Opens HTTP/1.1 connections, each for one exchange at a time. It follows no redirects."""
+"""Opens HTTP/1.1 connections, each for one exchange at a time."""
 
 import asyncio
 import select
@@ -20,7 +20,7 @@ from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 # The maximum number of bytes of a chunked body to parse before other tasks run. In the worst case
 # (chunks of one byte), parsing them takes about 8 ms. A body that is not chunked has no such limit.
 _SLICE_BYTES = 8 * 1024
-# The time to wait for one address of a host before the next address is tried as well (RFC 8305,
+# How long to wait for one address of a host before the next address is tried in parallel (RFC 8305,
 # section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 _Result: TypeAlias = Response | ModelsLabError
@@ -31,9 +31,9 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    A connection needs no task of its own: the event loop passes received bytes to it. Bytes that
-    belong to no response close the connection, because the next request would take them for its
-    response.
+    A connection needs no task of its own: the event loop passes received bytes to it. If bytes
+    arrive that belong to no response, the connection closes. Otherwise, they would be mistaken for
+    the response to the next request.
 
     Args:
         make_codec: Makes the codec of this connection.
@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
         on_closed: Called when either side has closed the connection.
 
     Attributes:
-        may_have_sent: Whether bytes of the last request may have left this machine.
+        may_have_sent: Whether bytes of the most recent request may have left this machine.
     """
 
     _transport: asyncio.Transport
@@ -103,9 +103,10 @@ class Connection(asyncio.Protocol):
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
         """
-        Close the connection at once. An exchange in flight fails with this reason.
+        Close the connection at once. An exchange in flight fails with `reason` as the message.
 
-        The kernel discards unsent bytes, so that the server cannot get them after the failure.
+        The kernel discards unsent bytes, so that the server cannot receive them after the exchange
+        has failed.
         """
         self._is_aborted = True
         if self._pending is not None:
@@ -139,8 +140,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            # These bytes came while no request was in flight. The next request would take them for
-            # its response.
+            # These bytes came while no request was in flight. They would be mistaken for the
+            # response to the next request.
             self.abort()
             return
         if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
@@ -178,8 +179,8 @@ class Connection(asyncio.Protocol):
         if chunk:
             self._feed(chunk)
         if self._unread and self._pending is None:
-            # More bytes followed the complete response. The next request would take these bytes for
-            # its response.
+            # More bytes followed the complete response. They would be mistaken for the response to
+            # the next request.
             self.abort()
         elif self._unread:
             asyncio.get_running_loop().call_soon(self._feed_slice)
@@ -190,7 +191,7 @@ class Connection(asyncio.Protocol):
         """
         Receive from the socket again, now that all bytes received so far are parsed.
 
-        If the connection ended during the parsing, end the exchange instead.
+        If the connection was closed during the parsing, end the exchange instead.
         """
         if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
@@ -215,8 +216,8 @@ class Connection(asyncio.Protocol):
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # Set an error as the result too, not as the exception of the future. asyncio would log
-            # an exception that no task retrieves.
+            # Even if `result` is an error, do not use `set_exception`. asyncio logs an exception of
+            # a future if no task retrieves it.
             future.set_result(result)
 
 

@@ -41,8 +41,8 @@ class HttptoolsCodec:
     def __init__(self, *, target_of: Callable[[str], str] = request_target) -> None:
         self._target_of = target_of
         self._parser = httptools.HttpResponseParser(self)
-        # The host and headers of the last request, and their encoded form. Most requests have the
-        # same host and headers.
+        # The host and headers of the previous request, and their encoded form. Most requests have
+        # the same host and headers.
         self._cached_head: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
         self._interim_count = 0
         self._reset()
@@ -164,7 +164,12 @@ class HttptoolsCodec:
         )
 
     def _finish_at_eof(self) -> Response | None:
-        """Return the response whose body ended when the server closed the connection."""
+        """
+        Return the response, which ends because the server has closed the connection.
+
+        Raises:
+            UnreadableError: The response is incomplete.
+        """
         has_length = self._is_chunked or any(
             name.lower() in _LENGTH_HEADERS for name, _ in self._headers
         )

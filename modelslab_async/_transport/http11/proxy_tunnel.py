@@ -1,4 +1,4 @@
-"""Opens connections through an HTTP proxy with CONNECT. It sends no request to the server."""
+"""Opens connections through an HTTP proxy with CONNECT."""
 
 import asyncio
 import re
@@ -83,7 +83,7 @@ class ProxyDialer:
         Raises:
             ProxyError: The proxy opens no tunnel.
             OSError: The handshake with the server fails.
-            UnusableProxy: No later attempt can succeed.
+            UnusableProxy: The proxy cannot be used, so no later attempt can succeed.
         """
         context = await self.dialer.ssl_loader.context()
         return await self._open_tunnel(protocol, host, port, context)
@@ -97,7 +97,7 @@ class ProxyDialer:
         Raises:
             TunnelRefused: The proxy refuses tunnels to this host and port.
             ProxyError: The tunnel fails for another reason.
-            UnusableProxy: No later attempt can succeed.
+            UnusableProxy: The proxy cannot be used, so no later attempt can succeed.
         """
         try:
             return await self._open_tunnel(protocol, host, port, None)
@@ -120,8 +120,8 @@ class ProxyDialer:
         except BaseException:
             transport.abort()
             raise
-        # Hand the connection over to `protocol` without yielding to the event loop, because bytes
-        # that arrive during a yield would be lost.
+        # Pass the connection to `protocol` without yielding to the event loop, because bytes that
+        # arrive during a yield would be lost.
         tunnel.next_protocol = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -139,7 +139,7 @@ class _Tunnel(asyncio.Protocol):
     The asyncio protocol that opens a tunnel: sends CONNECT and reads the proxy's answer.
 
     Args:
-        origin: The words that name the proxy in messages.
+        origin: How messages name the proxy.
         request: The CONNECT request.
 
     Attributes:
@@ -154,7 +154,8 @@ class _Tunnel(asyncio.Protocol):
         self._request = request
         self._received = b""
         # The status of the proxy's answer to CONNECT, and an error message ("" if the tunnel is
-        # open). Set no exception, because asyncio logs each exception that no task retrieves.
+        # open). The future never gets an exception, because asyncio logs an exception that no task
+        # retrieves.
         self._answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def until_open(self) -> None:
@@ -163,7 +164,7 @@ class _Tunnel(asyncio.Protocol):
 
         Raises:
             ProxyError: The proxy refused to open the tunnel, or gave no valid answer.
-            UnusableProxy: The proxy asks for another user and password.
+            UnusableProxy: The proxy rejects the user or the password, with status 407.
         """
         status, problem = await self._answer
         if status == UNAUTHORIZED_STATUS:
@@ -178,7 +179,7 @@ class _Tunnel(asyncio.Protocol):
         Check that the connection is open, and that no bytes came after the proxy's answer.
 
         Raises:
-            ProxyError: The connection was lost, or bytes came.
+            ProxyError: The connection was lost, or bytes came after the answer.
         """
         if self.is_spoilt:
             raise ProxyError("the connection through the proxy was lost, or sent bytes unasked")

@@ -1,4 +1,4 @@
-"""Sends requests through a proxy: in a tunnel, by forwarding or over SOCKS. It never retries."""
+"""Sends requests through a proxy: in a tunnel, by forwarding or over SOCKS."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -93,8 +93,8 @@ class PlainProxyRoute:
     """
     Sends requests without TLS to one server, through an HTTP proxy.
 
-    It prefers a tunnel: if no tunnel can be opened, the request provably never left. But many
-    proxies open tunnels to port 443 only. If the proxy refuses a tunnel, the route sends this
+    It prefers a tunnel: if no tunnel can be opened, the request provably never left this machine.
+    Many proxies open tunnels to port 443 only. If this proxy refuses a tunnel, the route sends this
     request and all later requests to the proxy itself, which forwards them.
 
     Args:
@@ -114,7 +114,7 @@ class PlainProxyRoute:
         Send one request and read its response.
 
         Raises:
-            UnusableProxy: The proxy asks for another user and password.
+            UnusableProxy: The proxy rejects the user or the password, with status 407.
         """
         if self._opens_tunnels:
             try:
@@ -137,8 +137,8 @@ def _says_keep_alive(response: Response) -> bool:
     """
     Return whether a proxy's response says that the proxy keeps the connection open.
 
-    By the HTTP/1.1 standard, a connection stays open unless a header says otherwise. But some
-    proxies, such as tinyproxy, close the connection without such a header.
+    A header must say so, although HTTP/1.1 keeps a connection open by default. Some proxies, such
+    as tinyproxy, close the connection without announcing it in a header.
     """
     return any(
         name.lower() in (b"connection", b"proxy-connection") and b"keep-alive" in value.lower()

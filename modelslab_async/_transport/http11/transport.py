@@ -1,4 +1,4 @@
-"""HTTP11Transport: sends each request over a pooled connection to its origin. It never retries."""
+"""HTTP11Transport: sends each request over a pooled connection to its origin."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,8 +25,8 @@ from .send_through_proxy import Connect, Route, http_proxy_route, socks_route
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The maximum time to connect. It is shorter than the usual timeout of a call. So the error shows
-# whether the host could not be reached, or was reached and did not respond.
+# The maximum time to connect. It is shorter than the usual timeout of a call, so that the error
+# distinguishes a host that cannot be reached from a host that does not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -113,7 +113,7 @@ class OriginPool:
     A pool of at most `connections` connections, each with one exchange at a time.
 
     While all connections are in use, requests wait in the order in which they came. A request takes
-    the idle connection that was used last, so that the other connections can expire.
+    the most recently used idle connection, so that the other connections can expire.
 
     Args:
         host_header: The value of the `Host` header.
