@@ -38,7 +38,7 @@ TELEMETRY_LOG_NAME = "telemetry"
 
 
 class Telemetry(Protocol):
-    """Makes spans and metrics of what a client or a `Downloads` does."""
+    """Records what a client or a `Downloads` does, as spans and metrics."""
 
     def span(
         self,
@@ -85,8 +85,8 @@ async def traced(
     """
     Await an operation inside a span. See `Telemetry.span`.
 
-    An exception of the span is only logged. It must not replace the operation's result, because
-    the operation may be paid work.
+    If the span raises an exception, only log it. It must not replace the operation's result,
+    because the operation may be paid work.
     """
 
     def open_span() -> Callable[[object], object]:

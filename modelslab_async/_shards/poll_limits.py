@@ -53,8 +53,8 @@ class PollLimits:
 
         Raises:
             TypeError: An argument has a wrong type.
-            ValueError: An argument is out of its range. Or the account's address is malformed or
-                has a password.
+            ValueError: An argument is out of its range, or the shared account's address is
+                malformed or has a password.
         """
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)

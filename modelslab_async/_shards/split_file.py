@@ -165,7 +165,11 @@ def _chunks(tickets: Iterable[NewTicket], size: int) -> Iterator[list[NewTicket]
 
 
 def _tickets(path: str, spec: InputSpec, on_skipped: Callable[[str], None]) -> Iterator[NewTicket]:
-    """Yield the tickets of a file. Skip tickets that contain an API key, and redact other texts."""
+    """
+    Yield the tickets of a file, with API keys redacted in their columns.
+
+    Skip a ticket whose id contains an API key.
+    """
     credentials = Credentials.resolve(None, None)
     for row in _rows(path, spec, credentials):
         try:

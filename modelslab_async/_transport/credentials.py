@@ -23,8 +23,8 @@ ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
 # The minimum length of a redacted key, in characters. A shorter key could occur in a text by
 # chance. Only tests use such short keys.
 _MIN_KEY_LENGTH = 8
-# A truncated key is redacted only if at least this many of its characters are left. Tests use keys
-# that begin with words, and a shorter text could be just such a word.
+# A truncated key is redacted only if at least this many of its characters are left. A shorter text
+# could be a common word, because tests use keys that begin with words.
 _MIN_CUT_LENGTH = 12
 
 

@@ -54,11 +54,11 @@ class _Exchange:
     due: float
     cancelling: int
     had_grace: bool = False
-    # How many seconds the exchange was allowed to take; None until it is cancelled.
+    # The number of seconds that the exchange was allowed to take; None until it is cancelled.
     allowed_s: float | None = None
 
     def cut(self, allowed_s: float) -> None:
-        """Cancel the exchange after `allowed_s` seconds. Do nothing if it is already cancelled."""
+        """Cancel the exchange, unless that has been done. It was allowed to take `allowed_s`."""
         if self.allowed_s is None:
             self.allowed_s = allowed_s
             self.task.cancel()

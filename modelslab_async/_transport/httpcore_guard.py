@@ -7,10 +7,10 @@ responses without yielding to the event loop: 64 KiB of such responses block the
 ms. TLS records of one byte each block the loop too, because httpcore reads each record separately.
 
 To watch a connection, this module wraps its network stream. It gets the stream of each new
-connection from httpcore's documented `trace` extension. It parses each response a second time, to
-learn whether bytes follow the response. If bytes follow, the wrapped stream reports that it is
-readable, and httpcore closes the connection. After too many interim responses, the wrapped stream
-raises an error. After every 100 reads, the stream yields to the event loop.
+connection from httpcore's documented `trace` extension. The module parses each response a second
+time, to learn whether bytes follow the response. If bytes follow, the wrapped stream reports that
+it is readable, and httpcore closes the connection. After too many interim responses, the wrapped
+stream raises an error. After every 100 reads, the stream yields to the event loop.
 
 HTTP/2 connections are not watched. Each HTTP/2 frame names its request, so stray bytes cannot
 become another request's response.
@@ -50,7 +50,7 @@ def watch_connections(
     extensions: Mapping[str, Any], *, core: str = "httpcore", needs_new_connection: bool = False
 ) -> dict[str, Any]:
     """
-    Return the extensions of a request, with a `trace` that watches the connections it opens.
+    Return a request's extensions, with a `trace` that watches each connection of the request.
 
     Args:
         extensions: The extensions that the request has already.
@@ -178,7 +178,7 @@ class ConnectionWatch:
 
     async def _discard_if_given_up(self, operation: Awaitable[_T]) -> _T:
         """
-        Await a read or a write. If it fails, make the kernel discard unsent bytes.
+        Await a read or a write. If this fails, make the kernel discard unsent bytes.
 
         A cancellation counts as a failure. The kernel discards the bytes when httpcore closes the
         connection, so the server cannot get the request later.
@@ -186,8 +186,8 @@ class ConnectionWatch:
         try:
             return await operation
         except BaseException:
-            # `_response` is None on an HTTP/2 connection. Do not reset it, because other requests
-            # share it.
+            # On an HTTP/2 connection, `_response` is None. Do not reset such a connection, because
+            # other requests share it.
             if self._response is not None:
                 discard_unsent_on_close(self._get_extra_info("socket"))
             raise

@@ -93,8 +93,8 @@ async def _send_tracked(
     Send a request. If this fails, the error says whether the request may have been sent.
 
     A connect error alone does not prove that the request was not sent, because a hook or a wrapper
-    can raise such an error after sending. The request was certainly not sent only if nothing has
-    read its body.
+    can raise such an error after sending. But if nothing has read the body of the request, the
+    request was certainly not sent.
     """
     body = library.make_body(request.body)
     tracked: Any = None

@@ -4,8 +4,8 @@ from .._models.errors import ConnectionImpossible, ModelsLabError, TransportErro
 from .permanent_tls_errors import permanent_tls_error
 from .proxy import wrong_password_error
 
-# The maximum length of an error's message, in characters. A longer message is dropped. It comes
-# from a proxy or a server.
+# The maximum length of an error's message, in characters. Only a proxy or a server sends a longer
+# message. Such a message is dropped.
 _MAX_MESSAGE_LENGTH = 1000
 
 

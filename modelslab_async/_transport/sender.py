@@ -97,7 +97,7 @@ class RequestBuilder:
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
         # A submit always has a body, even if only `{}`. So a `TrackedBody` that was never read
-        # proves that the submit never left.
+        # proves that the submit was never sent.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))

@@ -202,8 +202,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before `next_protocol` took over. It then does
-        # not call `next_protocol.connection_lost`, so call that method here.
+        # The event loop may have scheduled this call before `next_protocol` took over. In that
+        # case, the event loop does not call `next_protocol.connection_lost`, so call it here.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
