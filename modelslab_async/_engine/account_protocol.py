@@ -20,7 +20,7 @@ class JoinedAccount(Protocol):
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
         """
-        Start the exchange with the account, which grants slots and polls to this client.
+        Start to exchange data with the shared account, which grants slots and polls to clients.
 
         Args:
             schedule: The client's open tickets.
@@ -30,11 +30,11 @@ class JoinedAccount(Protocol):
         ...
 
     def share_hint(self, hint: WebhookHint, /) -> None:
-        """Make the other clients of the account poll the tickets that a webhook names."""
+        """Make the other clients that share the account poll the tickets that a webhook names."""
         ...
 
     async def aclose(self) -> None:
-        """Leave the account. Tickets that are still open keep their slots."""
+        """Leave the shared account. Tickets that are still open keep their slots."""
         ...
 
     def poll_rate_of(self, tier: Tier, /) -> PollRate | None:
@@ -42,11 +42,11 @@ class JoinedAccount(Protocol):
         ...
 
     def make_slots(self, tier: Tier, polls: SlotPolls, /) -> Slots:
-        """Return the slots for submits with one API key. The account sets the number of slots."""
+        """Return the slots for submits with one API key. The shared account limits their number."""
         ...
 
     def on_event(self, event: Event, /) -> None:
-        """Handle an event of this client. If a rate limit pauses polls, tell the account."""
+        """Handle an event of this client. Report pauses by a rate limit to the shared account."""
         ...
 
 
@@ -66,8 +66,8 @@ class Account(Protocol):
 
     def join(self, digest_of: Callable[[Tier], str], /) -> JoinedAccount:
         """
-        Add one more client to this account.
+        Add one more client to this shared account.
 
-        `digest_of` returns the hash of an API key, because the account must not get the key itself.
+        `digest_of` returns the hash of an API key. The shared account must not get the key itself.
         """
         ...

@@ -41,7 +41,7 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
     parts = _split_plain_url(url)
     if parts is None:
         source = "base_url" if given else variable
-        # A caller may pass the API key by mistake, so the message does not contain the text.
+        # The given text may be the API key, passed by mistake. So the message does not repeat it.
         raise ValueError(
             f"{source} is a URL such as {default!r}, without a query; the given text is none"
         )

@@ -1,7 +1,7 @@
 """
 BulkGeneration: runs one call of `generate_many`.
 
-If one request fails, the others go on. If the server refuses the key, no more requests are sent.
+If one request fails, the others go on. If the server refuses the API key, the rest are not sent.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ RequestT = TypeVar("RequestT", bound=GenerationRequest)
 
 class BulkSubmits:
     """
-    Submits many requests. Once the server has refused the key, no more requests are sent.
+    Submits many requests. Once the server has refused the API key, no more requests are sent.
 
     Args:
         engine: The engine that submits the requests.
@@ -61,8 +61,8 @@ class BulkSubmits:
             submit_request = await self._engine.prepare(submission)
             if progress is not None:
                 progress.request = submit_request
-            # Check again, because the server may have refused the key while the files of this
-            # request were read.
+            # Check again, because the server may have refused the API key while this task was
+            # reading the files of the request.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
             result = await self._engine.submitter.submit(

@@ -1,4 +1,4 @@
-"""Engine: starts and closes a client's poller and submitter. It does not decide when to poll."""
+"""Engine: starts and closes a client's poller and submitter. The schedule decides when to poll."""
 
 import asyncio
 import math
@@ -50,7 +50,7 @@ class Engine:
 
     Attributes:
         pace: The rule that says when to poll.
-        redact: Replaces the client's keys in bytes with "[key]".
+        redact: Replaces the client's API keys in bytes with "[key]".
         listeners: Functions that are called with each event.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
@@ -152,7 +152,7 @@ class Engine:
         """
         Close the client: wait for submits in flight, end every wait, and close the connections.
 
-        Cancelling the caller does not stop this. A second call waits until the client is closed.
+        If the caller is cancelled, closing goes on. A second call waits until the client is closed.
         """
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
@@ -239,8 +239,8 @@ class Engine:
             if outcome is None:
                 outcome = self.poller.time_out(ticket, timeout)
         except ClientClosed:
-            # The ticket may come from a submit that was in flight while the client closed. The work
-            # was started, so return an outcome with the ticket.
+            # The ticket may come from a submit that was in flight while the client closed. The
+            # service has started the work, so return an outcome with the ticket.
             cause = ClientClosed(_CLOSED_BEFORE_WAIT_MESSAGE, ticket=ticket)
             outcome = Unresolved(ticket=ticket, cause=cause)
         finally:
@@ -256,7 +256,7 @@ class Engine:
         """
         Poll each open ticket that a webhook names, without waiting until the ticket is due.
 
-        Pass the webhook on to the other clients of the account, which do the same.
+        Pass the webhook on to the other clients that share the account. They do the same.
 
         Raises:
             ClientClosed: The client was closed.

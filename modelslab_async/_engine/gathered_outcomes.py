@@ -1,4 +1,4 @@
-"""Returns the outcomes of many tickets in the order of the tickets. It sends nothing."""
+"""Returns the outcomes of many tickets in the order in which the tickets were given."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ from .outcome_stream import stream_outcomes
 async def gather_outcomes(
     engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
 ) -> list[Outcome]:
-    """Return the outcomes of many tickets in the order in which the tickets were given."""
+    """Wait for many tickets. Return their outcomes in the order in which they were given."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_not_text(tickets)
     yielder = Yielder()

@@ -1,4 +1,4 @@
-"""Yields the outcomes of many tickets, in the order in which the tickets end. It sends nothing."""
+"""Yields the outcomes of many tickets, in the order in which the tickets end."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -47,18 +47,20 @@ class StreamBuffer:
     """
     Watches all tickets of one stream, and stores the outcomes that are not yet read.
 
-    The watcher remembers the last `recent` successes and failures. A ticket that the source
-    yields again gets the remembered outcome, without a poll. Once the server has refused a key or a
-    family, the remaining tickets of that key or family end without a request.
+    The buffer remembers the most recent successes and failures, up to `recent` of them. A ticket
+    that the source yields again gets the remembered outcome, without a poll. Once the server has
+    refused an API key, or a family for that key, the remaining tickets of that key or family end
+    without a request.
 
-    Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale.
-    Stale deadlines are dropped at the front of the queue, and all at once when most are stale.
+    Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
+    stale deadline is removed when it reaches the front of the queue. If more than about half of the
+    deadlines are stale, all stale ones are removed at once.
 
     Attributes:
         window: The maximum number of tickets that are open or have an unread outcome.
         recent: The maximum number of outcomes that are remembered.
         timeout: The seconds after which an open ticket times out; None for no limit.
-        scope_of: Returns the tier of a ticket's key, and the ticket's family.
+        scope_of: Returns the tier of the API key that polls a ticket, and the ticket's family.
         is_full: Whether `window` tickets are open or have an unread outcome. A new ticket then
             waits for room.
         is_source_read: Whether the source has no more tickets.
@@ -88,7 +90,7 @@ class StreamBuffer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all tickets of the source have been read and all outcomes taken."""
+        """Whether the source has no more tickets, and all outcomes have been taken."""
         return self.is_source_read and not self._open and not self._unread
 
     @property
@@ -189,8 +191,8 @@ class StreamBuffer:
 
     def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
-            # While there is no deadline, `take` waits without a timeout. Wake it, so that it waits
-            # until the new deadline at most.
+            # While there is no deadline, `take` waits without a timeout. Wake it, so that it now
+            # waits with a timeout that ends at the new deadline.
             self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
         if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:
@@ -249,7 +251,8 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Call `take_ready` first. It needs no coroutine, and often many outcomes are ready.
+            # Call `take_ready` first. It is cheaper than `take`, because it is no coroutine, and
+            # often many outcomes are ready.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome

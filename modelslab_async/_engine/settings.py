@@ -1,4 +1,4 @@
-"""Settings: the arguments of a client, checked when the client is made. They hold no key."""
+"""Settings: the arguments of a client except its API keys, checked when the client is made."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -38,7 +38,7 @@ def _or_endpoints(value: Mapping[str, Endpoint] | None) -> Mapping[str, Endpoint
 @frozen(kw_only=True)
 class Settings:
     """
-    The arguments of a `Client` except its keys and its transport. `Client` documents each of them.
+    The arguments of a `Client`, except its API keys and its transport. `Client` documents them.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -83,7 +83,7 @@ class Settings:
         check_callback("on_event", self.on_event, allow_async=False)
 
     def _check_limits(self, account: Account) -> None:
-        """Check that the client's own limits do not contradict the limits of its account."""
+        """Check that the client's own limits do not contradict the limits of its shared account."""
         check_type(
             "account",
             account,
@@ -113,7 +113,7 @@ class Settings:
 
     def rooted_families(self) -> dict[str, Family]:
         """
-        Return the families. Their URLs begin with the client's base URLs.
+        Return the families, with URLs that begin with the client's base URLs.
 
         Raises:
             ValueError: A base URL is not an http or https URL, or has a query or a password.
@@ -124,7 +124,7 @@ class Settings:
 
     def default_families(self) -> dict[str, Family]:
         """
-        Return the families. Their URLs begin with the default base URLs, not with the client's.
+        Return the families, with URLs that begin with the default base URLs.
 
         Replies may contain the default URLs even if the client's base URL leads to a proxy.
         """
@@ -132,7 +132,7 @@ class Settings:
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:
         """
-        Return the endpoints. Their URLs begin with the client's base URLs.
+        Return the endpoints, with URLs that begin with the client's base URLs.
 
         Raises:
             ValueError: A base URL is not an http or https URL, or has a query or a password.

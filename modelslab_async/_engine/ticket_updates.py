@@ -1,4 +1,4 @@
-"""Yields the changes of one ticket, and finally its outcome. It sends nothing."""
+"""Yields the changes of one ticket, and finally its outcome."""
 
 from collections.abc import AsyncGenerator
 from contextvars import Context, copy_context

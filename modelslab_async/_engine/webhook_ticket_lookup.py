@@ -1,4 +1,8 @@
-"""Finds the ticket that a webhook is about. Ignores the result that the webhook reports."""
+"""
+Finds the ticket that a webhook is about.
+
+Ignores the result that the webhook reports: webhooks are not signed, so it may be forged.
+"""
 
 from contextlib import suppress
 

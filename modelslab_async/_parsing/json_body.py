@@ -1,4 +1,4 @@
-"""Parses a response body as a JSON object, and reads its fields. Interprets no status."""
+"""Parses a response body as a JSON object, and reads its fields."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "tex
 
 
 def _parse_float(text: str) -> float | str:
-    # A number such as 1e999 overflows to infinity, which JSON cannot hold. So it stays a string.
+    # A number such as 1e999 overflows to infinity, which JSON cannot represent. So keep the text.
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -70,7 +70,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def _encoding_of(body: bytes) -> str:
-    # Nearly every body begins with `{"`. These two bytes rule out UTF-16 and UTF-32.
+    # Nearly every body begins with `{"`. These two bytes rule out UTF-16 and UTF-32, so the slower
+    # detection is not needed.
     return "utf-8" if body.startswith(b'{"') else json.detect_encoding(body)
 
 
@@ -124,7 +125,7 @@ def to_text(value: object) -> str:
         case str():
             if value.isascii():
                 return value.strip()
-            # JSON may contain a lone surrogate, which cannot be printed. So it is replaced.
+            # JSON may contain a lone surrogate, which cannot be printed. So replace it.
             return value.strip().encode("utf-8", "replace").decode()
         case list():
             return " ".join(filter(None, map(to_text, value)))
@@ -209,9 +210,10 @@ def _is_link(value: str) -> bool:
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
     """
-    Return a finished job's results: those of the body, or else of its `data` or `result`.
+    Return a finished job's results.
 
-    In each of the three, `proxy_links` counts only if no other field has results.
+    Search three objects in this order: the body, and the objects in its fields `data` and `result`.
+    Use the field `proxy_links` of an object only if its other fields have no results.
     """
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):

@@ -73,7 +73,7 @@ def read_reply(
 
     Raises:
         TransientError: The reply says nothing about the job.
-        Refused: The server refuses the key, the plan or the request.
+        Refused: The server refuses the API key, the plan or the request.
     """
     if 300 <= status_code < 400:
         raise redirect_error(ticket, status_code, headers)
@@ -183,7 +183,7 @@ class CachedProcessing:
     A "still processing" reply, shared by all tickets whose replies differ only in the id.
 
     Attributes:
-        status: The server's status word, in lower case.
+        status: The status in the server's reply, in lower case.
         eta: The seconds until the server expects the job to end. None if the server gave no eta.
     """
 
@@ -229,7 +229,7 @@ class ReplyCache:
 
     Args:
         families: The families, with the base URLs in use.
-        on_processing: Called with each "still processing" reply that was not found in the cache.
+        on_processing: Called with each "still processing" reply that is not in the cache.
     """
 
     _families: Mapping[str, Family]

@@ -1,5 +1,5 @@
 """
-Finds out which error a response means, and makes that error. Reads no results, raises nothing.
+Finds out which error a response means, and makes that error. The caller raises the error.
 
 The server sometimes refuses a request with the HTTP status 200. So a refusal is also recognised by
 its message.
@@ -36,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors about the whole account. An HTML page with the HTTP status 401, 402 or 403 counts as
-# unreadable instead, because it may come from a firewall.
+# The errors that concern the customer's account at the service. A firewall may send an HTML page with
+# the same HTTP statuses: 401, 402 or 403. So such a page counts as unreadable instead.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -56,7 +56,7 @@ _NO_SUCH_ROUTE = re.compile(
 # failed job must never be mistaken for a refusal. Three rules ensure this:
 # - A phrase that means a refusal must start a sentence. "Unable to download x: 429 Too Many
 #   Requests" is no refusal, because the 429 is about x.
-# - If a job `failed`, its message is searched only for phrases about the account.
+# - If a job `failed`, its message is searched only for phrases about the API key or payment.
 # - The service calls APIs of other companies. Their messages, such as "Incorrect API key provided",
 #   do not count.
 _SENTENCE_START = (
@@ -128,8 +128,8 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
     Args:
         message: The server's message.
         any_kind: Whether to search for every kind of refusal. False searches only for refusals
-            about the account. Pass False for a job that `failed`, because the server accepted its
-            parameters.
+            that concern the API key or payment. Pass False for a job that `failed`, because
+            the server accepted its parameters.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -148,9 +148,10 @@ def error_type_of(
     """
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    Some HTTP statuses alone decide the class: 429, for example, means `RateLimited`. If another
-    status of 400 or more comes with a running or finished job, the class is `UnreadableReply`. Do
-    not call this function for such a job with a status below 400, because that is no error.
+    Some HTTP statuses alone decide the class: 429, for example, means `RateLimited`. Any other HTTP
+    status of 400 or more contradicts a body that reports a running or finished job. The class is
+    then `UnreadableReply`. Below 400, a reply with such a body is no error: do not call this
+    function for it.
     """
     if status_error := _error_for_status(status_code):
         return status_error
@@ -162,8 +163,8 @@ def error_type_of(
     has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
         return UnreadableReply if has_no_status else None
-    # A 404 means that the server does not know the job. But if the message is about a route, or the
-    # body has no status word, the `base_url` is wrong.
+    # A 404 usually means that the server does not know the job. If the message is about a route, or
+    # the body has no field `status`, the cause is a wrong `base_url` instead.
     is_job_missing = (
         status_code == 404
         and not has_no_status

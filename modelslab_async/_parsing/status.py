@@ -1,4 +1,4 @@
-"""Reads the state of a job from a reply's body, with tables of status words. Builds no replies."""
+"""Reads the state of a job from the status word in a reply's body, such as `processing`."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -9,7 +9,7 @@ from .json_body import find_results, first_text, to_text
 
 
 class Meaning(Enum):
-    """What a status word means for the job."""
+    """What a status word, such as `processing`, means for the job."""
 
     RUNNING = "running"
     DONE = "done"
@@ -54,8 +54,8 @@ class JobState(NamedTuple):
     The state of a job, as a reply's body reports it.
 
     Attributes:
-        word: The status word, in lower case.
-        meaning: What the word means. An unknown word means that the job is running.
+        word: The reply's word for the state, such as `processing`, in lower case.
+        meaning: What the word means. If the word is unknown, the job counts as running.
         result_body: The part of the body that holds the results.
         message: The message of a workflow's run; "" for other jobs.
         generation_time: How long the work took, in the form that the server sent.
@@ -137,7 +137,7 @@ def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word is known. The rule `training` adds words of its own."""
+    """Whether a status word is known. With the rule `training`, the stages are known words too."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

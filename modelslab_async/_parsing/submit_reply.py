@@ -1,4 +1,4 @@
-"""Turns the response to a submit into a reply with a ticket, or a typed error. Sends nothing."""
+"""Turns the response to a submit into a reply with a ticket, or a typed error."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -45,7 +45,7 @@ def read_submit_reply(
         received_at: The time of the response, in seconds since 1970.
 
     Raises:
-        Refused: The server refuses the key, the plan or the request. No work was started.
+        Refused: The server refuses the API key, the plan or the request. No work was started.
         RateLimited: There were too many requests. No work was started.
         GenerationFailed: The work was accepted and failed at once.
         TransientError: The reply does not say whether work was started.
@@ -83,8 +83,8 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
     """
     Make the error of a failed submit.
 
-    If the reply has an id or the status `failed`, the work began and then failed. Otherwise, or if
-    the reply means "not found", the service refused the request.
+    If the reply has an id or the status `failed`, the work began and then failed, unless the reply
+    means "not found". In all other cases, the service refused the request.
     """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":

@@ -20,7 +20,7 @@ def read_utility_reply(
 
     Raises:
         TransientError: The reply is unreadable, or the server has a problem.
-        Refused: The server refuses the key, the plan or the request.
+        Refused: The server refuses the API key, the plan or the request.
     """
     if 300 <= status_code < 400:
         raise redirect_error(None, status_code, headers)
@@ -33,8 +33,8 @@ def read_utility_reply(
     message = first_text(fields, *MESSAGE_FIELDS)
     error_type = find_error_type(status_code, fields, state, message)
     if error_type is UnreadableReply and status_code < 400:
-        # The reply has no status word. That is no error, because a utility endpoint need not send
-        # one.
+        # The reply has no field `status`. That is no error, because utility endpoints need not send
+        # this field.
         return fields
     if error_type is None and state.meaning is Meaning.FAILED:
         error_type = InvalidRequest

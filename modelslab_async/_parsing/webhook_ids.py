@@ -1,4 +1,4 @@
-"""Reads the ids in a webhook, and no results: webhooks are not signed, so they may be forged."""
+"""Reads the ids in a webhook, but not its results: webhooks are not signed and may be forged."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,5 @@
 """
 Polls open tickets and notifies their watchers, in one task group for each client.
 
-It never starts paid work, and never decides when to poll.
+The schedule in `_scheduling` decides when to poll.
 """

@@ -1,7 +1,7 @@
 """
 IdleWorkers: a pool of workers, and the timer that wakes an idle worker for the next poll.
 
-The pool itself sends no polls.
+The owner of the pool supplies the workers, which send the polls.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ class IdleWorkers:
     """
     A pool of up to `size` workers. Each worker is started when it is first needed.
 
-    One timer serves all tickets. If a poll is due, `arm` wakes a worker. If not, it sets the timer.
-    `arm` does nothing while all workers are busy, or while one is being started or woken. The next
-    worker that is ready looks for a due ticket, and then calls `arm` again.
+    One timer serves all tickets. `arm` does nothing while all workers are busy, or while one is
+    being started or woken, because the next worker that is ready looks for a due ticket and calls
+    `arm` again. At all other times, `arm` wakes a worker if a poll is due, and sets the timer if
+    not.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
@@ -49,9 +50,9 @@ class IdleWorkers:
 
     def try_add_worker(self) -> bool:
         """
-        Return whether the caller must start one more worker. If so, count that worker.
+        Return True and count one more worker if the caller must start it.
 
-        No worker is started if another one is idle, or if the pool is full.
+        No new worker is needed if another one is idle, or if the pool is full.
         """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed
@@ -62,7 +63,7 @@ class IdleWorkers:
 
     def arm(self, now: float | None = None) -> None:
         """
-        Wake a worker if a poll is due, else set the timer.
+        Wake a worker if a poll is due. Otherwise, set the timer to the next poll.
 
         Args:
             now: The current time; None to read the clock.

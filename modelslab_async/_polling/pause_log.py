@@ -1,4 +1,4 @@
-"""PauseLog: logs that polls of a host pause. It limits the warnings, and causes no pause."""
+"""PauseLog: logs that the client does not poll a host for some time, without too many warnings."""
 
 import asyncio
 import logging
@@ -13,15 +13,15 @@ _logger = logging.getLogger("modelslab_async")
 
 # The minimum time between two warnings about the same host and the same cause.
 _WARNING_INTERVAL_S = 600.0
-# The maximum number of pauses that are added up to estimate how long a wait goes on. To add up more
-# takes too long.
+# The maximum number of pauses that are added up to estimate how long a wait goes on. Adding up more
+# would take too long.
 _MAX_PAUSES_ADDED = 1000
 
 
 @define(eq=False)
 class PauseLog:
     """
-    Logs that polls of a host pause.
+    Logs that the client does not poll a host for some time (a pause).
 
     The first pause of a host is logged as a warning, and so is a pause with a new cause. Further
     pauses with the same cause are logged as DEBUG, apart from one warning every ten minutes.
@@ -34,7 +34,7 @@ class PauseLog:
     _warned: dict[HostQueue, tuple[type[ModelsLabError], float]] = Factory(dict)
 
     def record_pause(self, host_queue: HostQueue, seconds: float, cause: ModelsLabError) -> None:
-        """Log that polls of a host pause for some seconds, and why."""
+        """Log for how many seconds the client does not poll a host, and why."""
         now, kind = asyncio.get_running_loop().time(), type(cause)
         last_kind, warned_at = self._warned.get(host_queue, (None, 0.0))
         is_warning = last_kind is not kind or now - warned_at >= _WARNING_INTERVAL_S
@@ -55,7 +55,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long waits go on if all further polls of the host fail."""
+        """Describe how long callers still wait if all further polls of the host fail."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

@@ -119,7 +119,7 @@ class Poller:
         return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now. Hints do this at most once in `gap` seconds."""
+        """Poll an open ticket now. Polls that hints ask for are at least `gap` seconds apart."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -131,7 +131,7 @@ class Poller:
             self._pool.arm()
 
     def give_up_polls(self, age_s: float) -> None:
-        """Cancel polls that began at least `age_s` seconds ago. They fail as after a timeout."""
+        """Cancel polls that began at least `age_s` seconds ago, as if they had timed out."""
         self._status_client.give_up_polls(asyncio.get_running_loop().time(), age_s)
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -140,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from tickets in small steps. Meanwhile, it may still get outcomes."""
+        """Remove a watcher from tickets in small steps. It may still get outcomes until then."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
@@ -160,7 +160,7 @@ class Poller:
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
     def stop(self, error: BaseException) -> None:
-        """Stop polling. All current and later callers get this error."""
+        """Stop polling, and raise this error for all current and later callers."""
         self._fatal_error = error
         self._wakeup.wake()
 
@@ -194,8 +194,8 @@ class Poller:
                 group.cancel_scope.cancel()
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` did not cancel this task, the event loop is ending. End all tickets here,
-            # because no other task will do it.
+            # If `aclose` did not cancel this task, the event loop is shutting down. End all tickets
+            # here, because no other task will do it.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
@@ -224,7 +224,7 @@ class Poller:
             self.notifier.report_completion(completion)
 
     async def _complete_refused(self) -> None:
-        """End the tickets that the server refused, a few in each iteration of the event loop."""
+        """End the tickets whose polls the server refuses, a few in each event loop iteration."""
         if self._is_completing_refused:
             return
         self._is_completing_refused = True
@@ -274,8 +274,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # Something that the transport awaited was cancelled, but not this task. So the poll
-                # has failed.
+                # This task was not cancelled, but something that the transport awaited was. So the
+                # poll has failed.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             now = self._loop.time()
             watchers = entry.watchers

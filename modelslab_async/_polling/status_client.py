@@ -1,4 +1,4 @@
-"""StatusClient: polls one ticket once, and reads the reply. It never delays or retries a poll."""
+"""StatusClient: polls one ticket once, and reads the reply. The caller decides when to poll."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ U = TypeVar("U")
 
 _logger = logging.getLogger("modelslab_async")
 
-# Limit the length and the number of unknown status words in the log. A server may send a new word
+# Limit the length and the number of unknown statuses in the log. A server may send a new status
 # with each reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
@@ -47,7 +47,7 @@ class UnknownFamily(ValueError):
 
 
 class TicketStatusClient(Protocol):
-    """Polls one ticket once. Also returns the key tier and the host of a ticket's polls."""
+    """Polls one ticket once. Also says which API key tier and which host a ticket's polls use."""
 
     def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
     def poll(self, ticket: Ticket, /) -> Awaitable[Reply | CachedProcessing]: ...
@@ -71,7 +71,7 @@ class StatusClient:
 
     def family_named(self, name: str) -> Family:
         """
-        Return the family of this name.
+        Return the family with this name.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -111,7 +111,7 @@ class StatusClient:
 
     def family_of(self, ticket: Ticket) -> Family:
         """
-        Return a ticket's family. Check that the id fits, and that the client has the key.
+        Return a ticket's family. Check that the id fits, and that the client has the API key.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -173,8 +173,8 @@ class StatusClient:
         """
         Return the tier of the API key that polls a ticket, and the ticket's family.
 
-        An `AuthenticationError` or `PaymentRequired` applies to every poll with this key. A
-        `PermissionDenied` applies only to polls of this family with this key.
+        An `AuthenticationError` or `PaymentRequired` applies to every poll with this API key. A
+        `PermissionDenied` applies only to polls of this family with this API key.
         """
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
@@ -184,7 +184,7 @@ class StatusClient:
 
         Raises:
             TransientError: The reply says nothing about the job.
-            Refused: The server refuses the key, the plan or the request.
+            Refused: The server refuses the API key, the plan or the request.
         """
         response = await self._response(ticket)
         reply = read_reply(
@@ -201,11 +201,11 @@ class StatusClient:
 
     async def poll(self, ticket: Ticket) -> Reply | CachedProcessing:
         """
-        Poll a ticket of a known family once, and read no more of the reply than the poller needs.
+        Poll a ticket of a known family once, and read only what the poller needs from the reply.
 
         Raises:
             TransientError: The reply says nothing about the job.
-            Refused: The server refuses the key, the plan or the request.
+            Refused: The server refuses the API key, the plan or the request.
         """
         response = await self._response(ticket)
         return self._reader.read(
@@ -217,14 +217,14 @@ class StatusClient:
         )
 
     def give_up_polls(self, now: float, age_s: float) -> None:
-        """Cancel polls that began at least `age_s` seconds ago. They fail as after a timeout."""
+        """Cancel polls that began at least `age_s` seconds ago, as if they had timed out."""
         self._sender.give_up_polls(now, age_s)
 
     async def aclose(self) -> None:
         await self._sender.aclose()
 
     def _read(self, read: Callable[[T], U], given: T) -> U:
-        """Read a ticket. If it is an API key, given by mistake, the error does not show the key."""
+        """Read a ticket. If `given` is an API key by mistake, the error does not show the key."""
         try:
             return read(given)
         except ValueError as error:

@@ -1,8 +1,4 @@
-"""
-Watchers wait for tickets on behalf of callers. This module notifies and removes watchers.
-
-It sends nothing and owns no request.
-"""
+"""Watchers wait for tickets on behalf of callers. This module notifies and removes watchers."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -145,8 +141,8 @@ class WatcherRemoval:
         """
         Begin to remove the watchers that were passed to `add`.
 
-        Each watcher is removed from its tickets in a task of its own. The task yields to the event
-        loop now and then, because a watcher may have very many tickets.
+        Each watcher is removed from its tickets by a separate task. The task often yields to the
+        event loop, because a watcher may have very many tickets.
         """
         while self._pending:
             group.start_soon(self._drop_all, *self._pending.pop())

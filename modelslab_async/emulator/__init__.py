@@ -1,7 +1,7 @@
 """
-The emulator: an ASGI application that answers as the service does, for tests and demos.
+The emulator: an ASGI application that answers like the service, for tests and demos.
 
-It imports models and the registry, and never any client code.
+It shares the models and the registry with the client, but no other code.
 """
 
 from . import missing_extra as missing_extra

@@ -1,4 +1,4 @@
-"""Emulator: an ASGI application that answers like the service. It imports no client code."""
+"""Emulator: an ASGI application that answers like the service."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -31,18 +31,18 @@ class Emulator:
     An ASGI application that answers like the service.
 
     The emulator serves each route with and without the prefix `/api`. It computes the state of a
-    job from the clock at each request. In the background, it only sends webhooks.
+    job from the clock at each request. Only webhooks are sent in the background.
 
     Args:
         families: The registry, or a part of it.
         endpoints: The table of endpoints, or a part of it.
         jobs: How long jobs take and how they end.
-        keys: The accepted keys. With None, the emulator accepts any key that is not empty.
-        keys_without_credits: Keys that may poll, but whose submits are refused.
-        queue_limit: The maximum number of unfinished submitted jobs of one key. With None, there is
-            no limit. The service allows 5, 10 or 15, depending on the plan.
+        keys: The accepted API keys. With None, the emulator accepts any key that is not empty.
+        keys_without_credits: API keys that may poll, but whose submits are refused.
+        queue_limit: The maximum number of unfinished submitted jobs of one API key. With None,
+            there is no limit. The service allows 5, 10 or 15, depending on the plan.
         spam_window: The seconds that must pass before an accepted submit can be repeated. A repeat
-            has the same key, endpoint and parameters, apart from `track_id` and `webhook`. With
+            has the same API key, endpoint and parameters, apart from `track_id` and `webhook`. With
             None, no repeat is refused. The service uses 30 seconds.
         webhooks: How webhooks behave (see `deliver_webhooks`).
         links: How the links to files behave.
@@ -52,9 +52,9 @@ class Emulator:
             in another. It is unknown how the service behaves.
 
     Attributes:
-        polls: How often each ticket was polled, as in `polls["images:1"]`.
+        polls: How many times each ticket was polled, as in `polls["images:1"]`.
         request_count: How many HTTP requests came in.
-        submits: The submits that came in with an accepted key.
+        submits: The submits that came in with an accepted API key.
         webhook_deliveries: The attempts to deliver a webhook, in order. The emulator withholds a
             webhook to another machine, unless `Webhooks.allow_remote` is set.
 
@@ -111,7 +111,8 @@ class Emulator:
         """
         How many submits were refused.
 
-        They include submits with a wrong key or an unreadable body, which are not in `submits`.
+        This includes submits with a wrong API key or an unreadable body, which are not in
+        `submits`.
         """
         return self._request_handler.refused_submits
 

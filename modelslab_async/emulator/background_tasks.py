@@ -1,4 +1,4 @@
-"""Starts background tasks, and cancels all of them together. It never reads a task's result."""
+"""Starts background tasks, and cancels all of them together."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class BackgroundTasks:
-    """A set of running tasks. A finished task leaves the set by itself."""
+    """A set of running tasks. Each task is removed from the set when it ends."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

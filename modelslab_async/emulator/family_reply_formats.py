@@ -12,9 +12,11 @@ class BodyTemplate:
     """
     The fields of a reply's body, in order, and where the value of each field comes from.
 
-    A template is written as one word for each field. `id` means a field `id` with the value named
-    `id`. `id:text` means a field `id` with the value named `text`. `id=null` means a field `id`
-    that is always `null`. The method `body` receives the named values.
+    The text of a template has one word for each field. The method `body` gets the named values.
+
+        id         the field `id`, with the value that is named `id`
+        id:text    the field `id`, with the value that is named `text`
+        id=null    the field `id`, which is always `null`
     """
 
     fields: tuple[tuple[str, str, Any], ...]

@@ -24,7 +24,7 @@ class Job:
         started: When the job started, on the emulator's clock.
         duration: How many seconds the job takes.
         fails: Whether the job fails.
-        fields: The parameters of the submit, without the key.
+        fields: The parameters of the submit, without the API key.
         file_count: How many files the job makes.
         output: The output in the replies. With None, the output is links to files.
         in_base64: Whether the files hold the results as base64 text.

@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and makes the replies to their submits. It never reads a clock."""
+"""JobIntake: starts jobs, and makes the replies to their submits. The caller passes in the time."""
 
 from collections.abc import Mapping
 from random import Random
@@ -33,7 +33,7 @@ class ReceivedSubmit:
             tickets usually have.
         endpoint: The name of the endpoint.
         path: The path of the request, without `/api`.
-        fields: The parameters, without the key.
+        fields: The parameters, without the API key.
         ticket: The ticket of the job that the submit started, or None for a refused submit.
     """
 
@@ -148,7 +148,7 @@ class JobIntake:
 
     def upload(self, name: str, *, now: float) -> Job:
         """
-        Start a job that stands for an uploaded file and has already succeeded.
+        Make a job for an uploaded file. The job has already succeeded.
 
         The emulator does not keep the uploaded file. The job's link leads to a file that the
         emulator makes. `name` is the family of the job. If the emulator does not serve this family,

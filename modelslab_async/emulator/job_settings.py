@@ -1,4 +1,4 @@
-"""Jobs: how long emulated jobs take and how they end. This module never reads a clock."""
+"""Jobs: how long emulated jobs take and how they end."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -36,7 +36,7 @@ class Jobs:
     `add_job` can override both for a single job.
 
     Args:
-        duration: How many seconds a job takes, drawn evenly from this range. A callable gets a
+        duration: How many seconds a job takes, drawn uniformly from this range. A callable gets a
             `random.Random` and returns the seconds. If a job takes zero seconds or less, the reply
             to its submit already contains the result.
         failure_rate: The share of jobs that fail, from 0 to 1.

@@ -1,4 +1,4 @@
-"""JobStore: holds all jobs, and the queue of each API key. It never reads a clock."""
+"""JobStore: holds all jobs, and the queue of each API key. The caller passes in the time."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ class JobStore:
     Holds all jobs, the replies that tests chose, and the queue of each API key.
 
     Jobs are keyed by id and family group. A family group consists of the families that are polled
-    at one URL. The queue of a key holds the jobs that were submitted with the key and have not
+    at one URL. The queue of an API key holds the jobs that were submitted with the key and have not
     ended.
 
     Args:
@@ -70,7 +70,7 @@ class JobStore:
         Return the job with this id, or None.
 
         If this group has no such job, look in all families whose replies report the status in the
-        same way.
+        same way, because some clients submit in one family and poll in another.
         """
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))

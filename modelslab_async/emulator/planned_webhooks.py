@@ -1,4 +1,4 @@
-"""Plans the webhooks of a job: their bodies and due times. It sends nothing."""
+"""Plans the webhooks of a job: their bodies and due times."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal

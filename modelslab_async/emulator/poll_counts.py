@@ -1,4 +1,4 @@
-"""PollCounts: how often the emulator was polled for each ticket."""
+"""PollCounts: how many times the emulator was polled for each ticket."""
 
 from collections import Counter
 from typing import Any
@@ -8,12 +8,12 @@ from modelslab_async._models.ticket import Ticket, TicketLike
 
 class PollCounts(Counter[Ticket]):
     """
-    How often each ticket was polled. The count of a ticket that was never polled is 0.
+    How many times each ticket was polled. The count of a ticket that was never polled is 0.
 
     The ticket may be given as text, as in `counts["images:1"]`.
 
     Raises:
-        ValueError: The key is not a ticket.
+        ValueError: The given key is neither a ticket nor the text of one.
     """
 
     def __getitem__(self, ticket: TicketLike) -> int:

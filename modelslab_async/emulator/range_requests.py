@@ -1,4 +1,4 @@
-"""Answers requests for a whole file or for one range of its bytes. It keeps no state."""
+"""Answers requests for a whole file or for one range of its bytes."""
 
 import re
 

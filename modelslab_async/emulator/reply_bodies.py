@@ -1,4 +1,4 @@
-"""Builds the bodies of the emulator's replies about a job. It sends nothing."""
+"""Builds the bodies of the emulator's replies about a job."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# Replies about workflow runs contain dates. The emulator's clock counts its seconds from this date.
+# The date at which the emulator's clock shows 0 s. Replies about workflow runs contain dates.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",
@@ -81,7 +81,7 @@ def _json_id(id_: str) -> int | str:
 
 
 def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
-    """Return the values that describe a job's output, keyed by their names in templates."""
+    """Return the values that describe a job's output, keyed by their names in a `BodyTemplate`."""
     if job.output is None:
         links = urls.links(job)
         mirrors = urls.links(job, folder="cdn")
@@ -111,7 +111,7 @@ def _common_values(job: Job) -> dict[str, Any]:
 def _typed(job: Job, name: str, value: object) -> object:
     """Return a parameter as the service's replies show it: counts and sizes become integers."""
     if name == "seed" and value in (None, ""):
-        # The service draws a seed if the submit has none. The emulator makes a seed from the id.
+        # The service draws a seed if the submit has none. The emulator derives it from the id.
         return crc32(job.ticket.id.encode())
     text = str(value).removesuffix(".0")
     is_integer = name in _INTEGER_PARAMETERS and _INTEGER.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Reads the fields and the key of a request, wherever a client puts them. It never checks a key."""
+"""Reads the fields and the API key of a request, wherever the client puts them."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""RequestHandler: answers one HTTP request from the stored jobs. It listens on no socket."""
+"""RequestHandler: answers HTTP requests from the stored jobs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
@@ -38,16 +38,16 @@ class RequestHandler:
         intake: Starts jobs, and holds the store of all jobs.
         submit_checks: Decides which submits are refused.
         webhook_sender: Sends the webhooks of submitted jobs.
-        keys: The accepted keys. With None, any key that is not empty is accepted.
+        keys: The accepted API keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
         strict_families: Whether a job is found only by polls in its own families.
 
     Attributes:
-        polls: How often each ticket was polled.
+        polls: How many times each ticket was polled.
         submits: The submits that the emulator received.
-        refused_submits: How many submits were refused. They include submits with a wrong key or an
-            unreadable body, which are not in `submits`.
+        refused_submits: How many submits were refused. This includes submits with a wrong API key
+            or an unreadable body, which are not in `submits`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Routes: maps a request's path to a family, an endpoint or a file. It answers no request."""
+"""Routes: maps a request's path to a family, an endpoint or a file."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Validators and a converter for the emulator's settings. They keep no state."""
+"""Validators and a converter for the emulator's settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ def check_share(_instance: object, attribute: "Attribute[Any]", value: float) ->
 
 def require_share(name: str, value: float) -> None:
     """
-    Check that a share is from 0 to 1. The error message calls the share `name`.
+    Check that a share is from 0 to 1. The error message names the share by `name`.
 
     Raises:
         ValueError: The value is out of range.

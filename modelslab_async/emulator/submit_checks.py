@@ -1,4 +1,4 @@
-"""SubmitChecks: decides which submits are refused, and with which reply. It never reads a clock."""
+"""SubmitChecks: decides which submits are refused. Makes the replies that refuse them."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -22,10 +22,10 @@ class SubmitChecks:
     Refuses the submits that the service would refuse.
 
     Args:
-        job_store: Counts the queued jobs of each key.
-        keys_without_credits: Keys whose submits are refused.
-        queue_limit: The maximum number of unfinished submitted jobs of one key. With None, there is
-            no limit.
+        job_store: Counts the queued jobs of each API key.
+        keys_without_credits: API keys whose submits are refused.
+        queue_limit: The maximum number of unfinished submitted jobs of one API key. With None,
+            there is no limit.
         spam_window: The seconds that must pass before an accepted submit can be repeated. With
             None, no repeat is refused.
     """
@@ -42,7 +42,7 @@ class SubmitChecks:
         self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # The time when each submit was accepted, keyed by the digest of the submit, oldest first.
+        # The time when each submit was accepted, keyed by the hash of the submit, oldest first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(
@@ -101,8 +101,8 @@ def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> 
     """
     Return the hash by which a repeated submit is recognised.
 
-    The hash covers the API key, the endpoint and all fields except `track_id` and `webhook`. It
-    does not reveal the key.
+    The hash covers the API key, the endpoint and all fields except `track_id` and `webhook`. The
+    API key cannot be recovered from the hash.
     """
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)

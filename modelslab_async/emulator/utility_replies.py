@@ -1,4 +1,4 @@
-"""Makes the documented replies of endpoints that make no ticket. It sends nothing."""
+"""Makes the documented replies of endpoints that make no ticket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ class UtilityReplies:
     Makes the replies of endpoints that make no ticket.
 
     Args:
-        intake: Starts the jobs that stand for uploads, and counts the queued jobs of a key.
+        intake: Makes a job for each upload, and counts the queued jobs of each API key.
     """
 
     intake: JobIntake

@@ -1,4 +1,4 @@
-"""WebhookSender: posts the webhooks of jobs in background tasks. It builds no webhook bodies."""
+"""WebhookSender: posts the webhooks of jobs in background tasks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -90,7 +90,7 @@ class WebhookSender:
         """
         Start delivering the webhooks of a job.
 
-        For a share `before_reply` of the jobs, wait until the webhooks are delivered. Then they
+        For a share `before_reply` of the jobs, wait until the webhooks are delivered, so that they
         arrive before the reply to the submit.
         """
         url = webhook_url_of(job)
@@ -113,8 +113,8 @@ class WebhookSender:
             for _ in range(self._webhooks.copies)
         ]
         if before_reply_draw < self._webhooks.before_reply:
-            # If the client disconnects, the ASGI server may cancel this task. In that case,
-            # `asyncio.wait` lets the deliveries go on.
+            # If the client disconnects, the ASGI server may cancel this task. The deliveries go on
+            # all the same, because `asyncio.wait` does not cancel the tasks that it waits for.
             await asyncio.wait(started)
 
     def _start_delivery(

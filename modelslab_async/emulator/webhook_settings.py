@@ -26,7 +26,7 @@ class Webhooks:
     Args:
         delay: The seconds by which each webhook is late, or a range of seconds. Forged webhooks are
             never late.
-        copies: How often each webhook is sent.
+        copies: How many times each webhook is sent.
         lost: The share of jobs whose webhook is never sent.
         forged: The share of jobs with a forged webhook halfway through the job. The forged webhook
             reports a success and links to a host that does not exist.
@@ -34,8 +34,8 @@ class Webhooks:
             sent.
         workflow_format: Which of the two documented formats the webhooks of workflows have.
         allow_remote: Whether the emulator may send webhooks to hosts that are not loopback.
-        transport: What sends the webhooks, such as an `httpx.ASGITransport` of your own
-            application. With None, they go over the network.
+        transport: The httpx transport that sends the webhooks, such as an `httpx.ASGITransport` of
+            your own application. With None, the webhooks go over the network.
         seed: The seed of the random draws.
 
     Raises:

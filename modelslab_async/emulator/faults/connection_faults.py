@@ -1,4 +1,4 @@
-"""Breaks connections and replies, with one function for each fault. It never chooses a fault."""
+"""Breaks connections and replies, with one function for each fault. The caller picks the fault."""
 
 import asyncio
 from collections.abc import Mapping

@@ -76,7 +76,7 @@ class Faults:
         script: The faults of the first requests, in order. A None among them means the true reply.
         connections: The faults of the first connections, in order. A None among them means no
             fault.
-        outage: The seconds for which the port is closed at the start.
+        outage: The seconds for which the port stays closed at the start.
         seed: The seed of the random draws.
         delay: How many seconds a fault waits. The server waits between two bytes of a dripping
             reply, before a slow reply, or before a closed port opens again.

@@ -131,8 +131,7 @@ class _FaultyServer:
         self._is_closed = True
         self._close_port()
         await self._tasks.cancel()
-        # A task may have opened the port again before it was cancelled. So the port is closed once
-        # more.
+        # A task may have opened the port again before it was cancelled, so close the port again.
         self._close_port()
         if self._reopen_timer is not None:
             self._reopen_timer.cancel()
@@ -196,8 +195,8 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # Close the connection in a callback. A `finally` of the task would not run if the task were
-        # cancelled before its start.
+        # Close the connection in a callback. A task that is cancelled before it starts does not run
+        # its `finally` block.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(

@@ -1,4 +1,4 @@
-"""FaultyConnection: sends bytes on a connection, closes or resets it. It never chooses a fault."""
+"""FaultyConnection: sends bytes on a connection, and closes or resets it, to cause a fault."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ class FaultyConnection:
         writer: Writes to the client.
         settings: The delays and URLs that some faults use.
         close_port: Closes the server's port for some seconds.
-        get_true_reply: Asks the emulator for its reply to the last request.
+        get_true_reply: Asks the emulator for its reply to the most recent request.
     """
 
     reader: asyncio.StreamReader
@@ -45,7 +45,7 @@ class FaultyConnection:
         await self.writer.drain()
 
     async def send_endlessly(self, data: bytes) -> None:
-        """Send these bytes again and again, up to a gigabyte or until the client disconnects."""
+        """Send these bytes repeatedly, until a gigabyte is sent or the client disconnects."""
         for _ in range(_MAX_ENDLESS_BYTES // len(data)):
             await self.send(data)
         self.close()
@@ -62,7 +62,7 @@ class FaultyConnection:
         self.writer.transport.abort()
 
     async def wait_for_disconnect(self) -> None:
-        """Discard everything that the client sends until it disconnects."""
+        """Discard all data from the client until it disconnects."""
         while await self.reader.read(65_536):
             pass
         self.close()

@@ -1,4 +1,4 @@
-"""Parses HTTP/1.1 requests from bytes, and encodes replies as bytes. It opens no sockets."""
+"""Parses HTTP/1.1 requests from bytes, and encodes replies as bytes."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ class ReceivedRequest:
         headers: The headers, with names in lower case.
         body: The bytes of the body.
         received_at: The time at which the whole request had been read, on the event loop's clock.
-        connection: The number of the request's connection. The first connection has the number 1.
+        connection: The number of the connection that carried the request. The first one is 1.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""Forwards a request to the emulator behind a faulty server. It never changes a reply's body."""
+"""Forwards requests from a faulty server to its emulator, and returns the emulator's replies."""
 
 from urllib.parse import urlsplit
 

@@ -19,7 +19,7 @@ _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The settings that a single fault needs, such as the delay of a slow reply."""
+    """Settings that only some faults use, such as the delay of a slow reply."""
 
     @property
     def delay(self) -> float: ...

@@ -17,8 +17,8 @@ def mp4(picture: Picture) -> bytes:
     frame = jpeg(picture)
     size = picture.width * JPEG_CELL_PX, picture.height * JPEG_CELL_PX
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
-    # The header contains the file offset of the frames, which depends on the header's length. So
-    # measure a header with the offset 0 first: it has the same length.
+    # The header contains the file offset of the frames, and this offset depends on the header's
+    # length. So first measure a header with the offset 0, which has the same length.
     data_offset = len(head) + len(_movie(size, len(frame), 0)) + 8
     return head + _movie(size, len(frame), data_offset) + _box(b"mdat", frame * _FRAME_COUNT)
 

@@ -1,4 +1,4 @@
-"""Draws grids of coloured cells: one plain colour, or a captioned landscape."""
+"""Draws pictures as grids of coloured cells. A picture is one plain colour, or a landscape."""
 
 import colorsys
 import math

@@ -7,7 +7,7 @@ import zlib
 _SAMPLE_RATE_HZ = 8000
 _SAMPLE_COUNT = _SAMPLE_RATE_HZ // 10
 _SILENCE = 128
-# The length of an MP3 frame at 128 kbit/s and 44.1 kHz. The frame lasts 26 ms.
+# The size of an MP3 frame in bytes, at 128 kbit/s and 44.1 kHz. Such a frame lasts 26 ms.
 _MP3_FRAME_BYTES = 417
 _MP3_FRAME_COUNT = 4
 

@@ -43,7 +43,11 @@ def webp(picture: Picture) -> bytes:
 
 
 def _number(value: int, bit_count: int) -> str:
-    """Return the bits of a number, the lowest first. Prefix codes need the opposite order."""
+    """
+    Return the bits of a number, the lowest bit first.
+
+    Do not use this function for prefix codes, which start with the highest bit.
+    """
     return f"{value:0{bit_count}b}"[::-1]
 
 
@@ -78,7 +82,8 @@ def _pixel_bits(picture: Picture) -> str:
 
 def _code_lengths(bit_count: int, symbols: Iterable[int], symbol_count: int) -> str:
     """Encode the code lengths of an alphabet: `bit_count` for `symbols`, 0 for all others."""
-    # The length of each symbol's code takes one bit: 0 for no code, 1 for `bit_count` bits.
+    # Only two lengths occur: 0 for no code, and `bit_count`. So the file stores each length as one
+    # bit.
     order = _LENGTH_ORDER[: _LENGTH_ORDER.index(bit_count) + 1]
     lengths = "".join(_number(int(each in (0, bit_count)), 3) for each in order)
     coded = set(symbols)
