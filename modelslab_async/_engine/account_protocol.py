@@ -46,7 +46,7 @@ class JoinedAccount(Protocol):
         ...
 
     def on_event(self, event: Event, /) -> None:
-        """Handle an event of this client. Report pauses by a rate limit to the shared account."""
+        """Handle an event of this client. If a rate limit pauses polls, tell the shared account."""
         ...
 
 

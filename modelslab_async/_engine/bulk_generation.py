@@ -1,7 +1,7 @@
 """
 BulkGeneration: runs one call of `generate_many`.
 
-If one request fails, the others go on. If the server refuses the API key, the rest are not sent.
+If one request fails, the others go on. If the server refuses the API key, no more are sent.
 """
 
 import asyncio

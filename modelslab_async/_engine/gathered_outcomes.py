@@ -13,7 +13,7 @@ from .outcome_stream import stream_outcomes
 async def gather_outcomes(
     engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
 ) -> list[Outcome]:
-    """Wait for many tickets. Return their outcomes in the order in which they were given."""
+    """Wait for many tickets, and return their outcomes in the order of the tickets."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_not_text(tickets)
     yielder = Yielder()

@@ -48,9 +48,9 @@ class StreamBuffer:
     Watches all tickets of one stream, and stores the outcomes that are not yet read.
 
     The buffer remembers the most recent successes and failures, up to `recent` of them. A ticket
-    that the source yields again gets the remembered outcome, without a poll. Once the server has
-    refused an API key, or a family for that key, the remaining tickets of that key or family end
-    without a request.
+    that the source yields again gets the remembered outcome, without a poll. When the server
+    refuses an API key, the remaining tickets of that key end without a request. The same holds for
+    the tickets of a family that the server refuses.
 
     Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
     stale deadline is removed when it reaches the front of the queue. If more than about half of the

@@ -24,7 +24,7 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """True: `notify` is called with every change of the ticket, not only with the outcome."""
+        """True, because `notify` must get every change of the ticket, not only the outcome."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:

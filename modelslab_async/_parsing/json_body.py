@@ -212,7 +212,7 @@ def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
     """
     Return a finished job's results.
 
-    Search three objects in this order: the body, and the objects in its fields `data` and `result`.
+    Search the body first, and then the objects in its fields `data` and `result`.
     Use the field `proxy_links` of an object only if its other fields have no results.
     """
     for container in (body, body.get("data"), body.get("result")):

@@ -44,7 +44,7 @@ _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
 # A body is cached only if the ticket's id has this form. A shorter id may also occur elsewhere in
-# the body, and JSON may escape other characters.
+# the body, and JSON may escape characters that are not allowed here.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024

@@ -36,8 +36,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors that concern the customer's account at the service. A firewall may send an HTML page with
-# the same HTTP statuses: 401, 402 or 403. So such a page counts as unreadable instead.
+# The errors that concern the customer's account at the service. An HTML page with the HTTP status
+# 401, 402 or 403 counts as unreadable instead, because it may come from a firewall.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"

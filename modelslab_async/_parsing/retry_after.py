@@ -60,7 +60,7 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
     # `X-RateLimit-Reset` is documented as seconds since 1970. A value below `_MIN_EPOCH_S` cannot
-    # be a date of our time, so read it as the seconds to wait.
+    # be a current time, so read it as the number of seconds to wait.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

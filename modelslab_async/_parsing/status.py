@@ -113,7 +113,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return what an unknown stage of a training means. The stage never counts as done."""
+    """Return what an unknown stage of a training means. Such a stage never counts as done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 

@@ -14,10 +14,9 @@ class IdleWorkers:
     """
     A pool of up to `size` workers. Each worker is started when it is first needed.
 
-    One timer serves all tickets. `arm` does nothing while all workers are busy, or while one is
-    being started or woken, because the next worker that is ready looks for a due ticket and calls
-    `arm` again. At all other times, `arm` wakes a worker if a poll is due, and sets the timer if
-    not.
+    One timer serves all tickets. Usually, `arm` wakes a worker if a poll is due, and otherwise sets
+    the timer. But `arm` does nothing while all workers are busy, or while one is being started or
+    woken. The next worker that is ready then looks for a due ticket, and calls `arm` again.
 
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued; infinity if
@@ -50,7 +49,7 @@ class IdleWorkers:
 
     def try_add_worker(self) -> bool:
         """
-        Return True and count one more worker if the caller must start it.
+        Return whether the caller must start one more worker. Such a worker is counted at once.
 
         No new worker is needed if another one is idle, or if the pool is full.
         """

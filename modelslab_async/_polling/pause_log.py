@@ -1,4 +1,4 @@
-"""PauseLog: logs that the client does not poll a host for some time, without too many warnings."""
+"""PauseLog: logs when the client pauses the polls of a host, and limits repeated warnings."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ _MAX_PAUSES_ADDED = 1000
 @define(eq=False)
 class PauseLog:
     """
-    Logs that the client does not poll a host for some time (a pause).
+    Logs when the client pauses the polls of a host.
 
     The first pause of a host is logged as a warning, and so is a pause with a new cause. Further
     pauses with the same cause are logged as DEBUG, apart from one warning every ten minutes.
@@ -34,7 +34,7 @@ class PauseLog:
     _warned: dict[HostQueue, tuple[type[ModelsLabError], float]] = Factory(dict)
 
     def record_pause(self, host_queue: HostQueue, seconds: float, cause: ModelsLabError) -> None:
-        """Log for how many seconds the client does not poll a host, and why."""
+        """Log for how many seconds the client pauses the polls of a host, and why."""
         now, kind = asyncio.get_running_loop().time(), type(cause)
         last_kind, warned_at = self._warned.get(host_queue, (None, 0.0))
         is_warning = last_kind is not kind or now - warned_at >= _WARNING_INTERVAL_S

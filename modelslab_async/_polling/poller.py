@@ -53,7 +53,7 @@ class Poller:
         telemetry: Makes a span for each poll; None for no spans.
         poll_guards: Functions that may delay a poll. A ticket is polled only if all of them return
             True.
-        on_first_ticket: Called before a ticket is added while no ticket is open; None for no call.
+        on_first_ticket: Called before a ticket is added to an empty schedule; None for no call.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -119,7 +119,7 @@ class Poller:
         return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now. Polls that hints ask for are at least `gap` seconds apart."""
+        """Poll an open ticket now. If `is_hint`, keep such polls at least `gap` seconds apart."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -140,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from tickets in small steps. It may still get outcomes until then."""
+        """Remove a watcher from tickets in small steps. Until then, it may still get outcomes."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
@@ -155,7 +155,7 @@ class Poller:
         return self._schedule.last(ticket)
 
     def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
-        """Return the `Unresolved` for a caller whose timeout has passed."""
+        """Return an `Unresolved` outcome for a caller whose timeout has passed."""
         last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
         return timed_out(ticket, seconds or 0.0, last, last_error)
 

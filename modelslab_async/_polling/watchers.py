@@ -25,7 +25,7 @@ from .pause_log import PauseLog
 def timed_out(
     ticket: Ticket, seconds: float, last: Processing | None, last_error: TransientError | None
 ) -> Unresolved:
-    """Return the `Unresolved` for a caller whose timeout has passed."""
+    """Return an `Unresolved` outcome for a caller whose timeout has passed."""
     why = f" (the last poll failed: {last_error.message})" if last_error else ""
     cause = WaitTimeout(
         f"not done after {seconds:g} s{why}; wait for the same ticket again to resume",

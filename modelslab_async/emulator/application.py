@@ -156,7 +156,7 @@ class Emulator:
 
     def script(self, ticket: TicketLike, replies: Iterable[ScriptedReply | None]) -> None:
         """
-        Answer the polls of one ticket with these replies, in order. The last reply repeats.
+        Answer the polls of one ticket with these replies, in order. Then repeat the final reply.
 
         Args:
             ticket: The ticket. Its job need not exist.

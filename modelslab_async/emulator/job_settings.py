@@ -76,7 +76,7 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        This works like `draw`, but a share `immediate` of the jobs takes no time.
+        This works like `draw`, but the share `immediate` of the jobs takes no time.
         """
         seconds, fails = self.draw(random)
         share = self.immediate

@@ -70,7 +70,7 @@ class JobStore:
         Return the job with this id, or None.
 
         If this group has no such job, look in all families whose replies report the status in the
-        same way, because some clients submit in one family and poll in another.
+        same way. Some clients submit in one family and poll in another.
         """
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
@@ -79,7 +79,7 @@ class JobStore:
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
     ) -> None:
         """
-        Set the replies to the polls of this id. The last reply repeats.
+        Set the replies to the polls of this id. After all of them, the final one is repeated.
 
         Raises:
             ValueError: There are no replies.

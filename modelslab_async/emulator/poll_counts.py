@@ -13,7 +13,7 @@ class PollCounts(Counter[Ticket]):
     The ticket may be given as text, as in `counts["images:1"]`.
 
     Raises:
-        ValueError: The given key is neither a ticket nor the text of one.
+        ValueError: The given ticket is invalid.
     """
 
     def __getitem__(self, ticket: TicketLike) -> int:

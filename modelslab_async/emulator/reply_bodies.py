@@ -30,7 +30,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# The date at which the emulator's clock shows 0 s. Replies about workflow runs contain dates.
+# The date at which the emulator's clock shows 0 s, for the dates in replies about workflow runs.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",

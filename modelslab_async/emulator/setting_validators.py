@@ -18,7 +18,7 @@ def check_share(_instance: object, attribute: "Attribute[Any]", value: float) ->
 
 def require_share(name: str, value: float) -> None:
     """
-    Check that a share is from 0 to 1. The error message names the share by `name`.
+    Check that a share is from 0 to 1. The error message calls the share by its `name`.
 
     Raises:
         ValueError: The value is out of range.

@@ -1,4 +1,4 @@
-"""SubmitChecks: decides which submits are refused. Makes the replies that refuse them."""
+"""SubmitChecks: decides which submits are refused, and with which reply."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -20,7 +20,7 @@ class ReceivedRequest:
         headers: The headers, with names in lower case.
         body: The bytes of the body.
         received_at: The time at which the whole request had been read, on the event loop's clock.
-        connection: The number of the connection that carried the request. The first one is 1.
+        connection: The number of the connection that carried the request, counted from 1.
     """
 
     method: str

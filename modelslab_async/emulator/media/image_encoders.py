@@ -67,7 +67,8 @@ def _gif_data(pixels: bytes) -> bytes:
     code_bits = _GIF_COLOUR_BITS + 1
     clear = 1 << _GIF_COLOUR_BITS
     pairs = {index: f"{index:0{code_bits}b}{clear:0{code_bits}b}" for index in set(pixels)}
-    # LZW stores the first code in the lowest bits. So the bit string starts with the last code.
+    # LZW stores the first code in the lowest bits. So the bit string holds the codes in
+    # reverse order.
     bits = f"{clear + 1:0{code_bits}b}" + "".join(pairs[index] for index in reversed(pixels))
     return int(bits, 2).to_bytes((len(bits) + 7) // 8, "little")
 
@@ -104,7 +105,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(picture: Picture) -> bytes:
-    """Encode the blocks. Each stores how its colour differs from that of the previous block."""
+    """Encode the blocks. Each block stores how its colour differs from the previous block's."""
     means = [_luma_and_chroma(colour) for colour in picture.palette]
     codes: list[str] = []
     before = (128, 128, 128)
