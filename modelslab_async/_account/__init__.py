@@ -1,1 +1,1 @@
-"""Shares the limits of one account between clients: slots, poll rate and pauses."""
+"""Lets several clients share the limits of an API key: slots, poll rate and pauses."""

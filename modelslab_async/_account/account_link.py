@@ -29,30 +29,31 @@ from .webhook_hint_exchange import HintExchange
 
 _logger = logging.getLogger("modelslab_async")
 
-# Seconds between two reports of a client with open tickets, used slots or open poll permits.
+# Seconds between two reports of a client that has open tickets, used slots or granted poll times.
 _OPEN_INTERVAL_S = 0.25
 # Seconds between two reports of an idle client. An account may remove a client that has not
 # reported for 30 seconds.
 _IDLE_INTERVAL_S = 10.0
-# Seconds from a failed report to the next attempt. An idle client also waits this long if it could
-# not send its webhook hints.
+# Seconds from a failed report to the next attempt. An idle client also waits this long before it
+# retries webhook hints that it could not send.
 _RETRY_INTERVAL_S = 1.0
-# If an answer comes more than this many seconds after its report, the client ignores the granted
-# slots. The account may grant these slots to other clients 30 seconds after the report.
+# If an answer comes more than this many seconds after its report, the client ignores the slots in
+# it. If 30 seconds pass without another report, the account regards the client as dead, and may
+# grant these slots to other clients.
 _MAX_ANSWER_AGE_S = 15.0
 # A pause in an answer is new if it ends more than this many seconds after the pause that the client
-# knows. A smaller difference may be an error of the clocks.
+# already knows. A smaller difference may come from inexact clocks.
 _NEW_PAUSE_S = 0.05
 
 
 class AccountLink:
     """
-    Reports one client's usage to an account, and applies the account's answers.
+    Reports one client's usage to a shared account, and applies the account's answers.
 
     Args:
         membership: The client's membership in the account.
-        digest_of: Returns the digest of an API key. The account never gets a key itself.
-        has_rate: Whether the account limits the poll rate. If so, polls wait for the account's
+        digest_of: Returns the digest of an API key. The account gets only this digest, not the key.
+        has_rate: Whether the account limits the poll rate. If true, polls wait for the account's
             first answer.
     """
 
@@ -80,7 +81,8 @@ class AccountLink:
         """
         Start the task that sends reports.
 
-        The task calls `on_hint` with each webhook hint that another client has shared.
+        The task calls `on_hint` with each webhook hint from another client. A hint holds the ids of
+        tickets that should be polled now.
         """
         self._schedule = schedule
         self._poller = poller
@@ -97,7 +99,7 @@ class AccountLink:
         if self._task is None:
             return
         # Let a report in progress finish: its answer may assign tickets of dead clients to this
-        # client. The final report must list them too, so that they keep their slots.
+        # client. The final report must list these tickets too, so that they keep their slots.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
@@ -122,26 +124,26 @@ class AccountLink:
         self.wake()
 
     def _share_end(self, outcome: Outcome) -> None:
-        """Tell the other clients that a ticket has ended, because they may wait for this ticket."""
+        """Tell the other clients that a ticket has ended, because they may wait for it too."""
         if not isinstance(outcome, Unresolved):
             self.share_hint(WebhookHint((outcome.ticket.id,), ""))
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
-        """Make the slots of one key. The account decides how many this client gets."""
+        """Create the slots for one API key. The account decides how many this client may use."""
         self._slots[tier] = slots = GrantedSlots(polls=polls, on_change=self.wake)
         if self._refusal is not None:
             slots.close(self._refusal)
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:
-        """Make the rate limiter for polls with one key."""
+        """Create the rate limiter for polls with one API key."""
         self._poll_times[tier] = poll_times = GrantedPollTimes(
             asyncio.get_running_loop().time, self.wake, is_limited=self._has_rate
         )
         return poll_times
 
     def on_event(self, event: Event) -> None:
-        """If a rate limit has paused polls, report the pause to the account."""
+        """If the event is a pause after a rate limit, report the pause to the account."""
         if isinstance(event, Paused) and isinstance(event.cause, RateLimited):
             until = asyncio.get_running_loop().time() + event.seconds
             self._polls_paused_until[event.tier] = until
@@ -178,7 +180,11 @@ class AccountLink:
             slots.close(refusal)
 
     async def _exchange(self) -> bool:
-        """Send a report, and apply the answer. Return whether a submit waits only for a slot."""
+        """
+        Send a report, and apply the answer.
+
+        Return whether any submit could start now if it had a slot.
+        """
         offset = self._offset()
         reports = self._report(offset)
         sent = asyncio.get_running_loop().time()
@@ -217,7 +223,7 @@ class AccountLink:
         return reports
 
     def _last_report(self) -> dict[str, KeyReport]:
-        """Return the reports to send on leaving. They ask for no more poll times."""
+        """Return the client's final reports, which ask for no more poll times."""
         reports = self._report(self._offset())
         for tier, poll_times in self._poll_times.items():
             digest = self._digest_of(tier)
@@ -235,8 +241,8 @@ class AccountLink:
         """
         Give up old polls, because the account does not answer.
 
-        After `MAX_POLL_AGE_S`, the account grants the permits of these polls to other clients. If
-        the network then delivered the old polls too, the server could get too many at once.
+        After `MAX_POLL_AGE_S`, the account lets other clients poll instead. If the network
+        delivered the old polls after that, the server could get too many polls at once.
         """
         if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
             self._poller.give_up_polls(GIVE_UP_AFTER_S)

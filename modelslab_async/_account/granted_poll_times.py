@@ -1,4 +1,4 @@
-"""GrantedPollTimes: lets polls with one key start only at times that an account granted."""
+"""GrantedPollTimes: lets polls with one API key start only when a shared account allows it."""
 
 import math
 from collections import deque
@@ -11,15 +11,16 @@ from .poll_permits import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
 # If a response comes more than this many seconds later than usual, the network may have delayed the
-# poll. So the client reports a later start. Smaller delays do no harm, because permits rest a
-# little longer than the rate requires (see `HELD_BACK_SHARE`).
+# poll. So the client reports a later start. Smaller delays do no harm, because the account keeps a
+# little more time between polls than the rate requires (see `HELD_BACK_SHARE`).
 _MAX_UNREPORTED_DELAY_S = 0.02
-# For a slow poll that was not overdue, the reported start is at most this many seconds after the
-# real start. The maximum is low, because the cause may be a slow server instead of the network.
+# For a poll that was slow but not overdue (see `StalledPolls`), the reported start is at most this
+# many seconds after the real start. The maximum is low, because the cause may be a slow server
+# instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
-# The client usually reports a poll when the poll has ended. If the poll takes longer than this many
-# seconds, the client reports the start before the end. Until then, the account assumes the latest
-# possible start, so the permit rests for longer than necessary.
+# Usually, the client reports a poll only after the poll has ended. If a poll takes longer than this
+# many seconds, the client reports its start earlier. Until then, the account assumes the latest
+# possible start, which may delay the next poll for no reason.
 _MAX_UNREPORTED_S = 0.3
 
 
@@ -35,8 +36,8 @@ class _GrantedTime:
         Return the `PollResult` of this granted time, which a poll has used.
 
         Args:
-            moment: The time at which the permit begins to rest, on the event loop's clock. It is
-                the start of the poll, or later if the network may have delayed the poll.
+            moment: The time at which the poll counts towards the rate, on the event loop's clock.
+                It is the start of the poll, or later if the network may have delayed the poll.
             is_open: Whether the poll is still in flight.
         """
         rests_from = self.granted + max(0.0, moment - self.when)
@@ -46,19 +47,20 @@ class _GrantedTime:
 @define(eq=False)
 class GrantedPollTimes:
     """
-    The rate limiter of a client with an account. It lets polls start only at granted times.
+    The rate limiter of a client with a shared account. Polls start only at granted times.
 
-    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
-    client asks for twice as many as before, so that a busy client asks less often. If only some of
-    the times were used, the client asks for the same number again.
+    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When all times have been
+    used, the client asks for twice as many, so that a busy client asks less often. It also asks for
+    twice as many when all times have expired. When some were used and some have expired, it asks
+    for the same number again.
 
     Args:
         clock: Returns the time of the event loop.
         on_empty: Called when a poll has to wait because no granted time is left.
 
     Attributes:
-        wanted: The number of times to ask for; 0 if no poll waits for a time.
-        is_limited: Whether polls need a granted time. Each answer of the account sets it.
+        wanted: The number of poll times to ask for; 0 if no poll waits for one.
+        is_limited: Whether polls need a granted time. Each answer of the account updates this.
     """
 
     clock: Callable[[], float]
@@ -86,8 +88,9 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If no time was used, the account answered too late. A larger number of times reaches
-            # further into the future. So some of them can be used even if the next answer is late.
+            # If none of the times was used, the account's answer came too late. More times reach
+            # further into the future. So the client can use some of them even if the next answer is
+            # late.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
@@ -106,7 +109,7 @@ class GrantedPollTimes:
             self._unanswered.add(now)
 
     def finish(self, started: float, now: float, *, is_answered: bool) -> None:
-        """Record that a poll has ended. It started at the time `started`."""
+        """Record the end of a poll that started at the time `started`."""
         if (times := self._in_flight.get(started)) is not None:
             time = times.pop()
             if not times:
@@ -114,7 +117,7 @@ class GrantedPollTimes:
                 self._reported_starts.discard(started)
             delay_s = self._unanswered.extra_seconds(now - started)
             if self._unanswered.is_late(now - started):
-                # The network may have delivered the poll only now, so its permit rests from now on.
+                # The network may have delivered the poll only now, so the poll counts from now on.
                 moment = now
             elif delay_s > _MAX_UNREPORTED_DELAY_S:
                 moment = started + min(delay_s, _MAX_REPORTED_DELAY_S)
@@ -125,10 +128,11 @@ class GrantedPollTimes:
 
     def report_results(self) -> tuple[PollResult, ...]:
         """
-        Return the poll results that the account does not know yet.
+        Return the poll results to send to the account.
 
-        A poll that the network may hold back is reported at every call, because it may reach the
-        server at any moment. Its permit rests from the latest report on.
+        These are the results that the account does not know yet, and every poll that the network
+        may be holding back. Such a poll may still reach the server at any moment. So each call
+        reports it again, as if it started now.
         """
         now = self.clock()
         self._remove_expired(now)
@@ -151,7 +155,7 @@ class GrantedPollTimes:
         return (*self._results, *unused, *cancelled)
 
     def forget_reported(self) -> None:
-        """Forget what `report_results` last returned, because the account knows it now."""
+        """Forget the results from the latest `report_results`. The account knows them now."""
         for _ in range(self._reported):
             self._results.popleft()
         self._reported = 0
@@ -177,7 +181,8 @@ class GrantedPollTimes:
         """
         Add one result for each poll in flight that started before `started_before`.
 
-        Skip polls that have such a result already, and polls that the network may hold back.
+        Skip polls for which this method has already added a result. Also skip the polls in
+        `held_back`, which the network may be delaying.
         """
         for started, times in self._in_flight.items():
             if started > started_before:

@@ -1,4 +1,4 @@
-"""GrantedSlots: the slots that a shared account grants to a client for one key."""
+"""GrantedSlots: the slots that a shared account grants to a client for one API key."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 @define(eq=False, kw_only=True)
 class GrantedSlots(Slots):
     """
-    The slots that a shared account grants to this client for one key.
+    The slots that a shared account grants to this client for one API key.
 
     A freed slot goes back to the account, even while submits of this client wait. The account then
     grants the slot to the next client in turn.
@@ -43,7 +43,12 @@ class GrantedSlots(Slots):
         )
 
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
-        """Apply the account's answer: adopt tickets, and admit submits up to the new limit."""
+        """
+        Apply the account's answer.
+
+        Take over tickets whose clients have died or left. Then let submits start, up to the new
+        limit.
+        """
         for held in allotment.adopted:
             self.hold(
                 held.ticket,
@@ -55,7 +60,7 @@ class GrantedSlots(Slots):
         self._admit()
 
     def pause(self, until: float) -> None:
-        """Admit no submit before `until`, a time on the event loop's clock."""
+        """Let no submit start before `until`, a time on the event loop's clock."""
         self._paused_until = max(self._paused_until, until)
 
     @property
@@ -64,7 +69,7 @@ class GrantedSlots(Slots):
         return self._paused_until
 
     def count_admissible(self) -> int:
-        """Count the submits that wait for nothing but a slot."""
+        """Count the submits that could start now if they had slots."""
         now = asyncio.get_running_loop().time()
         if now < self._paused_until or self._is_probing(now):
             return 0

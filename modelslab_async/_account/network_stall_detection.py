@@ -1,17 +1,17 @@
-"""StalledPolls: detects when the network holds polls back."""
+"""StalledPolls: detects that the network is holding polls back."""
 
 import math
 
 from attrs import Factory, define
 
-# As long as no poll has been answered, a poll is overdue after this many seconds.
+# Before the first answer, a poll is overdue after this many seconds.
 _FIRST_PATIENCE_S = 0.25
-# Once a poll has been answered, polls are overdue after at least this many seconds. If the server
-# answers slowly, they are overdue later.
+# After the first answer, a poll is overdue after at least this many seconds. If the server usually
+# answers more slowly, the time is longer.
 _MIN_PATIENCE_S = 0.05
-# The time after which a poll is overdue follows RFC 6298: the average response time, plus four
-# times its average deviation. Each weight is the share of the newest response in a moving average.
-# https://www.rfc-editor.org/rfc/rfc6298
+# The time after which a poll is overdue is computed as in RFC 6298: the average response time, plus
+# four times its average deviation. Each weight is the share of the newest response in a moving
+# average. https://www.rfc-editor.org/rfc/rfc6298
 _TIME_WEIGHT = 0.125
 _DEVIATION_WEIGHT = 0.25
 _DEVIATIONS = 4.0
@@ -23,14 +23,14 @@ _MAX_PROBE_DOUBLINGS = 3
 @define(eq=False)
 class StalledPolls:
     """
-    The polls in flight that started after the last answered poll. The network may hold them back.
+    Tracks the polls in flight, and slows down new polls while the network may hold polls back.
 
     When a network interruption ends, the server may receive all delayed polls at once. Together,
-    they could exceed the rate. So once the oldest poll is overdue, polls start one by one, at
-    growing intervals, until a poll is answered.
+    they could exceed the rate. So once a poll is overdue, and no later poll has been answered, new
+    polls start one by one, at growing intervals, until a poll is answered.
 
     This answer ends the stall. But older polls may still reach the server much later, because each
-    connection resends its data at a time of its own.
+    connection decides on its own when to resend its data.
     """
 
     _counts: dict[float, int] = Factory(dict[float, int])
@@ -41,7 +41,7 @@ class StalledPolls:
     _patience_s: float = _FIRST_PATIENCE_S
 
     def allowed_at(self, now: float) -> float:
-        """Return the time at which the next poll may start; -inf while no poll is overdue."""
+        """Return the time at which the next poll may start; -inf if polls are not slowed down."""
         if not self._is_overdue(now):
             return -math.inf
         last = next(reversed(self._counts))
@@ -55,7 +55,7 @@ class StalledPolls:
         return [*self._late, *overdue]
 
     def is_late(self, seconds: float) -> bool:
-        """Whether a poll is overdue after this many seconds."""
+        """Whether a poll without an answer is overdue after this many seconds."""
         return seconds > self._patience_s
 
     def extra_seconds(self, seconds: float) -> float:
@@ -70,19 +70,19 @@ class StalledPolls:
         self._counts[now] = self._counts.get(now, 0) + 1
 
     def remove(self, started: float, now: float, *, is_answered: bool) -> None:
-        """Record that a poll has ended. It started at the time `started`."""
+        """Record the end of a poll that started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # If a later poll was answered first, this poll is not in `_counts` any more. Then do
-            # not record its response time, because the network may have delayed the poll by a
-            # minute. Record any other response time, because the server may be slow. But limit the
-            # recorded time: long times would delay the detection of the next stall.
+            # If a later poll was answered first, this poll is no longer in `_counts`. Then ignore
+            # its response time, because the network may have delayed the poll by a minute.
+            # Otherwise record the time, even if it is long, because the server may be slow. Limit
+            # it, because long times would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))
             # The answer shows that the network delivers requests again. So older polls without an
-            # answer are no sign of a stall any more, and leave `_counts`. If this answer ends a
-            # stall, these polls go to `_late`, because they may still reach the server.
+            # answer no longer indicate a stall: remove them from `_counts`. If this answer ends a
+            # stall, move them to `_late`, because they may still reach the server.
             while self._counts and (oldest := next(iter(self._counts))) <= started:
                 count = self._counts.pop(oldest)
                 if was_stalled:
@@ -102,7 +102,7 @@ class StalledPolls:
             self._answer_s += _TIME_WEIGHT * (seconds - self._answer_s)
         else:
             self._answer_s, self._deviation_s = seconds, seconds / 2.0
-        # The margin is at most the average response time. With a larger margin, more polls would
+        # Limit the margin to the average response time. With a larger margin, more polls would
         # start before a stall is noticed.
         margin_s = min(_DEVIATIONS * self._deviation_s, self._answer_s)
         self._patience_s = max(_MIN_PATIENCE_S, self._answer_s + margin_s)

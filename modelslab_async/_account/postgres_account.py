@@ -1,4 +1,4 @@
-"""PostgresAccount: one account for the clients of many hosts, in a PostgreSQL database."""
+"""PostgresAccount: a shared account for clients on many hosts, in a PostgreSQL database."""
 
 import asyncio
 import time
@@ -19,15 +19,17 @@ from .postgres_report_exchange import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements
 from .shared_limits import SharedLimits
 
-# The key of the advisory lock that keeps two processes from creating the tables at the same time.
+# The key of the PostgreSQL advisory lock that keeps two processes from creating the tables at the
+# same time.
 _CREATION_LOCK = 0x4D4C6163
 
 
 class PostgresAccount:
     """
-    One account for all clients of many hosts: they share its slots, poll rate and pauses.
+    An account for clients on many hosts. They share its slots, its poll rate and its pauses.
 
-    The clients also pass webhooks on to each other, as hints to poll.
+    If one client gets a webhook, it tells the others, so that the client that waits for the ticket
+    polls it at once.
 
     Give it to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
@@ -35,8 +37,8 @@ class PostgresAccount:
     off, the other clients take over its tickets, and free the slots when these tickets end.
 
     The database holds no API key, only a digest of it. All times are on the database server's
-    clock, so the clocks of the hosts do not matter. While the server cannot be reached, clients
-    start no submit and no poll. They report their usage once it can be reached again.
+    clock, so the clocks of the hosts do not matter. While the database server cannot be reached,
+    clients start no submit and no poll. They report their usage once it can be reached again.
 
     The constructor connects to the database once. It blocks for a few round trips, at most ten
     seconds for each of them. PostgreSQL 14 or later and the extra `postgres` are required.
@@ -44,19 +46,19 @@ class PostgresAccount:
     Args:
         address: The address of the database in the syntax of libpq, such as
             `"postgresql://user@host/database?sslmode=verify-full"`. The password may be in the
-            address, in `PGPASSWORD` or in `~/.pgpass`. It is never shown.
-        rate: The maximum number of polls a second with one key, of all clients together, up to
+            address, in `PGPASSWORD` or in `~/.pgpass`. The password is never shown.
+        rate: The maximum number of polls a second with one API key, of all clients together, up to
             2,147,483,647; None for no limit.
-        queue: The maximum number of queued generations for each key, of all clients together: 5, 10
-            or 15, depending on the plan; None for no limit.
+        queue: The maximum number of queued generations for each API key, of all clients together:
+            5, 10 or 15, depending on the plan; None for no limit.
         schema: The schema with the tables of the account. It is created if it does not exist.
             Accounts with different limits need a schema each.
 
     Raises:
-        ValueError: An argument is out of its range, or open clients of the account have other
-            limits. The limits are checked again when a client of this object opens. If they differ
-            then, the client's waits and submits raise the error.
-        AccountError: The server cannot be reached or used.
+        ValueError: An argument is out of its range, or other clients have opened the account with
+            other limits. The limits are checked again when a client of this object opens. If they
+            differ then, the client's waits and submits raise the error.
+        AccountError: The database server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """
 
@@ -83,12 +85,12 @@ class PostgresAccount:
 
     @property
     def rate(self) -> float | None:
-        """The maximum number of polls a second with one key; None for no limit."""
+        """The maximum number of polls a second with one API key; None for no limit."""
         return self._limits.rate
 
     @property
     def queue(self) -> int | None:
-        """The maximum number of queued generations for each key; None for no limit."""
+        """The maximum number of queued generations for each API key; None for no limit."""
         return self._limits.queue
 
     @property

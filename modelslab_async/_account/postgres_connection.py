@@ -123,8 +123,8 @@ class PostgresConnection:
 
     async def _start_listening(self, connection: Any) -> None:
         # Do not listen through a connection pooler such as PgBouncer, because poolers lose
-        # notifications. A pooler is recognized by two different process ids: the id received when
-        # the connection opened, and the id of the server process that runs this query.
+        # notifications. A pooler is in use if the id of the server process that runs this query
+        # differs from the id received when the connection opened.
         pid = await connection.fetchval("SELECT pg_backend_pid()", timeout=_STATEMENT_TIMEOUT_S)
         if pid == connection.get_server_pid():
             async with asyncio.timeout(_STATEMENT_TIMEOUT_S):

@@ -32,11 +32,11 @@ POLL_VALUES: Final = {
     "STEP_S": step_seconds(1.0, _MAX_CLOCK_ERROR_S),
 }
 
-# One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. `latest_start` is the latest possible start of this poll. `last_start` is the start of
-# the last poll whose end was reported. The report of an end makes both columns equal. While they
-# differ, the permit is open. Accounts before version 3 lack this table, and accounts of version 3
-# lack its indexes.
+# One row for each permit. The latest grant was to `client`, for a poll at the time `granted`.
+# `latest_start` is the latest possible start of this poll. `last_start` is the start of the latest
+# poll whose end was reported. When the end of the granted poll is reported, both columns become
+# equal. While they differ, the permit is open. Accounts before version 3 lack this table, and
+# accounts of version 3 lack its indexes.
 POLL_PERMITS_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS SCHEMA.poll_permits (
     key text, permit integer,

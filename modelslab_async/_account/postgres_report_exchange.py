@@ -31,8 +31,8 @@ _LISTENING_INTERVAL_S: Final = 0.2
 
 # A client's first exchange. If no other client is open, this exchange sets the account's limits. If
 # other clients are open with other limits, the exchange is rejected. All this is one statement, so
-# the lock of `open_account` is held until the end. If two clients join at the same time, the second
-# client finds the limits of the first.
+# PostgreSQL holds the lock from `open_account` until the end. If two clients join at the same time,
+# the second client finds the limits of the first.
 _JOIN: Final = """
     WITH opened AS MATERIALIZED (SELECT SCHEMA.open_account($8::float8, $9::integer, $5) AS held)
     SELECT CASE
@@ -50,9 +50,9 @@ class PostgresMembership:
     One client as a member of a `PostgresAccount`.
 
     An exchange sends the client's reports, and the reply says what the client may use. A reply can
-    be lost. So the client numbers its exchanges. With each exchange, it sends the number of the
-    last exchange whose reply arrived. The server then repeats the adopted tickets that were in lost
-    replies. The server rejects an exchange that arrives after one with a higher number.
+    be lost. So the client numbers its exchanges, and sends with each exchange the number of the
+    latest one whose reply arrived. If later replies were lost, the server repeats the adopted
+    tickets from them. The server rejects an exchange that arrives after one with a higher number.
 
     Args:
         connection: A connection for this client alone.
@@ -108,7 +108,7 @@ class PostgresMembership:
         """
         Pass webhook hints to the other clients, and return hints from them.
 
-        The result contains the hints that were added since the last call.
+        The result contains the hints that were added since the previous call.
 
         Raises:
             AccountError: The server cannot be reached or used.
@@ -151,25 +151,25 @@ class PostgresMembership:
             )
             if "held" not in reply:
                 break
-            # The processes of the clients with other limits may have died on this machine.
+            # Other clients are recorded as open, with other limits. Their processes may have died.
             await self._find_dead_clients(reply["held"])
         self._store_clock.observe(sent=sent, received=time.monotonic(), theirs=reply["now"])
         allotments = {
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # `_heard` tells the server which reply was parsed last. If parsing fails, the server sends
-        # the tickets of this reply again.
+        # Set `_heard` only now. It tells the server the number of the latest reply that was parsed.
+        # If parsing failed, the server sends the tickets of this reply again.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments
 
     async def _find_dead_clients(self, held: dict[str, Any]) -> None:
         """
-        Find open clients whose processes have died on this machine.
+        Find clients that are recorded as open, but whose processes have died on this machine.
 
         Raises:
-            OtherLimits: No process has died, so this client has the wrong limits.
+            OtherLimits: No process has died, so the other clients are open and have other limits.
         """
         rows = await self._connection.fetch(_CLIENTS.replace("SCHEMA", quote_name(self._schema)))
         self._neighbours = [(client, process) for client, process in rows]

@@ -1,7 +1,7 @@
 """
 The SQL function that passes webhook hints between clients.
 
-A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
+A webhook hint holds the ids from one webhook, so that clients know which tickets to poll now.
 """
 
 from typing import Final

@@ -24,7 +24,7 @@ class HeldTicket:
 
     Attributes:
         ticket: The ticket.
-        endpoint: The name of the endpoint of the submit.
+        endpoint: The name of the endpoint to which the submit was sent.
         submitted_at: The time at which the client received the reply to the submit, on the
             account's clock.
     """
@@ -37,7 +37,7 @@ class HeldTicket:
 @frozen(kw_only=True)
 class SlotUse:
     """
-    How a client uses the slots of one key.
+    How a client uses the slots of one API key.
 
     Attributes:
         tickets: The tickets that hold slots.
@@ -61,7 +61,7 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    The times until which submits and polls with one key are paused, on the account's clock.
+    The times until which submits and polls with one API key are paused, on the account's clock.
 
     Attributes:
         submits: The time at which submits may start again; 0 for no pause.
@@ -72,7 +72,7 @@ class Pauses:
     polls: float = 0.0
 
     def merge(self, other: "Pauses") -> "Pauses":
-        """Combine two `Pauses`. For submits and for polls, the pause that ends later counts."""
+        """Combine two `Pauses`: the later end for submits, and the later end for polls."""
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 
@@ -83,9 +83,9 @@ class PollResult:
 
     Attributes:
         granted: The granted time, on the account's clock.
-        rests_from: The time at which the permit begins to rest, on the account's clock. It is the
-            start of the poll, or later if the network may have delayed the poll. None if the
-            granted time expired unused.
+        rests_from: The time at which the poll counts towards the rate, on the account's clock. It
+            is the start of the poll, or later if the network may have delayed the poll. None if no
+            poll used the granted time.
         is_open: Whether the poll is still in flight.
     """
 
@@ -97,13 +97,13 @@ class PollResult:
 @frozen(kw_only=True)
 class KeyReport:
     """
-    A client's report about one key: what it uses, and what it asks for.
+    A client's report about one API key: what the client uses, and what it asks for.
 
     Attributes:
         slots: The slots that the client uses.
         polls_wanted: The number of poll times that the client asks for.
-        poll_results: What became of granted poll times since the last report that was answered.
-        pauses: The pauses that the server has demanded from this client.
+        poll_results: What became of granted poll times since the latest report that was answered.
+        pauses: The pauses that the service has demanded from this client.
     """
 
     slots: SlotUse = SlotUse()
@@ -115,7 +115,7 @@ class KeyReport:
 @frozen(kw_only=True)
 class KeyAllotment:
     """
-    The account's answer to a report: what the client may use of one key.
+    The account's answer to a report: what the client may use with one API key.
 
     Attributes:
         slot_limit: The maximum number of slots that the client may use until its next report; None
@@ -125,7 +125,7 @@ class KeyAllotment:
             their slots.
         poll_times: The times at which the client may start polls, on the account's clock; None if
             the account does not limit polls.
-        pauses: The pauses that the server has demanded from any client.
+        pauses: The pauses that the service has demanded from any client.
     """
 
     slot_limit: int | None = None
@@ -143,7 +143,7 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 
 
 class Membership(Protocol):
-    """Sends the reports of one client to an account, and returns the account's answers."""
+    """Sends the reports of one client to a shared account, and returns the account's answers."""
 
     @property
     def waiting_interval_s(self) -> float:
@@ -170,7 +170,7 @@ class Membership(Protocol):
         """
         Pass webhook hints to the other clients, and return hints from them.
 
-        The result contains the hints that were added since the last call.
+        The result contains the hints that were added since the previous call.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""SilenceTimer: calls a function each second while an account does not answer its client."""
+"""SilenceTimer: calls a function once a second while a shared account does not answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,13 +15,13 @@ _INTERVAL_S = 1.0
 @define(eq=False)
 class SilenceTimer:
     """
-    Calls `on_silence` each second while an account does not answer.
+    Calls `on_silence` once a second while a shared account does not answer.
 
-    The first call comes `GIVE_UP_AFTER_S` seconds after the client sent the last report that was
-    answered. If no report was answered yet, these seconds count from the first report.
+    The first call comes `GIVE_UP_AFTER_S` seconds after the client sent the latest report that was
+    answered. If no report has been answered yet, these seconds count from the first report.
 
-    The client sets the timer before each report, and stops it after the answer. So the timer does
-    not wake an idle client. After a failed report, the timer stays set.
+    The client starts the timer before each report, and stops it after the answer. So the timer does
+    not wake an idle client. After a failed report, the timer keeps running.
     """
 
     on_silence: Callable[[], object]
@@ -29,7 +29,7 @@ class SilenceTimer:
     _timer: asyncio.TimerHandle | None = None
 
     def start(self, now: float) -> None:
-        """Set the timer, if it is not set yet."""
+        """Start the timer, unless it is already running."""
         if self._answered_report_at is None:
             self._answered_report_at = now
         if self._timer is None:

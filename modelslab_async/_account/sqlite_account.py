@@ -1,4 +1,4 @@
-"""SQLiteAccount: one account for the clients of one machine, in an SQLite file."""
+"""SQLiteAccount: a shared account for the clients on one machine, in an SQLite file."""
 
 import os
 import sqlite3
@@ -27,29 +27,30 @@ from .sqlite_tables import forget_times, prepare_tables
 
 class SQLiteAccount:
     """
-    One account for all clients of one machine: they share its slots, poll rate and pauses.
+    An account for clients on one machine. They share its slots, its poll rate and its pauses.
 
-    The clients also pass webhooks on to each other, as hints to poll.
+    If one client gets a webhook, it tells the others, so that the client that waits for the ticket
+    polls it at once.
 
     Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
     processes that name the same file share the account. No server is needed. If a client is killed,
     the others take over its tickets, and free the slots when these tickets end.
 
-    The file holds no API key, only a digest of it. It can be deleted while no client is open.
+    The file holds only a digest of the API key. You may delete the file while no client is open.
 
     Args:
         path: The file. It must be on a local disk: locks on network file systems are unreliable.
-        rate: The maximum number of polls a second with one key, of all clients together, up to
+        rate: The maximum number of polls a second with one API key, of all clients together, up to
             2,147,483,647; None for no limit.
-        queue: The maximum number of queued generations for each key, of all clients together: 5, 10
-            or 15, depending on the plan; None for no limit.
+        queue: The maximum number of queued generations for each API key, of all clients together:
+            5, 10 or 15, depending on the plan; None for no limit.
         clock: Returns the time in seconds. All processes of the machine must use the same clock.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: An argument is out of its range, the path names no file, or open clients of the
-            account have other limits. The limits are checked again when a client of this object
-            opens. If they differ then, the client's waits and submits raise the error.
+        ValueError: An argument is out of its range, the path names no file, or other clients have
+            opened the account with other limits. The limits are checked again when a client of this
+            object opens. If they differ then, the client's waits and submits raise the error.
         AccountError: The file cannot be used.
     """
 
@@ -78,12 +79,12 @@ class SQLiteAccount:
 
     @property
     def rate(self) -> float | None:
-        """The maximum number of polls a second with one key; None for no limit."""
+        """The maximum number of polls a second with one API key; None for no limit."""
         return self._limits.rate
 
     @property
     def queue(self) -> int | None:
-        """The maximum number of queued generations for each key; None for no limit."""
+        """The maximum number of queued generations for each API key; None for no limit."""
         return self._limits.queue
 
     def __repr__(self) -> str:

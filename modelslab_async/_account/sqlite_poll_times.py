@@ -1,4 +1,4 @@
-"""Divides the poll rate of one key among the clients of an `SQLiteAccount`."""
+"""Divides the poll rate of one API key among the clients of an `SQLiteAccount`."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from .report_and_answer_types import PollResult
 @frozen
 class PollTimesOfKey:
     """
-    Grants poll times for one key to one client of an account. See `poll_permits`.
+    Grants poll times for one API key to one client of an account. See `poll_permits`.
 
     Args:
         db: A connection to the account's database, in a write transaction.
@@ -41,9 +41,11 @@ class PollTimesOfKey:
 
     def record(self, results: Sequence[PollResult]) -> None:
         """
-        Record when each permit began to rest. A permit stays open while its poll is in flight.
+        Record what the client did with granted poll times. See `poll_permits`.
 
-        If the client did not use a granted time, the permit keeps the start of its last poll.
+        If the client used a poll time, record when the rest of its permit began. The permit stays
+        open while the poll is in flight. If the client did not use a poll time, its permit rests
+        only from the previous poll on.
         """
         self.db.executemany(
             """
@@ -85,8 +87,8 @@ class PollTimesOfKey:
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
         for permit, free_at in rows:
-            # This permit still rests at the next poll time, so this answer cannot grant it. A later
-            # answer may grant it.
+            # At the next poll time, this permit will still rest. So this answer cannot grant it,
+            # but a later answer may.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)
@@ -101,7 +103,7 @@ class PollTimesOfKey:
 
     def _find_permits(self, count: int, most: int) -> list[tuple[int, float]]:
         """
-        Return up to `most` permits, each with the time from which it is free.
+        Return up to `most` permits, each with the time at which its rest ends.
 
         Skip an open permit of a silent client until its poll is `MAX_POLL_AGE_S` old.
         """
@@ -164,7 +166,7 @@ class PollTimesOfKey:
         return 0 if last is None else last + 1
 
     def _fair_share(self) -> int:
-        """Record that the client asks. Return how many poll times one answer may grant it."""
+        """Record that the client asks for poll times. Return how many one answer may grant."""
         self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - MAX_ASK_GAP_S,))
         self.db.execute(
             "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)

@@ -30,8 +30,8 @@ from .sqlite_webhook_hints import SharedHints
 
 T = TypeVar("T")
 
-# A client that has sent no report for this many seconds counts as dead. On Linux, a client counts
-# as dead after `LIVENESS_CHECK_S` seconds if its process has ended.
+# A client that has sent no report for this many seconds counts as dead. On Linux, a client whose
+# process has ended counts as dead after `LIVENESS_CHECK_S` seconds.
 _LEASE_S: Final = 30.0
 LOCK_TIMEOUT_S: Final = 5.0
 
@@ -80,7 +80,7 @@ class SQLiteMembership:
         """
         Pass webhook hints to the other clients, and return hints from them.
 
-        The result contains the hints that were added since the last call.
+        The result contains the hints that were added since the previous call.
 
         Raises:
             AccountError: The file cannot be used.
@@ -219,8 +219,8 @@ def set_or_check_limits(
         path: The file of the account.
         limits: The limits to set or to compare.
         now: The time on the account's clock.
-        own_client: The number of the client with these limits, to skip it among the open clients;
-            0 for none.
+        own_client: The number of the client that has these limits, which is not compared with
+            itself; 0 if the caller is not a client.
 
     Raises:
         OtherLimits: Open clients have other limits.

@@ -1,4 +1,4 @@
-"""Divides the slots of one key among the clients of an `SQLiteAccount`."""
+"""Divides the slots of one API key among the clients of an `SQLiteAccount`."""
 
 import math
 import sqlite3
@@ -12,20 +12,20 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 
 # A client that has sent no report for this many seconds loses its turn for a slot. A waiting client
-# reports many times a second, so only a stopped process loses its turn.
+# reports many times a second, so only a suspended process loses its turn.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 
 @frozen(kw_only=True)
 class SlotsOfKey:
     """
-    Grants slots of one key to the client that reports.
+    Grants slots of one API key to the client that has sent a report.
 
     Args:
         db: A connection to the account, in a transaction that may write.
-        key: The digest of the key.
+        key: The digest of the API key.
         queue: The number of slots; None for no limit.
-        client: The number of the client that reports.
+        client: The number of the client that has sent the report.
         now: The time on the account's clock.
     """
 
@@ -140,7 +140,7 @@ class SlotsOfKey:
         return used
 
     def _count_waiters_before(self, moment: float) -> int:
-        """Count the other clients that have waited for their next slot since before `moment`."""
+        """Count the other clients that began to wait for their next slot before `moment`."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting

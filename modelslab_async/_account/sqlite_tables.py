@@ -1,4 +1,4 @@
-"""Creates the tables of an `SQLiteAccount`. Never changes the file of another program."""
+"""Creates the tables of an `SQLiteAccount`, but not in the file of another program."""
 
 import sqlite3
 from typing import Final
@@ -85,10 +85,10 @@ _WEBHOOK_HINTS: Final = """
     """
 
 
-# One row for each permit. The permit was last granted to `client`, for a poll at the time
-# `granted`. `latest_start` is the latest possible start of this poll. `last_start` is the start of
-# the last poll whose end was reported. The report of an end makes both columns equal. While they
-# differ, the permit is open.
+# One row for each permit. The latest grant was to `client`, for a poll at the time `granted`.
+# `latest_start` is the latest possible start of this poll. `last_start` is the start of the latest
+# poll whose end was reported. When the end of the granted poll is reported, both columns become
+# equal. While they differ, the permit is open.
 _POLL_PERMITS: Final = """
     CREATE TABLE IF NOT EXISTS poll_permits (
         key TEXT NOT NULL,
@@ -112,7 +112,7 @@ _POLL_PERMITS_INDEXES: Final = (
 
 def prepare_tables(db: sqlite3.Connection, path: str) -> None:
     """
-    Create the tables in an empty file, or check that the file is an account.
+    Create the tables in an empty file, or check that the file holds a shared account.
 
     Raises:
         WrongAccount: The file belongs to another program, or to a newer version.

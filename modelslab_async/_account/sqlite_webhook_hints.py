@@ -1,7 +1,7 @@
 """
 SharedHints: passes webhook hints between clients through the tables of an `SQLiteAccount`.
 
-A webhook hint holds the ids of one webhook, so that clients know which ticket to poll now.
+A webhook hint holds the ids from one webhook, so that clients know which tickets to poll now.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ class SharedHints:
         self._last_read = 0
 
     def add(self, db: sqlite3.Connection, hints: Sequence[WebhookHint], now: float) -> None:
-        """Record webhook hints for the other clients, and delete old ones."""
+        """Record webhook hints for the other clients, and delete old hints."""
         db.executemany(
             "INSERT INTO webhook_hints (client, body, added_at) VALUES (?, ?, ?)",
             [(self._client, body, now) for body in webhook_hint_codec.write_hints(hints)],
@@ -36,7 +36,7 @@ class SharedHints:
         )
 
     def read_new(self, db: sqlite3.Connection, now: float) -> list[WebhookHint]:
-        """Return the webhook hints that other clients have added since the last call."""
+        """Return the webhook hints that other clients have added since the previous call."""
         rows = db.execute(
             "SELECT hint, client, body FROM webhook_hints WHERE hint > ? AND added_at >= ? "
             "ORDER BY hint",

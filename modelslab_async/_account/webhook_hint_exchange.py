@@ -10,7 +10,7 @@ from .report_and_answer_types import Membership
 
 _logger = logging.getLogger("modelslab_async")
 
-# While the account cannot be reached, only this many of the newest hints are kept.
+# The maximum number of outgoing hints. While the account cannot be reached, the oldest are dropped.
 _MAX_HINTS = 100
 
 
@@ -50,7 +50,7 @@ class HintExchange:
             raise
 
     async def try_share(self, *, reads_others: bool) -> Sequence[WebhookHint]:
-        """Call `share`. Log its errors instead of raising them: no submit or poll needs hints."""
+        """Call `share`. Log its errors instead of raising them: submits and polls need no hints."""
         try:
             received = await self.share(reads_others=reads_others)
         except Exception as error:

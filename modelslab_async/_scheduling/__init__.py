@@ -1,5 +1,5 @@
 """
 Decides which ticket is polled when: the schedule, its queues, the pace and the poll rate.
 
-Time and jitter are arguments. No module here polls, waits or logs.
+The caller passes in the time and the jitter. It also sends the polls, waits and logs.
 """

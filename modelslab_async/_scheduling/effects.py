@@ -1,4 +1,4 @@
-"""Values that tell the poller what a poll has changed. They decide nothing."""
+"""Values that tell the poller what a poll has changed."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Completion(NamedTuple):
     Attributes:
         outcome: How the ticket ended.
         watchers: The watchers to notify.
-        polls: How often the ticket was polled.
+        polls: The number of polls of the ticket.
         waited: The seconds since the ticket was added.
     """
 
@@ -29,7 +29,8 @@ class Effects(NamedTuple):
 
     Attributes:
         completion: How the ticket ended; None if the poll did not end it.
-        paused: The seconds for which the poll pauses its host or its key; None for no pause.
+        paused: The seconds for which the poll's result pauses the host or the API key; None for no
+            pause.
         pace_error: The exception that the pace raised when it learned how long the job ran; None
             for no exception.
     """

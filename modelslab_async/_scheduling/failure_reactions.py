@@ -1,14 +1,14 @@
 """
-Reacts to a failed poll: pauses its host or its key, and retries or ends tickets.
+Reacts to a failed poll: pauses the host or the API key, and retries or ends tickets.
 
-A host is proven if it has answered since its last pause (see `host_health`).
+A host is proven if it has answered since its latest pause (see `host_health`).
 
-    RateLimited                             the key pauses at all hosts; the ticket is polled again
+    RateLimited                             the API key pauses at all hosts; the ticket is retried
     any other TransientError                the ticket backs off; after `max_failures` it ends
       10 such errors in a row               the host pauses, if it is proven
       one such error                        the host pauses, if it is unproven
       only such errors for `outage` s       all tickets of the host end
-    AuthenticationError, PaymentRequired    all tickets of the key end
+    AuthenticationError, PaymentRequired    all tickets of the API key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end
     any other ModelsLabError                the ticket ends
@@ -38,7 +38,7 @@ class FailureReaction:
 
     Attributes:
         retry_at: The time at which to poll the ticket again; None if the ticket ends.
-        paused: The seconds for which the failure pauses the host or the key; None for no pause.
+        paused: The seconds for which the failure pauses the host or the API key; None for no pause.
     """
 
     retry_at: float | None = None

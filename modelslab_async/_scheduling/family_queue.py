@@ -1,5 +1,5 @@
 """
-FamilyQueue: orders the tickets of one family by the due times of their polls. It reads no clock.
+FamilyQueue: orders the tickets of one family by the due times of their polls.
 
 After a pause, many tickets are overdue. The queue spreads their polls, so that the host gets no
 burst. `docs/explanation/architecture.md` explains the queue.
@@ -28,7 +28,7 @@ _MAX_CATCH_UP_S = 0.05
 
 
 class QueueEntry(Protocol):
-    """An entry of the queue. Without watchers it is stale, and is dropped instead of polled."""
+    """An entry of the queue. An entry without watchers is stale: the queue drops it, unpolled."""
 
     due: float
 
@@ -95,7 +95,7 @@ class DueHeap(Generic[E]):
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """Remove and return any entry, faster than `pop`. The heap must not be empty."""
+        """Remove and return any entry. This is faster than `pop`. The heap must not be empty."""
         # Removing the last item of the list keeps the rest in heap order.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()
@@ -117,9 +117,9 @@ class FamilyQueue(Generic[E]):
     """
     The queued tickets of one family, with gaps between the polls of a backlog.
 
-    The last heap takes new entries. When a pause ends, the queue adds a new last heap, and the
-    entries in the older heaps are the backlog. A sweep of stale entries also begins with a new
-    heap. A stale entry has lost its last watcher.
+    New entries go into the last heap. When a pause ends, the queue adds a new last heap, and the
+    entries in the older heaps are the backlog. The queue also adds a heap when it begins to sweep
+    out stale entries, which have lost their last watcher.
     """
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
@@ -138,7 +138,7 @@ class FamilyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether a pause has left a backlog, or stale entries are being swept out."""
+        """Whether a pause has left a backlog, or a sweep of stale entries has begun."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:

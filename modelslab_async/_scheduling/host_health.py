@@ -1,16 +1,16 @@
 """
-HostHealth: whether one host answers the requests of one API key. It holds no ticket.
+HostHealth: whether one host answers the requests with one API key.
 
     state      event                                            next state
     unproven   an answer                                        proven
     unproven   one failed poll, or a rate limit                 paused
     proven     10 failed polls in a row, or a rate limit        paused
-    proven     a refusal of the key, or ConnectionImpossible    unproven
+    proven     API key refused, or ConnectionImpossible         unproven
     paused     the end of the pause                             unproven
 
 A proven host is polled freely. An unproven host gets one poll as a probe. The next poll waits for
-an answer to the probe, or for a delay that grows with each probe. So a wrong key or a dead server
-costs only a few requests, even if a million tickets wait.
+an answer to the probe, or for a delay that grows with each probe. So a wrong API key or a dead
+server costs only a few requests, even if a million tickets wait.
 """
 
 import math
@@ -30,13 +30,15 @@ class HostHealth:
     """
     What the latest polls show about one host.
 
-    Every reply is an answer, except a `TransientError` and a refusal of the key. The host is silent
-    while each poll ends with a `TransientError` other than `RateLimited`, such as a server error.
+    A poll counts as answered unless it ends with a `TransientError`, a `ConnectionImpossible` or a
+    refusal of the API key. The host counts as silent while each poll ends with a `TransientError`
+    other than `RateLimited`, such as a server error.
 
     Attributes:
         paused_until: No poll starts before this time.
-        is_proven: Whether the host has answered since its last pause or refusal of the key.
-        is_answering: Whether the latest poll was answered. If so, `record_answer` changes nothing.
+        is_proven: Whether the host has answered since its latest pause or refusal of the API key.
+        is_answering: Whether the latest poll was answered. If true, `record_answer` would change
+            nothing.
         last_error: The error of the latest failed poll; None while the host is not silent.
         silent_s: The number of seconds for which the host has been silent.
     """
@@ -68,7 +70,7 @@ class HostHealth:
 
     def distrust(self) -> None:
         """
-        Regard the host as unproven, for example because it refused the key.
+        Regard the host as unproven, for example because it refused the API key.
 
         An unproven host gets one poll as a probe before it gets more polls.
         """
@@ -94,7 +96,7 @@ class HostHealth:
         Count the pause that a poll causes, and return the number of pauses in a row.
 
         Polls that were in flight together cause only one pause. So if the poll started before the
-        last pause, count nothing, and return 0.
+        latest pause began, count nothing, and return 0.
         """
         if poll_started < self._paused_at:
             return 0

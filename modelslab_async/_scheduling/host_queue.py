@@ -1,8 +1,8 @@
 """
-HostQueue: the open tickets of one key at one host, and when the next poll may start.
+HostQueue: the open tickets of one API key at one host, and when the next poll may start.
 
 A pause applies to all these tickets. Families take turns, so that a long queue of one family does
-not delay another family. The queue never polls.
+not delay another family.
 """
 
 import math
@@ -39,8 +39,9 @@ class WebhookState:
 
     Attributes:
         expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
-        nudged_in_flight: Whether another poll was asked for while a poll was in flight.
-        last_hint_due: The due time that the last webhook or `Client.nudge` gave the ticket.
+        nudged_in_flight: Whether a webhook or `Client.nudge` asked for another poll while a poll
+            was in flight.
+        last_hint_due: The due time that the ticket got from the latest webhook or `Client.nudge`.
     """
 
     expects_webhook: bool = False
@@ -59,8 +60,8 @@ class Entry:
     Attributes:
         due: The time at which the next poll is due, or at which the poll in flight was due.
         poll_started: The time at which the poll in flight started; -inf if no poll is in flight.
-        last_running: The time of the last poll that saw the job running. If no poll did, it is the
-            time at which the ticket was added.
+        last_running: The time of the latest poll that saw the job running. If no poll did, it is
+            the time at which the ticket was added.
         expected_done: The time at which the job ends if the server's first eta is right; None for
             no eta.
     """
@@ -80,7 +81,7 @@ class Entry:
 
     @property
     def is_queued(self) -> bool:
-        """Whether the ticket is in the queue. If so, no poll of it is in flight."""
+        """Whether the ticket is in the queue. If false, a poll of the ticket is in flight."""
         return self.poll_started == _NEVER
 
     @property
@@ -104,8 +105,9 @@ class PendingRefusal:
     Attributes:
         error: The error of the refusal.
         entries: The entries of the tickets that have not ended yet.
-        was_in_flight: Whether the `entries` had polls in flight when the refusal came. If so, some
-            entries may be queued again. If not, the refusal has removed all entries from the queue.
+        was_in_flight: Whether the polls of these entries were in flight when the refusal came. If
+            true, some entries may be back in the queue by now. If false, they were in the queue,
+            and have already been removed from it.
     """
 
     error: ModelsLabError
@@ -116,7 +118,7 @@ class PendingRefusal:
 @define(eq=False)
 class HostQueue:
     """
-    The open tickets of one key at one host, in one queue for each family.
+    The open tickets of one API key at one host, in one queue for each family.
 
     The next poll is for the family that has waited longest for a poll. Within the family, it is for
     the most overdue ticket.
@@ -141,9 +143,9 @@ class HostQueue:
         Queue an entry, to be polled at its due time.
 
         Raises:
-            ValueError: The due time is nan, which would break the order of the queue.
+            ValueError: The due time is NaN, which would break the order of the queue.
         """
-        if entry.due != entry.due:  # Only nan differs from itself.
+        if entry.due != entry.due:  # Only NaN differs from itself.
             raise ValueError("the pace gave nan for the seconds until the next poll")
         entry.poll_started = _NEVER
         queue = self._queues.get(entry.ticket.family)

@@ -1,8 +1,8 @@
 """
 Hosts: the queues of all hosts that one client polls.
 
-It decides which host is polled next, and never polls. The server has one rate limit for a key at
-all hosts together. So after a rate limit at one host, the key pauses at all hosts.
+It decides which host to poll next. The service has one rate limit for an API key, at all hosts
+together. So after a rate limit at one host, polls with this key pause at all hosts.
 """
 
 import math
@@ -20,11 +20,11 @@ from .rate_limiter import NO_POLL_RATES, PollRate, PollRates
 @define(eq=False)
 class Hosts:
     """
-    One queue for each pair of a key and a host. The queues are polled in turn.
+    One queue for each pair of an API key and a host. The queues take turns.
 
     Attributes:
         limits: How long to back off from a host, and when to give up on it.
-        poll_rates: Returns the rate limit for polls with a key; None for no limit.
+        poll_rates: Returns the rate limit for polls with an API key; None for no limit.
         has_pending_refusals: Whether there are refused tickets that `pop_refused` has not returned
             yet.
     """
@@ -37,10 +37,10 @@ class Hosts:
     _limited_tiers: dict[Tier, PollRate] = Factory(dict)
 
     def queue_for(self, tier: Tier, host: str) -> HostQueue:
-        """Return the queue of one key at one host."""
+        """Return the queue of one API key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # A pause of the key applies to this new host too.
+            # If the API key is paused, the pause applies to this new host too.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)
@@ -49,7 +49,7 @@ class Hosts:
         return host_queue
 
     def with_tier(self, tier: Tier) -> list[HostQueue]:
-        """Return the queues of one key at all hosts."""
+        """Return the queues of one API key at all hosts."""
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
@@ -90,7 +90,7 @@ class Hosts:
             poll_rate.finish(entry.poll_started, now, is_answered=is_answered)
 
     def pause_tier(self, tier: Tier, now: float, seconds: float) -> None:
-        """Start no poll with the key of this tier for some seconds."""
+        """Start no poll with the API key of this tier for some seconds."""
         self._tier_paused_until[tier] = now + seconds
         for host_queue in self.with_tier(tier):
             host_queue.health.pause(now, seconds)

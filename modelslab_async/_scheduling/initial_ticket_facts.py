@@ -1,4 +1,4 @@
-"""InitialTicketFacts: what is known about a ticket before its first poll. It holds no reply."""
+"""InitialTicketFacts: what is known about a ticket before its first poll."""
 
 from attrs import frozen
 
@@ -6,7 +6,7 @@ from attrs import frozen
 @frozen
 class InitialTicketFacts:
     """
-    What is known about a ticket when it is first watched.
+    What is known about a ticket when the client begins to wait for it.
 
     Attributes:
         eta: The seconds until the server expects the job to be done; None if there is no eta.

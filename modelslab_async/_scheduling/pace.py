@@ -1,4 +1,4 @@
-"""Pace: when to poll next, and when to give up. It reads no clock and draws no random number."""
+"""Pace: says when to poll next, and when to give up."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -26,8 +26,9 @@ class Pace:
     Without an eta, the end of a job that ran for T seconds is seen at most step(T) plus one round
     trip later. The number of polls grows with the logarithm of T.
 
-    If the server gave an eta, the next poll is due at the eta. But this step is at most as long as
-    `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
+    If the server gave an eta (an estimate of when the job ends), the next poll is due at the eta,
+    unless this step would be too long. The limit of this step is `max_eta_wait` or the job's age,
+    whichever is longer. So a wrong eta costs little.
 
     Args:
         floor: The step of a job at age 0, in seconds.
@@ -38,12 +39,12 @@ class Pace:
         ceiling: The longest step, in seconds.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is higher, the age is
             the limit. With 0, all etas are ignored.
-        jitter: The fraction of each step that is random. The random part shortens a step, but
-            makes a step to an eta a little longer.
+        jitter: The fraction of each step that is random. The random part makes a step shorter, but
+            a step that ends at an eta a little longer.
         max_failures: The number of failed polls in a row after which a ticket ends as `Unresolved`.
         outage: If all polls of a host fail for this many seconds, all waits for its tickets end.
-        grace: Below this age in seconds, "not found" means that the server does not know the id
-            yet.
+        grace: For a ticket younger than this many seconds, "not found" means that the server does
+            not know the id yet.
 
     Raises:
         TypeError: An argument is not a number.
@@ -80,7 +81,7 @@ class Pace:
 
     @classmethod
     def fixed(cls, seconds: float) -> Self:
-        """Make a pace whose steps all have the same length, as in a hand-written loop."""
+        """Make a pace whose steps are all equally long, as in a hand-written loop."""
         return cls(
             floor=seconds,
             growth=0.0,
@@ -102,7 +103,7 @@ class Pace:
 
         Args:
             plain: The pace to start with; `Pace()` if None.
-            poll_cost: The delay that costs as much as one more poll, in seconds.
+            poll_cost: The delay, in seconds, that costs as much as one more poll.
             saved: A result of `AdaptivePace.to_dict` to continue from; None to start anew.
 
         Raises:
@@ -152,8 +153,8 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter only delays a poll at the eta. A poll just before a correct eta would find the job
-        # still running.
+        # Let jitter only delay a poll at the eta. If jitter advanced the poll, and the eta was
+        # correct, the poll would find the job still running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

@@ -1,7 +1,7 @@
 """
 The protocols that `Pace`, `AdaptivePace` and a caller's own pace fulfil.
 
-A pace decides when to poll, and never polls. It gets the time and a random number as arguments.
+A pace only decides when to poll. The caller passes in the job's age and a random number.
 """
 
 from typing import Protocol
@@ -20,7 +20,8 @@ class FamilyPace(Protocol):
 
         Args:
             eta: The seconds until the server expects the job to be done; None if there is no eta.
-            jitter: A random number from 0 to 1, to spread the polls of tickets added together.
+            jitter: A random number from 0 to 1, to spread the polls of tickets that were added at
+                the same time.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
         ...
@@ -54,10 +55,10 @@ class RetryLimits(Protocol):
     @property
     def floor(self) -> float:
         """
-        The minimum pause after a rate limit, in seconds, if the server says how long to wait.
+        The minimum number of seconds of a pause that the server asks for after a rate limit.
 
-        It is also the minimum time between two polls of a ticket that webhooks or `Client.nudge`
-        ask for.
+        The same minimum applies to the time between two polls of a ticket that webhooks or
+        `Client.nudge` ask for.
         """
         ...
 
@@ -78,7 +79,7 @@ class RetryLimits(Protocol):
 
     @property
     def grace(self) -> float:
-        """Below this age in seconds, "not found" means that the server does not know the id yet."""
+        """Up to this age in seconds, "not found" means that the server does not know the id yet."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:

@@ -1,4 +1,4 @@
-"""RateLimiter: limits how many polls with one key start in a second. It never sleeps."""
+"""RateLimiter: limits how many polls with one API key start in a second."""
 
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _MAX_CATCH_UP_S = 0.05
 
 
 class PollRate(Protocol):
-    """Says when the next poll with one key may start."""
+    """Says when the next poll with one API key may start."""
 
     @property
     def next_allowed(self) -> float:
@@ -26,7 +26,7 @@ class PollRate(Protocol):
         ...
 
     def finish(self, started: float, now: float, /, *, is_answered: bool) -> None:
-        """Record that a poll has ended. It started at the time `started`."""
+        """Record the end of a poll that started at the time `started`."""
         ...
 
 
@@ -68,7 +68,7 @@ class RateLimiter:
 
 
 def even_poll_rates(rate: float | None) -> PollRates:
-    """Return `PollRates` that allow each key `rate` polls a second. None means no limit."""
+    """Return `PollRates` that allow each API key `rate` polls a second. None means no limit."""
     return lambda _: None if rate is None else RateLimiter(rate)
 
 

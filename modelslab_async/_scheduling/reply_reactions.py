@@ -1,5 +1,5 @@
 """
-Decides when a ticket is polled again after the host has answered. It never ends a ticket.
+Decides when a ticket is polled again after the host has answered.
 
     Processing                     one step of the pace after the poll started
     "not found" for a new ticket   the same, because the server may not know the ticket yet
@@ -82,8 +82,8 @@ def learn_end(
         outcome: The reply that showed the job's end; None if no poll saw the end.
     """
     if type(policy) is Pace or (isinstance(outcome, Failed) and outcome.reason == "not_found"):
-        # `Pace.learn` does nothing, so save the time of the calls. A job that the server does not
-        # know has not run.
+        # A plain `Pace` learns nothing, so save the time of the calls. If the server does not know
+        # the ticket, there is no job to learn from.
         return None
     first_done = None if outcome is None else entry.poll_started - entry.added
     try:
@@ -107,7 +107,7 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # Another poll was asked for while this poll was in flight. The server may have sent this
-        # reply before the job ended, so poll again soon.
+        # A webhook or `Client.nudge` asked for another poll while this poll was in flight. The
+        # server may have sent this reply before the job ended, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

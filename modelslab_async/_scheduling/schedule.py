@@ -1,5 +1,5 @@
 """
-Schedule: the state machine of all open tickets. It decides what is polled when, and never polls.
+Schedule: the state machine of all open tickets. It decides when each ticket is polled.
 
 A ticket has one entry here, from `add` until it ends or its last watcher leaves:
 
@@ -18,7 +18,7 @@ A ticket has one entry here, from `add` until it ends or its last watcher leaves
     any        a refusal that concerns it     ended by pop_refused, a few at a time
     any        close                          ended, a few at a time
 
-A call that ends a ticket returns its `Completion`. Time and jitter are arguments.
+A call that ends a ticket returns its `Completion`. The caller passes in the time and the jitter.
 """
 
 import math
@@ -166,7 +166,7 @@ class Schedule:
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
-        """Return the ticket's latest poll error, or else that of its host; None for no error."""
+        """Return the latest poll error of the ticket, or else of its host; None for no error."""
         if (entry := self._open.get(ticket)) is None:
             return None
         if entry.poll_failures:

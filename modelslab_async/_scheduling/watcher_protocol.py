@@ -1,4 +1,4 @@
-"""The protocol of a watcher. The schedule stores watchers and never calls them."""
+"""The protocol of a watcher, which gets the changes and the outcomes of its tickets."""
 
 from contextvars import Context
 from typing import Protocol

@@ -1,8 +1,9 @@
 """
-AdaptivePace: learns from the durations of earlier jobs when to poll a ticket. It reads no clock.
+AdaptivePace: learns from the durations of earlier jobs when to poll a ticket.
 
-While it knows few jobs, or while learning costs too much, it behaves like a pace without learning.
-The section "A pace that learns" in `docs/explanation/pacing.md` explains the theory.
+While the pace knows few jobs, or while its learned poll times cost too much, it behaves like a pace
+that does not learn. The section "A pace that learns" in `docs/explanation/pacing.md` explains the
+theory.
 """
 
 import math
@@ -21,12 +22,12 @@ from .history import JobHistory
 _VERSION = 2
 _JITTER = 0.02
 # Real polls have jitter, but simulated polls have none. So the ages of a real and a simulated poll
-# count as equal if they differ by at most a tolerance. The tolerance is a fraction of a plain step
-# or a fraction of the age, whichever is larger.
+# count as equal if they differ by at most a tolerance. The tolerance is the larger of two values: a
+# fraction of a plain step, and a fraction of the age.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Until learned steps have paid off, plans for jobs with an eta multiply the cost of a poll by this
-# factor. So these plans have fewer polls.
+# Until learned steps have saved enough, multiply the cost of a poll by this factor when planning
+# the polls of jobs with an eta. So these plans have fewer polls.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used, in seconds. A job with a shorter eta counts as a job without an
 # eta.
@@ -42,12 +43,13 @@ class AdaptiveFamilyPace:
     The pace of one family.
 
     A step is the time from one poll of a ticket to the next. Plain steps come from the pace
-    `plain`. Learned steps come from a history of how long jobs took, and may cost more. A
-    `TrialBudget` limits this extra cost. While the budget is used up, all steps are plain.
+    `plain`. Learned steps are computed from how long earlier jobs took. They may turn out to cost
+    more than plain steps: more polls, or more delay until a poll finds a job done. A `TrialBudget`
+    limits this extra cost. While the budget is used up, all steps are plain.
 
     Attributes:
         plain: A pace that does not learn.
-        poll_cost: The delay that costs as much as one more poll, in seconds.
+        poll_cost: The delay, in seconds, that costs as much as one more poll.
         ages: How long jobs took, in seconds.
         ratios: How long jobs with an eta took, in multiples of the eta.
     """
@@ -76,8 +78,8 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was done at age 0, and a job that no poll saw after age 0. Neither shows
-        how long a job takes.
+        Ignore a job that was done at age 0, and a job that no poll saw running or done after age 0.
+        Neither shows how long jobs take.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
@@ -108,8 +110,8 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # Jitter only delays this poll: a poll just before a correct eta would find the job
-            # running.
+            # Let jitter only delay this poll. If jitter advanced the poll, and the eta was correct,
+            # the poll would find the job still running.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -122,8 +124,8 @@ class AdaptiveFamilyPace:
         """
         Return whether the `TrialBudget` allows a learned step.
 
-        Until learned steps have paid off, the first step of a job with an eta also reserves the
-        cost of one poll.
+        Until learned steps have saved enough, the first step of a job with an eta also has to
+        reserve the cost of one poll in this budget.
         """
         history, _ = self._history_for(eta)
         # A job that is younger than the shortest possible step is in its first step.
@@ -138,9 +140,10 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Compute what polls of a finished job would have cost.
+        Record in the `TrialBudget` what it would have cost to poll a finished job.
 
-        The `TrialBudget` records the cost with the plain pace, and the extra cost of learned steps.
+        Simulate the polls with plain steps and with learned steps. Record the cost with plain
+        steps, and the extra cost of learned steps.
         """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
@@ -169,17 +172,18 @@ class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
-    At first it polls like the plain pace, until it knows 20 jobs of a family (50 for jobs with an
-    eta). Then it polls at the ages that would have cost least for recent jobs. Two things count as
-    costs: each poll, and the delay from a job's end to the poll that finds it done. If the plain
-    pace would cost less, this pace polls like the plain pace again. Each step from one poll to the
-    next is at least a twentieth of the plain pace's step, and at most 20 times that step.
+    An eta is the server's estimate of how long a job will take. At first, this pace polls like the
+    plain pace, until it knows 20 jobs of a family (50 for jobs with an eta). Then it polls at the
+    job ages that would have cost least for recent jobs. Two things count as costs: each poll, and
+    the delay from a job's end to the poll that finds the job done. If the plain pace would cost
+    less, this pace polls like the plain pace again. Each step from one poll to the next is at least
+    a twentieth of the plain pace's step, and at most 20 times that step.
 
     Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
     Args:
-        plain: The pace to start with. Its limits always apply.
-        poll_cost: The delay that costs as much as one more poll, in seconds.
+        plain: The pace to start with. Its retry limits always apply.
+        poll_cost: The delay, in seconds, that costs as much as one more poll.
     """
 
     plain: PlainPace
@@ -213,7 +217,7 @@ class AdaptivePace:
         """
         Return what was learned, as JSON values.
 
-        The values contain the names of families, but no ticket and no key.
+        The values contain the names of families, but no tickets and no API key.
         """
         return {
             "version": _VERSION,

@@ -1,4 +1,4 @@
-"""Computes what polls of a finished job would have cost at other times. It polls nothing."""
+"""Computes what polling a finished job would have cost if it had been polled at other times."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ _EPSILON = 1e-9
 
 def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
     """
-    Return the ages at which a pace would poll a job.
+    Return the ages of a job at which a pace would poll it.
 
     The list ends with the first age that is at least `until`.
     """
@@ -54,10 +54,10 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known what polls at these ages would have seen.
+        Whether the real polls show what simulated polls at these ages would have seen.
 
-        The job ended at an unknown age between `last_running` and `first_done`. So a poll between
-        these two ages might have seen it running or done.
+        They do not if a simulated poll is between `last_running` and `first_done`. The job ended at
+        an unknown age in between, so this poll might have seen it running or done.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 

@@ -1,5 +1,5 @@
 """
-IntervalHistogram: estimates the distribution of how long jobs took. It reads no clock.
+IntervalHistogram: estimates the distribution of job durations.
 
 The duration of a job is known only as an interval: from the last poll that saw the job running to
 the first poll that saw it done. `docs/explanation/pacing.md` explains the estimate.
@@ -34,8 +34,8 @@ _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
 # The edges of the bins. From 0.01 on, each edge is 5 % higher than the edge before it. One edge is
-# exactly 1. If each duration is divided by the job's eta, this edge stands for the eta. Many jobs
-# end just before their eta.
+# exactly 1. For durations in multiples of the eta, this edge is the eta itself. It has to be an
+# edge, because many jobs end just before their eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -66,15 +66,15 @@ class IntervalHistogram:
         """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # Old jobs count less. Raising the weight of each new job is faster than reducing all old
-        # weights.
+        # Make old jobs count less by raising the weight of each new job. This is faster than
+        # reducing all old weights.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return one probability for each bin: that a job ends in this bin.
+        Return, for each bin, the probability that a job ends in it.
 
         The list ends with the last bin in which a job may end.
 
@@ -90,8 +90,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Smoothing has moved some probability past the eta. Move it back: otherwise plans would
-            # add a poll after a correct eta.
+            # Smoothing has moved some probability past the eta. Move this probability back.
+            # Otherwise, plans would add a poll after a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 

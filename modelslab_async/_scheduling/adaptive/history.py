@@ -1,4 +1,4 @@
-"""JobHistory: how long earlier jobs took, and when to poll a running job. It never polls."""
+"""JobHistory: how long earlier jobs took, and when to poll a running job next."""
 
 import math
 from bisect import bisect_right
@@ -27,7 +27,8 @@ class JobHistory:
         min_jobs: The number of jobs that must be known before `next_poll_age` returns an age.
         eta_prior: The prior probability that a job ends just before its eta.
         intervals: Counts the intervals in which jobs ended.
-        budget: Limits how much more the steps from this history may cost than plain steps.
+        budget: Limits how much more the steps from this history may cost than the steps of a pace
+            that does not learn.
     """
 
     min_jobs: int = 20
@@ -53,7 +54,8 @@ class JobHistory:
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # Planning takes milliseconds, so plan anew only after enough new jobs.
+        # Planning blocks the event loop for several milliseconds, so make a new plan only after
+        # enough new jobs.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):

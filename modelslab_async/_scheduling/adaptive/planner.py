@@ -1,5 +1,5 @@
 """
-Plans at which ages to poll a job, based on how long earlier jobs took. It never polls.
+Plans at which ages to poll a job, based on how long earlier jobs took.
 
 Each poll has a cost, and so has the delay from the end of a job to the next poll. The plan has the
 lowest expected sum of both costs. `docs/explanation/pacing.md` names the theory.

@@ -1,5 +1,5 @@
 """
-TrialBudget: limits how much more learned steps may cost than plain steps. It plans no poll.
+TrialBudget: limits how much more learned steps may cost than plain steps.
 
 A step is the time between two polls of a ticket. Learned steps are computed from finished jobs.
 Plain steps are those of a pace that does not learn.
@@ -57,7 +57,7 @@ class TrialBudget:
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
         """
-        Record what polls of a finished job would have cost with plain and with learned steps.
+        Record what polling a finished job would have cost, with plain and with learned steps.
 
         Args:
             plain_cost: The cost that plain steps would have had.
