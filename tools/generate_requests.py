@@ -209,7 +209,7 @@ def module_text(name: str, endpoints: Iterable[Endpoint]) -> str:
     if functions.keys() == {"ticket"}:
         purpose = f"Makes tickets of `{name}`, a family without endpoints in the registry."
     else:
-        purpose = f"Builds submissions to the endpoints of `{name}`. It sends nothing."
+        purpose = f"Builds submissions to endpoints of `{name}`, without sending them."
     head = f'{HEAD}"""{purpose}"""\n'
     return "\n".join((head, *_imports(body), "", f"{body}\n"))
 

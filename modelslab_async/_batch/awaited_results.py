@@ -1,4 +1,4 @@
-"""AwaitedResults: passes the result of a ticket to the tasks that wait for it. Polls nothing."""
+"""AwaitedResults: passes the result of each ticket to the tasks that wait for it."""
 
 import asyncio
 from contextlib import suppress
@@ -29,7 +29,7 @@ class AwaitedResults:
     Args:
         engine: Knows which tickets this client can poll.
         journal: The journal with the tickets.
-        feed: Tells the runs of this process about awaited tickets and about successes to save.
+        feed: Wakes the runs of this process, so that they claim awaited tickets and save successes.
         lease: The duration of a lease in seconds. With a shorter lease, this object reads the
             journal more often.
 
@@ -77,16 +77,16 @@ class AwaitedResults:
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._futures, _TICKETS_PER_RECHECK)]:
-                # Ignore this error, because the next iteration reads the journal again.
+                # Ignore errors of the journal, because the next iteration reads it again.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 
     async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
         """
-        Resolve each ticket with a recorded result, and each that this client cannot poll.
+        Read the results of these tickets from the journal, and pass them to the waiting tasks.
 
-        If only the files of a recorded success are missing, queue the success, so that a run saves
-        the files.
+        If a recorded success only lacks its files, queue it, so that a run saves the files. Also
+        end the wait for each ticket that this client cannot poll.
         """
         to_poll, never_queued = {*tickets}, list[Ticket]()
         for recorded in await self._journal.leases.results(tickets):
@@ -104,15 +104,15 @@ class AwaitedResults:
             elif not recorded.is_save_queued:
                 never_queued.append(ticket)
         if never_queued:
-            # These successes came in the reply to the submit, or from a run that saves no files. In
-            # both cases, no save was queued.
+            # The save was not queued, because the success came in the reply to the submit, or from
+            # a run that saves no files.
             await self._journal.queue_saves(never_queued)
             self._feed.notify()
         for ticket in to_poll:
             self._resolve_unpollable(ticket)
 
     def _resolve_unpollable(self, ticket: Ticket) -> None:
-        """If this client cannot poll a ticket, end the wait, because no run here can end it."""
+        """If this client cannot poll a ticket, end the wait, because no run here would end it."""
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""BatchGeneration: one call of `Batch.generate_many`. It sends one submission for each key."""
+"""BatchGeneration: one call of `Batch.generate_many`. It sends each submission key only once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -32,14 +32,15 @@ GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 
 class BatchGeneration:
     """
-    Sends submissions whose keys are not in the journal, and finds the result of each submission.
+    Sends the submissions that the journal does not have yet, and finds the results of all.
 
-    A key identifies a submission. A result comes from a run of this process or from the journal.
+    A submission key identifies each submission in the journal. A result comes from a run of this
+    process or from the journal.
 
     Args:
         engine: Sends the submits.
-        journal: Knows which keys have been submitted.
-        submit_recorder: Records each submit with its key.
+        journal: Knows which submission keys have been submitted.
+        submit_recorder: Records each submit with its submission key.
         lease: The duration of a lease in seconds. See `AwaitedResults`.
     """
 
@@ -112,9 +113,9 @@ class BatchGeneration:
 
     async def _hold_slots(self) -> None:
         """
-        Count a slot as used for each open ticket that was submitted in a run that has ended.
+        Count one slot as used for each open ticket that a run submitted before the run ended.
 
-        The server may still work on such a ticket.
+        The server may still be working on these tickets.
         """
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
@@ -158,7 +159,7 @@ class BatchGeneration:
         """
         If the batch is draining, read no more requests, and cancel all tasks that wait to submit.
 
-        Otherwise a slot that becomes free would admit another submit.
+        If these tasks went on, the next free slot would let one of them submit.
         """
         if not self._feed.is_draining:
             return
@@ -168,7 +169,7 @@ class BatchGeneration:
                 starting.cancel()
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
-        """Return a submission's ticket or result. Send the submission first if its key is new."""
+        """Return the ticket or result of a submission. If the journal lacks its key, send it."""
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
             if recorded is None:
@@ -176,7 +177,7 @@ class BatchGeneration:
                     return await self._submit(submission)
                 except DuplicateSubmit:
                     # Either another submission has the same track_id, or another task or process
-                    # has just recorded the same key.
+                    # has just recorded the same submission key.
                     if await self._is_track_id_taken(submission):
                         other = "another submission"
                         return Unsubmitted(cause=_conflict(submission, "track_id", other))
@@ -213,7 +214,7 @@ class BatchGeneration:
                 return reply.ticket
 
     async def _is_same(self, submission: Submission, recorded: PendingSubmit) -> bool:
-        """Whether a recorded submit has the endpoint and the parameters of a submission."""
+        """Whether a recorded submit has the same endpoint and parameters as a submission."""
         try:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:

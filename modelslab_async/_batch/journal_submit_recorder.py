@@ -26,8 +26,9 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    In the journal, the submits belong to a separate run. While the lease of that run lasts, other
-    processes do not report the submits as uncertain, because replies may still arrive.
+    In the journal, these submits belong to a run of their own, which polls nothing. While the lease
+    of that run lasts, other processes do not report the submits as uncertain, because replies may
+    still arrive.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -37,7 +38,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
         # The tasks that have a submit in flight. A task's future is done once the result of the
-        # submit is recorded, or kept to be recorded later.
+        # submit is recorded, or is kept in memory to be recorded later.
         self._in_flight: dict[asyncio.Task[object], asyncio.Future[None]] = {}
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
@@ -47,14 +48,14 @@ class JournalSubmitRecorder(SubmitRecorder):
 
         Raises:
             JournalError: The journal cannot be written; nothing is sent.
-            ValueError: Another submit has the same track_id or key; nothing is sent.
+            ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
         if (task := asyncio.current_task()) is not None:
             self._in_flight[task] = asyncio.get_running_loop().create_future()
             task.add_done_callback(self._leave_flight)
-        # The result of an earlier attempt at this submit may be unrecorded. Record it first. If the
-        # earlier attempt started no work, this deletes its record. Otherwise that record would
-        # conflict with the new one.
+        # First record the result of an earlier attempt at this submit, if it is still unrecorded.
+        # If that attempt started no work, this deletes its record from the journal. The old record
+        # would conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
@@ -65,13 +66,13 @@ class JournalSubmitRecorder(SubmitRecorder):
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
         """
-        Record the result of a submit, or delete its record if it certainly started no work.
+        Record the result of a submit. If it certainly started no work, delete its record instead.
 
-        If the journal cannot be written, the result is kept in memory, and recorded as soon as
+        If the journal cannot be written, keep the result in memory, and record it as soon as
         possible.
 
         Raises:
-            JournalError: The ticket of started work could not be recorded yet.
+            JournalError: The submit started work, but its ticket could not be recorded yet.
         """
         try:
             await self._write(submit_request, result)
@@ -81,15 +82,15 @@ class JournalSubmitRecorder(SubmitRecorder):
                 case Processing() | Success() | GenerationFailed(ticket=Ticket()):
                     raise
                 case _:
-                    # Only log this error, because the caller gets the error of the submit.
+                    # Only log the journal's error, because the caller gets the submit's error.
                     _logger.warning(
                         "the result of submit %s is not recorded, trying again: %s",
                         submit_request.submit_id,
                         error,
                     )
         finally:
-            # `close` must not wait for a callback of the caller, which may run next in this task
-            # and may be slow.
+            # A callback of the caller may run next in this task, and may be slow. `close` must not
+            # wait for it.
             if (task := asyncio.current_task()) is not None:
                 self._leave_flight(task)
 
@@ -110,7 +111,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             case SubmitUncertain():
                 await self._journal.leases.mark_uncertain(submit_request.submit_id)
             case _:
-                # Another process may have confirmed or deleted the submit meanwhile.
+                # Another process may have confirmed the submit, or deleted its record, meanwhile.
                 with suppress(ValueError):
                     await self._journal.leases.withdraw_own(submit_request.submit_id)
 
@@ -135,7 +136,8 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Send a submission or, if it has been sent before, return the recorded reply."""
         submit_request = await engine.prepare(submission)
-        # An earlier submit can be found only by its key or track_id. If neither is given, send.
+        # Only a submission key or a track_id can identify an earlier submit. If the submission has
+        # neither, send it.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
         while True:
@@ -158,7 +160,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         Raises:
             SubmitUncertain: The request may have been sent, and may have started work.
             GenerationFailed: The request was sent, and its generation failed.
-            ValueError: A different request was sent with the same track_id or key.
+            ValueError: A different request was sent with the same track_id or submission key.
         """
         while (submit := await self._find(submit_request)) is not None:
             _check_same(submit, submit_request)
@@ -173,11 +175,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         """
         Wait briefly for the result of a submit that another task or process is sending.
 
-        This process may have the result in memory, because the journal could not be written. So
-        try first to record the result.
+        If a task of this process already has the result but failed to write it to the journal, the
+        result is only in memory. So first try again to record it.
 
         Raises:
-            JournalError: This process has the result, but cannot record it.
+            JournalError: This process has the result, but still cannot record it.
         """
         await self._unrecorded.record(track_id)
         await asyncio.sleep(recheck_interval(self._lease))
@@ -212,7 +214,12 @@ class JournalSubmitRecorder(SubmitRecorder):
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
 
     async def _leased_run_id(self, *, ended: int | None = None) -> int:
-        """Return the run of the submits. Begin a new run if there is none, or if it has ended."""
+        """
+        Return the id of the run that the submits belong to. Begin a run if there is none yet.
+
+        Args:
+            ended: The id of a run that has ended. If the submits belong to it, begin a new run.
+        """
         async with self._begin_lock:
             if self._run_id is None or self._run_id == ended:
                 self._run_id = await self._journal.leases.begin_run(lease=self._lease)
@@ -223,7 +230,11 @@ class JournalSubmitRecorder(SubmitRecorder):
             return self._run_id
 
     async def _keep_lease(self) -> None:
-        """Renew the lease. If another process ends the run, the next submit begins a new run."""
+        """
+        Renew the lease at intervals.
+
+        If another process has ended the run, this has no effect. The next submit begins a new run.
+        """
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:

@@ -27,7 +27,7 @@ _MAX_RECHECK_S: Final = 1.0
 
 class Moment(NamedTuple):
     """
-    One moment on two clocks.
+    One moment, as two clocks show it.
 
     Attributes:
         loop_time: The time on the event loop's clock, which is never adjusted.
@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Record that the lease was renewed. It lasts `duration` seconds from `requested_at`."""
+        """Record that the lease was renewed: it lasts `duration` seconds from `requested_at`."""
         self._renewed_at = requested_at
 
     @property
@@ -67,7 +67,7 @@ class Lease:
         """
         Whether the lease has run out, by the event loop's clock or by the journal's clock.
 
-        Other runs may then take the tickets of this run.
+        Once the lease has run out, other runs may take the tickets of this run.
         """
         return any(
             now - renewed_at >= self.duration
@@ -121,11 +121,12 @@ class _OpenTicket:
 
     Attributes:
         row_id: The number of the ticket's row in the journal.
-        polls: The number of polls since the last update of the journal.
-        last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: The time at which the last poll with a `Processing` reply started; None if
-            there was none.
-        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
+        polls: The number of polls since the journal was last updated.
+        last: The most recent `Processing` reply since then; None if there was none.
+        last_running_at: The time at which the most recent poll with a `Processing` reply started;
+            None if there was none.
+        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended. So
+            the client noticed the end at most this late.
     """
 
     row_id: int
@@ -185,7 +186,7 @@ class LeasedTickets:
         return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
 
     def take_updates(self) -> list[PollUpdate]:
-        """Return each ticket's number of polls since the previous call, and its last reply."""
+        """Return the number of polls and the last reply of each ticket since the previous call."""
         updates: list[PollUpdate] = []
         for entry in self._entries.values():
             if entry.polls:

@@ -1,4 +1,4 @@
-"""SaveRun: polls tickets, and saves and records their files before it returns a result."""
+"""SaveRun: polls tickets and saves their files. It returns a success after its files are saved."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -87,7 +87,7 @@ class SaveRun:
 
     async def next_results(self) -> list[SaveResult] | None:
         """
-        Wait for the next result. Return None after the last.
+        Wait for the next result, and return it in a list. Return None after the last.
 
         Raises:
             JournalError: The journal cannot be written. Uncommitted results are not returned.
@@ -122,7 +122,11 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Queue all outcomes for the caller except successes, which another task saves first."""
+        """
+        Queue every outcome for the caller, except successes.
+
+        The task `_save_all` saves the files of the successes, and then queues these results.
+        """
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -159,7 +163,7 @@ class SaveRun:
         await self._results.put(RunStopped(error or self._poll_run.ticket_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
-        """Claim and yield successes, until polling has ended and no success is left to claim."""
+        """Claim and yield successes until all polling has ended and all successes are claimed."""
         while not self._feed.is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
@@ -244,7 +248,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove `.part` files of earlier runs, if their outputs have been saved since."""
+        """Remove the `.part` files of earlier runs whose outputs have meanwhile been saved."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return

@@ -155,8 +155,8 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: BaseException | None = None
-        # Let the stream remember no outcomes (`recent=0`). A ticket is claimed again only after it
-        # was reopened, which makes its earlier outcome void.
+        # With `recent=0`, the stream remembers no outcomes. If this run claims a ticket again, the
+        # journal has reopened the ticket, so its earlier outcome is no longer valid.
         stream = stream_outcomes(
             self._engine, self._claim_tickets(window), timeout=timeout, window=window, recent=0
         )
@@ -203,7 +203,7 @@ class PollRun:
         Whether to wait for the open tickets of other runs, which this run may have to take over.
 
         If this run has claimed a ticket that its client cannot poll, it waits only while it polls
-        other tickets. Otherwise two such runs would wait for each other for ever.
+        tickets itself. Without this limit, two such runs would wait for each other for ever.
         """
         return claim.has_others and (self.ticket_error is None or not self._tickets.is_empty)
 
@@ -211,8 +211,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        With `recheck`, wait at most for the recheck interval. If another process has died by then,
-        this run can claim its tickets.
+        If `recheck` is true, wait no longer than the recheck interval. Another process may have
+        died by then, so that this run can claim its tickets.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):
@@ -227,7 +227,7 @@ class PollRun:
         )
 
     def _can_poll(self, ticket: Ticket) -> bool:
-        """Return whether this client can poll a ticket. If not, the run ends with an error."""
+        """Return whether this client can poll a ticket. If not, the run will end with an error."""
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:
@@ -253,16 +253,21 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether a ticket may be polled. Once the lease is over, this run's tickets may not be."""
+        """
+        Whether the poller may poll a ticket.
+
+        Once the lease of this run is over, the poller may not poll the tickets of this run.
+        """
         return ticket not in self._tickets or not self.lease.is_over
 
 
 class _PaceStore:
     """
-    Restores and saves the state of an adaptive pace. With any other pace it does nothing.
+    Saves what an adaptive pace has learned, and restores it in a later run.
 
-    An error of the journal does not end the run, because the saved state is not needed. Without it,
-    the run polls more often until the pace has learned again.
+    An adaptive pace learns from earlier jobs when to poll. With any other pace, this object does
+    nothing. An error of the journal does not end the run. The run can do without the saved state,
+    but polls more often until the pace has learned again.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:
@@ -270,7 +275,7 @@ class _PaceStore:
         self._journal = journal
 
     async def restore(self) -> None:
-        """Give the adaptive pace its saved state, unless the pace has learned something already."""
+        """Load the saved state into the adaptive pace, unless the pace has already learned."""
         if self._pace is None or self._pace.has_learned:
             return
         try:
@@ -283,7 +288,7 @@ class _PaceStore:
             _logger.warning("what the journal's pace had learned is ignored: %s", error)
 
     async def save(self) -> None:
-        """Save what an adaptive pace has learned from jobs, if anything."""
+        """Save what the adaptive pace has learned, if anything."""
         if self._pace is None or not self._pace.has_learned:
             return
         try:

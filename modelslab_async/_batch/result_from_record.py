@@ -14,15 +14,15 @@ def to_result(
     recorded: RecordedResult, *, first_run: int | None, saves_files: bool
 ) -> Outcome | SaveResult | None:
     """
-    Return the recorded result of a ticket; None if the ticket is not finished.
+    Return the recorded result of a ticket; None if polling or saving must go on.
 
     Args:
         recorded: The recorded outcome, and how saving the files ended.
-        first_run: The number of the first run of this `generate_many`; None if no run has begun
-            yet. If an earlier run could not resolve or save the ticket, the result is None, because
-            `generate_many` tries again.
-        saves_files: Whether files are saved. If so, a success is finished only after its files are
-            saved.
+        first_run: The number of the first run of this `generate_many` call; None if no run has
+            begun yet. If an earlier run could not resolve or save the ticket, the result is None,
+            because this call tries again.
+        saves_files: Whether files are saved. If true, the result of a success is None until its
+            files are saved.
     """
     outcome, save = recorded.outcome, recorded.save
     if isinstance(outcome, Unresolved):

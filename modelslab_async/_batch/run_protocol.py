@@ -9,9 +9,9 @@ from .._models.journal_errors import JournalError
 
 T_co = TypeVar("T_co", covariant=True)
 
-# The largest number of tickets that are added in one commit of the journal.
+# The maximum number of tickets that one commit adds to the journal.
 MAX_ADDED: Final = 5000
-# The largest number of outcomes in one commit. It also limits the queue of results for the caller.
+# The maximum number of outcomes in one commit, and of results in the queue for the caller.
 MAX_READY: Final = 100
 
 

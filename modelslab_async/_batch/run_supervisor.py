@@ -85,7 +85,7 @@ class RunSupervisor:
                 self._active_runs.append(run)
                 run.start(timeout=timeout, window=window)
                 if feed.is_draining:
-                    # The batch was drained while the run began.
+                    # `drain` was called while the run began, so `drain` did not stop this run.
                     run.drain()
                 try:
                     while (results := await run.next_results()) is not None:
@@ -93,8 +93,8 @@ class RunSupervisor:
                             yield result
                 finally:
                     await self._close(run)
-                # If the run has lost its lease, begin another run for the open tickets. A suspended
-                # process loses its lease, for example.
+                # If the run has lost its lease, begin another run for the open tickets. A run can
+                # lose its lease while its process is suspended, for example.
                 if not run.has_lost_lease:
                     return
         finally:
@@ -139,13 +139,13 @@ class RunSupervisor:
         """
         Close the runs, and then the recorder of the submits.
 
-        Closing a run frees its open tickets for other processes. If this task is cancelled
-        meanwhile, closing still completes. Otherwise the journal would be closed before the tickets
+        Closing a run frees its open tickets for other processes. If the calling task is cancelled
+        meanwhile, closing still completes. Otherwise the journal could be closed before the tickets
         of submits in flight are recorded.
 
-        From now on, operations of the journal fail after a few seconds if the database cannot be
-        reached. Only the write that records a submit's ticket waits longer, because that work is
-        paid for.
+        Once this method is called, operations of the journal fail within a few seconds if the
+        database cannot be reached. Only the write that records the ticket of a submit waits longer,
+        because the customer pays for this work.
         """
         await finish(self._close_all(journaled_submits))
 

@@ -1,4 +1,4 @@
-"""Gives a key to each submission that has none, without reading the journal."""
+"""Makes a submission key for each submission that has none."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
 
-# The key of a submission does not depend on these parameters, because they may differ in the next
-# run of the program.
+# A derived submission key does not depend on these parameters, because they may differ the next
+# time that the program runs.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
 _DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
@@ -23,11 +23,11 @@ async def with_keys(
     requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
 ) -> AsyncGenerator[Submission, None]:
     """
-    Yield each request as a submission with a key.
+    Yield each request as a submission with a submission key.
 
-    A submission without a key gets a key that is a digest of its endpoint and parameters. So a
-    restarted program makes the same key. If several submissions are equal, the second key ends with
-    `-2`, the third with `-3`.
+    If a request has no submission key, its key is a digest of its endpoint and parameters. So a
+    restarted program makes the same key again. If several requests are equal, the key of the second
+    ends with `-2`, and the key of the third with `-3`.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
@@ -39,17 +39,17 @@ async def with_keys(
 
 
 class SubmissionKeys:
-    """Makes keys for the submissions of one source. Equal submissions get different keys."""
+    """Makes submission keys for one source of requests. Equal requests get different keys."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def ensure_key(self, submission: Submission) -> Submission:
         """
-        Return the submission itself or, if it has no key, a copy with a new key.
+        Return the submission itself or, if it has no submission key, a copy with a new one.
 
         Raises:
-            ValueError: A parameter has a type from which no key can be computed.
+            ValueError: A parameter has a type from which no submission key can be computed.
         """
         if submission.key is not None:
             return submission
@@ -59,7 +59,7 @@ class SubmissionKeys:
 
 
 def is_derived(key: str) -> bool:
-    """Whether a key has the form of the keys that `SubmissionKeys` makes."""
+    """Whether a submission key has the form of those that `SubmissionKeys` makes."""
     return _DERIVED_KEY.fullmatch(key) is not None
 
 

@@ -1,4 +1,4 @@
-"""Tells users how to find the work of a recorded submit without a reply. Reads no journal."""
+"""Tells users how to find out whether a recorded submit without a reply has started work."""
 
 from datetime import UTC, datetime
 
@@ -41,8 +41,8 @@ def _has_track_id(submit: PendingSubmit) -> bool:
     """
     Return whether the submit was certainly sent with its `track_id`.
 
-    If the endpoint takes no `track_id`, or is not built in, the `track_id` in the journal may be a
-    random string that was never sent.
+    If the endpoint takes no `track_id`, or is not one of `ENDPOINTS`, the `track_id` in the journal
+    may be a random string that was never sent.
     """
     endpoint = ENDPOINTS.get(submit.endpoint)
     return endpoint is not None and "track_id" in endpoint.parameters

@@ -1,4 +1,4 @@
-"""UnrecordedResults: keeps results of submits until they can be recorded. It sends nothing."""
+"""UnrecordedResults: keeps results of submits in memory until the journal can record them."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _SubmitResult: TypeAlias = SubmitReply | ModelsLabError
 
 class UnrecordedResults:
     """
-    The results of submits that could not be recorded when they came.
+    The results of submits that could not be recorded when they arrived.
 
     Until a result is recorded, all other tasks and processes regard its submit as in flight. So a
     background task tries to record the results at intervals, and `record` tries at once.
@@ -58,7 +58,7 @@ class UnrecordedResults:
             raise error
 
     async def aclose(self) -> None:
-        """Try for the last time to record the results, and log those that cannot be recorded."""
+        """Try one last time to record the results, and log those that cannot be recorded."""
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
@@ -95,7 +95,8 @@ class UnrecordedResults:
         errors: dict[str, Exception] = {}
         try:
             while new := self._results.keys() - errors.keys():
-                # Write concurrently, so that all results wait for a locked journal together.
+                # Write concurrently. If the journal is locked, all writes then wait at the same
+                # time, not one after another.
                 tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
                 errors |= {submit_id: error for submit_id, error in tried if error is not None}
         finally:

@@ -1,4 +1,4 @@
-"""Compares a journal's records of files with the files on this host. It changes no file."""
+"""Compares a journal's records of files with the files on this host."""
 
 from collections import defaultdict
 
@@ -16,8 +16,8 @@ def other_host(journal: Journal, record: RecordedFile) -> str | None:
     """
     Return the name of the host that saved a file; None if this host saved it.
 
-    A journal in a file belongs to one machine. So another host name in a record is only an earlier
-    name of this machine.
+    A journal in a file belongs to one machine. If a record in it has another host name, this
+    machine was renamed, so the result is None.
     """
     return record.host if journal.spans_hosts and record.host != this_host() else None
 
@@ -26,7 +26,8 @@ async def verify_recorded_files(journal: Journal, folder: str | None) -> Verifie
     """
     Compare the recorded files with those on disk. See `Batch.verify`.
 
-    If another host saved a file that is not on this host, the file does not count as missing.
+    A file that another host saved and that is not on this host counts as `elsewhere`, not as
+    missing.
     """
     hosts: dict[SavedFile, str] = {}
     files: list[SavedFile] = []

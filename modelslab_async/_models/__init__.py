@@ -1,5 +1,5 @@
 """
 Plain values and errors: tickets, replies, outcomes, events.
 
-Most other folders import this one. Its code performs no I/O, reads no clock, and holds no API key.
+Most other subpackages import this one. It performs no I/O, and its values contain no API key.
 """

@@ -1,4 +1,4 @@
-"""Errors of a shared account. They never mean that a ticket is lost."""
+"""Errors of a shared account, the limits that processes share. They never mean a lost ticket."""
 
 from .errors import ModelsLabError
 
@@ -8,7 +8,7 @@ class AccountError(ModelsLabError):
     The shared account cannot be used.
 
     Attributes:
-        path: The account's file, or the hosts and the database of its PostgreSQL server.
+        path: The file of the shared account. If it is in PostgreSQL, the hosts and the database.
     """
 
     def __init__(self, message: str = "", *, path: str = "") -> None:
@@ -20,4 +20,4 @@ class AccountError(ModelsLabError):
 
 
 class WrongAccount(AccountError):
-    """The file or schema holds no account, or one of another version. Nothing was changed."""
+    """The file or schema holds no shared account of this version. It was not changed."""

@@ -20,7 +20,7 @@ def check_count(
         name: The name of the argument.
         value: The value of the argument.
         unit: What the argument counts, in the plural.
-        least: The least value that is allowed.
+        least: The lowest value that is allowed.
         optional: Whether None is allowed.
 
     Raises:
@@ -84,12 +84,12 @@ def check_number(
         name: The name of the argument.
         value: The value of the argument.
         expected: What the argument must be, for the error message.
-        is_valid: Returns whether a number is in the range. A function that only compares returns
-            False for NaN.
+        is_valid: Returns whether a number is in the range. It must return False for NaN, as every
+            comparison with NaN does.
 
     Raises:
         TypeError: The value is not a number.
-        ValueError: The number is outside of the range.
+        ValueError: The number is outside the range.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
@@ -99,7 +99,7 @@ def check_number(
 
 def check_not_text(tickets: object) -> None:
     """
-    Refuse a string in place of an iterable of tickets: each character would count as a ticket.
+    Refuse a string where tickets are expected, because each character would count as a ticket.
 
     Raises:
         ValueError: `tickets` is a string.

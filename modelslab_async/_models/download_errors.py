@@ -16,11 +16,11 @@ class DownloadError(ModelsLabError):
     The job is done, but one of its outputs could not be saved or loaded. The caller can try again.
 
     Attributes:
-        url: The link, without its query; "" if the reply itself held the bytes.
+        url: The link, without its query; "" if the reply itself contained the output.
         argument: The keyword argument that would allow this output: `allow_private` or `max_bytes`
             of `Downloads`, or `output` of `Family`; "" if no argument would.
-        n: The number of the output, counted from 0.
-        saved: The outputs of the ticket that were saved.
+        n: The zero-based index of the output.
+        saved: The outputs of the same ticket that were saved.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LinkRefused(DownloadError):
 
 
 class TransferFailed(DownloadError):
-    """The output did not arrive: the network or the server failed, or every transfer broke off."""
+    """The output did not arrive: the network or server failed, or every transfer was cut off."""
 
 
 class WrongContent(DownloadError):
@@ -59,7 +59,7 @@ class WrongContent(DownloadError):
 
 
 class FileTooLarge(DownloadError):
-    """The output has more bytes than allowed."""
+    """The output has more bytes than the caller allows."""
 
 
 class FileNotWritten(DownloadError):

@@ -1,4 +1,4 @@
-"""The events of downloads: plain values for metrics. They hold no key and no query of a URL."""
+"""The events of downloads: plain values for metrics, without API keys and URL queries."""
 
 from attrs import frozen
 
@@ -14,9 +14,9 @@ class DownloadStarted:
 
     Attributes:
         ticket: The ticket of the output.
-        n: The number of the output, counted from 0.
+        n: The zero-based index of the output.
         url: The link, without its query.
-        size: The number of bytes that the server announced; None if it announced none.
+        size: The size of the file in bytes; None if the server announced none.
     """
 
     ticket: Ticket
@@ -32,9 +32,9 @@ class DownloadResumed:
 
     Attributes:
         ticket: The ticket of the output.
-        n: The number of the output, counted from 0.
+        n: The zero-based index of the output.
         url: The link, without its query.
-        size: The number of bytes of the whole file; None if the server announced none.
+        size: The size of the whole file in bytes; None if the server announced none.
         offset: The number of bytes that earlier transfers received.
     """
 
@@ -70,7 +70,7 @@ class DownloadFailed:
 
     Attributes:
         ticket: The ticket of the output.
-        n: The number of the output, counted from 0.
+        n: The zero-based index of the output.
         error: The error.
         received: The number of bytes that came over the network.
         elapsed: Seconds since the save began.

@@ -6,20 +6,20 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     │   ├── TransportError      no usable reply: network, timeout, cut connection
     │   ├── ServerError         the server is in trouble: 408, 425, 5xx
     │   ├── UnreadableReply     the reply cannot be read: no JSON, no status, a redirect
-    │   └── RateLimited         too many requests, by status 429 or by the server's words
-    ├── Refused                 the same request is refused until its cause is removed
-    │   ├── AuthenticationError the key is missing, wrong or expired: ends all tickets of that key
-    │   ├── PaymentRequired     no credits or no plan: ends all tickets of that key
-    │   ├── PermissionDenied    the plan does not include this: ends all tickets of that family
-    │   └── InvalidRequest      the request itself is wrong: ends that ticket alone
-    ├── GenerationFailed        the job itself failed; the server's word is final
+    │   └── RateLimited         too many requests, by status 429 or by the server's message
+    ├── Refused                 the server refuses this request until the cause is removed
+    │   ├── AuthenticationError the API key is missing, wrong or expired: ends all waits with it
+    │   ├── PaymentRequired     no credits or no plan: ends all waits with that API key
+    │   ├── PermissionDenied    the plan does not include this: ends all waits for that family
+    │   └── InvalidRequest      the request itself is wrong: ends only the wait for that ticket
+    ├── GenerationFailed        the job itself failed; the server's reply is final
     │   └── TicketNotFound      the server knows no such id
-    ├── WaitTimeout             the caller's timeout passed, the job goes on (also a TimeoutError)
+    ├── WaitTimeout             the caller's timeout passed, the job goes on (a TimeoutError)
     ├── SubmitTimeout           the caller's timeout passed, nothing was started (a TimeoutError)
     ├── SubmitLimitReached      the client has made all the submits that its caller allowed
     ├── SubmitUncertain         the work may have been started; check before paying again
-    ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
-    ├── SubmissionConflict      the same key was used for another submission (a ValueError)
+    ├── UnusableFile            a file to submit cannot be read or is too large (a ValueError)
+    ├── SubmissionConflict      another submission used the same submission key (a ValueError)
     ├── DownloadError           the job is done, but one of its outputs could not be saved
     │   ├── LinkGone            the link has no file: expired, or not there in time
     │   ├── LinkRefused         the link must not be used: it is not https, or not public
@@ -31,12 +31,12 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     │   ├── UntrustedServer     the server's certificate is not valid: nothing was sent
     │   ├── HandshakeFailed     the server and this machine have no TLS setting in common
     │   ├── UnusableProxy       the configured proxy cannot be used: nothing was sent
-    │   └── RequestBlocked      a test did not mean to send this request: nothing was sent
+    │   └── RequestBlocked      a test was about to send a real request: nothing was sent
     ├── ClientClosed            the client was closed during the wait or before the call
     ├── AccountError            a shared account cannot be used
     │   └── WrongAccount        the file or schema holds no account of this version
-    └── JournalError            the journal of a batch cannot be used; what it holds is not lost
-        ├── JournalLocked       another process holds it for longer than the wait allows
+    └── JournalError            the journal of a batch cannot be used; recorded data is not lost
+        ├── JournalLocked       another process kept it locked for too long
         ├── JournalFull         there is no room to write: a full disk, a quota, a limit
         ├── JournalReadOnly     writing to it is not allowed
         ├── JournalDamaged      its file is incomplete or inconsistent
@@ -55,10 +55,11 @@ class ModelsLabError(Exception):
     The base of every error of this package.
 
     Attributes:
-        advice: What the caller can do about the error; "" if that is not known. `str` appends it.
+        advice: What the caller can do about the error; "" if that is not known. `str` of the error
+            ends with it.
         ticket: The ticket that the error is about, if any.
         status_code: The HTTP status of the reply, if there was one.
-        server_message: The server's own words, if any.
+        server_message: The message in the server's reply, if any.
         retry_after: The seconds that the server asked the client to wait, if any.
     """
 
@@ -132,7 +133,7 @@ class UnreadableReply(TransientError):
 
 
 class RateLimited(TransientError):
-    """The server got too many requests: it replied with status 429, or with words that say so."""
+    """The server got too many requests: its reply has the status 429 or a message that says so."""
 
 
 class Refused(ModelsLabError):
@@ -140,17 +141,17 @@ class Refused(ModelsLabError):
 
 
 class AuthenticationError(Refused):
-    """The key is missing, wrong or expired."""
+    """The API key is missing, wrong or expired."""
 
     advice = "check the key in MODELSLAB_API_KEY or api_key"
 
 
 class PaymentRequired(Refused):
-    """The account has no credits or no plan."""
+    """The customer's account at the service has no credits or no plan."""
 
 
 class PermissionDenied(Refused):
-    """The account's plan does not include what was requested."""
+    """The plan of the customer's account does not include what was requested."""
 
 
 class InvalidRequest(Refused):
@@ -176,7 +177,7 @@ class GenerationFailed(ModelsLabError):
 
     @staticmethod
     def of(reply: Failed) -> "GenerationFailed":
-        """Make the error for a reply that says that the job failed."""
+        """Make the error for a reply which says that the job failed."""
         return (TicketNotFound if reply.reason == "not_found" else GenerationFailed)(reply)
 
 
@@ -188,10 +189,10 @@ class TicketNotFound(GenerationFailed):
 
 class WaitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's timeout passed, but the job goes on. Wait for the same ticket again to resume.
+    The caller's timeout passed, but the job goes on. To resume, wait for the same ticket again.
 
     Attributes:
-        last: The last reply that came, if any.
+        last: The most recent reply, if any.
     """
 
     def __init__(
@@ -211,8 +212,8 @@ class SubmitUncertain(ModelsLabError):
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
-            has none. For an earlier submit of a batch, this is the `track_id` in the journal. It is
-            a random string if the request had none.
+            has none. For an earlier submit of a batch, this is the `track_id` in the journal, which
+            is a random string if the request had none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 
@@ -232,7 +233,7 @@ class SubmitUncertain(ModelsLabError):
 
 class UnusableFile(ModelsLabError, ValueError):
     """
-    A file among the parameters of a submit is missing, empty, too long, or has changed.
+    A file among the parameters of a submit is missing, empty or too large, or it has changed.
 
     Nothing was started. If the operating system reported an error, it is the `__cause__`.
 
@@ -294,4 +295,4 @@ class RequestBlocked(ConnectionImpossible):
 
 
 class ClientClosed(ModelsLabError):
-    """The client was closed during the wait or before the call. A new client can wait instead."""
+    """The client was closed during the wait or before the call. To go on, use a new client."""

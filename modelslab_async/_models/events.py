@@ -1,4 +1,4 @@
-"""The events that an `on_event` hook receives: plain values for metrics. They hold no key."""
+"""The events that an `on_event` hook receives: plain values for metrics, without API keys."""
 
 from typing import Literal, TypeAlias
 
@@ -24,8 +24,8 @@ class Polled:
         reply: The server's reply.
         elapsed: Seconds from the start of the poll to reading the reply.
         overdue: Seconds between the due time of the poll and its start.
-        started_at: When the poll started, on the event loop's clock. It may have waited for a
-            connection after that.
+        started_at: When the poll started, on the event loop's clock. After this time, the poll may
+            have waited for a connection.
     """
 
     ticket: Ticket
@@ -38,7 +38,7 @@ class Polled:
 @frozen(kw_only=True)
 class PollFailed:
     """
-    A poll failed. The ticket is polled again, within the limits that the pace sets.
+    A poll failed. The client polls the ticket again, unless the limits of its `Pace` are reached.
 
     Attributes:
         ticket: The ticket that was polled.
@@ -55,12 +55,12 @@ class PollFailed:
 @frozen(kw_only=True)
 class Paused:
     """
-    The client pauses all polls that use one key, at one host or at all hosts.
+    The client pauses all polls that use one API key, at one host or at all hosts.
 
     Attributes:
-        tier: The tier of the key: `standard` or `enterprise`.
+        tier: The tier of the API key: `standard` or `enterprise`.
         seconds: The length of the pause.
-        cause: The error that caused the pause, such as a rate limit or the last of many failures.
+        cause: The error that caused the pause, such as a rate limit or the latest of many failures.
     """
 
     tier: Tier
@@ -76,7 +76,7 @@ class Completed:
     Attributes:
         outcome: How the wait ended.
         polls: The number of polls of the ticket.
-        waited: Seconds since the ticket was added.
+        waited: Seconds since the wait began.
     """
 
     outcome: Outcome
@@ -113,13 +113,13 @@ class SlotAwaited:
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        tier: The tier of the key whose slots are used: `standard` or `enterprise`.
+        tier: The tier of the API key whose slots are used: `standard` or `enterprise`.
         used: The number of slots in use.
         limit: The number of slots; None for no limit. With a shared account, this is the number
-            that the account has granted to this client.
+            that the shared account has granted to this client.
         reason: Why the submit must wait: `slots_used`, `rate_limit`, `key_unconfirmed` (another
-            submit must first show that the key is valid) or `same_payload` (the spam filter refused
-            this payload).
+            submit must first show that the API key is valid) or `same_payload` (the service's spam
+            filter refused this payload).
     """
 
     endpoint: str
@@ -139,7 +139,7 @@ class Uploaded:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
         parameter: The parameter that takes the link to the file.
-        size: The number of bytes of the file.
+        size: The size of the file in bytes.
         elapsed: Seconds that the upload took.
     """
 
@@ -153,13 +153,12 @@ class Uploaded:
 @frozen(kw_only=True)
 class SubmitSent:
     """
-    A submit is sent now.
+    A submit is about to be sent.
 
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        attempt: The number of the attempt, counted from 1. An attempt also counts if its upload
-            fails.
+        attempt: The number of the attempt, counted from 1. Attempts whose upload failed count too.
         waited: Seconds since the submit began, except for the time spent on reading its files.
     """
 
@@ -195,10 +194,10 @@ class SubmitRetried:
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        error: The error of the last attempt.
+        error: The error of the previous attempt.
         attempt: The number of the next attempt.
-        delay: The seconds before the submit waits for a slot again. It is 0 after a `RateLimited`,
-            because no slot is given out before the rate limit has ended.
+        delay: The seconds until the submit begins to wait for a slot again. It is 0 after a
+            `RateLimited`, because the client gives out no slot before the rate limit has ended.
     """
 
     endpoint: str

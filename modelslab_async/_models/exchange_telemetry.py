@@ -1,4 +1,4 @@
-"""ExchangeRecord: one HTTP request, for telemetry. It holds no key, query, header or body."""
+"""ExchangeRecord: what telemetry may know about one HTTP request. It contains no secrets."""
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ class ExchangeRecord:
         scheme: `http` or `https`.
         host: The host.
         port: The port.
-        path: The path of the URL, without the query, because a query may hold a key or a signature.
+        path: The path of the URL, without the query, which may contain an API key or a signature.
         status_code: The HTTP status; None if no response came.
         error: The name of the error's type; "" if a response came.
         seconds: The time from sending the request to its response or error.

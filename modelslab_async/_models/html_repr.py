@@ -49,7 +49,7 @@ def _output(output: str) -> str:
 
 
 def _https_path(output: str) -> str | None:
-    """Return the path of an https link; None for any other output."""
+    """Return the path of the URL if the output is an https link; None for any other output."""
     try:
         parts = urlsplit(output)
         is_link = parts.scheme == "https" and bool(parts.hostname) and parts.username is None

@@ -5,7 +5,7 @@ from .errors import ModelsLabError
 
 class JournalError(ModelsLabError):
     """
-    The journal of a batch cannot be used. Outcomes that it has recorded are not lost.
+    The journal of a batch cannot be used. Outcomes that were already recorded are not lost.
 
     Attributes:
         path: The path of the journal's file. For a journal in PostgreSQL, the hosts, the database
@@ -21,7 +21,7 @@ class JournalError(ModelsLabError):
 
 
 class JournalLocked(JournalError):
-    """Another process kept the journal locked for too long, or a run is active during a copy."""
+    """Another process kept the journal locked for too long, or a run was active during a copy."""
 
 
 class JournalFull(JournalError):
@@ -42,7 +42,7 @@ class WrongJournal(JournalError):
 
 class SubmissionConflict(ModelsLabError, ValueError):
     """
-    In this batch, the submission's key has been used for another endpoint or other parameters.
+    This batch has already used the submission key for another endpoint or other parameters.
 
     Nothing was sent, because it is not clear which of the two submissions the caller wants.
     """

@@ -1,4 +1,4 @@
-"""Tier: whether a request needs the standard or the enterprise key of an account."""
+"""Tier: whether a request needs the customer's standard or enterprise API key."""
 
 from typing import Literal, TypeAlias
 

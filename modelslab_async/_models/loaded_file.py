@@ -1,4 +1,4 @@
-"""LoadedFile: an output in memory. It reads and writes no file."""
+"""LoadedFile: an output of a ticket in memory."""
 
 from attrs import field, frozen
 
@@ -13,13 +13,13 @@ class LoadedFile:
 
     Args:
         ticket: The ticket of the output.
-        n: The number of the output, counted from 0.
+        n: The zero-based index of the output.
         name: A file name for the output, such as `images-13443927-0.png`. No part of the name comes
             from the server.
         data: The bytes of the output.
         sha256: The SHA-256 of the bytes, in hexadecimal.
         url: The link that the output was downloaded from, without the query; "" if the reply itself
-            held the bytes.
+            contained the output.
         is_length_verified: Whether the bytes have the length that the server announced. False if
             the server announced no length, so a cut transfer may go unnoticed.
     """

@@ -1,4 +1,4 @@
-"""The server's reply to one request: Processing, Success or Failed. This module parses nothing."""
+"""The server's reply to one request: Processing, Success or Failed."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -19,10 +19,10 @@ class Processing:
 
     Attributes:
         ticket: The ticket of the job.
-        status: The server's status word in lower case, such as `processing` or `queued`.
+        status: The `status` in the server's reply in lower case, such as `processing` or `queued`.
         eta: Seconds until the server expects the job to end; None if it gave no estimate.
         message: The server's text, if any.
-        future_links: The links under which the files will appear, according to the server.
+        future_links: The links at which the files will appear, according to the server.
         fetch_result: The URL that the server gave for later polls, if any. The client ignores it.
         raw: The whole body as it came.
     """

@@ -1,4 +1,4 @@
-"""SavedFile: an output that was saved, with its checksum. It reads and writes no file."""
+"""SavedFile: the path and the checksum of an output that was saved."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ class SavedFile:
 
     Args:
         ticket: The ticket of the output.
-        n: The number of the output, counted from 0.
-        path: The file it was saved to.
+        n: The zero-based index of the output.
+        path: The file that the output was saved to.
         sha256: The SHA-256 of the file, in hexadecimal.
-        size: The length of the file in bytes.
+        size: The size of the file in bytes.
         url: The link that the output was downloaded from, without the query; "" if the reply itself
-            held the bytes.
+            contained the output.
         is_length_verified: Whether the file has the length that the server announced. False if the
             server announced no length, so a cut transfer may go unnoticed.
     """

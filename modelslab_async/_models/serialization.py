@@ -1,4 +1,4 @@
-"""Turns replies and outcomes into JSON-safe dictionaries, and back. It writes no files."""
+"""Turns replies and outcomes into dictionaries that JSON can hold, and back."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -36,7 +36,7 @@ _EXPORT_FIELDS = ("files", "track_id", "endpoint", "key", "input")
 
 def to_dict(value: Reply | Outcome) -> Record:
     """
-    Turn a reply or an outcome into a dictionary that `json.dumps` takes.
+    Turn a reply or an outcome into a dictionary that `json.dumps` accepts.
 
     In the dictionary, `kind` names the class, `ticket` is a string, and `raw` is the whole body of
     the reply.
@@ -98,7 +98,7 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Import cattrs on first use, because its import takes longer than that of this whole folder.
+    # Import cattrs on first use, because this takes longer than importing all of `_models`.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
 

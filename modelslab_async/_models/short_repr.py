@@ -1,4 +1,4 @@
-"""short_repr: a repr that shortens long strings and bytes, such as base64. It changes no value."""
+"""short_repr: a repr that shortens long strings and bytes, such as base64."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Submission: an endpoint with the parameters to submit to it. It holds no API key."""
+"""Submission: an endpoint with the parameters to submit to it, but without the API key."""
 
 import re
 import reprlib
@@ -60,7 +60,7 @@ def _check_key(_instance: object, _attribute: object, value: Any) -> None:
 @frozen(hash=False)
 class Submission:
     """
-    The endpoint and the parameters of a future submit, with a key that the caller chooses.
+    The endpoint and parameters of a future submit, and a key by which a batch recognizes it.
 
     `submit`, `generate` and `generate_many` accept a submission in place of an endpoint's name and
     keyword arguments.
@@ -68,15 +68,16 @@ class Submission:
     Args:
         endpoint: `family/endpoint`, such as `"realtime/text2img"`.
         parameters: The endpoint's parameters, keyed by name. A path stands for a file to upload.
-        key: Any string, such as the number of a row. It is not sent. A batch submits each key only
-            once, so that no submission is paid for twice.
+        key: The submission key: any string that the caller chooses, such as the number of a row. It
+            is not sent. A batch submits each submission key only once, so that no submission is
+            paid for twice.
         columns: The submission's row of the input table, keyed by column name. It is not sent, but
             a batch exports it with the outcome.
 
     Raises:
-        ValueError: The parameters or columns do not map strings to values. Or the key is not a
-            string, is empty, has over 200 characters, or cannot be stored in a journal. Or the
-            parameters contain `key`, the name of the API key.
+        ValueError: The parameters or columns do not map strings to values. Or the submission key is
+            not a string, is empty, has over 200 characters, or cannot be stored in a journal. Or
+            the parameters contain `key`, the name under which the client sends the API key.
         TypeError: The endpoint is not a string.
 
     Example:
@@ -120,7 +121,7 @@ class Submission:
 
     def with_key(self, key: str) -> Self:
         """
-        Return a copy of the submission with another key.
+        Return a copy of the submission with another submission key.
 
         Raises:
             ValueError: The key is empty or longer than 200 characters, or no journal can store it.
@@ -141,7 +142,7 @@ class Submission:
 
     def to_dict(self) -> dict[str, Any]:
         """
-        Turn the submission into a dictionary that `json.dumps` takes.
+        Turn the submission into a dictionary that `json.dumps` accepts.
 
         In the dictionary, a path is a dictionary with the single key `$file`.
 

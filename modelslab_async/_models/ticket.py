@@ -1,4 +1,4 @@
-"""Ticket: the family and the id of a queued generation. It never holds a key."""
+"""Ticket: the family and the id of a queued generation. It never contains an API key."""
 
 import json
 import operator
@@ -56,7 +56,7 @@ def _find_problem(text: str) -> str | None:
 
 
 def _check_family(_instance: object, _attribute: object, value: Any) -> None:
-    # Try `isidentifier` first: nearly every family passes, and it is faster than the pattern.
+    # Try `isidentifier` first: it is faster than the pattern, and nearly every family name passes.
     is_plain = isinstance(value, str) and value.isascii() and value.isidentifier()
     if is_plain and value[0] != "_":
         return
@@ -88,7 +88,7 @@ class Ticket:
     Names one queued generation by its API family and its id.
 
     The text form is `family:id`; `Ticket.parse` reads it back. The ids `7` and `"7"` make equal
-    tickets. A ticket holds no key and is safe to store or to log.
+    tickets. A ticket contains no API key and is safe to store or to log.
 
     If the service gave no id, the client makes one that begins with `no-id:`. Such a ticket is
     unique but cannot be polled.
@@ -163,7 +163,7 @@ class Ticket:
 
     @property
     def has_id(self) -> bool:
-        """Whether the service gave the id. Only then can the ticket be polled."""
+        """Whether the service issued the id. If not, the ticket cannot be polled."""
         return not self.id.startswith(_NO_ID_PREFIX)
 
     def require_id(self) -> None:
@@ -171,7 +171,7 @@ class Ticket:
         Check that the ticket can be polled.
 
         Raises:
-            ValueError: The service gave no id.
+            ValueError: The service did not issue the id.
         """
         if not self.has_id:
             raise ValueError(

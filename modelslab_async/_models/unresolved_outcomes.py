@@ -1,4 +1,4 @@
-"""Results without a final reply: `Unresolved` and `Unsubmitted`. Also defines `Outcome`."""
+"""Results without a final reply, `Unresolved` and `Unsubmitted`, and the type `Outcome`."""
 
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ class Unresolved:
             In a batch, the cause is a `JournalDamaged` if the recorded outcome can no longer be
             read. In `Batch.generate_many`, the cause is an `InvalidRequest` if the client cannot
             poll the recorded ticket. The `__cause__` of the `InvalidRequest` says why.
-        last: The last reply that came, if any.
+        last: The most recent reply, if any.
     """
 
     ticket: Ticket

@@ -1,11 +1,13 @@
-"""Errors of submits that were not sent or were given up. They are part of the tree in `errors`."""
+"""Errors of submits that were given up or never sent. The tree in `errors` includes them."""
 
 from .errors import ModelsLabError
 
 
 class SubmitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's timeout passed before work was started. Nothing was paid, so a new submit is safe.
+    The caller's timeout passed before the submit started work.
+
+    Nothing was charged, so it is safe to submit again.
 
     Attributes:
         endpoint: The endpoint of the submit.

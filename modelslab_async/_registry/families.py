@@ -21,8 +21,8 @@ _AUDIO_VIDEO_TEXT: tuple[Medium, ...] = ("audio", "video", "text")
 _TEXT: tuple[Medium, ...] = ("text",)
 _THREE_D: tuple[Medium, ...] = ("3d",)
 
-_OLD_NAME_NOTE = "The older name of faceswap; SDKs and older fetch_result links still use it."
-_NO_PAGE_NOTE = "No fetch page was seen; the URL follows its sibling families."
+_OLD_NAME_NOTE = "An older name of faceswap. SDKs and older fetch_result links still use it."
+_NO_PAGE_NOTE = "The documentation has no fetch page. The URL is a guess from similar families."
 
 
 def unverified_note(source: str) -> str:
@@ -32,7 +32,7 @@ def unverified_note(source: str) -> str:
     Args:
         source: A sentence that says which client uses the family or endpoint.
     """
-    return f"Unverified: no page describes it. {source}"
+    return f"Unverified: not described in the documentation. {source}"
 
 
 def _standard(
@@ -69,7 +69,7 @@ _ROWS = (
         _IMAGE,
         "image-generation/community-models/dreambooth-fetch-queue-image",
         id_field="request_id",
-        note="Also resolves v5/controlnet.",
+        note="Tickets of v5/controlnet also belong to this family.",
     ),
     _standard(
         "realtime",
@@ -91,7 +91,7 @@ _ROWS = (
         "v6/whisper/fetch/{id}",
         _TEXT,
         "voice-cloning/speech-to-text",
-        note="Named only by the fetch_result of transcriptions.",
+        note="Only the fetch_result of transcriptions names this family.",
     ),
     _standard("three_d", "v6/3d/fetch/{id}", _THREE_D, "3d-api/fetch"),
     _standard("faceswap", "v6/faceswap/fetch/{id}", _IMAGE_VIDEO, "faceswap-api/fetch"),
@@ -109,7 +109,7 @@ _ROWS = (
         "image-generation/controlnet",
         method="GET",
         key_in="query",
-        note="Uncertain: its page names no key. The service itself names `images`.",
+        note="Uncertain: its page mentions no API key. The service's fetch_result names `images`.",
     ),
     _standard(
         "training",
@@ -117,7 +117,7 @@ _ROWS = (
         (),
         "image-generation/train-model/finetune-status",
         status="training",
-        note="The id is the training_id; a ready model has no files.",
+        note="The id is the training_id. A finished training has no files.",
     ),
     _standard("v7_images", "v7/images/fetch/{id}", _IMAGE, "mcp-web-api/tools-reference"),
     _standard(
@@ -135,7 +135,7 @@ _ROWS = (
     Family(
         name="v8_images",
         url="{base}/v8/images/fetch/{id}",
-        note=unverified_note("Seen in public clients of the service."),
+        note=unverified_note("Public clients of the service use this family."),
     ),
     _standard(
         "workflows",
@@ -145,7 +145,7 @@ _ROWS = (
         method="GET",
         key_in="header",
         status="workflow",
-        note="An id has two parts, the workflow's and the run's: `wf_1/12345`.",
+        note="An id is the workflow's id, a slash and the run's id: `wf_1/12345`.",
     ),
     _legacy(
         "legacy_v4_dreambooth",
@@ -159,14 +159,14 @@ _ROWS = (
         "v3/dreambooth/fetch/{id}",
         _IMAGE,
         "category/community-models-api",
-        note="Also what v4 submits name in fetch_result.",
+        note="The fetch_result of v4 submits also names this family.",
     ),
     _legacy(
         "legacy_v3",
         "v3/fetch/{id}",
         ("image", "video", "3d"),
         "category/stable-diffusion-api",
-        note="Also resolves v5/text2video.",
+        note="Tickets of v5/text2video also belong to this family.",
     ),
     _enterprise(
         "text_to_image",
@@ -199,7 +199,7 @@ _ROWS = (
         "flux/fetch/{id}",
         _IMAGE,
         "flux-2-dev/fetch",
-        note="Shares the routes of enterprise_flux.",
+        note="Its URL is that of enterprise_flux.",
     ),
     _enterprise("flux_klein", "flux_klein/fetch/{id}", _IMAGE, "flux-klein/fetch"),
     _enterprise("flux_headshot", "flux_headshot/fetch/{id}", _IMAGE, "flux-headshot/fetch"),
@@ -229,7 +229,7 @@ _ROWS = (
         "image_to_video_ultra/fetch/{id}",
         _VIDEO,
         "image-to-video-ultra/fetchvideo",
-        note="Recorded submit replies name v6/video in fetch_result: then use `video`.",
+        note="If fetch_result in the reply to the submit names v6/video, use the family `video`.",
     ),
     _enterprise("ultra_video", "ultra_video/fetch/{id}", _VIDEO, "text-to-video-ultra/fetch-video"),
     _enterprise("video", "video/fetch/{id}", _VIDEO, "video/fetch-video"),

@@ -1,4 +1,4 @@
-"""One typed function for each endpoint. A function builds a `Submission`, and sends nothing."""
+"""One typed function for each endpoint. It builds a `Submission`, but does not send it."""
 
 from .known_names import EndpointName, FamilyName
 from .typed_submission import FileOrLink

@@ -1,4 +1,4 @@
-"""Turns the arguments of a typed function into a `Submission`. Reads no files, sends nothing."""
+"""Turns the arguments of a typed function into a `Submission`."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -17,8 +17,8 @@ def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
 
     Args:
         endpoint: The name of the endpoint.
-        arguments: All arguments of the function, by name. Arguments that are None are left out. The
-            parameters in the argument `extra` are added.
+        arguments: All arguments of the function, keyed by name. Those that are None are left out.
+            The parameters in the argument `extra` are added.
 
     Raises:
         TypeError: `extra` is not a mapping.

@@ -104,11 +104,11 @@ def test_endpoint_matches_tier_and_output_of_its_family(name):
 
 
 def test_endpoint_without_a_page_is_marked_as_unverified():
-    """A row names its page, or its note says that no page describes it."""
+    """A row names its page, or its note says that the documentation does not describe it."""
     unverified = {url for url, facts in FACTS.items() if "unverified" in facts}
     without_page = [row for row in ENDPOINTS.values() if not row.doc]
     assert unverified == {row.with_hosts().url for row in without_page}
-    assert [] == [row.name for row in without_page if not row.note.startswith("Unverified: no ")]
+    assert [] == [row.name for row in without_page if not row.note.startswith("Unverified: not ")]
     assert {"https"} == {row.doc.partition(":")[0] for row in ENDPOINTS.values() if row.doc}
 
 

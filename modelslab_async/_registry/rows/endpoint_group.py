@@ -10,8 +10,8 @@ from ..family import Medium
 
 _DOCS = "https://docs.modelslab.com/"
 
-OFFICIAL_CLIENTS = "The official clients call it."
-PUBLIC_CLIENTS = "Seen in public clients of the service."
+OFFICIAL_CLIENTS = "The official clients call this endpoint."
+PUBLIC_CLIENTS = "Other public clients of the service call this endpoint."
 
 
 @frozen(kw_only=True)

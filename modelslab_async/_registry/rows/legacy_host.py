@@ -14,7 +14,10 @@ _LEGACY_V5 = EndpointGroup(family="legacy_v3", root="{legacy}/v5", output=("imag
 
 _OLD_DOCS = "https://stablediffusionapi.com/docs"
 _SHAPE = "steps guidance_scale frame_size seed seconds"
-_FAMILY_NOTE = "No page of the documentation names the family of this endpoint's tickets."
+_FAMILY_NOTE = (
+    "The documentation does not say how to poll the tickets of this endpoint. The client assumes "
+    "that their family is `legacy_v3`."
+)
 
 ROWS = (
     _LEGACY_V4_DREAMBOOTH.endpoint(

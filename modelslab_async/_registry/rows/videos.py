@@ -64,7 +64,7 @@ ROWS = (
         f"{_SIZE} negative_prompt seed num_inference_steps guidance_scale stg_scale "
         "stg_rescale frame_rate temp",
         callback_params="",
-        note="Withdrawn by the service in January 2026.",
+        note="The service withdrew this endpoint in January 2026.",
     ),
     _VIDEO.endpoint(
         "text2video",
