@@ -163,7 +163,7 @@ class GenerationFailed(ModelsLabError):
     The server says that the job failed. This is final, so the ticket is not polled again.
 
     Attributes:
-        reply: The whole reply, with the server's message and the body as it came.
+        reply: The whole reply, with the server's message and the body as received.
     """
 
     def __init__(self, reply: Failed) -> None:

@@ -59,7 +59,7 @@ class Paused:
 
     Attributes:
         tier: The tier of the API key: `standard` or `enterprise`.
-        seconds: The length of the pause.
+        seconds: The length of the pause in seconds.
         cause: The error that caused the pause, such as a rate limit or the latest of many failures.
     """
 

@@ -18,7 +18,7 @@ class ExchangeRecord:
         path: The path of the URL, without the query, which may contain an API key or a signature.
         status_code: The HTTP status; None if no response came.
         error: The name of the error's type; "" if a response came.
-        seconds: The time from sending the request to its response or error.
+        seconds: The seconds from sending the request to its response or error.
     """
 
     method: str

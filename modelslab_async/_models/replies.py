@@ -24,7 +24,7 @@ class Processing:
         message: The server's text, if any.
         future_links: The links at which the files will appear, according to the server.
         fetch_result: The URL that the server gave for later polls, if any. The client ignores it.
-        raw: The whole body as it came.
+        raw: The whole body as received.
     """
 
     ticket: Ticket
@@ -56,7 +56,7 @@ class Success:
         nsfw: Whether the server flagged the result as not safe for work. The output is then a
             replacement. None if the server did not say.
         meta: The parameters as the server understood them.
-        raw: The whole body as it came.
+        raw: The whole body as received.
     """
 
     ticket: Ticket
@@ -85,7 +85,7 @@ class Failed:
         ticket: The ticket of the job.
         message: The server's explanation; may be empty.
         reason: `failed`, `cancelled`, or `not_found` if the server knows no such id.
-        raw: The whole body as it came.
+        raw: The whole body as received.
     """
 
     ticket: Ticket
