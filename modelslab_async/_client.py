@@ -1,4 +1,4 @@
-"""Client: the public methods of the library. It checks arguments and hands them to the engine."""
+"""Client: the public methods of the library. It checks arguments and passes them to the engine."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Self, overload
@@ -35,8 +35,8 @@ class Client:
     Use it with `async with`, or call `aclose` at the end. All tasks of one event loop may share it.
 
     Args:
-        api_key: Your key; by default, `MODELSLAB_API_KEY` from the environment.
-        enterprise_key: By default, `MODELSLAB_ENTERPRISE_API_KEY`, or else the same as `api_key`.
+        api_key: Your API key; by default, `MODELSLAB_API_KEY` from the environment.
+        enterprise_key: By default, `MODELSLAB_ENTERPRISE_API_KEY`, else the same as `api_key`.
         base_url: The URL of the service; by default, `MODELSLAB_BASE_URL`, else the public URL.
         legacy_base_url: The same for the older host; by default, `MODELSLAB_LEGACY_BASE_URL`.
         families: By default, `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
@@ -45,19 +45,19 @@ class Client:
             `AsyncBaseTransport` of httpx or httpx2, or an object with an async method
             `exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object with the methods of `Pace`.
-        rate: The maximum number of polls a second for each key; None for no limit. Calls of `fetch`
+        rate: The maximum number of polls a second per API key; None for no limit. Calls of `fetch`
             do not count.
         workers: The maximum number of polls in flight at once.
         timeout: The maximum number of seconds that one poll may take.
-        queue: The maximum number of queued generations for each key; None for no limit. The service
+        queue: The maximum number of queued generations per API key; None for no limit. The service
             allows 5, 10 or 15, depending on the plan. When the queue is full, a submit waits.
-        account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. The account
-            sets the `rate` and `queue` of all of them.
+        account: A shared account: an `SQLiteAccount` or a `PostgresAccount`. It sets the `rate` and
+            `queue` of all clients that use it.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
         unsent_timeout: How many seconds to retry a submit that cannot be sent. After that, the
             submit fails with a `TransportError`, and nothing is paid.
-        max_submits: How many submits the client may pay for, from 0; None for no limit.
-        wait_timeout: The timeout of waits for which the caller gives none; None for no limit.
+        max_submits: How many submits the client may pay for, 0 or more; None for no limit.
+        wait_timeout: The timeout of waits that get no timeout of their own; None for no limit.
         on_submitted: Called by `submit` with each `Submitted`, to store its ticket. May be async.
             If it raises, `submit` raises the same error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
@@ -66,7 +66,7 @@ class Client:
         engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
-        ValueError: There is no key, or an argument is out of its range.
+        ValueError: There is no API key, or an argument is out of its range.
         TypeError: An argument has a wrong type.
     """
 
@@ -114,7 +114,7 @@ class Client:
 
         Raises:
             TransientError: The poll failed; the job may still be fine.
-            Refused: The server refuses the key, the plan or the request.
+            Refused: The server refuses the API key, the plan or the request.
             ValueError: The ticket is ill-formed, or its family is unknown. Nothing was sent.
         """
         return await self.engine.fetch(self.engine.ticket_of(ticket))
@@ -131,7 +131,7 @@ class Client:
         Raises:
             GenerationFailed: The job failed. Or the server does not know the id (`TicketNotFound`).
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
-            Refused: The server refuses the key, the plan or the request.
+            Refused: The server refuses the API key, the plan or the request.
             TransientError: Polls failed too often or too long: see `Pace(max_failures, outage)`.
             ValueError: The ticket is ill-formed, or its family is unknown. Nothing was sent.
         """
@@ -258,8 +258,8 @@ class Client:
         Start many generations, and yield each request with its outcome as the outcomes come.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
-        other requests. The client sends no more requests once the key is refused, or once the
-        caller leaves the loop.
+        other requests. The client sends no more requests once the server has refused the API key,
+        or once the caller leaves the loop.
 
         Args:
             requests: `Submission` objects, or pairs of an endpoint and its parameters.

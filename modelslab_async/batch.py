@@ -62,7 +62,7 @@ class Batch:
             client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
                 seconds. On Linux, processes of the same machine take over at once.
-            clock: Returns the seconds since 1970. By default, a database uses its own clock.
+            clock: Returns the seconds since 1970. By default, a database uses its server's clock.
 
         Raises:
             JournalError: The file or the database cannot be used.
@@ -86,7 +86,7 @@ class Batch:
 
     @property
     def journal(self) -> Journal:
-        """The journal, with all its queries."""
+        """The journal, for queries that `Batch` does not have."""
         return self._journal
 
     async def add(self, tickets: NewTickets) -> int:
@@ -116,7 +116,7 @@ class Batch:
         Record a submit, then start the work as `Client.submit` does. `run` waits for the work.
 
         If the process dies before the reply is recorded, `uncertain` lists the submit. If each
-        submit has a `track_id` or a `Submission` key, you can start the program again: earlier
+        submit has a `track_id` or a submission key, you can start the program again: earlier
         submits are answered from the journal, and nothing is sent twice.
 
         Raises:
@@ -124,7 +124,7 @@ class Batch:
             GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written. Nothing was sent, unless a note on the
                 error names a ticket. The batch records that ticket as soon as it can.
-            ValueError: See `Client.submit`, or another submit has the same track_id.
+            ValueError: See `Client.submit`. Or another submit has the same track_id.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.
         """
@@ -136,7 +136,7 @@ class Batch:
         self, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[Outcome, None]:
         """
-        Wait for all open tickets, and yield each outcome as soon as it is committed.
+        Wait for all open tickets, and yield each outcome as soon as the journal has it on disk.
 
         If an earlier run left a ticket `Unresolved`, that ticket is open again. The run also waits
         for open tickets that other processes poll. If you leave the loop early, the next run
@@ -162,7 +162,7 @@ class Batch:
         self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[SaveResult, None]:
         """
-        Wait as `run` does, and save the outputs of all successes, also those of earlier runs.
+        Wait as `run` does, and save the outputs of all successes, including those of earlier runs.
 
         Yield a `Saved` or an `Unsaved` for each success, after recording it in the journal. Yield
         other outcomes unchanged. A recorded file is not downloaded again. The next `save` retries
@@ -196,9 +196,9 @@ class Batch:
         Submit, poll and save concurrently, and yield each submission with its result.
 
         A killed program can be started again. A submission that was sent earlier is not sent again:
-        its result comes from the journal or from a poll. If both fail, the result is an
-        `Unresolved`. A submission without a key gets a key made from its endpoint and parameters.
-        Equal submissions get different keys, so each is submitted.
+        its result comes from the journal or from a poll. If neither has it, the result is an
+        `Unresolved`. A submission without a submission key gets one made from its endpoint and
+        parameters. Equal submissions get different submission keys, so each is submitted.
 
         Args:
             requests: `Submission` objects, or pairs of an endpoint and its parameters.
@@ -225,9 +225,10 @@ class Batch:
 
     def drain(self) -> None:
         """
-        Start no new work, and finish the requests in flight. Open the batch again to continue.
+        Start no new work, and finish the requests in flight.
 
-        Then `run` and `generate_many` end soon, and `save` ends after its current transfers.
+        Then `run` and `generate_many` end soon, and `save` ends after its current transfers. To
+        continue later, open the batch again.
         """
         self._runs.drain()
 

@@ -2,8 +2,8 @@
 Fetches tables of tickets on a Dask cluster, and writes the outcomes as Parquet files.
 
 The tickets are divided into shards. Dask chooses a worker for each shard, and starts the shard
-again if that worker dies. Neither a key nor a ticket is sent through Dask: each worker reads the
-key from its environment, and the tickets from files.
+again if that worker dies. Neither an API key nor a ticket is sent through Dask: each worker reads
+the key from its environment, and the tickets from files.
 """
 
 import asyncio
@@ -55,16 +55,16 @@ async def fetch(
     only the tickets of missing parts and unresolved tickets.
 
     Args:
-        dask_client: A Dask client, synchronous or asynchronous. Its workers need the key in their
-            environment and access to the files.
+        dask_client: A Dask client, synchronous or asynchronous. Its workers need the API key in
+            their environment and access to the files.
         source: The path of a table in any format that `batch run` reads, or a glob pattern for
             several.
         to: The folder of the parts. It is created if it does not exist.
         shard: The number of tickets in a part. Give the same number in all calls for one folder.
         rate: The maximum number of polls a second, of all workers together.
-        account: An account that the workers share: its SQLite file, or its PostgreSQL address.
-        queue: The maximum number of queued generations of the account. All its clients must give
-            the same number.
+        account: The shared account of the workers: its SQLite file, or its PostgreSQL address.
+        queue: The maximum number of queued generations of the shared account. All its clients must
+            give the same number.
         concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
         family: The family of bare ids, such as `13443927`; None to take it from the tables.
@@ -72,8 +72,8 @@ async def fetch(
 
     Raises:
         ShardsFailed: Some shards could not be finished. All other shards were finished.
-        ValueError: An argument is invalid, there is no such file, or a worker has no key.
-        ModelsLabError: The key is refused, or the account cannot be used.
+        ValueError: An argument is invalid, there is no such file, or a worker has no API key.
+        ModelsLabError: The server refuses the API key, or the shared account cannot be used.
         ConnectionError: The connection to the Dask scheduler was lost.
     """
     check_type("dask_client", dask_client, distributed.Client, "a client of dask.distributed")

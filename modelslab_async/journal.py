@@ -36,7 +36,7 @@ class Journal:
     one process or in many, may open the same file.
 
     Attributes:
-        leases: The operations of a run: to claim tickets under a lease, and to record outcomes.
+        leases: Claims tickets for a run, under a lease, and records their outcomes.
         clock: Returns the time in seconds since 1970.
         spans_hosts: Whether the journal is in a database, so that several hosts may share it.
     """
@@ -64,7 +64,7 @@ class Journal:
         Args:
             path: The file, or an address such as `"postgresql://host/database?batch=cats"`. While
                 the file is open, SQLite keeps two more files beside it.
-            clock: Returns the seconds since 1970. By default, a database uses its own clock.
+            clock: Returns the seconds since 1970. By default, a database uses its server's clock.
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:
@@ -113,7 +113,7 @@ class Journal:
         return await self._store.read(queries.report, now=self.clock())
 
     async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
-        """Return a ticket's outcome or, while the ticket is open, its last recorded reply."""
+        """Return a ticket's outcome, or its most recent recorded reply while the ticket is open."""
         return await self._store.read(queries.last, Ticket.of(ticket))
 
     async def recorded_outcomes(self) -> AsyncGenerator[RecordedOutcome, None]:
@@ -160,7 +160,7 @@ class Journal:
 
         Args:
             ticket: The ticket that the file is an output of.
-            output_index: The number of the output, counted from 0.
+            output_index: The zero-based index of the output.
             path: Where the file was written.
             sha256: The SHA-256 digest of the file, in hexadecimal digits.
             size: The size of the file in bytes.
@@ -203,7 +203,7 @@ class Journal:
                 yield each
 
     async def queue_saves(self, successes: Sequence[Ticket] | None = None) -> int:
-        """Queue all or the given successes to be saved, unless queued before. Return how many."""
+        """Queue the given successes, or all, for saving. Return how many were not queued before."""
         return await self._store.write(save_queue.queue_saves, successes)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
@@ -211,7 +211,7 @@ class Journal:
         await self._store.write(save_queue.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
-        """Return the successes whose last save failed, in the order in which they were added."""
+        """Return the successes whose latest save failed, in the order in which they were added."""
         return await self._store.read(save_queue.unsaved)
 
     async def record_submit(
@@ -234,10 +234,11 @@ class Journal:
             run_id: The run that sends the submit. While the run is active, `uncertain` does not
                 list the submit.
             columns: The row of the input table for this submit. Its ticket gets the same row.
-            key: The `key` of the `Submission`, if there is one.
+            key: The submission key, if there is one.
 
         Raises:
-            ValueError: The track_id or the key was used before, or the columns are not JSON data.
+            ValueError: The track_id or the submission key was used before, or the columns are not
+                JSON data.
         """
         submit = PendingSubmit(
             track_id=track_id,
@@ -279,11 +280,11 @@ class Journal:
         await self._store.write(submits.withdraw, track_id, now=self.clock())
 
     async def find_submit(self, track_id: str) -> PendingSubmit | None:
-        """Return the submit with a track_id; None if no such submit is recorded."""
+        """Return the submit with this track_id; None if no such submit is recorded."""
         return await self._store.read(submits.find, track_id)
 
     async def find_submit_by_key(self, key: str) -> PendingSubmit | None:
-        """Return the submit with a key; None if no such submit is recorded."""
+        """Return the submit with this submission key; None if no such submit is recorded."""
         return await self._store.read(submits.find_by_key, key)
 
     async def uncertain(self) -> list[PendingSubmit]:

@@ -1,8 +1,8 @@
 """
 Otel: spans and metrics of a client or a `Downloads`, through the OpenTelemetry API.
 
-Your program chooses the SDK and the exporter. No key, query or body is recorded. Of an exception
-from another library, only the type is recorded.
+Your program chooses the SDK and the exporter. No API key, URL query or HTTP body is recorded. If an
+exception comes from another library, only its type is recorded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

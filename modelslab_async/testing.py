@@ -195,7 +195,7 @@ def modelslab_url(
     """
     The base URL of `modelslab_emulator`, which listens on a free port of this machine.
 
-    Environment variables hold this URL and a key, so `Client()` without arguments uses the
+    Environment variables hold this URL and an API key, so `Client()` without arguments uses the
     emulator.
     """
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 -- see `modelslab_client`.

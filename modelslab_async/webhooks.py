@@ -29,7 +29,7 @@ _MAX_BODY_BYTES = 1024 * 1024
 # The time to wait for the body of a delivery. The service waits 30 seconds for an answer.
 _BODY_TIMEOUT_S = 30.0
 # The maximum number of deliveries in progress if there is an `on_reply`. Further deliveries get a
-# 503.
+# 503 response.
 _MAX_IN_PROGRESS = 32
 
 _logger = logging.getLogger("modelslab_async")
@@ -50,8 +50,8 @@ def receiver(
     Mount the application under Starlette, FastAPI, Litestar or Quart, and submit with
     `webhook=client.webhook_url(base)`. Here `base` is the public address of the application. When a
     delivery comes, the client polls the ticket at once, if a caller waits for it. Other clients of
-    the account do the same. Late, repeated and forged deliveries do no harm, because each client
-    gets the result by its own poll.
+    the shared account do the same. Late, repeated and forged deliveries do no harm, because each
+    client gets the result by its own poll.
 
     With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket once,
     passes the reply to `on_reply`, and then answers the delivery. Submit with
@@ -100,7 +100,7 @@ class _Receiver:
         self._fetched_at: dict[Ticket, float] = {}
 
     async def take(self, scope: Message, receive: Receive) -> int:
-        """Take one delivery, and return the status code to answer with."""
+        """Handle one delivery, and return the status code of the response."""
         family = self._family_in(str(scope["path"]))
         if family is None:
             return 404
@@ -113,13 +113,13 @@ class _Receiver:
             return 408
         if body is None:
             return 413
-        # Redact the API key, because the ids in a webhook are logged and shared with all clients of
-        # the account.
+        # Redact the API key, because the ids in a webhook are logged and sent to all clients of the
+        # shared account.
         hint = read_webhook(self._client.engine.redact(body))
         return 400 if hint is None else await self._apply(hint, family)
 
     def _family_in(self, path: str) -> str | None:
-        """Return the family in a path; "" if there is none, None if the path is forged."""
+        """Return the family in a path: "" if it has none, None if its secret part is wrong."""
         engine = self._client.engine
         before, _, token = path.rstrip("/").rpartition("/")
         named = before.rpartition("/")[2]
@@ -148,8 +148,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Skip this delivery, because another delivery waits to fetch the same ticket. That
-            # fetch starts later, so its reply is no older than this delivery.
+            # Skip this delivery: an earlier delivery already waits to fetch the same ticket. That
+            # fetch has not started, so its reply will include whatever this delivery announces.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503
@@ -161,7 +161,7 @@ class _Receiver:
             self._in_progress -= 1
 
     async def _wait_for_floor(self, ticket: Ticket) -> None:
-        """Wait until `floor` seconds have passed since the last fetch. See `floor` of `Pace`."""
+        """Wait until `Pace.floor` seconds have passed since the previous fetch of this ticket."""
         floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
         self._waiting.add(ticket)
         try:

@@ -1,4 +1,4 @@
-"""Learns from a response's headers which bytes of a file the response sends. It reads no body."""
+"""Determines from a response's headers which bytes of a file its body holds."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Finds the type of a file from its first bytes. It never trusts the headers of a response."""
+"""Finds the type of a file from its first bytes, because `Content-Type` headers may be wrong."""
 
 import codecs
 import re
@@ -47,8 +47,8 @@ def _iso_media(*brands: bytes) -> _Matcher:
 
 
 # The possible second bytes of an MP3 frame: MPEG 1, 2 or 2.5, and audio layer 2 or 3. The last bit
-# says whether the frame has a checksum. That bit is always 1 here, because `_is_mp3_frame` ignores
-# it.
+# says whether the frame has a checksum. That bit is always 1 here, because `_is_mp3_frame` sets it
+# before the comparison.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 

@@ -1,4 +1,4 @@
-"""Turns the exceptions of a download into a `DownloadError`. It retries nothing."""
+"""Turns the exceptions of a download into a `DownloadError`."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""The public function `download`: saves the outputs of one generation. It never submits."""
+"""The public function `download`: saves the outputs of one generation."""
 
 from pathlib import Path
 

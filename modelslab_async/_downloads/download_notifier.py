@@ -1,4 +1,4 @@
-"""DownloadNotifier: reports the download of one output to a listener. It transfers nothing."""
+"""DownloadNotifier: reports the download of one output to a listener."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class DownloadNotifier:
     Args:
         on_event: Called with each event. None means no listener.
         ticket: The ticket of the generation.
-        n: The number of the output, counted from 0.
+        n: The zero-based index of the output.
 
     Attributes:
         received: How many bytes have arrived so far.

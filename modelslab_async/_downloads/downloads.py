@@ -1,4 +1,4 @@
-"""The public class `Downloads`: saves outputs of generations in a folder. It never submits."""
+"""The public class `Downloads`: saves outputs of generations in a folder."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
@@ -55,8 +55,8 @@ class Downloads:
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: For how many seconds to retry a dead link, from the first attempt. A file may
-            appear late.
+        link_timeout: For how many seconds to retry a dead link, from the first attempt. The file
+            behind a link may appear later than the link.
         timeout: How many seconds to wait for a response, or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
@@ -102,8 +102,8 @@ class Downloads:
         self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # Import on first use, because the module imports httpcore. Importing httpcore takes
-            # half as long as importing this whole package.
+            # Import `public_only` only if it is needed, because it imports httpcore. That import
+            # takes half as long as importing this whole package.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)

@@ -1,4 +1,4 @@
-"""Checks what a caller gives to `Downloads`. It opens no connection and touches no file."""
+"""Checks what a caller gives to `Downloads`."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ def _check_folder(folder: object) -> None:
 
 def index_known_files(known: Iterable[SavedFile]) -> dict[tuple[Ticket, int], SavedFile]:
     """
-    Return the files of earlier runs, keyed by ticket and by the number of the output.
+    Return the files of earlier runs, keyed by ticket and zero-based output index.
 
     Raises:
         TypeError: `known` cannot be iterated, or contains an object that is not a `SavedFile`.

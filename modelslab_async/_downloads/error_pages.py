@@ -67,7 +67,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """Convert text to UTF-8 if its first bytes show another Unicode encoding."""
+    """Convert text to UTF-8 if its byte order mark or its first `<` shows another encoding."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
@@ -76,7 +76,8 @@ def _to_utf8(head: bytes) -> bytes:
 
 _ENCODING_PREFIXES = (
     (codecs.BOM_UTF8, "utf-8"),
-    # UTF-32 is checked before UTF-16, because its byte order mark starts like that of UTF-16.
+    # UTF-32 is checked before UTF-16, because the little-endian mark of UTF-32 starts with that of
+    # UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),

@@ -45,7 +45,8 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks. There, the user must not run two processes.
+            # Some network file systems have no locks. There, the user must not run two processes at
+            # once.
             return True
         return True
 

@@ -1,4 +1,4 @@
-"""Compares a file with a known size and SHA-256. It changes no file. Blocking I/O."""
+"""Compares a file with a known size and SHA-256. Blocking I/O."""
 
 from hashlib import file_digest
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""GenerationSave: saves all outputs of a generation concurrently. It raises no download error."""
+"""GenerationSave: saves all outputs of a generation concurrently, and returns failures."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ class GenerationSave:
         saver: Saves one output.
         media: The media that the family makes.
         renewal: Polls for new links. None if links cannot be renewed.
-        known: The files that earlier runs saved, keyed by the number of the output.
+        known: The files that earlier runs saved, keyed by the zero-based index of the output.
         on_saved: Awaited with each new file, to record the file before its `.part` file is deleted.
         telemetry: Makes a span for each output. None for no spans.
     """

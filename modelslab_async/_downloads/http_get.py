@@ -31,7 +31,7 @@ Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _PORTS = range(1, 1 << 16)
-# The maximum length of a host name (RFC 1035, section 2.3.4).
+# The maximum length of a host name, in characters (RFC 1035, section 2.3.4).
 _MAX_HOST_CHARS = 253
 
 

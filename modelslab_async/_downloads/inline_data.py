@@ -1,4 +1,4 @@
-"""Decodes outputs that are not links: base64, data URIs and plain text. It does no I/O."""
+"""Decodes outputs that are not links: base64, data URIs and plain text."""
 
 import binascii
 import re

@@ -1,4 +1,4 @@
-"""LinkRetries: decides whether and when to retry the links of an output. It sends nothing."""
+"""LinkRetries: decides whether and when to retry the links of an output."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -76,10 +76,10 @@ def _delays() -> Iterator[float]:
 
 def links_of(success: Success, n: int) -> tuple[str, ...]:
     """
-    Return the links to output number `n`, without duplicates.
+    Return the links to the output with index `n`, without duplicates.
 
-    Use `proxy_links` only if there is one for each output. Otherwise it is unknown which output a
-    proxy link belongs to.
+    Proxy links are included only if there is one for each output. Otherwise, it is unknown which
+    output a proxy link belongs to.
     """
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):

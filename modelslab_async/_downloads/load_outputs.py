@@ -1,4 +1,4 @@
-"""Fetches the outputs of a generation into memory. It writes nothing to a disk."""
+"""Fetches the outputs of a generation into memory."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Keeps the bytes of outputs in memory, in place of files. It writes nothing to a disk."""
+"""Keeps the bytes of outputs in memory, in place of files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class MemoryPart:
 @define(eq=False)
 class MemoryFolder:
     """
-    A folder in memory with the complete files of one generation.
+    A folder in memory that holds complete files.
 
     Attributes:
         files: The bytes of each file, keyed by the file's name.

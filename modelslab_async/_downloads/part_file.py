@@ -66,9 +66,9 @@ class PartFile:
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
         self.size = file.seek(0, os.SEEK_END)
-        # A part with another hard link must not be written, because the complete file would change
-        # too. No complete file is empty. So an empty part may be written, even if a file system
-        # counts two links of a new file.
+        # A part with another hard link must not be changed, because that link is a complete file.
+        # An empty part may be changed, because no complete file is empty. Some file systems count
+        # two links even for a new file.
         self._has_other_links = self.size > 0 and os.fstat(file.fileno()).st_nlink > 1
         metadata = read_metadata(self._metadata_path)
         if metadata and metadata.size is not None and metadata.size < self.size:

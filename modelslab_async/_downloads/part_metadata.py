@@ -22,8 +22,8 @@ class PartMetadata:
         validator: The response's strong ETag, else its Last-Modified; "" if it has neither.
         size: The size of the whole file, or None while it is not known.
         sha256: The checksum of the whole file, or None until the file is complete and checked.
-        is_length_known: Whether a response announced `size`. If not, `size` is the number of bytes
-            received.
+        is_length_known: Whether a response announced `size`. If false, `size` is the number of
+            bytes received.
     """
 
     url: str

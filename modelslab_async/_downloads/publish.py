@@ -36,8 +36,9 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
     """
     Move a part to a path where no file exists. A locked, empty file reserves the path first.
 
-    Other processes wait for the lock, because the complete file may have the bytes that they want
-    to publish. An empty file without a lock was left by a killed process, because no part is empty.
+    Other processes wait for the lock, because the moved file may have the same bytes as their own
+    part. An empty file without a lock was left by a killed process, because no complete file is
+    empty.
     """
     give_up_at = time.monotonic() + _MAX_LOCK_WAIT_S
     while not _is_taken(path):
@@ -61,7 +62,7 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
 
 
 def _is_taken(path: Path) -> bool:
-    """Whether a path exists and is not an empty regular file."""
+    """Whether something exists at a path. An empty regular file does not count."""
     try:
         state = path.lstat()
     except FileNotFoundError:

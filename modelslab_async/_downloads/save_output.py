@@ -194,7 +194,7 @@ class _OutputSave:
             await asyncio.sleep(retries.next_delay())
 
     async def _try_link(self, link: str, retries: LinkRetries) -> DownloadError | None:
-        """Fill the part from one link. Return the error if another link or attempt may succeed."""
+        """Fill the part from one link. Return an error if another link or attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
                 retries.begin_attempt(asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""SizeLimit: the maximum number of bytes of one output. It reads and writes nothing."""
+"""SizeLimit: the maximum number of bytes of one output."""
 
 from attrs import frozen
 

@@ -168,12 +168,13 @@ def _as_announced(
     """
     Return the range of a body that starts at byte 0; None if an earlier response contradicts it.
 
-    Earlier responses count only if they had the same validator (ETag or Last-Modified). If they
-    announced a size, it must not differ from that of this response. If this response announces no
-    size, that earlier size is used.
+    An earlier response counts only if it had the same validator (ETag or Last-Modified). The two
+    responses must not announce different sizes. If only the earlier one announced a size, the range
+    has that size.
 
-    Responses without a validator count as the same version of the file, because the shorter one may
-    be cut off. If the file did change, the next save gets the new version.
+    Two responses without a validator count as the same version of the file. Otherwise, a body that
+    was cut off could pass for a new, shorter version. If the file did change, the next save gets
+    the new version.
     """
     if (
         earlier is None

@@ -1,4 +1,4 @@
-"""Compares saved files with their records. It changes no file."""
+"""Compares saved files with their records."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

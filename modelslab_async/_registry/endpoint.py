@@ -86,8 +86,8 @@ class Endpoint:
         optional: All other known parameters.
         files: Parameters that take a link to a file although their names do not show it.
         method: The HTTP method.
-        key_in: The location of the key: `body`, `header` or `query`.
-        tier: The tier of the key: `standard` or `enterprise`.
+        key_in: The location of the API key: `body`, `header` or `query`.
+        tier: The tier of the API key: `standard` or `enterprise`.
         output: The media of the results. Empty if the endpoint makes no files.
         repeatable: Whether a request may be sent twice. True only if the request starts, stores and
             costs nothing.
@@ -213,8 +213,8 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        # `modelslab-async endpoints` lists only this package's endpoints, which have
-        # `known_elsewhere`.
+        # Only this package's own endpoints have `known_elsewhere`, and `modelslab-async endpoints`
+        # lists only these.
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"

@@ -6,7 +6,8 @@ that is required by mistake would block requests that the service accepts.
 
 Some endpoints are known only from clients. They have no `doc`, and their note says so.
 
-Left out on purpose: chat (it answers at once), and most endpoints that administer an account.
+Left out on purpose: chat (it answers at once), and most endpoints that administer the account at
+the service.
 """
 
 from types import MappingProxyType

@@ -27,9 +27,9 @@ class Call:
     Attributes:
         method: The HTTP method.
         url: The complete URL.
-        fields: The fields of the JSON body, without the key.
-        key_in: Where the key goes: `body`, `header` or `query`.
-        tier: Which key the request needs: `standard` or `enterprise`.
+        fields: The fields of the JSON body, without the API key.
+        key_in: Where the API key goes: `body`, `header` or `query`.
+        tier: Which API key the request needs: `standard` or `enterprise`.
         repeatable: Whether the request may be sent twice without harm. The HTTP method does not say
             so: a poll and a submit may both be POST requests.
     """
@@ -65,8 +65,8 @@ class Family:
             other name in braces stands for one part of the id.
         method: The HTTP method of a poll.
         id_field: The field of the body that holds the id. None if the id is part of the path.
-        key_in: Where the key goes: `body`, `header` or `query`.
-        tier: Which key a poll needs: `standard` or `enterprise`.
+        key_in: Where the API key goes: `body`, `header` or `query`.
+        tier: Which API key a poll needs: `standard` or `enterprise`.
         status: The format in which replies state the status: `generation`, `training` or
             `workflow`.
         output: The media of the results.
@@ -122,7 +122,8 @@ class Family:
         Check that the ticket's id fits this family.
 
         Raises:
-            ValueError: The id has the wrong number of parts, or the service gave the ticket no id.
+            ValueError: The id has the wrong number of parts, or the service issued no id for the
+                ticket.
         """
         ticket.require_id()
         expected, got = max(1, len(self._url_pieces) - 1), ticket.id.count("/") + 1

@@ -1,4 +1,4 @@
-"""Suggests known names that are similar to an unknown name. It never replaces a name."""
+"""Suggests known names that are similar to an unknown name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -21,7 +21,7 @@ def placeholders(template: str) -> tuple[str, ...]:
 
 
 def split_at_placeholders(template: str) -> tuple[str, ...]:
-    """Fill in the hosts, then split a template at its other placeholders."""
+    """Fill in the hosts of a template, then split it at its other placeholders."""
     return tuple(_PLACEHOLDER.sub("\0", fill_hosts(template)).split("\0"))
 
 

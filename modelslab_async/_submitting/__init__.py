@@ -1,5 +1,5 @@
 """
-Starts paid work. Keeps the number of queued generations within the limit of the account.
+Starts paid work, and keeps the number of queued generations within the limit of each API key.
 
 Each queued generation occupies a slot. A submit that may have started work is never repeated.
 """

@@ -1,4 +1,4 @@
-"""ActiveSubmit: the state of one submit that is in progress. It sends nothing."""
+"""ActiveSubmit: the state of one submit that is in progress."""
 
 import asyncio
 
@@ -45,8 +45,8 @@ class ActiveSubmit:
         Wait until the server's spam filter would accept the payload, then wait for a slot.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client is closed.
-            ValueError: Another client of the account has other limits.
+            ModelsLabError: The API key is refused, no credits are left, or the client is closed.
+            ValueError: Other open clients of the shared account use different limits.
         """
         self.progress.stage = "slot"
         self.retries.begin_slot_wait()
@@ -67,7 +67,7 @@ class ActiveSubmit:
                 self.release_duplicate()
                 raise
             # While this submit waited for its slot, the spam filter may have refused another submit
-            # of the same payload. If so, wait again.
+            # of the same payload. In that case, wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
@@ -76,7 +76,7 @@ class ActiveSubmit:
         """
         Record that a request begins: an upload or the submit itself.
 
-        Return the maximum number of seconds to connect; None for the transport's limit.
+        Return the connect timeout in seconds; None for the transport's own.
         """
         return self.retries.begin_request(self.progress.deadline)
 

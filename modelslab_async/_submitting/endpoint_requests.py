@@ -51,19 +51,19 @@ class EndpointRequests:
 
     def check(self, name: str, params: Mapping[str, Any], key: str | None = None) -> Endpoint:
         """
-        Check the endpoint, the parameters and the key of a submission.
+        Check the endpoint, the parameters and the submission key of a request.
 
         Raises:
             ValueError: The endpoint is unknown or starts no work. Or a parameter, a file, the
                 webhook address or the track_id is invalid. Or the client has no API key for the
-                endpoint. Or the submission's key or track_id contains the API key.
+                endpoint. Or the submission key or the track_id contains the API key.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._check_params(endpoint, params)
         track_id = params.get("track_id")
-        # A submission's key and track_id must not contain the API key, because they are recorded
+        # A submission key and a track_id must not contain the API key, because they are recorded
         # and logged unchanged.
         for what, given in (("key of a submission", key), ("track_id", track_id)):
             if given is not None and self._sender.credentials.is_in(str(given)):
@@ -71,7 +71,7 @@ class EndpointRequests:
                     f"the {what} names it in journals, exports and logs, but this one contains the "
                     "API key (not shown); give another, such as the number of the row"
                 )
-        # With an empty address, the service sends no webhook.
+        # An empty address needs no check: the service then sends no webhook.
         if (webhook := params.get("webhook")) not in (None, ""):
             check_webhook_address("webhook", webhook)
         for parameter, file in files_in(params):
@@ -92,7 +92,7 @@ class EndpointRequests:
         """
         Refuse a parameter whose name looks like a misspelling of the argument `keyword`.
 
-        `method` is the method of the client that has this argument.
+        `method` is the name of the client's method that takes the argument, for the message.
 
         Raises:
             TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a
@@ -153,7 +153,7 @@ class EndpointRequests:
 
         Raises:
             TransientError: No usable reply came.
-            Refused: The server refused the request, or it cannot be written as JSON.
+            Refused: The server refused the request, or the request cannot be written as JSON.
             ConnectionImpossible: No connection can be made with the present settings.
             ClientClosed: The client was closed before the reply came.
             ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
@@ -198,7 +198,7 @@ class EndpointRequests:
         Return the kind of API key for requests to an endpoint: "standard" or "enterprise".
 
         Raises:
-            ValueError: The endpoint is unknown, or the client has no key for it.
+            ValueError: The endpoint is unknown, or the client has no API key for it.
         """
         return self._sender.credentials.key_tier(self._endpoint(name).tier)
 

@@ -7,7 +7,7 @@ from .._models.errors import InvalidRequest, ModelsLabError, TransportError
 
 
 def name_endpoint(error: InvalidRequest, endpoint: str) -> None:
-    """Put the endpoint's name before the message, because the server's message omits it."""
+    """Put the endpoint's name before an error's message, because the server's message omits it."""
     error.message = f"{endpoint}: {error.message}"
     error.args = (error.message,)
 
@@ -16,8 +16,8 @@ def exchange_failure(error: BaseException) -> ModelsLabError:
     """
     Return the `ModelsLabError` for an exception that was raised while a request was sent.
 
-    Of an exception from another package, only the type's name is kept, because the message may
-    quote the key.
+    If the exception comes from another package, the result contains only the name of its type. The
+    exception's message is left out, because it may quote the API key.
 
     Raises:
         asyncio.CancelledError: This task was cancelled, so the exchange has no result.

@@ -1,4 +1,4 @@
-"""Finds and reads the files among the parameters of a request. It sends nothing."""
+"""Finds and reads the files among the parameters of a request."""
 
 import base64
 import hashlib
@@ -29,10 +29,10 @@ T = TypeVar("T")
 @frozen
 class Upload:
     """
-    A file among the parameters of a request. It is uploaded when the request has a slot.
+    A file among the parameters of a request. It is uploaded once the request has a slot.
 
-    If `source` is a path, the file is hashed first, and read again for the upload. So a request
-    that waits for a slot does not keep the file in memory.
+    If `source` is a path, the file is read twice: once for its digest, and again for the upload. So
+    a request that waits for a slot does not keep the file in memory.
 
     Attributes:
         parameter: The name of the parameter whose value is the file.

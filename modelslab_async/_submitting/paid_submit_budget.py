@@ -1,4 +1,4 @@
-"""SubmitBudget: limits how many submits one client may pay for. It sends nothing."""
+"""SubmitBudget: limits how many submits one client may pay for."""
 
 from attrs import define
 
@@ -12,8 +12,8 @@ class SubmitBudget:
     """
     Counts the submits that one client may still make.
 
-    Each submit reserves one share before it is sent. The share is returned if the submit certainly
-    started no work.
+    Before a submit is sent, it reserves one share, which stands for one submit of the limit. The
+    share is returned if the submit certainly started no work.
 
     Args:
         limit: The maximum number of submits; None for no limit.
@@ -25,10 +25,10 @@ class SubmitBudget:
 
     def take_share(self) -> "BudgetShare":
         """
-        Reserve a share for one submit.
+        Reserve one submit of the budget.
 
         Raises:
-            SubmitLimitReached: No share is left.
+            SubmitLimitReached: All submits of the budget are reserved or paid.
         """
         if self.limit is not None and self._taken >= self.limit:
             in_progress = self._taken - self._paid
@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Record whether one submit was paid for. If not, its share can be reserved again."""
+        """Record whether one submit was paid for. If it was not, return its share to the budget."""
         if is_paid:
             self._paid += 1
         else:

@@ -1,9 +1,9 @@
 """
-DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
+DuplicatePayloads: delays submits of a payload that the server's spam filter refused.
 
-The server's spam filter refuses a submit if another submit had the same payload shortly before.
-After a refusal, submits of the payload are sent one at a time. Each is sent at least half a minute
-after the reply to the previous submit. The delays end when no submit of the payload waits.
+The spam filter refuses a submit if another submit had the same payload shortly before. After a
+refusal, submits of the payload are sent one at a time. Each is sent at least half a minute after
+the reply to the previous submit. The delays end when no submit of the payload waits.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class DuplicatePayloads:
         Wait until submit `number` of this payload may be sent. Lower numbers go first.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client is closed.
+            ModelsLabError: The API key is refused, no credits are left, or the client is closed.
         """
         queue = self._queues.get(payload)
         if queue is None:
@@ -82,7 +82,7 @@ class DuplicatePayloads:
 
     def on_reply(self, payload: str, number: int) -> None:
         """
-        Handle the reply to submit `number`, if its payload was refused as spam before.
+        Handle the reply to submit `number`, if the spam filter has refused its payload before.
 
         The pause before the next submit begins with this reply, because the server may have
         received the submit long after it was sent.
@@ -106,7 +106,7 @@ class DuplicatePayloads:
         self._arm_timer(payload, queue)
 
     def reject_waiting(self, error: Exception) -> None:
-        """Reject the submits that wait now."""
+        """Make `acquire` raise `error` for every submit that waits now."""
         for queue in self._queues.values():
             queue.waiting.reject_all(error)
 

@@ -14,8 +14,8 @@ def build_request(endpoint: Endpoint, params: Mapping[str, Any], sender: Sender)
     Return the HTTP request to an endpoint, with the API key.
 
     Raises:
-        InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is the
-            `__cause__`. Or the request cannot be written as JSON.
+        InvalidRequest: An endpoint that the caller defined raised an exception in `build_submit`.
+            That exception is the `__cause__`. Or the request cannot be written as JSON.
     """
     try:
         call = endpoint.build_submit(params)

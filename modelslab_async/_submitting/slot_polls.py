@@ -1,4 +1,4 @@
-"""SlotPolls: polls tickets that hold slots, to notice free slots early. It sets no timer."""
+"""SlotPolls: polls tickets that hold slots, to notice early that a slot is free."""
 
 import math
 from collections import deque
@@ -17,16 +17,16 @@ from .slot_record import SlotRecord
 # The time between two polls of a ticket, as a fraction of the ticket's age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# A ticket with a slot is first polled after this fraction of its eta, and after `_MAX_FIRST_POLL_S`
-# at the latest. The durations of recent jobs correct the eta, because some etas of the service were
-# a hundred times too long.
+# A ticket with a slot is first polled after this fraction of its eta, but after `_MAX_FIRST_POLL_S`
+# at the latest. If recent jobs ended before their etas, this eta is shortened in the same ratio,
+# because some etas of the service were a hundred times too long.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
 
 
 class TicketPoller(Protocol):
-    """Polls tickets. When a ticket has ended, the engine calls `Slots.on_completed`."""
+    """Polls tickets. When a ticket ends, the engine reports it to `Slots.on_completed`."""
 
     def watch(
         self, ticket: Ticket, watcher: Watcher, initial_facts: InitialTicketFacts, /
@@ -84,8 +84,8 @@ class SlotPolls:
         # its slot, but is not polled.
         with suppress(ValueError):
             if not self.poller.watch(ticket, NULL_WATCHER, record.initial_facts(now)):
-                # If `watch` returns False, the pace raised an exception, and would raise again. So
-                # do not poll this ticket any more.
+                # `watch` returned False because the caller's pace raised an exception. The pace
+                # would raise again, so do not poll this ticket any more.
                 record.polled_at = math.inf
             self.poller.nudge(ticket)
         return now + gap

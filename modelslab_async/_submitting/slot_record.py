@@ -1,4 +1,4 @@
-"""SlotRecord: the facts about a ticket that holds a slot. It polls nothing."""
+"""SlotRecord: the facts about a ticket that holds a slot."""
 
 from attrs import define
 
@@ -17,12 +17,12 @@ class SlotRecord:
         endpoint: The name of the endpoint that made the ticket.
         submitted_at: The time at which the reply to the submit came.
         eta: The seconds that the server expects the work to take; 0 if it gave no eta.
-        polled_at: The time of the last poll that checked whether the slot is free. Before the first
-            such poll, it is `submitted_at`.
+        polled_at: The time of the latest poll that checked whether the slot is free. Before the
+            first such poll, it is `submitted_at`.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
         was_named_by_webhook: Whether a webhook has named the ticket, before or after the reply to
-            the submit. If so, the ticket is polled at once when a caller begins to wait.
+            the submit. If true, the ticket is polled at once when a caller begins to wait for it.
     """
 
     endpoint: str

@@ -1,5 +1,5 @@
 """
-Slots: limits how many generations of one key are queued at the service. It never sends a submit.
+Slots: limits how many generations of one API key are queued at the service.
 
 A submit takes a slot before it is sent. The result of the submit decides what happens to the slot:
 
@@ -7,9 +7,9 @@ A submit takes a slot before it is sent. The result of the submit decides what h
     the server made a ticket      the ticket holds the slot until its work ends, for at most an hour
     work may have been started    the slot stays taken for a while (see `UncertainSlots`)
 
-Until the server has accepted the key, only one submit is admitted, plus one more for each second
-without a reply. The same holds after the server has refused the key. So a wrong key causes one
-failed request and not a thousand.
+Until the server has accepted the API key, only one submit is admitted, plus one more for each
+second without a reply. The same holds after the server has refused the key. So a wrong key causes
+one failed request and not a thousand.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ from .uncertain_slots import UncertainSlots
 MAX_SLOT_AGE_S = 3600.0
 # A scan polls the tickets that are due. This is the longest time between two scans, in seconds.
 _MAX_SCAN_GAP_S = 0.5
-# The shortest time between two scans is this number times the number of tickets with a slot. It
-# takes precedence over `_MAX_SCAN_GAP_S`, because a scan of many tickets takes long.
+# The shortest time between two scans, in seconds for each ticket with a slot. It takes precedence
+# over `_MAX_SCAN_GAP_S`, because a scan of many tickets takes long.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
 _DEFAULT_RETRY_AFTER_S = 30.0
@@ -45,7 +45,7 @@ _DEFAULT_RETRY_AFTER_S = 30.0
 @define(eq=False)
 class Slots:
     """
-    The slots of one key.
+    The slots of one API key.
 
     Args:
         limit: The number of slots; None for no limit.
@@ -76,11 +76,11 @@ class Slots:
         Wait for a slot. Submits with lower numbers go first.
 
         Raises:
-            ModelsLabError: The server refuses the key, or the client is closed.
-            ValueError: Another client of the account has other limits.
+            ModelsLabError: The API key is refused, no credits are left, or the client is closed.
+            ValueError: Other open clients of the shared account use different limits.
         """
         if self._close_error is not None:
-            # The same object is raised for each caller, so drop the traceback of the last `raise`.
+            # Each caller gets the same object, so drop the traceback of the previous `raise`.
             raise self._close_error.with_traceback(None)
         waiter = self._waiting.add(number)
         self._admit_waiting()
@@ -158,7 +158,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
-        """Mark the tickets of a webhook. Return the ticket with the webhook's track_id, or None."""
+        """Mark the tickets that a webhook names. Return the ticket with its track_id, or None."""
         found: list[Ticket] = []
         for ticket, record in self._records.items():
             if hint.track_id and record.track_id == hint.track_id:
@@ -173,7 +173,7 @@ class Slots:
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
         """
-        Delay submits after the server has limited the rate.
+        Delay submits, because the server has refused a request with a rate limit.
 
         The server's message decides which submits are delayed, and for how long:
 
@@ -196,7 +196,7 @@ class Slots:
             self._cancel_polls()
 
     def reject_waiting(self, error: Exception) -> None:
-        """Reject all waiting submits: the server refuses the key, or the client is closed."""
+        """Reject all waiting submits: the server refuses the API key, or the client is closed."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
         self.duplicates.reject_waiting(error)
@@ -230,12 +230,12 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether submits wait until a reply shows that the server accepts the key."""
+        """Whether submits are held back until a reply shows that the server accepts the API key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property
     def _next_probe_at(self) -> float:
-        """The time at which the next submit is admitted if the key is still unconfirmed."""
+        """The time at which the next submit is admitted if the API key is still unconfirmed."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:
@@ -271,7 +271,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Poll each ticket that holds a slot and is due. Set a timer for the next scan."""
+        """If all slots are used, poll the tickets that are due. Set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]

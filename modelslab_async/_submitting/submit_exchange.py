@@ -74,8 +74,9 @@ class SubmitExchange:
         Build the HTTP request of a submit. Nothing is sent, so after an error no work is started.
 
         Raises:
-            InvalidRequest: The `build_submit` of a caller's endpoint raised an exception, which is
-                the `__cause__`. Or the request cannot be written as JSON.
+            InvalidRequest: An endpoint that the caller defined raised an exception in
+                `build_submit`. That exception is the `__cause__`. Or the request cannot be written
+                as JSON.
         """
         endpoint, params = submit_request.endpoint, submit_request.params
         return BuiltSubmit(submit_request, build_request(endpoint, params, self._sender))
@@ -105,8 +106,8 @@ class SubmitExchange:
         if isinstance(failure, InvalidRequest):
             name_endpoint(failure, submit_request.endpoint.name)
         if isinstance(failure, GenerationFailed):
-            # The error's message comes from the server, and names neither the endpoint nor the
-            # request.
+            # The error's message comes from the server. It names neither the endpoint nor the
+            # request, so add a note with both.
             failure.add_note(
                 f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
             )
@@ -137,7 +138,7 @@ class SubmitExchange:
 
 
 def _may_have_started(error: ModelsLabError) -> bool:
-    """Whether a submit that failed with this error may have started work nevertheless."""
+    """Whether a submit may have started work although it failed with this error."""
     match error:
         case TransportError() | ConnectionImpossible():
             return error.may_have_been_sent

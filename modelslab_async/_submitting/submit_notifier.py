@@ -1,4 +1,4 @@
-"""SubmitNotifier: reports a submit to its recorder and to event listeners. It sends nothing."""
+"""SubmitNotifier: reports a submit to its recorder and to event listeners."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,14 +28,14 @@ class SubmitNotifier(SubmitRecorder):
     """
     Reports the progress of one submit to a recorder, and to listeners as events.
 
-    Listeners run in the caller's context, as the submit itself does.
+    Listeners see the context variables of the submit's caller.
 
     Args:
         recorder: Records the submit.
         listeners: Called with each event.
         submit_request: The request that is submitted.
         slots: The slots that the request waits for.
-        tier: The tier of the key that the slots belong to.
+        tier: The tier of the API key that the slots belong to.
     """
 
     _recorder: SubmitRecorder

@@ -1,4 +1,4 @@
-"""SubmitPriorityQueue: waiting submits, lowest number first. It admits no submit by itself."""
+"""SubmitPriorityQueue: waiting submits, lowest number first."""
 
 import asyncio
 from heapq import heappop, heappush

@@ -1,4 +1,4 @@
-"""SubmitProgress: how far a submit has come, for the error after a timeout. It sends nothing."""
+"""SubmitProgress: how far a submit has come, for the error after a timeout."""
 
 import asyncio
 import math
@@ -40,8 +40,8 @@ class SubmitProgress:
             for never.
         stage: What the submit is doing or waiting for.
         attempt: The task that sends the request; None while no attempt is being made.
-        result: The reply or the error of the attempt; None until it has come. The attempt itself
-            ends later, when the result has been recorded and passed to `on_submitted`.
+        result: The reply or the error of the attempt; None before it comes. The attempt itself ends
+            later, after the result has been recorded and passed to `on_submitted`.
         last_error: The error of the latest attempt; None if no attempt has failed.
     """
 
@@ -70,8 +70,8 @@ class SubmitProgress:
 
         Returns:
             A `SubmitTimeout` if the submit was never sent, or was refused because of a rate limit.
-            A `SubmitUncertain` if no reply came. Otherwise, the result of the last attempt, even if
-            `on_submitted` is still running.
+            A `SubmitUncertain` if no reply came. Otherwise, the result of the latest attempt, even
+            if `on_submitted` is still running.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:

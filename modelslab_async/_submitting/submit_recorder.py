@@ -87,7 +87,7 @@ def log_missed_failure(submit_task: asyncio.Task[SubmitResult]) -> None:
     """Log an exception of a recorder or of `on_submitted` that no caller waits for any more."""
     if submit_task.cancelled():
         return
-    # Log only the name of the exception's type, because its message may quote the key.
+    # Log only the name of the exception's type, because its message may quote the API key.
     match submit_task.exception() or submit_task.result():
         case CallbackFailure(error, Processing() | Success() as reply):
             name, ticket = type(error).__name__, reply.ticket

@@ -1,4 +1,4 @@
-"""SubmitRequest: one request to start work, with the ids that identify it. It sends nothing."""
+"""SubmitRequest: one request to start work, with the ids that identify it."""
 
 import hashlib
 import json
@@ -32,7 +32,8 @@ class SubmitRequest:
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         submit_id: The id under which a recorder stores the request: its track_id, or else a random
             string.
-        key: The caller's own name for the submission, which is not sent; None for no name.
+        key: The submission key: the caller's own name for the submission, which is not sent. None
+            if there is none.
         columns: The columns of the input table for this request. They are recorded, but not sent.
     """
 

@@ -1,4 +1,4 @@
-"""SubmitRetries: decides whether and when a submit is sent again. It sends nothing itself."""
+"""SubmitRetries: decides whether and when a submit is sent again."""
 
 import asyncio
 import logging
@@ -26,8 +26,7 @@ class SubmitRetries:
     Counts the failed attempts of one submit, and decides when the next attempt follows.
 
     `unsent_timeout` limits the seconds spent on requests that could not be sent and on the pauses
-    after them. Waits for a slot do not count. Uploads that the service answered do not count
-    either.
+    after them. It counts neither waits for a slot nor uploads that the service answered.
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
@@ -71,7 +70,7 @@ class SubmitRetries:
         Return the seconds to wait before the next attempt.
 
         Raises:
-            ModelsLabError: The submit must not be sent again. The error is that of the last
+            ModelsLabError: The submit must not be sent again. The error is that of the latest
                 attempt.
         """
         self._failures += 1
@@ -121,7 +120,7 @@ class SubmitRetries:
         return self._unsent_s + asyncio.get_running_loop().time() - self._unsent_since
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Copy an error. Add to the copy that nothing was paid, and advice for the user."""
+        """Return a copy of an error, with advice. Its message also says that nothing was paid."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (

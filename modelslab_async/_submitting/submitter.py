@@ -50,7 +50,7 @@ _NO_SUBMIT_RECORDER = SubmitRecorder()
 
 class Submitter:
     """
-    Starts work within the slots of the account, and records which tickets hold slots.
+    Starts work within the slots of each API key, and records which tickets hold slots.
 
     Each submit is sent in a task of its own. So the ticket is not lost if the caller is cancelled.
 
@@ -58,7 +58,7 @@ class Submitter:
         endpoint_requests: Checks requests and uploads their files.
         exchange: Sends one submit once.
         budget: Limits the number of submits.
-        make_slots: Makes the slots of one key.
+        make_slots: Makes the slots of one API key.
         pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
         unsent_timeout: How many seconds to retry a submit that cannot be sent.
@@ -68,7 +68,7 @@ class Submitter:
         jitter: Returns a random number between 0 and 1.
 
     Attributes:
-        slots: The slots of each key that has been used, keyed by the key's tier.
+        slots: The slots of each API key that has been used, keyed by its tier.
         telemetry: Makes a span for each submit; None for no spans.
     """
 

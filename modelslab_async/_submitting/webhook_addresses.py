@@ -1,4 +1,4 @@
-"""WebhookAddresses: makes webhook addresses that cannot be guessed. It receives no webhook."""
+"""WebhookAddresses: makes webhook addresses that cannot be guessed."""
 
 import hashlib
 import hmac
@@ -55,7 +55,7 @@ def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # An invalid IPv6 address, or a port that is no number.
+    except ValueError:  # An invalid IPv6 address, or a port that is not a number.
         return False
 
 

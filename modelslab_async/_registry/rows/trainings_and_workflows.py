@@ -1,4 +1,4 @@
-"""Endpoints that start trainings and workflow runs. Each reports its status in its own way."""
+"""Endpoints that start trainings and workflow runs. Both have status formats of their own."""
 
 from .endpoint_group import EndpointGroup
 
