@@ -62,7 +62,7 @@ class Batch:
             client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
                 seconds. On Linux, processes of the same machine take over at once.
-            clock: Returns the seconds since 1970. By default, a database uses its server's clock.
+            clock: Returns the seconds since 1970. The default for a database is its own clock.
 
         Raises:
             JournalError: The file or the database cannot be used.
@@ -227,8 +227,8 @@ class Batch:
         """
         Start no new work, and finish the requests in flight.
 
-        Then `run` and `generate_many` end soon, and `save` ends after its current transfers. To
-        continue later, open the batch again.
+        After this call, `run` and `generate_many` end soon, and `save` ends after its current
+        transfers. To continue later, open the batch again.
         """
         self._runs.drain()
 

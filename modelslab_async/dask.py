@@ -68,7 +68,7 @@ async def fetch(
         concurrency: The maximum number of shards at once; None for the cluster's number of threads.
         timeout: The maximum number of seconds to wait for each ticket.
         family: The family of bare ids, such as `13443927`; None to take it from the tables.
-        column: The name or the number of the column that holds the tickets or ids.
+        column: The name of the column with the tickets or ids, or its number, counted from 1.
 
     Raises:
         ShardsFailed: Some shards could not be finished. All other shards were finished.

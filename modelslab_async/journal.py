@@ -64,7 +64,7 @@ class Journal:
         Args:
             path: The file, or an address such as `"postgresql://host/database?batch=cats"`. While
                 the file is open, SQLite keeps two more files beside it.
-            clock: Returns the seconds since 1970. By default, a database uses its server's clock.
+            clock: Returns the seconds since 1970. The default for a database is its own clock.
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:

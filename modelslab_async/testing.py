@@ -183,7 +183,8 @@ def modelslab_client(
     pace = Pace() if _virtual_clock(request) else Pace(floor=_QUICK_FLOOR_S)
     client = Client(_API_KEY, http=transport, pace=pace)
     yield client
-    # Close the client only if its event loop is open. A closed loop has ended the tasks already.
+    # Close the client only if its event loop is open. With a closed loop, its tasks have ended
+    # already.
     if transport.loop is not None and not transport.loop.is_closed():
         transport.loop.run_until_complete(client.aclose())
 

@@ -60,8 +60,8 @@ def receiver(
     Args:
         client: Polls the tickets.
         secret: The same secret as for `client.webhook_url`; None for the client's random secret.
-        on_reply: Called with the fresh reply, and awaited if it is async. A repeated delivery
-            passes a reply again. After a forged delivery, the reply may be a `Processing`.
+        on_reply: Called with the fresh reply, and awaited if it is async. After a repeated
+            delivery, it is called again. After a forged delivery, the reply may be a `Processing`.
 
     Raises:
         TypeError: An argument has the wrong type.

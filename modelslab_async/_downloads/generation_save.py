@@ -1,4 +1,4 @@
-"""GenerationSave: saves all outputs of a generation concurrently, and returns failures."""
+"""GenerationSave: saves all outputs of a generation concurrently, and returns the errors."""
 
 import asyncio
 from collections.abc import Collection, Mapping

@@ -97,7 +97,7 @@ def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
     """
     Return the file that an output contains in place of a link.
 
-    Return None if decoding fails. Return None for plain text if the family makes no text.
+    Return None if decoding fails, or if the output is plain text and the family makes no text.
 
     Args:
         output: An output that is not a link.

@@ -213,8 +213,8 @@ class PartFile:
         """
         Delete this part and open the first unlocked part file, which is usually new and empty.
 
-        Other hard links to the deleted part keep its bytes. The opened part may have other hard
-        links too, if another process has just unlocked it.
+        Other hard links to the deleted part keep its bytes. The opened part may be one that another
+        process has just unlocked, and then may have other hard links too.
         """
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))

@@ -9,8 +9,8 @@ from .._aio.durable_files import IS_WINDOWS
 from .file_locks import open_locked
 
 _LOCK_RETRY_S = 0.001
-# The longest time to wait for a lock. A process of this package holds the lock only while it moves
-# a file, unless it is suspended. Another program may hold the lock for any time.
+# The longest time to wait for a lock. A process of this package usually holds the lock only while
+# it moves a file. A suspended process or another program may hold it for any time.
 _MAX_LOCK_WAIT_S = 5.0
 
 

@@ -175,7 +175,7 @@ class _OutputSave:
         await run_in_thread(self._part.append, data)
 
     async def _download(self, links: Sequence[str]) -> str:
-        """Try the links in turn until one has sent the whole file. Return that link."""
+        """Try the links in turn until one of them delivers the whole file. Return that link."""
         now = asyncio.get_running_loop().time
         retries = LinkRetries(self._saver.link_timeout, self._part.size)
         while True:

@@ -20,7 +20,7 @@ class Verified:
         changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
         elsewhere: Files that do not exist here and that other hosts saved, keyed by the host's
-            name. Always empty, except from `Batch.verify`.
+            name. Only `Batch.verify` fills it.
     """
 
     unchanged: tuple[SavedFile, ...]

@@ -4,7 +4,8 @@ ENDPOINTS: every known way to start queued work, and some utilities.
 If the service's documents disagree about a parameter, the parameter is optional here. A parameter
 that is required by mistake would block requests that the service accepts.
 
-Some endpoints are known only from clients. They have no `doc`, and their note says so.
+Some endpoints are known only from clients of the service. They have no `doc`, and their note says
+so.
 
 Left out on purpose: chat (it answers at once), and most endpoints that administer the account at
 the service.

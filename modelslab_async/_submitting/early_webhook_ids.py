@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# Only hashes of the ids are kept, to limit the memory. Anyone who knows the webhook address can
-# post long ids.
+# Only hashes of the ids are kept, because anyone who knows the webhook address can post ids that
+# would fill the memory.
 _MAX_REMEMBERED_IDS = 1024
 
 

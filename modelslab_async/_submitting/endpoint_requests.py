@@ -146,10 +146,8 @@ class EndpointRequests:
         Args:
             name: The name of the endpoint.
             params: The parameters of the call.
-            connect_timeout: How many seconds to wait for a connection; None for the transport's
-                limit.
-            timeout: The maximum number of seconds to wait for the reply; None for the timeout of
-                polls.
+            connect_timeout: The connect timeout in seconds; None for the transport's own.
+            timeout: How many seconds to wait for the reply; None for the timeout of polls.
 
         Raises:
             TransientError: No usable reply came.

@@ -16,7 +16,7 @@ def exchange_failure(error: BaseException) -> ModelsLabError:
     """
     Return the `ModelsLabError` for an exception that was raised while a request was sent.
 
-    If the exception comes from another package, the result contains only the name of its type. The
+    If the exception comes from another package, the returned error names only its type. The
     exception's message is left out, because it may quote the API key.
 
     Raises:

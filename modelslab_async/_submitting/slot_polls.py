@@ -18,8 +18,8 @@ from .slot_record import SlotRecord
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
 # A ticket with a slot is first polled after this fraction of its eta, but after `_MAX_FIRST_POLL_S`
-# at the latest. If recent jobs ended before their etas, this eta is shortened in the same ratio,
-# because some etas of the service were a hundred times too long.
+# at the latest. The eta is shortened if recent jobs ended before their etas, because some etas of
+# the service were a hundred times too long.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8

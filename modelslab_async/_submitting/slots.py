@@ -130,7 +130,7 @@ class Slots:
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
-        """Hold a slot for a ticket that was submitted by a process that has died."""
+        """Hold a slot for the ticket of a process that has died."""
         record = SlotRecord(
             endpoint,
             submitted_at,
@@ -158,7 +158,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
-        """Mark the tickets that a webhook names. Return the ticket with its track_id, or None."""
+        """Mark the tickets that a webhook names. Return the one with the same track_id, or None."""
         found: list[Ticket] = []
         for ticket, record in self._records.items():
             if hint.track_id and record.track_id == hint.track_id:
@@ -177,7 +177,7 @@ class Slots:
 
         The server's message decides which submits are delayed, and for how long:
 
-            spam filter       submits of this payload, which are then sent singly, with pauses
+            spam filter       submits of this payload, which are then sent one by one, with pauses
             full queue        all submits, until a slot is freed or some time has passed
             any other limit   all submits, for some time
         """

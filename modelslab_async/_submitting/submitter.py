@@ -188,7 +188,7 @@ class Submitter:
 
     def hold_slot(self, ticket: Ticket, *, endpoint: str, age: float) -> None:
         """
-        Hold a slot for a ticket that was submitted by a process that has died.
+        Hold a slot for the ticket of a process that has died.
 
         Args:
             ticket: The ticket, whose work the service has queued or begun.
