@@ -132,7 +132,7 @@ class Journal:
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
-            ValueError: The suffix names no format, or the path is that of a file of the journal.
+            ValueError: The suffix fits no format, or the path is one of the journal's own files.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

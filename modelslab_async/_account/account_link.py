@@ -239,10 +239,10 @@ class AccountLink:
 
     def _give_up_polls(self) -> None:
         """
-        Give up old polls, because the account does not answer.
+        Cancel the polls in flight that are old, while the account does not answer.
 
-        After `MAX_POLL_AGE_S`, the account lets other clients poll instead. If the network
-        delivered the old polls after that, the server could get too many polls at once.
+        When a poll is `MAX_POLL_AGE_S` old, the account gives its permit to another client. If the
+        network then delivered the old poll too, the server could get too many polls at once.
         """
         if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
             self._poller.give_up_polls(GIVE_UP_AFTER_S)
@@ -273,7 +273,7 @@ class AccountLink:
         return self._membership.clock() - asyncio.get_running_loop().time()
 
     def _end_idling(self) -> None:
-        """If the client was idle, report now, and read the webhook hints of other clients."""
+        """If the client was idle, report now and read the webhook hints of other clients."""
         if self._is_idle:
             self.wake()
 

@@ -43,9 +43,9 @@ class PollTimesOfKey:
         """
         Record what the client did with granted poll times. See `poll_permits`.
 
-        If the client used a poll time, record when the rest of its permit began. The permit stays
-        open while the poll is in flight. If the client did not use a poll time, its permit rests
-        only from the previous poll on.
+        After each poll, a permit must rest for some seconds. If the client used a poll time, record
+        when that poll started. While the poll is in flight, the permit stays open. If the client
+        did not use the time, the seconds count from the permit's previous poll.
         """
         self.db.executemany(
             """

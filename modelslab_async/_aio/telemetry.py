@@ -33,7 +33,7 @@ class Gauges:
     used_slots: Callable[[], Mapping[str, int]]
 
 
-# The name that log messages use for any telemetry function.
+# What log messages call the telemetry function, whichever function it is.
 TELEMETRY_LOG_NAME = "telemetry"
 
 

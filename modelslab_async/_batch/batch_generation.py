@@ -32,7 +32,7 @@ GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 
 class BatchGeneration:
     """
-    Sends the submissions that the journal does not have yet, and finds the results of all.
+    Sends the submissions that the journal does not have yet, and finds the results of all of them.
 
     A submission key identifies each submission in the journal. A result comes from a run of this
     process or from the journal.

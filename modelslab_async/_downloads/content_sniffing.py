@@ -143,7 +143,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """Return the suffix of the allowed file type that the first bytes show, or None."""
+    """Return the suffix of the allowed file type that the first bytes indicate, or None."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix

@@ -239,7 +239,7 @@ class PartFile:
 
 @frozen
 class DiskFolder:
-    """The folder on the disk in which the files are saved. It is created if it does not exist."""
+    """The folder on disk in which the files are saved. It is created if it does not exist."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""PostgresCopyConnection: the connection through which a copy reads or writes a batch."""
+"""PostgresCopyConnection: the connection that `copy_journal` uses to read or write a batch."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar

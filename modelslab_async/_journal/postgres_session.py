@@ -34,8 +34,8 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 """
-# Makes each commit wait until its data is on the disk. If the server's setting is `remote_apply`,
-# it is kept, because it is even stricter than `on`.
+# Makes each commit wait until its data is on disk. If the server has set `synchronous_commit` to
+# `remote_apply`, that stays, because it is even stricter than `on`.
 _SYNCHRONOUS: Final = """
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')

@@ -12,7 +12,11 @@ _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Add those `names` that are new. Return the numbers of all API families, keyed by name."""
+    """
+    Add the API families of these names that the journal does not have yet.
+
+    Return the number that stands for each family in this journal, keyed by the family's name.
+    """
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])

@@ -16,7 +16,7 @@ class Unresolved:
     The wait ended, but the job may go on. The caller can wait for the ticket again.
 
     Attributes:
-        ticket: The ticket of the wait.
+        ticket: The ticket that the caller waited for.
         cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
             In a batch, the cause is a `JournalDamaged` if the recorded outcome can no longer be
             read. In `Batch.generate_many`, the cause is an `InvalidRequest` if the client cannot

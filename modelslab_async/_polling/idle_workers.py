@@ -49,9 +49,10 @@ class IdleWorkers:
 
     def try_add_worker(self) -> bool:
         """
-        Return whether the caller must start one more worker. Such a worker is counted at once.
+        Return whether the caller must start one more worker.
 
-        No new worker is needed if another one is idle, or if the pool is full.
+        If it must, this call already counts that worker. No worker is needed if another one is
+        idle, or if the pool is full.
         """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed

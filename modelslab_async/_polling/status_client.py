@@ -144,7 +144,7 @@ class StatusClient:
                 or its columns cannot be written as JSON.
         """
         new = self._read(NewTicket.of, given)
-        # Check the family now, and not only when the ticket is polled.
+        # Check the family now, rather than when the ticket is first polled.
         self.check_pollable(new.ticket)
         if new.columns:
             # A column may contain the API key, for example if the input lists requests.

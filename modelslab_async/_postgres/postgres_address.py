@@ -14,7 +14,7 @@ _HOSTS = re.compile(
 
 
 def is_address(path: object) -> TypeGuard[str]:
-    """Return whether a path is the address of a PostgreSQL database, and not the path of a file."""
+    """Return whether a journal's location is a PostgreSQL address rather than a file path."""
     return isinstance(path, str) and path.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
 
 

@@ -19,8 +19,8 @@ _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The maximum gap between two polls of a backlog, in seconds. A longer gap is useless, because polls
-# this far apart are not a burst.
+# The maximum gap, in seconds, between two polls while a backlog is worked off. Polls this far apart
+# are no burst, so a longer gap would gain nothing.
 _MAX_BACKLOG_GAP_S = 0.1
 # If a timer fires late, the next polls of a backlog start without gaps, to catch up. They catch up
 # on at most this many seconds of the delay.
@@ -44,9 +44,9 @@ class DueHeap(Generic[E]):
     """
     Entries in order of their due times, and of their arrival if the due times are equal.
 
-    The heap contains each due time once. A bucket holds all entries with the same due time. So a
-    push is fast, and an entry adds only eight bytes to the heap. In a long queue, an entry may be
-    due up to 1/128 s later than the pace said.
+    The heap contains each due time once, and a bucket holds all entries with that due time. So a
+    push is fast, and an entry takes only eight bytes, in its bucket. In a long queue, due times are
+    rounded up to the next 1/128 s, so that more entries share a bucket.
 
     Attributes:
         next_due: The due time of the first entry; None if the heap is empty.

@@ -55,10 +55,10 @@ class RetryLimits(Protocol):
     @property
     def floor(self) -> float:
         """
-        The minimum number of seconds of a pause that the server asks for after a rate limit.
+        The minimum number of seconds to pause after a rate limit, even if the server asks for less.
 
-        The same minimum applies to the time between two polls of a ticket that webhooks or
-        `Client.nudge` ask for.
+        It is also the minimum between two polls of one ticket that were caused by webhooks or by
+        `Client.nudge`.
         """
         ...
 
@@ -118,7 +118,7 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
 
     def base_step(self, age: float) -> float:
         """
-        Return the seconds from one poll to the next, without jitter and without an eta.
+        Return the seconds from one poll to the next of a job that has no eta, before jitter.
 
         Args:
             age: The job's age at the first of the two polls.

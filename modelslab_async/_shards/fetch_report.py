@@ -15,9 +15,9 @@ class FetchReport:
     A part is an output file with the outcomes of some tickets.
 
     Attributes:
-        success: How many tickets of all parts have succeeded.
-        failed: How many tickets of all parts have failed, as the server reports.
-        unresolved: How many tickets of all parts are unfinished. The next call polls them again.
+        success: How many tickets have succeeded, in all parts together.
+        failed: How many tickets have failed, according to the server.
+        unresolved: How many tickets are unfinished. The next call polls them again.
         written: The number of parts that this call wrote.
         kept: The number of parts that were complete before this call.
         skipped: The number of rows without a ticket.

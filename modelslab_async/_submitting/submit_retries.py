@@ -70,7 +70,7 @@ class SubmitRetries:
         Return the seconds to wait before the next attempt.
 
         Raises:
-            ModelsLabError: The submit must not be sent again. The error is that of the latest
+            ModelsLabError: The submit must not be sent again. This is the error of the latest
                 attempt.
         """
         self._failures += 1

@@ -146,8 +146,8 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # After a grace period, wait for only one more iteration, because each iteration of a slow
-        # event loop may take long.
+        # After a grace period, wait for a single iteration of the event loop. In a slow loop, each
+        # further iteration could delay the cancellation a lot.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 

@@ -1,9 +1,9 @@
 """
 HttpxLibrary: one of the packages httpx and httpx2, which have the same interface.
 
-All classes and errors of a request come from one package: the package of the client or transport
-that the caller passed. This module does not import httpx2, because a caller who passes an object of
-httpx2 has imported httpx2 already.
+A request uses the classes and errors of one package: the package of the client or transport that
+the caller passed. This module does not import httpx2, because a caller who passes an httpx2 object
+has already imported httpx2.
 """
 
 import sys

@@ -65,7 +65,7 @@ class Proxy:
     @classmethod
     def parse(cls, text: str, *, origin: str) -> "Proxy":
         """
-        Parse the URL of a proxy. `origin` names the proxy in messages.
+        Parse the URL of a proxy. `origin` is what error messages call the proxy.
 
         Raises:
             InvalidProxy: The text is not the URL of a proxy, or it names a SOCKS proxy and socksio

@@ -196,7 +196,7 @@ class Sender:
         """
         Cancel each poll that began `age_s` seconds ago or earlier.
 
-        The poll raises a `TransportError`, as after its timeout.
+        The poll raises a `TransportError`, as if it had timed out.
         """
         self._poll_deadlines.give_up(now, age_s)
 

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
-# The maximum length of a response body, in bytes. Parsing such a body takes 16 MiB of memory.
+# The maximum length of a response body, in bytes. To parse a body of this length takes 16 MiB.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # A body may have `MAX_SMALL_CHUNKS` chunks, plus one for each `SMALL_CHUNK_BYTES` of its length.
@@ -158,7 +158,7 @@ class BodyBuffer:
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Return whether the Content-Length exceeds `MAX_BODY_BYTES`. Such a body is not read."""
     for name, value in headers:
-        # Compare the lengths first. Then only a name of the same length is converted to lower case.
+        # Compare the lengths first, so that only names of that length are converted to lower case.
         is_length = len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH
         if is_length and value.isdigit() and int(value[:20]) > MAX_BODY_BYTES:
             return True

@@ -131,7 +131,12 @@ def family_name_of(endpoint: Endpoint) -> str:
 
 
 def endpoints_of(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
-    """Select the endpoints that start jobs of these families, and those that make no tickets."""
+    """
+    Select the endpoints of these families.
+
+    An endpoint is selected if its jobs belong to one of them. An endpoint that starts no job is
+    selected if its name begins with one of them, or with `general`.
+    """
     wanted = set(families)
     return [
         endpoint

@@ -10,11 +10,11 @@ _MAX_PARTS: Final = 5
 
 def join_names(names: Sequence[str], total: int) -> str:
     """
-    Join names of rows or tickets. Successive lines or items become a range, such as `1-4`.
+    Join names of rows or tickets. Consecutive lines or items become a range, such as `1-4`.
 
     Args:
         names: Names such as `line 3`, `lines 3 to 5`, `item 3` or `images:13443927`, in any order.
-        total: The number of all rows or tickets, including those whose names are not given.
+        total: The total number of rows or tickets, including those that are not in `names`.
     """
     matches = [_NUMBERED.fullmatch(name) for name in names]
     spans = [(int(match[2]), int(match[3] or match[2])) for match in matches if match is not None]

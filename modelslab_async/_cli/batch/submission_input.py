@@ -170,7 +170,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     if row.has_types:
-        # Replace each NaN by None, because some programs write NaN for a missing value.
+        # Replace each NaN with None, because some programs write NaN for a missing value.
         columns = parse_json(json.dumps(columns))
     return Submission(endpoint.name, parameters, key, columns=columns)
 

@@ -49,8 +49,8 @@ class EndpointGroup:
 
         Args:
             name: The part of the endpoint's name after the slash.
-            required: The names of the required parameters, separated by blanks.
-            optional: The names of the optional parameters, separated by blanks. Leave out those in
+            required: The names of the required parameters, separated by spaces.
+            optional: The names of the optional parameters, separated by spaces. Leave out those in
                 `callback_params`.
             subpath: The endpoint's path below `root`, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.

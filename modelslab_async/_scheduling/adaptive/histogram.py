@@ -22,7 +22,7 @@ _MIN_WEIGHT = 1e-3
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads a bin's probability over just enough neighbouring bins to hold this many jobs.
+# Smoothing spreads a bin's probability over neighbouring bins: over as few as have this many jobs.
 _SMOOTHING_JOBS = 10.0
 # The next job may take longer than all known jobs. So the distribution includes this many assumed
 # jobs that take up to 20 times as long as the longest known job.
@@ -34,8 +34,8 @@ _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
 # The edges of the bins. From 0.01 on, each edge is 5 % higher than the edge before it. One edge is
-# exactly 1. For durations in multiples of the eta, this edge is the eta itself. It has to be an
-# edge, because many jobs end just before their eta.
+# exactly 1. Durations may be divided by the eta of their jobs, and then 1 stands for the eta. The
+# eta must be an edge, because many jobs end just before it.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),

@@ -75,7 +75,7 @@ def stl(name: str) -> bytes:
 
 
 def fbx(name: str) -> bytes:
-    """Make a tetrahedron as text FBX."""
+    """Make a tetrahedron as ASCII FBX."""
     points = ",".join(str(value) for point in _POINTS for value in point)
     # FBX marks the last point of a face: instead of the index `c`, the file has `-c - 1`.
     faces = ",".join(f"{a},{b},{-c - 1}" for a, b, c in _FACES)
