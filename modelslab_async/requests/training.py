@@ -29,7 +29,7 @@ def fine_tune(
     """
     Build a submission to the endpoint `training/fine_tune`.
 
-    The documentation names the old host. The client submits and polls at the current host.
+    The documentation names the old host. The client uses the current host.
 
     See https://stablediffusionapi.com/docs/train-model/finetune
 

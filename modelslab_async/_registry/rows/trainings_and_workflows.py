@@ -12,7 +12,7 @@ ROWS = (
         "instance_prompt class_prompt base_model_id images seed training_type max_train_steps",
         callback_params="webhook",
         page="https://stablediffusionapi.com/docs/train-model/finetune",
-        note="The documentation names the old host. The client submits and polls at the current host.",
+        note="The documentation names the old host. The client uses the current host.",
     ),
     _TRAINING.endpoint(
         "lora_fine_tune",
