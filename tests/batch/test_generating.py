@@ -326,11 +326,15 @@ async def test_uncertain_submission_is_never_sent_again(a_client, emulator, path
 @pytest.mark.parametrize("reply", ["ticket", "ticket and key in use", "refusal"])
 async def test_submit_that_another_process_withdrew_in_flight_is_recorded(path, emulator, reply):
     """Its ticket is recorded when the reply comes, and no other submission ends."""
-    firsts, withdrawn = iter([True]), []
+    firsts, withdrawn, has_withdrawn = iter([True]), [], asyncio.Event()
 
     async def answer(request):
         response = await httpx.ASGITransport(app=emulator).handle_async_request(request)
-        if "text2img" not in request.url.path or not next(firsts, False):
+        if "text2img" not in request.url.path:
+            return response
+        if not next(firsts, False):
+            # A submit that has its reply cannot be withdrawn any more.
+            await has_withdrawn.wait()
             return response
         # For a process whose clock is ahead, the lease is over, so the submit is uncertain.
         async with Journal.open(path, clock=lambda: time.time() + 1000) as other:
@@ -341,6 +345,7 @@ async def test_submit_that_another_process_withdrew_in_flight_is_recorded(path, 
                     await other.record_submit(
                         f"other {each.key}", endpoint=REALTIME, payload_hash="0", key=each.key
                     )
+        has_withdrawn.set()
         if reply == "refusal":
             return httpx.Response(200, json={"status": "error", "message": "refused"})
         return response
