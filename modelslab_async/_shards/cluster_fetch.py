@@ -6,15 +6,15 @@ The module limits how many shards are polled at once, and works with any kind of
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+from .._account.shared_limits import OtherLimits
 from .._models.errors import ModelsLabError
-from .._tables.table_errors import UnusableTable
 from .._tables.ticket_columns import InputSpec
 from .._transport.credentials import MissingApiKey
 from .fetch_report import FetchReport, ShardFailure, ShardsFailed
 from .input_files import InputFile, find_inputs
-from .poll_limits import PollLimits
+from .poll_limits import PollLimits, UnusableSettings
 from .shard_run import finish_shard
 from .split_file import Shard, split_file
 
@@ -23,6 +23,14 @@ T = TypeVar("T")
 
 class ClusterLost(ConnectionError):
     """The cluster cannot be reached, or has cancelled the work."""
+
+
+# After one of these errors, no more shards are started, because each would end with the same error.
+# Any other error belongs to one file or one shard.
+_STOPS_ALL: Final[tuple[type[Exception], ...]] = (
+    *(ModelsLabError, MissingApiKey, UnusableSettings, OtherLimits),
+    *(ImportError, ClusterLost),
+)
 
 
 class Cluster(Protocol):
@@ -110,10 +118,7 @@ class ClusterFetch:
             try:
                 if self._stopped_by is None:
                     await self._do(cluster, item)
-            except UnusableTable as error:
-                self._add_failure(item, error)
-            except (ModelsLabError, ValueError, ImportError, ClusterLost) as error:
-                # Start no more shards, because each would end with the same error as this one.
+            except _STOPS_ALL as error:
                 self._stopped_by = self._stopped_by or error
             except Exception as error:  # noqa: BLE001 -- The other shards go on.
                 self._add_failure(item, error)

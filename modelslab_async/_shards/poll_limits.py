@@ -5,19 +5,46 @@ They contain no API key and no password, because they are sent over the cluster.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from attrs import evolve, frozen
 
 from .._account.postgres_account import PostgresAccount
+from .._account.shared_limits import OtherLimits
 from .._account.sqlite_account import SQLiteAccount
 from .._client import Client
 from .._journal.sqlite_path import check_account_path
 from .._models.argument_checks import check_count, check_nonnegative_seconds, check_rate
 from .._models.events import Event
 from .._postgres.postgres_address import check_address, passwords
+from .._transport.credentials import MissingApiKey
+
+
+class UnusableSettings(ValueError):
+    """The environment of this process has a setting that no client can use, such as a key."""
+
+
+@contextmanager
+def settings_checked() -> Generator[None, None, None]:
+    """
+    Turn a `ValueError` about a setting into `UnusableSettings`.
+
+    A fetch can then tell it from a `ValueError` about one table or one shard.
+
+    Raises:
+        MissingApiKey: The environment has no API key.
+        OtherLimits: The shared account already has other limits.
+        UnusableSettings: A setting in the environment is invalid.
+    """
+    try:
+        yield
+    except (MissingApiKey, OtherLimits):
+        raise
+    except ValueError as error:
+        raise UnusableSettings(str(error)) from None
 
 
 @frozen(kw_only=True)
@@ -73,14 +100,16 @@ class PollLimits:
 
         Raises:
             MissingApiKey: The environment has no API key.
-            ValueError: The shared account already has other limits.
+            OtherLimits: The shared account already has other limits.
+            UnusableSettings: A setting in the environment is invalid.
             AccountError: The shared account cannot be used.
         """
-        if self.account is None:
-            return Client(rate=self.rate, on_event=on_event)
-        kind = PostgresAccount if "://" in self.account else SQLiteAccount
-        account = kind(self.account, rate=self.rate, queue=self.queue)
-        return Client(account=account, on_event=on_event)
+        with settings_checked():
+            if self.account is None:
+                return Client(rate=self.rate, on_event=on_event)
+            kind = PostgresAccount if "://" in self.account else SQLiteAccount
+            account = kind(self.account, rate=self.rate, queue=self.queue)
+            return Client(account=account, on_event=on_event)
 
 
 def locate_account(account: str | os.PathLike[str] | None) -> str | None:

@@ -42,8 +42,9 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
             written.
         FileNotFoundError: Neither the file of the shard nor its output file exists.
         UnusableTable: The file of the shard, or its earlier output file, cannot be read.
-        ValueError: This process has no API key, or the shared account already has limits that
-            differ from `limits`.
+        MissingApiKey: This process has no API key.
+        UnusableSettings: A setting in the environment of this process is invalid.
+        OtherLimits: The shared account already has limits that differ from `limits`.
         OSError: The output file cannot be written.
     """
     part = Path(shard.part)

@@ -21,6 +21,7 @@ from .._tables.table_reader import rows_from_path, ticket_text
 from .._tables.ticket_columns import InputRow, InputSpec
 from .._transport.credentials import Credentials
 from .input_files import InputFile, check_unchanged, digest_of
+from .poll_limits import settings_checked
 from .shard_output import PartCounts, read_counts
 
 # How many skipped rows of a file are reported with a reason. Further skipped rows are only counted.
@@ -104,6 +105,7 @@ def split_file(file: InputFile, folder: str, size: int, spec: InputSpec) -> Spli
         UnusableTable: The file is not a valid table, or it is unclear which column holds the
             tickets, or the file has changed.
         MissingApiKey: This process has no API key for the family of a ticket.
+        UnusableSettings: The API key of this process is malformed.
         OSError: The file cannot be read, or a shard cannot be written.
     """
     before = Path(file.path).stat()
@@ -170,7 +172,8 @@ def _tickets(path: str, spec: InputSpec, on_skipped: Callable[[str], None]) -> I
 
     Skip a ticket whose id contains an API key.
     """
-    credentials = Credentials.resolve(None, None)
+    with settings_checked():
+        credentials = Credentials.resolve(None, None)
     for row in _rows(path, spec, credentials):
         try:
             ticket = Ticket.parse(ticket_text(row, spec))

@@ -210,22 +210,71 @@ async def test_missing_key_names_the_variable(write, tmp_path, monkeypatch):
         await run(tmp_path)
 
 
-async def test_failure_of_one_shard_spares_the_others(emulator, write, tmp_path):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("no number")])
+async def test_failure_of_one_shard_spares_the_others(emulator, write, tmp_path, error):
     """It is told once the others are done, and the next call does it."""
     add_jobs(emulator, range(1, 7))
     write("a.csv", range(1, 7))
 
     def fail(function, *arguments):
         if function is finish_shard and arguments[0].part.endswith("01.parquet"):
-            raise OSError(28, "No space left on device")
+            raise error
 
-    with pytest.raises(ModelsLabError, match=r"1 parts or files .*No space left") as failed:
+    with pytest.raises(ModelsLabError, match=f"1 parts or files .*{error.args[-1]}") as failed:
         await run(tmp_path, cluster=ThisProcess(fail))
     assert 4 == failed.value.report.success
-    assert [OSError] == [type(failure.error) for failure in failed.value.failures]
+    assert [error] == [failure.error for failure in failed.value.failures]
     report = await run(tmp_path)
     assert (6, 1, 2) == (report.success, report.written, report.kept)
     assert 6 == len({row["ticket"] for row in rows(tmp_path)}) == len(rows(tmp_path))
+
+
+async def test_table_that_cannot_be_read_spares_the_others(emulator, write, tmp_path):
+    """The error names its file. A table with nanoseconds is read."""
+    add_jobs(emulator, range(1, 5))
+    write("c.csv", (3, 4))
+    for name, kind in ("a", pa.timestamp("us", tz="Mars/Olympus")), ("b", pa.timestamp("ns")):
+        table = pa.table({"id": [1], "at": pa.array([1], kind)})
+        parquet.write_table(table, tmp_path / "ids" / f"{name}.parquet")
+    with pytest.raises(ShardsFailed, match="column 'at'") as failed:
+        await run(tmp_path, "ids/*")
+    assert [str(tmp_path / "ids" / "a.parquet")] == [each.path for each in failed.value.failures]
+    assert 3 == failed.value.report.success
+
+
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("MODELSLAB_API_KEY", "one line of ASCII characters"),
+        ("MODELSLAB_BASE_URL", "MODELSLAB_BASE_URL is a URL"),
+    ],
+)
+async def test_wrong_setting_of_the_workers_stops(write, tmp_path, monkeypatch, variable, message):
+    """All other shards would end in the same way, so no more are begun."""
+    for name in "abcdef":
+        write(f"{name}.csv", range(1, 7))
+    monkeypatch.setenv(variable, "two words")
+    cluster = ThisProcess()
+    with pytest.raises(ValueError, match=message) as stopped:
+        await run(tmp_path, cluster=cluster)
+    assert "fetch stopped after 0 parts" in stopped.value.__notes__[0]
+    assert len(cluster.called) < 6
+
+
+@pytest.mark.usefixtures("emulator")
+async def test_account_with_other_limits_stops(write, tmp_path):
+    """The other clients of the account are still open, so each shard would be refused."""
+    write("a.csv", range(1, 30))
+    path = locate_account(tmp_path / "account.db")
+    cluster = ThisProcess()
+    limits = PollLimits(rate=9, account=path)
+    async with PollLimits(rate=8, account=path).make_client(print):
+        queue = ClusterFetch(str(tmp_path / "out"), 2, input_spec("images", None), limits)
+        with pytest.raises(ValueError, match="give the same limits everywhere") as stopped:
+            await queue.run(cluster, str(tmp_path / "ids/*"), None)
+    assert "fetch stopped after 0 parts" in stopped.value.__notes__[0]
+    assert 2 >= cluster.called.count("finish_shard")
 
 
 @pytest.mark.usefixtures("emulator")

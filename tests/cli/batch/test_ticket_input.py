@@ -127,6 +127,46 @@ def test_parquet_is_read_with_its_columns(read_columns, tmp_path):
     assert ["row 3"] == [message.partition(" of ")[0] for message in messages]
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (1_700_000_000_000_000_001, pa.timestamp("ns"), "2023-11-14T22:13:20.000000001"),
+        (-1, pa.timestamp("ns"), "1969-12-31T23:59:59.999999999"),
+        (1, pa.timestamp("ns", tz="+01:30"), "1970-01-01T01:30:00.000000001+01:30"),
+        (253_402_300_800_000, pa.timestamp("ms"), "10000-01-01T00:00:00.000"),
+        (10_000_000, pa.date32(), "29349-01-26"),
+        (1, pa.time64("ns"), "00:00:00.000000001"),
+        (86_400_000_000_001, pa.duration("ns"), "1 day, 0:00:00.000000001"),
+        (-1, pa.duration("ns"), "-1 day, 23:59:59.999999999"),
+    ],
+)
+def test_time_that_python_cannot_hold_keeps_all_digits(read_columns, tmp_path, value, kind, text):
+    """Tools write nanoseconds by default. Other cells stay as they are."""
+    at = pa.array([value, None, 0], kind)
+    parquet.write_table(pa.table({"id": [7, 8, 9], "at": at, "seed": [1.5] * 3}), tmp_path / "made")
+    found, messages = read_columns((tmp_path / "made").read_bytes(), family="images")
+    assert [] == messages
+    assert [(text, 1.5), (None, 1.5)] == [(row["at"], row["seed"]) for _, row in found[:2]]
+    assert "." not in found[2][1]["at"]
+
+
+@pytest.mark.parametrize(
+    ("array", "kind"),
+    [
+        (pa.array([0], pa.timestamp("us", tz="Mars/Olympus")), "Mars/Olympus"),
+        (pa.array([[1]], pa.list_(pa.timestamp("ns"))), "list"),
+        (pa.array([2**62], pa.duration("s")), "duration"),
+        (pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers()), "string"),
+    ],
+    ids=["zone", "list", "duration", "not UTF-8"],
+)
+def test_column_that_cannot_be_read_is_named(read_columns, tmp_path, array, kind):
+    """The error names the file and the type, and says what to do with the column."""
+    parquet.write_table(pa.table({"id": [7], "bad": array}), tmp_path / "made")
+    with pytest.raises(click.UsageError, match=f"column 'bad' of .*ids has .* type .*{kind}"):
+        read_columns((tmp_path / "made").read_bytes(), family="images")
+
+
 def test_unusable_parquet_is_refused_once(read_columns, tmp_path, monkeypatch):
     """One error says that pyarrow or a known column is missing, or that the file is damaged."""
     parquet.write_table(pa.table({"what": [1]}), tmp_path / "made")
