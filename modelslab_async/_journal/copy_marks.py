@@ -31,8 +31,8 @@ class CopyMark:
 
     Attributes:
         target: The name of the copy: the path of its file, or its hosts, database and batch.
-        is_complete: Whether the copy is complete. If False, the copy is still running, or it was
-            interrupted.
+        is_complete: Whether the copy is complete. If False, the target is about to get its rows, or
+            the copy was interrupted at that moment.
     """
 
     target: str
@@ -68,11 +68,6 @@ def active_run_error(run_id: int, lease_s: float) -> JournalLocked:
         f"run {run_id} is active in this journal: end its process and copy then; if that process "
         f"was killed on another host, its lease ends in {max(lease_s, 0.0):.0f} s"
     )
-
-
-def mark_gone_error() -> JournalLocked:
-    """Return the error for a copy whose mark was removed by another copy, which has failed."""
-    return JournalLocked("another copy of this journal has just failed; start this one again")
 
 
 def find_mark(db: sqlite3.Connection) -> CopyMark | None:

@@ -96,7 +96,9 @@ class CopySource(Protocol):
 
     async def begin(self, target: str) -> None:
         """
-        Mark the journal, so that no new run can begin. Also prevent other copies of it.
+        Begin a transaction that marks the journal. Also prevent other copies of it.
+
+        Until the transaction ends, no run can begin.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -119,12 +121,16 @@ class CopySource(Protocol):
         """Return the saved state of the adaptive pace, as JSON; None if no state was saved."""
         ...
 
-    async def give_up(self) -> None:
-        """End a copy that has failed. If this copy has set the mark, remove the mark."""
+    async def commit_mark(self) -> None:
+        """Commit the mark, so that no run can begin even if this process is killed."""
+        ...
+
+    async def roll_back(self) -> None:
+        """Undo everything since `begin`. If this copy has set the mark, the mark is gone."""
         ...
 
     async def finish(self) -> None:
-        """End the copy. Record in the mark that the copy is complete."""
+        """Record in the mark that the copy is complete."""
         ...
 
     async def aclose(self) -> None:
@@ -148,12 +154,21 @@ class CopyTarget(Protocol):
         """Return whether the journal is empty: no tickets, no submits and no copy mark."""
         ...
 
-    async def begin(self, origin: str) -> None:
+    async def begin(self) -> None:
         """
-        Begin the transaction, prevent new runs and submits, and record the name of the source.
+        Begin the transaction, and prevent new runs and submits until it ends.
 
         Raises:
-            JournalLocked: A run is active, or another process copies to or from this journal.
+            JournalLocked: Another process copies to or from this journal.
+        """
+        ...
+
+    async def record_origin(self, origin: str) -> None:
+        """
+        Record the name of the source.
+
+        Raises:
+            JournalLocked: A run is active.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Copies a journal to another store, and marks the source, so that no run begins in the source."""
 
 import os
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from .._models.journal_errors import JournalError, WrongJournal
 from .._postgres.postgres_address import is_address
@@ -16,9 +16,9 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
     """
     Copy a journal to an empty journal. Mark the source, so that no new run can begin in it.
 
-    The target gets all rows in one transaction. If a call was interrupted, even by a crash, repeat
-    the call with the same arguments. While this function reads or writes an SQLite file, it blocks
-    the event loop.
+    The target gets all rows in one transaction. A call that fails earlier leaves both journals as
+    they were. If a call was interrupted, even by a crash, repeat the call with the same arguments.
+    While this function reads or writes an SQLite file, it blocks the event loop.
 
     Returns:
         True if this call copied the journal; False if an earlier call had already copied all of it.
@@ -37,31 +37,27 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        # Check the target before `begin` marks the source. If the target is refused, the source
-        # then gets no mark.
-        await _is_copied(copy_source, copy_target)
-        await copy_source.begin(copy_target.path)
+        # Check this before anything is locked, because runs may be active in a complete copy.
+        was_copied = await _is_copied(copy_source, copy_target)
         try:
-            # Check again: while `begin` waited for a lock, another call may have copied the
-            # journal.
-            has_copied = not await _is_copied(copy_source, copy_target)
-            if has_copied:
-                await copy_target.begin(copy_source.path)
-                await _check_empty(copy_target)
-                await _copy_rows(copy_source, copy_target)
+            await copy_source.begin(copy_target.path)
+            if not was_copied:
+                was_copied = not await _copy_uncommitted(copy_source, copy_target)
+            # The mark must be on the disk before the rows of the target are. Otherwise runs could
+            # begin in both journals after a crash between the two commits.
+            await copy_source.commit_mark()
         except BaseException:
             await copy_target.roll_back()
-            # `give_up` removes the mark from the source. Ignore an error of `give_up`: even if the
-            # mark stays, the next call with the same arguments can copy the journal.
-            with suppress(JournalError):
-                await copy_source.give_up()
+            await copy_source.roll_back()
             raise
         # From here on, keep the mark even after an error. If the connection is lost during the
         # commit, this call cannot know whether the rows were committed. The next call finds out.
-        if has_copied:
+        if was_copied:
+            await copy_target.roll_back()
+        else:
             await copy_target.commit()
         await copy_source.finish()
-        return has_copied
+        return not was_copied
 
 
 def _open_source(path: str | os.PathLike[str]) -> CopySource:
@@ -110,6 +106,21 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
         return True
     await _check_empty(target)
     return False
+
+
+async def _copy_uncommitted(source: CopySource, target: CopyTarget) -> bool:
+    """
+    Copy all rows in a transaction of the target, and leave it open. Begin the source before.
+
+    Returns:
+        False if another call has copied the journal while this call waited for a lock.
+    """
+    await target.begin()
+    if await _is_copied(source, target):
+        return False
+    await target.record_origin(source.path)
+    await _copy_rows(source, target)
+    return True
 
 
 async def _check_empty(target: CopyTarget) -> None:

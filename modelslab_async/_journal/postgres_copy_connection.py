@@ -16,10 +16,9 @@ _COPY_LOCK: Final = 0x4D4C6A63
 _TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({lock_key(_COPY_LOCK)})"
 # The transaction has no idle timeout. It is idle while the other side of the copy reads or writes a
 # page, and this can take long.
-_BEGIN: Final = """
-BEGIN ISOLATION LEVEL {level};
-SET LOCAL idle_in_transaction_session_timeout = 0
-"""
+_NO_IDLE_TIMEOUT: Final = "SET LOCAL idle_in_transaction_session_timeout = 0"
+_BEGIN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_NO_IDLE_TIMEOUT}"
+_BEGIN_SNAPSHOT: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_NO_IDLE_TIMEOUT}"
 
 
 class PostgresCopyConnection:
@@ -54,24 +53,25 @@ class PostgresCopyConnection:
         # whose message could contain the password.
         raise failure
 
-    async def begin(self, level: str) -> None:
+    async def begin(self) -> None:
         """
         Begin a transaction. Until it ends, no other process can copy the batch.
-
-        Args:
-            level: The isolation level. At `REPEATABLE READ`, all reads show the same moment.
 
         Raises:
             JournalLocked: Another process is copying the batch.
         """
 
         async def begin(db: PostgresContext) -> None:
-            await db.session.run_script(_BEGIN.format(level=level))
+            await db.session.run_script(_BEGIN)
             (is_free,) = await db.fetch_row(_TRY_LOCK)
             if not is_free:
                 raise JournalLocked("another process copies this batch now; wait for its end")
 
         await self.run(begin)
+
+    async def begin_snapshot(self) -> None:
+        """Begin a transaction whose reads all show the same moment: that of the first read."""
+        await self.run(lambda db: db.session.run_script(_BEGIN_SNAPSHOT))
 
     async def commit(self) -> None:
         """Commit the transaction."""

@@ -19,9 +19,9 @@ def lock_key(kind: int) -> str:
 
 # The kind of advisory lock that prevents new runs, submits and tickets during a copy. A transaction
 # that adds one of them takes a shared lock. A copy takes an exclusive lock: on the source until the
-# copy mark is set, and on the target until the commit. If a run begins before the copy has the
-# lock, the copy finds the run. If it begins later, the run waits for the lock, and then finds the
-# mark.
+# copy mark is committed, and on the target until the rows are. If a run begins before the copy has
+# the lock, the copy finds the run. If it begins later, the run waits for the lock, and then finds
+# the mark.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
@@ -55,7 +55,7 @@ async def check_not_copied(db: PostgresContext) -> None:
     """
     See `copy_marks.check_not_copied`. Also prevent copies of the batch until the next commit.
 
-    If the batch is now the target of a copy, wait until that copy ends.
+    If the batch is now the source or the target of a copy, wait until that copy ends.
     """
     while not (await db.fetch_row(_SHARE_RUNS))[0]:  # noqa: ASYNC110 -- the lock is the server's.
         await asyncio.sleep(_SHARE_PAUSE_S)

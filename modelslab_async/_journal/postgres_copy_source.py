@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from . import postgres_copy_marks as copy_marks
-from .copy_marks import CopyMark, active_run_error, mark_gone_error
+from .copy_marks import CopyMark, active_run_error
 from .copy_rows import PAGE_ROWS, CopiedFile, CopiedSubmit, CopiedTicket, Page
 from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext
@@ -90,7 +90,12 @@ _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
 
 class PostgresCopySource:
     """
-    See `CopySource`. During a copy, all reads use one snapshot of the batch.
+    See `CopySource`. During a copy, all reads of rows use one snapshot of the batch.
+
+    One connection marks the batch, and a second one reads it. The transaction of the first one
+    takes a lock that prevents new tickets and submits. The snapshot of the second one must show
+    all rows that were added before. But a transaction that waits for a lock has a snapshot from
+    before the lock, which may lack some of them.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.
@@ -98,16 +103,16 @@ class PostgresCopySource:
 
     def __init__(self, address: str) -> None:
         self._connection = PostgresCopyConnection(address)
+        self._marking = PostgresCopyConnection(address)
         self.path = self._connection.path
-        self._had_mark = False
 
     async def find_mark(self) -> CopyMark | None:
         """See `CopySource.find_mark`."""
-        return await self._connection.run(copy_marks.find_mark)
+        return await self._marking.run(copy_marks.find_mark)
 
     async def check_idle(self) -> None:
         """See `CopySource.check_idle`."""
-        await self._connection.run(check_idle)
+        await self._marking.run(check_idle)
 
     async def begin(self, target: str) -> None:
         """See `CopySource.begin`."""
@@ -118,19 +123,12 @@ class PostgresCopySource:
             # A run whose lease has run out may belong to a suspended process. After this call, such
             # a process cannot continue its run, and the mark keeps it from beginning another run.
             await expire_runs(db, 0, 0.0)
-            self._had_mark = await copy_marks.find_mark(db) is not None
-            if not self._had_mark:
+            if await copy_marks.find_mark(db) is None:
                 await copy_marks.set_mark(db, CopyMark(target, is_complete=False))
 
-        try:
-            await self._connection.begin("READ COMMITTED")
-            await self._connection.run(mark)
-            await self._connection.commit()
-            await self._connection.begin("REPEATABLE READ")
-            await self._connection.run(_check_mark)
-        except BaseException:
-            await self._connection.roll_back()
-            raise
+        await self._marking.begin()
+        await self._marking.run(mark)
+        await self._connection.begin_snapshot()
 
     async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
         """See `CopySource.ticket_page`."""
@@ -167,14 +165,14 @@ class PostgresCopySource:
         rows = await self._fetch(_SELECT_PACE)
         return str(rows[0][0]) if rows else None
 
-    async def give_up(self) -> None:
-        """See `CopySource.give_up`."""
+    async def commit_mark(self) -> None:
+        """See `CopySource.commit_mark`."""
+        await self._marking.commit()
+
+    async def roll_back(self) -> None:
+        """See `CopySource.roll_back`."""
         await self._connection.roll_back()
-        if not self._had_mark:
-            # Use a new transaction, because a failed statement may have aborted the old one.
-            await self._connection.begin("READ COMMITTED")
-            await self._connection.run(copy_marks.remove_mark)
-            await self._connection.commit()
+        await self._marking.roll_back()
 
     async def finish(self) -> None:
         """See `CopySource.finish`."""
@@ -183,15 +181,15 @@ class PostgresCopySource:
             if (mark := await copy_marks.find_mark(db)) is not None:
                 await copy_marks.set_mark(db, CopyMark(mark.target, is_complete=True))
 
-        # Use a new transaction, because the old one shows the rows as they were at its start.
         await self._connection.roll_back()
-        await self._connection.begin("READ COMMITTED")
-        await self._connection.run(complete)
-        await self._connection.commit()
+        await self._marking.begin()
+        await self._marking.run(complete)
+        await self._marking.commit()
 
     async def aclose(self) -> None:
         """See `CopySource.aclose`."""
         await self._connection.aclose()
+        await self._marking.aclose()
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
         return await self._connection.run(lambda db: db.fetch(statement, *arguments))
@@ -202,8 +200,3 @@ async def check_idle(db: PostgresContext) -> None:
     for run_id, lease_s, process in await db.fetch(_LEASED_RUNS):
         if not has_died(process):
             raise active_run_error(run_id, lease_s)
-
-
-async def _check_mark(db: PostgresContext) -> None:
-    if await copy_marks.find_mark(db) is None:
-        raise mark_gone_error()

@@ -104,19 +104,22 @@ class PostgresCopyTarget:
         ((has_rows,),) = await self._fetch(_HAS_ROWS, ENDLESS_LEASE)
         return not has_rows
 
-    async def begin(self, origin: str) -> None:
+    async def begin(self) -> None:
         """See `CopyTarget.begin`."""
+        await self._connection.begin()
+        # The lock prevents new submits in the target until the commit. Without it, another process
+        # could send the same submit again, because it cannot see the copied record of this submit
+        # yet.
+        await self._connection.run(copy_marks.keep_runs_out)
 
-        async def prepare(db: PostgresContext) -> None:
-            # The lock prevents new submits in the target until the commit. Without it, another
-            # process could send the same submit again, because it cannot see the copied record of
-            # this submit yet.
-            await copy_marks.keep_runs_out(db)
+    async def record_origin(self, origin: str) -> None:
+        """See `CopyTarget.record_origin`."""
+
+        async def record(db: PostgresContext) -> None:
             await check_idle(db)
             await copy_marks.record_origin(db, origin)
 
-        await self._connection.begin("READ COMMITTED")
-        await self._connection.run(prepare)
+        await self._connection.run(record)
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
         """See `CopyTarget.add_tickets`."""

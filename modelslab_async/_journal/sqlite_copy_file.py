@@ -44,11 +44,6 @@ class SqliteCopyFile:
         except UNREADABLE as error:
             raise to_journal_error(error, self.path) from error
 
-    @property
-    def is_in_transaction(self) -> bool:
-        """Whether a transaction is open."""
-        return self._db is not None and self._db.in_transaction
-
     def begin(self) -> None:
         """
         Begin a transaction that keeps all other writers out.

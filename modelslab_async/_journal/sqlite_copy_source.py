@@ -44,7 +44,7 @@ _SELECT_SUBMITS: Final = """
 
 class SqliteCopySource:
     """
-    See `CopySource`. During a copy, the connection holds the write lock of the file.
+    See `CopySource`. Until `commit_mark`, the connection holds the write lock of the file.
 
     Attributes:
         path: The path of the file.
@@ -53,7 +53,6 @@ class SqliteCopySource:
     def __init__(self, path: str) -> None:
         self.path = path
         self._file = SqliteCopyFile(path)
-        self._had_mark = False
         self._names: dict[int, str] = {}
 
     async def find_mark(self) -> CopyMark | None:
@@ -67,16 +66,8 @@ class SqliteCopySource:
     async def begin(self, target: str) -> None:
         """See `CopySource.begin`."""
         self._file.begin()
-        try:
-            self._had_mark = self._file.run(lambda db: _mark(db, target))
-            self._file.commit()
-            # Hold the write lock from here on, so that no other process can copy or change the
-            # file.
-            self._file.begin()
-            self._names = self._file.run(_begin_reading)
-        except BaseException:
-            self._file.roll_back()
-            raise
+        self._file.run(lambda db: _mark(db, target))
+        self._names = self._file.run(family_names)
 
     async def ticket_page(self, after: int) -> Page[CopiedTicket, int]:
         """See `CopySource.ticket_page`."""
@@ -135,13 +126,13 @@ class SqliteCopySource:
         row = self._file.run(lambda db: db.execute("SELECT state FROM pace_state").fetchone())
         return None if row is None else str(row[0])
 
-    async def give_up(self) -> None:
-        """See `CopySource.give_up`."""
-        if self._had_mark:
-            self._file.roll_back()
-            return
-        self._file.run(copy_marks.remove_mark)
+    async def commit_mark(self) -> None:
+        """See `CopySource.commit_mark`."""
         self._file.commit()
+
+    async def roll_back(self) -> None:
+        """See `CopySource.roll_back`."""
+        self._file.roll_back()
 
     async def finish(self) -> None:
         """See `CopySource.finish`."""
@@ -151,8 +142,7 @@ class SqliteCopySource:
                 complete_mark = CopyMark(mark.target, is_complete=True)
                 copy_marks.set_mark(db, complete_mark, now=time.time())
 
-        if not self._file.is_in_transaction:
-            self._file.begin()
+        self._file.begin()
         self._file.run(complete)
         self._file.commit()
 
@@ -175,20 +165,11 @@ def check_idle(db: sqlite3.Connection) -> None:
         raise copy_marks.active_run_error(run_id, lease_until - now)
 
 
-def _mark(db: sqlite3.Connection, target: str) -> bool:
-    """Mark the journal, unless it has a mark. Return whether it had one."""
+def _mark(db: sqlite3.Connection, target: str) -> None:
+    """Mark the journal, unless it has a mark."""
     check_idle(db)
     # A run whose lease has run out may belong to a suspended process. After this call, such a
     # process cannot continue its run, and the mark keeps it from beginning another run.
     expire_runs(db, time.time())
-    mark = copy_marks.find_mark(db)
-    if mark is None:
-        copy_marks.set_mark(db, CopyMark(target, is_complete=False), now=time.time())
-    return mark is not None
-
-
-def _begin_reading(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the names of the API families. Raise an error if another copy has removed the mark."""
     if copy_marks.find_mark(db) is None:
-        raise copy_marks.mark_gone_error()
-    return family_names(db)
+        copy_marks.set_mark(db, CopyMark(target, is_complete=False), now=time.time())

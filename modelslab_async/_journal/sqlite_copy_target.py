@@ -61,15 +61,18 @@ class SqliteCopyTarget:
         )
         return not has_rows
 
-    async def begin(self, origin: str) -> None:
+    async def begin(self) -> None:
         """See `CopyTarget.begin`."""
+        self._file.begin()
 
-        def prepare(db: sqlite3.Connection) -> None:
+    async def record_origin(self, origin: str) -> None:
+        """See `CopyTarget.record_origin`."""
+
+        def record(db: sqlite3.Connection) -> None:
             check_idle(db)
             copy_marks.record_origin(db, origin, now=time.time())
 
-        self._file.begin()
-        self._file.run(prepare)
+        self._file.run(record)
 
     async def add_tickets(self, tickets: Sequence[CopiedTicket]) -> None:
         """See `CopyTarget.add_tickets`."""

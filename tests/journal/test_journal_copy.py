@@ -33,8 +33,10 @@ from modelslab_async._journal import (
     sqlite_copy_source,
 )
 from modelslab_async._journal.journal_copy import copy_journal
+from modelslab_async._journal.postgres_copy_connection import PostgresCopyConnection
 from modelslab_async._journal.postgres_copy_target import PostgresCopyTarget
 from modelslab_async._journal.postgres_session import PostgresSession
+from modelslab_async._journal.sqlite_copy_file import SqliteCopyFile
 from modelslab_async._journal.sqlite_copy_target import SqliteCopyTarget
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async.journal import Journal
@@ -352,10 +354,10 @@ async def test_rows_that_come_during_the_copy_are_refused(paths, monkeypatch):
     for kind in TARGETS:
         begin = kind.begin
 
-        async def late(self, origin, begin=begin):
+        async def late(self, begin=begin):
             async with Journal.open(target) as journal:
                 await journal.add([("images", 2)])
-            await begin(self, origin)
+            await begin(self)
 
         monkeypatch.setattr(kind, "begin", late)
     with pytest.raises(WrongJournal, match="has rows already"):
@@ -386,7 +388,7 @@ def kill_at(name, *, after):
 
             patch.setattr(kind, name, killed)
         for kind in SOURCES:
-            patch.setattr(kind, "give_up", nothing)
+            patch.setattr(kind, "roll_back", nothing)
         yield
 
 
@@ -395,7 +397,7 @@ def kill_at(name, *, after):
     [("add_tickets", False), ("add_files", True), ("commit", False), ("commit", True)],
 )
 async def test_killed_copy_is_started_again(paths, name, after):
-    """Nothing is there twice and nothing is lost. Until then no run begins in the source."""
+    """Nothing is there twice and nothing is lost. Two journals never have the same open tickets."""
     source, target = paths
     async with Journal.open(source) as journal:
         await fill(journal)
@@ -406,8 +408,11 @@ async def test_killed_copy_is_started_again(paths, name, after):
         expected = before.tickets if (name, after) == ("commit", True) else 0
         assert expected == (await journal.report()).tickets
     async with Journal.open(source) as journal:
-        with pytest.raises(JournalReadOnly, match="start the same `batch copy` again"):
-            await journal.leases.begin_run(lease=LEASE_S)
+        if name == "commit":
+            with pytest.raises(JournalReadOnly, match="start the same `batch copy` again"):
+                await journal.leases.begin_run(lease=LEASE_S)
+        else:
+            await journal.leases.end_run(await journal.leases.begin_run(lease=LEASE_S))
     assert ((name, after) != ("commit", True)) == await copy_journal(source, target)
     async with Journal.open(target) as journal:
         assert before == await journal.report()
@@ -432,6 +437,53 @@ async def test_failed_copy_leaves_the_source_to_run(paths, monkeypatch):
     async with Journal.open(source) as journal, Journal.open(target) as other:
         assert 0 == (await other.report()).tickets
         assert (await claimed(journal))[1]
+
+
+@contextmanager
+def fail_at(number, commits):
+    """Let the given step of a copy fail. Add the paths of the journals that it commits."""
+    steps = itertools.count(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (SqliteCopyFile, PostgresCopyConnection):
+
+            def run(self, work, run=kind.run):
+                if next(steps) == number:
+                    raise JournalLocked("another process has the lock")
+                return run(self, work)
+
+            def commit(self, commit=kind.commit):
+                commits.append(self.path)
+                return commit(self)
+
+            patch.setattr(kind, "run", run)
+            patch.setattr(kind, "commit", commit)
+        yield
+
+
+async def test_copy_that_fails_at_any_step_leaves_one_journal_to_run(paths):
+    """It is the source until the rows of the target are committed, and then the target."""
+    source, target = paths
+    async with Journal.open(source) as journal, Journal.open(target) as other:
+        await journal.add([("images", 1)])
+        may_be_copied, failures = False, 0
+        for number in itertools.count(1):
+            commits = []
+            with fail_at(number, commits):
+                try:
+                    await copy_journal(source, target)
+                    break
+                except JournalLocked:
+                    failures += 1
+            may_be_copied |= other.path in commits
+            if may_be_copied:
+                with pytest.raises(JournalReadOnly, match="copy of this journal"):
+                    await journal.leases.begin_run(lease=LEASE_S)
+            else:
+                assert 0 == (await other.report()).tickets
+                await journal.leases.end_run(await journal.leases.begin_run(lease=LEASE_S))
+        assert may_be_copied
+        assert failures > 10
+        assert 1 == (await other.report()).tickets
 
 
 async def test_two_copies_at_once_make_one(paths):
@@ -615,26 +667,55 @@ async def test_run_that_begins_during_the_copy_is_refused(new_path, monkeypatch,
             await begun[0]
 
 
-async def test_copy_that_waited_for_a_failed_one_is_refused(paths, monkeypatch):
-    """The failed copy took away the mark that this one had found, so a run may have begun."""
+async def test_copy_that_begins_between_the_two_commits_has_nothing_to_do(paths, monkeypatch):
+    """The mark of the first copy is committed then, and its rows are not yet there."""
     source, target = paths
-    async with Journal.open(source):
-        pass
-    begin_reading = sqlite_copy_source._begin_reading
-    check_mark = postgres_copy_source._check_mark
+    async with Journal.open(source) as journal:
+        await fill(journal)
+    others, waits, is_committed = [], asyncio.Event(), asyncio.Event()
+    for kind in TARGETS:
 
-    def in_file(db):
-        sqlite_copy_source.copy_marks.remove_mark(db)
-        return begin_reading(db)
+        async def begin(self, begin=kind.begin):
+            if others:
+                waits.set()
+                await is_committed.wait()
+            await begin(self)
 
-    async def in_database(db):
-        await postgres_copy_source.copy_marks.remove_mark(db)
-        await check_mark(db)
+        async def commit(self, commit=kind.commit):
+            others.append(asyncio.create_task(copy_journal(source, target)))
+            await asyncio.wait(
+                [others[0], asyncio.ensure_future(waits.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            await commit(self)
+            is_committed.set()
+            assert not await others[0]
 
-    monkeypatch.setattr(sqlite_copy_source, "_begin_reading", in_file)
-    monkeypatch.setattr(postgres_copy_source, "_check_mark", in_database)
-    with pytest.raises(JournalLocked, match="has just failed"):
-        await copy_journal(source, target)
+        monkeypatch.setattr(kind, "begin", begin)
+        monkeypatch.setattr(kind, "commit", commit)
+    assert await copy_journal(source, target)
+    async with Journal.open(source) as journal:
+        with pytest.raises(JournalReadOnly, match="use that one"):
+            await journal.leases.begin_run(lease=LEASE_S)
+
+
+async def test_ticket_that_is_added_while_a_copy_waits_for_its_lock_is_copied(
+    new_path, monkeypatch
+):
+    """In a database, a snapshot from before the lock would lack it."""
+    source, target = new_path("postgres"), new_path("sqlite")
+    keep_runs_out = postgres_copy_source.copy_marks.keep_runs_out
+
+    async def add_and_lock(db):
+        await journal.add([("images", 2)])
+        await keep_runs_out(db)
+
+    monkeypatch.setattr(postgres_copy_source.copy_marks, "keep_runs_out", add_and_lock)
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+        assert await copy_journal(source, target)
+    async with Journal.open(target) as journal:
+        assert 2 == (await journal.report()).tickets
 
 
 async def test_page_is_bounded_by_the_size_of_its_replies(new_path, monkeypatch):
