@@ -14,7 +14,10 @@ Ts = TypeVarTuple("Ts")
 
 
 async def run_in_thread(
-    function: Callable[[*Ts], T], *args: *Ts, undo: Callable[[T], object] | None = None
+    function: Callable[[*Ts], T],
+    *args: *Ts,
+    undo: Callable[[T], object] | None = None,
+    waits_for_loop: bool = False,
 ) -> T:
     """
     Run a function in a thread, and wait for its end even if this task is cancelled.
@@ -28,8 +31,12 @@ async def run_in_thread(
         args: Its arguments.
         undo: Called with the result if this task was cancelled, for example to close an opened
             file.
+        waits_for_loop: Whether the function waits for coroutines in the event loop. Its thread then
+            does not count towards anyio's limit, which the whole program shares. Otherwise such
+            functions could take all threads, and wait for coroutines that need a thread themselves.
     """
-    future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
+    limiter = anyio.CapacityLimiter(1) if waits_for_loop else None
+    future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args, limiter=limiter))
     cancelled = await wait_to_end(future)
     if cancelled is not None:
         # Call `exception` even if `undo` is None, because asyncio logs an exception that is never

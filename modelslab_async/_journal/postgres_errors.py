@@ -121,7 +121,7 @@ class ErrorTranslator:
         that cannot be stored, the error is a ValueError. Other errors stay as they are.
         """
         if isinstance(error, LocalError):
-            return error.error
+            return self.for_caller(error.error)
         if isinstance(error, JournalError):
             error.path = self.path
             return error

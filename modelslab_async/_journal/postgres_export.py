@@ -12,7 +12,7 @@ from .exports import ExportFormat
 from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext
 from .postgres_errors import LocalError
-from .postgres_queries import outcome_page
+from .postgres_queries import read_page
 from .queries import RecordedOutcome
 from .row_codec import decode_columns
 
@@ -49,7 +49,8 @@ async def export(
     """See `exports.export`."""
     await db.session.run_script(_BEGIN)
     snapshot = PostgresSnapshot(db, is_cancelled)
-    task = asyncio.ensure_future(run_in_thread(exports.write_export, snapshot, path, file_format))
+    writing = run_in_thread(exports.write_export, snapshot, path, file_format, waits_for_loop=True)
+    task = asyncio.ensure_future(writing)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -90,7 +91,9 @@ class PostgresSnapshot:
         """See `Snapshot`."""
         cursor: int | None = 0
         while cursor is not None:
-            page, cursor = self._read(outcome_page(self._db, cursor, exports.PAGE_SIZE))
+            rows = self._read(read_page(self._db, cursor, exports.PAGE_SIZE))
+            cursor = rows.next_cursor
+            page = rows.decode()
             self.count += len(page)
             yield page
 

@@ -1,7 +1,9 @@
 """Counts and lists the contents of a journal in PostgreSQL. See `queries`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from attrs import frozen
 
 from .._aio.threads import run_in_thread
 from .._models.replies import Processing
@@ -12,6 +14,7 @@ from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_between
 from .process_identity import has_died
 from .queries import RecordedOutcome, Report, SubmitOrigin
+from .recorded_files import RecordedFile
 from .row_codec import damaged_row, decode, decode_columns
 from .schema import FAILED, OPEN, SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS, UNRESOLVED
 
@@ -104,35 +107,66 @@ async def report(db: PostgresContext, *, now: float) -> Report:
     )
 
 
+@frozen
+class OutcomeRows:
+    """
+    The rows of one page of outcomes, which are not decoded yet.
+
+    Attributes:
+        next_cursor: Where the next page begins; None if this page is the last one.
+    """
+
+    _rows: Sequence[Any]
+    _tickets: Mapping[int, Ticket]
+    _files: Mapping[int, tuple[RecordedFile, ...]]
+    _origins: Mapping[int, SubmitOrigin]
+    next_cursor: int | None
+
+    def decode(self) -> list[RecordedOutcome]:
+        """
+        Return the outcomes in these rows. Call this in a thread, because it takes long.
+
+        Raises:
+            JournalDamaged: A row contains no valid outcome.
+        """
+        return [self._decode_row(row) for row in self._rows]
+
+    def _decode_row(self, row: Any) -> RecordedOutcome:
+        _, row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns = row
+        ticket = self._tickets[row_id]
+        return RecordedOutcome(
+            outcome=decode_outcome(ticket, reply),
+            polls=polls,
+            added_at=added_at,
+            completed_at=completed_at,
+            max_lag=max_lag,
+            files=self._files.get(row_id, ()),
+            columns=decode_columns(ticket, columns, "inputs"),
+            **self._origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
+        )
+
+
 async def outcome_page(
     db: PostgresContext, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """See `queries.outcome_page`."""
+    rows = await read_page(db, after, limit)
+    return await run_in_thread(rows.decode), rows.next_cursor
+
+
+async def read_page(db: PostgresContext, after: int, limit: int) -> OutcomeRows:
+    """Read a page of outcomes without decoding it. The arguments are those of `outcome_page`."""
     rows = await db.fetch(_SELECT_OUTCOMES, after, limit, PAGE_BYTES)
     bytes_read, last_row_id, *_ = rows[-1] if rows else (0, after)
     tickets = {row_id: Ticket(family, id_) for _, row_id, family, id_, *_ in rows}
-    files = await files_between(db, tickets, after, last_row_id)
-    origins = await _origins_between(db, after, last_row_id)
-
-    def decode_page() -> list[RecordedOutcome]:
-        return [
-            RecordedOutcome(
-                outcome=decode_outcome(tickets[row_id], reply),
-                polls=polls,
-                added_at=added_at,
-                completed_at=completed_at,
-                max_lag=max_lag,
-                files=files.get(row_id, ()),
-                columns=decode_columns(tickets[row_id], columns, "inputs"),
-                **origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
-            )
-            for _, row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns in rows
-        ]
-
-    # Decode the page in a thread, because decoding would block the event loop for too long.
-    page = await run_in_thread(decode_page)
     is_full = len(rows) == limit or bytes_read >= PAGE_BYTES
-    return page, last_row_id if is_full else None
+    return OutcomeRows(
+        rows,
+        tickets,
+        files=await files_between(db, tickets, after, last_row_id),
+        origins=await _origins_between(db, after, last_row_id),
+        next_cursor=last_row_id if is_full else None,
+    )
 
 
 def decode_outcome(ticket: Ticket, reply: Any) -> Outcome:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
+import anyio.to_thread
 import asyncpg
 import pytest
 from journal_states import dump, run_script, run_sql, states
@@ -30,6 +31,7 @@ from modelslab_async._journal import (
     exports,
     postgres_leases,
     postgres_patience,
+    postgres_queries,
     postgres_save_queue,
     postgres_tables,
     postgres_transaction,
@@ -647,18 +649,36 @@ async def test_export_shows_one_moment(address, tmp_path, monkeypatch):
         run, numbers = await claimed_by(journal)
         rows = [OutcomeRow(number, 1, done(ticket)) for ticket, number in numbers.items()]
         await journal.leases.complete(run, rows[:2])
-        page = COUNTERPARTS[queries.outcome_page]
+        read_page = postgres_queries.read_page
 
         async def completing(db, after, limit):
             await journal.leases.complete(run, rows[2:])
-            return await page(db, after, limit)
+            return await read_page(db, after, limit)
 
-        monkeypatch.setattr("modelslab_async._journal.postgres_export.outcome_page", completing)
+        monkeypatch.setattr("modelslab_async._journal.postgres_export.read_page", completing)
         assert 2 == await journal.export(tmp_path / "out.csv")
         assert 3 == (await journal.report()).success
     text = (tmp_path / "out.csv").read_text()
     assert text.startswith("ticket,state")
     assert "n,m\n" in text
+
+
+async def test_exports_need_no_thread_that_other_work_may_hold(address, tmp_path):
+    """Many exports at once could else hold all threads of a program, and wait for another one."""
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    async with Journal.open(address) as journal:
+        await journal.add([A])
+        run, numbers = await claimed_by(journal)
+        await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))])
+        limiter.total_tokens = 1
+        await limiter.acquire_on_behalf_of(journal)
+        exports_at_once = [
+            asyncio.create_task(journal.export(tmp_path / f"{number}.jsonl")) for number in range(3)
+        ]
+        _, waiting = await asyncio.wait(exports_at_once, timeout=300)
+        limiter.total_tokens = 40
+        assert [1, 1, 1] == await asyncio.gather(*exports_at_once)
+    assert set() == waiting
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.ETIMEDOUT, errno.ECONNRESET])
@@ -710,8 +730,8 @@ async def test_export_that_loses_the_connection_is_tried_again(
     assert 1 == len(lost)
 
 
-async def test_damaged_reply_is_an_error_that_names_the_ticket(address):
-    """As in a file."""
+async def test_damaged_reply_is_an_error_that_names_the_ticket(address, tmp_path):
+    """As in a file. The error of an export names the journal, too."""
     async with Journal.open(address) as journal:
         await journal.add([A])
         run, numbers = await claimed_by(journal)
@@ -720,6 +740,9 @@ async def test_damaged_reply_is_an_error_that_names_the_ticket(address):
         with pytest.raises(JournalError, match="images:1 makes no sense") as caught:
             await journal.last(A)
         assert journal.path == caught.value.path
+        with pytest.raises(JournalError, match="images:1 makes no sense") as caught:
+            await journal.export(tmp_path / "out.csv")
+        assert (A, journal.path) == (caught.value.ticket, caught.value.path)
     assert {"images:1": "success"} == states(address)
 
 
