@@ -107,19 +107,23 @@ async def report(db: PostgresContext, *, now: float) -> Report:
     )
 
 
-@frozen
+@frozen(kw_only=True)
 class OutcomeRows:
     """
     The rows of one page of outcomes, which are not decoded yet.
 
     Attributes:
+        rows: The rows of the outcomes.
+        tickets: The tickets, keyed by row number, as are the files and the origins.
+        files: The recorded files of those tickets that have any.
+        origins: The submits of those tickets that were submitted in this batch.
         next_cursor: Where the next page begins; None if this page is the last one.
     """
 
-    _rows: Sequence[Any]
-    _tickets: Mapping[int, Ticket]
-    _files: Mapping[int, tuple[RecordedFile, ...]]
-    _origins: Mapping[int, SubmitOrigin]
+    rows: Sequence[Any]
+    tickets: Mapping[int, Ticket]
+    files: Mapping[int, tuple[RecordedFile, ...]]
+    origins: Mapping[int, SubmitOrigin]
     next_cursor: int | None
 
     def decode(self) -> list[RecordedOutcome]:
@@ -129,20 +133,20 @@ class OutcomeRows:
         Raises:
             JournalDamaged: A row contains no valid outcome.
         """
-        return [self._decode_row(row) for row in self._rows]
+        return [self._decode_row(row) for row in self.rows]
 
     def _decode_row(self, row: Any) -> RecordedOutcome:
         _, row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns = row
-        ticket = self._tickets[row_id]
+        ticket = self.tickets[row_id]
         return RecordedOutcome(
             outcome=decode_outcome(ticket, reply),
             polls=polls,
             added_at=added_at,
             completed_at=completed_at,
             max_lag=max_lag,
-            files=self._files.get(row_id, ()),
+            files=self.files.get(row_id, ()),
             columns=decode_columns(ticket, columns, "inputs"),
-            **self._origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
+            **self.origins.get(row_id, SubmitOrigin("", "", ""))._asdict(),
         )
 
 
@@ -161,8 +165,8 @@ async def read_page(db: PostgresContext, after: int, limit: int) -> OutcomeRows:
     tickets = {row_id: Ticket(family, id_) for _, row_id, family, id_, *_ in rows}
     is_full = len(rows) == limit or bytes_read >= PAGE_BYTES
     return OutcomeRows(
-        rows,
-        tickets,
+        rows=rows,
+        tickets=tickets,
         files=await files_between(db, tickets, after, last_row_id),
         origins=await _origins_between(db, after, last_row_id),
         next_cursor=last_row_id if is_full else None,
