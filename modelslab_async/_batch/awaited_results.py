@@ -16,7 +16,7 @@ from .leased_tickets import TicketFeed, recheck_interval
 from .result_from_record import to_result, unpollable_result
 
 # The maximum number of tickets whose results are read from the journal at once.
-_TICKETS_PER_RECHECK: Final = 1000
+_TICKETS_PER_READ: Final = 1000
 
 
 class AwaitedResults:
@@ -76,10 +76,13 @@ class AwaitedResults:
         """Read the journal at intervals, to find results that other processes recorded."""
         while True:
             await asyncio.sleep(self._recheck_s)
-            if tickets := [*islice(self._futures, _TICKETS_PER_RECHECK)]:
-                # Ignore errors of the journal, because the next iteration reads it again.
+            awaited = iter([*self._futures])
+            while tickets := [*islice(awaited, _TICKETS_PER_READ)]:
+                # Ignore errors of the journal, because the next pass reads it again.
                 with suppress(JournalError):
-                    await self._resolve_recorded(tickets)
+                    await self._resolve_recorded(
+                        [ticket for ticket in tickets if ticket in self._futures]
+                    )
 
     async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
         """

@@ -8,6 +8,16 @@ from .postgres_session import LONG_TIMEOUT_S, PostgresSession
 
 # `now_sql` replaces `{0}` with the number of a statement's parameter, such as 2 for `$2`.
 _NOW: Final = "coalesce(${0}::float8, date_part('epoch', clock_timestamp()))"
+# Each step of the recursion finds the next higher run number in the index, so the query reads only
+# one row for each run.
+_HOLDERS: Final = """(
+WITH RECURSIVE holders AS (
+    (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
+    UNION ALL SELECT (SELECT run FROM {rows} AND run > holders.run ORDER BY run LIMIT 1)
+    FROM holders WHERE holders.run IS NOT NULL
+)
+SELECT run FROM holders WHERE run IS NOT NULL
+)"""
 
 
 def now_sql(parameter: int) -> str:
@@ -17,6 +27,17 @@ def now_sql(parameter: int) -> str:
     With `parameter=2`, the time is the statement's `$2`, or the server's time if `$2` is null.
     """
     return _NOW.format(parameter)
+
+
+def holders_of(rows: str) -> str:
+    """
+    Return SQL for the numbers of the runs that hold any of the given rows.
+
+    Args:
+        rows: A table whose rows have a run, and conditions. An index must begin with the columns of
+            the conditions, and continue with the run.
+    """
+    return _HOLDERS.format(rows=rows)
 
 
 @define(eq=False)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from .._models.ticket import Ticket
 from .lease_rows import Claim, ClaimedTicket
-from .postgres_context import PostgresContext, now_sql
+from .postgres_context import PostgresContext, holders_of, now_sql
 from .postgres_copy_marks import check_not_copied
 from .process_identity import has_died, this_process
 from .schema import OPEN, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
@@ -47,19 +47,9 @@ UPDATE saves SET run = 0 WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {_PENDING} AND run = $2 FOR UPDATE SKIP LOCKED
 ))
 """
-# Finds the runs that have claimed any of the given rows. Each step of the recursion finds the next
-# higher run number in the index, so the query reads only one row for each run.
-_HOLDERS_OF: Final = """(
-WITH RECURSIVE holders AS (
-    (SELECT run FROM {rows} AND run > 0 ORDER BY run LIMIT 1)
-    UNION ALL SELECT (SELECT run FROM {rows} AND run > holders.run ORDER BY run LIMIT 1)
-    FROM holders WHERE holders.run IS NOT NULL
-)
-SELECT run FROM holders WHERE run IS NOT NULL
-)"""
 _ENDED_HOLDERS: Final = f"""
 SELECT run FROM (
-    {_HOLDERS_OF.format(rows=_OPEN)} UNION {_HOLDERS_OF.format(rows=_PENDING)}
+    {holders_of(_OPEN)} UNION {holders_of(_PENDING)}
 ) AS holders
 WHERE NOT EXISTS (
     SELECT FROM runs WHERE runs.batch = $1 AND lease_until IS NOT NULL AND runs.run = holders.run

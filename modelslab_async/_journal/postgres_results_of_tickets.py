@@ -7,14 +7,24 @@ from .._models.journal_errors import JournalDamaged
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Unresolved
-from .postgres_context import PostgresContext
+from .postgres_context import PostgresContext, holders_of
 from .postgres_files import files_of_rows
 from .recorded_files import RecordedFile
 from .results_of_tickets import RecordedResult, RecordedSave, SubmittedKey
 from .row_codec import decode
-from .schema import SAVE_FAILED, SAVED, UNRESOLVED
+from .schema import OPEN, SAVE_FAILED, SAVED, UNRESOLVED
 
+_OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
+_UNRESOLVED: Final = f"unfinished WHERE batch = $1 AND state = {UNRESOLVED}"
+# Each place at which the table `unfinished` may list a ticket. With its place, the index finds a
+# ticket at once. Without it, PostgreSQL reads the index entries of all unfinished tickets.
 _SELECT_RESULTS: Final = f"""
+WITH places AS MATERIALIZED (
+    SELECT state, run
+    FROM (VALUES ({OPEN}, 0::bigint), ({UNRESOLVED}, 0::bigint)) AS unheld (state, run)
+    UNION ALL SELECT {OPEN}, run FROM {holders_of(_OPEN)} AS open
+    UNION ALL SELECT {UNRESOLVED}, run FROM {holders_of(_UNRESOLVED)} AS unresolved
+)
 SELECT known.ticket, given.family, given.id,
     CASE reply.state WHEN {UNRESOLVED} THEN coalesce(reply.run, 0) END, reply.state, body,
     other_fields, saves.state, saves.run, saves.error, saves.argument
@@ -29,7 +39,11 @@ FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (family, id, n)
     ) AS reply ON true
     LEFT JOIN saves ON saves.batch = $1 AND saves.ticket = known.ticket
 WHERE reply.state IS NOT NULL OR NOT EXISTS (
-    SELECT FROM unfinished WHERE batch = $1 AND ticket = known.ticket OFFSET 0
+    SELECT FROM places CROSS JOIN LATERAL (
+        SELECT FROM unfinished
+        WHERE batch = $1 AND state = places.state AND run = places.run AND ticket = known.ticket
+        OFFSET 0
+    ) AS listed
 )
 ORDER BY n
 """

@@ -405,6 +405,44 @@ async def test_ticket_of_another_process_is_polled_if_that_process_does_not(
     assert [] == emulator.submits
 
 
+async def test_result_of_another_process_comes_while_many_earlier_ones_are_open(
+    a_client, path, monkeypatch
+):
+    """The journal is read for all awaited tickets, however many a read takes."""
+    monkeypatch.setattr("modelslab_async._batch.awaited_results._TICKETS_PER_READ", 1)
+    all_awaited, looked_up, results = asyncio.Event(), set(), RunOperations.results
+
+    async def counted(self, tickets):
+        found = await results(self, tickets)
+        looked_up.update(tickets)
+        if 3 == len(looked_up):
+            all_awaited.set()
+        return found
+
+    monkeypatch.setattr(RunOperations, "results", counted)
+    async with (
+        Journal.open(path, clock=stopped_clock) as other,
+        a_client() as client,
+        Batch.open(path, client=client, lease=0.4, clock=stopped_clock) as batch,
+        asyncio.timeout(300),
+    ):
+        for number, row in enumerate(rows(3), 1):
+            payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], row.parameters).payload_hash
+            await other.record_submit(
+                str(number), endpoint=REALTIME, payload_hash=payload_hash, key=row.key
+            )
+            await other.confirm(str(number), Ticket("realtime", number))
+        run = await other.leases.begin_run(lease=60)
+        claim = await other.leases.claim(run, before_run=run, limit=3, lease=60)
+        async with aclosing(batch.generate_many(rows(3))) as pairs:
+            first = asyncio.create_task(anext(pairs))
+            await all_awaited.wait()
+            number, ticket = claim.tickets[-1]
+            success = Success(ticket=ticket, output=(), raw={"status": "success"})
+            await other.leases.complete(run, [OutcomeRow(number, 1, success)])
+            assert (rows(3)[-1], success) == await first
+
+
 async def test_files_of_success_that_another_run_recorded_without_saving_are_saved(
     emulator, path, tmp_path, monkeypatch
 ):

@@ -32,6 +32,7 @@ from modelslab_async._journal import (
     postgres_leases,
     postgres_patience,
     postgres_queries,
+    postgres_results_of_tickets,
     postgres_save_queue,
     postgres_tables,
     postgres_transaction,
@@ -639,6 +640,30 @@ async def test_claim_reads_no_rows_that_its_run_has_completed(address, monkeypat
     assert await connection.fetchval(entries_read) <= 100
     await connection.close()
     await snapshot.close()
+
+
+async def test_results_do_not_read_the_list_of_all_open_tickets(address):
+    """Whether a run holds the given ticket or not, the index finds it at once."""
+    given = [Ticket("images", number) for number in range(10_000)]
+    async with Journal.open(address) as journal:
+        await journal.add(given)
+        for _ in range(3):
+            await claimed_by(journal, limit=50)
+        assert [] == await journal.leases.results([given[0], given[-1]])
+    session = PostgresBatch.parse(address).make_session()
+    await session.connect()
+    [(batch,)] = await session.fetch("SELECT max(batch) FROM batches")
+    for ticket in (given[0], given[-1]):
+        await session.run_script("BEGIN")
+        await session.fetch(
+            postgres_results_of_tickets._SELECT_RESULTS, batch, [ticket.family], [ticket.id]
+        )
+        [(blocks_read,)] = await session.fetch(
+            "SELECT pg_stat_get_xact_blocks_fetched('unfinished_pkey'::regclass)"
+        )
+        await session.run_script("COMMIT")
+        assert blocks_read <= 30
+    await session.aclose()
 
 
 async def test_export_shows_one_moment(address, tmp_path, monkeypatch):
