@@ -20,7 +20,7 @@ from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_not_text, check_positive_seconds
+from ._models.argument_checks import check_positive_seconds, check_tickets, check_type
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
 from ._models.ticket import NewTicket, NewTickets
@@ -66,6 +66,7 @@ class Batch:
 
         Raises:
             JournalError: The file or the database cannot be used.
+            TypeError: An argument has the wrong type.
             ValueError: The lease is out of range.
 
         Example:
@@ -76,6 +77,7 @@ class Batch:
                     print(outcome)
             ```
         """
+        check_type("client", client, Client | None, "a Client, such as Client('my key'), or None")
         check_positive_seconds("lease", lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
@@ -102,7 +104,7 @@ class Batch:
                 dictionary cannot be written as JSON. Earlier tickets may have been added.
             JournalError: The journal cannot be written.
         """
-        check_not_text(tickets)
+        check_tickets(tickets)
         client = self._client
         convert = NewTicket.of if client is None else client.engine.status_client.new_ticket
         return await pass_in_chunks(tickets, self._journal.add, size=MAX_ADDED, convert=convert)
@@ -249,8 +251,7 @@ class Batch:
         With `repair`, the next `save` downloads changed and missing files again. If another host
         saved a file that is not on this host, the file counts as `elsewhere`, not as `missing`.
         """
-        path = None if folder is None else os.fspath(folder)
-        found = await verify_recorded_files(self._journal, path)
+        found = await verify_recorded_files(self._journal, folder)
         if repair:
             bad = dict.fromkeys(file.ticket for file in (*found.changed, *found.missing))
             await self._journal.requeue_saves([*bad])
@@ -265,8 +266,7 @@ class Batch:
         Yield every recorded outcome, in the order in which the tickets were added.
 
         This includes outcomes that a process recorded but did not yield before it died.
-        `journal.recorded_outcomes` also yields the files, the columns and the submit of each
-        ticket.
+        `journal.recorded_outcomes` also yields the files, columns and submit of each ticket.
         """
         async with aclosing(self._journal.recorded_outcomes()) as records:
             async for recorded in records:
@@ -293,7 +293,7 @@ class Batch:
         `"parquet"`. With None, the file's suffix decides.
 
         Raises:
-            ValueError: The suffix names no format, or the path is that of a file of the journal.
+            ValueError: The format is unknown, or the path is one of the journal's own files.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ._aio.yield_and_wakeup import finish
 from ._journal import exports, pace_state, queries, recorded_files, save_queue, submits, tickets
-from ._journal.exports import ExportFormat, format_from_path
+from ._journal.exports import ExportFormat
 from ._journal.host_name import this_host
 from ._journal.journal_store import JournalStore
 from ._journal.queries import RecordedOutcome, Report
@@ -18,6 +18,7 @@ from ._journal.run_operations import RunOperations
 from ._journal.save_queue import UnsavedTicket
 from ._journal.store_choice import open_store
 from ._journal.submits import PendingSubmit
+from ._models.argument_checks import check_texts, check_type
 from ._models.journal_errors import JournalError
 from ._models.replies import Failed, Processing, Success
 from ._models.ticket import Columns, NewTicket, NewTicketLike, Ticket, TicketLike
@@ -99,10 +100,7 @@ class Journal:
             JournalReadOnly: The journal was copied to another store, so it takes no new tickets.
             ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
         """
-        given = [NewTicket.of(ticket) for ticket in new_tickets]
-        for new in given:
-            new.ticket.require_id()
-        return await self._store.write(tickets.add, given, now=self.clock())
+        return await self._store.write(tickets.add, tickets.new_of(new_tickets), now=self.clock())
 
     async def reopen_failed(self) -> int:
         """Reopen the failed tickets, so that the next run polls them. Return their number."""
@@ -132,12 +130,11 @@ class Journal:
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
-            ValueError: The suffix fits no format, or the path is one of the journal's own files.
+            ValueError: The format is unknown, or the path is one of the journal's own files.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """
-        target = os.fspath(path)
-        chosen = file_format or format_from_path(target)
+        target, chosen = exports.target_and_format(path, file_format)
         stop = threading.Event()
         try:
             return await self._store.read(exports.export, target, chosen, is_cancelled=stop.is_set)
@@ -181,6 +178,7 @@ class Journal:
             recorded_at=self.clock(),
             host=this_host(),
         )
+        recorded_files.check_file(file)
         await self._store.write(recorded_files.record_file, file)
 
     async def files(self, ticket: TicketLike) -> list[RecordedFile]:
@@ -202,13 +200,14 @@ class Journal:
             for each in page:
                 yield each
 
-    async def queue_saves(self, successes: Sequence[Ticket] | None = None) -> int:
+    async def queue_saves(self, successes: Sequence[TicketLike] | None = None) -> int:
         """Queue the given successes, or all, for saving. Return how many were not queued before."""
-        return await self._store.write(save_queue.queue_saves, successes)
+        given = None if successes is None else tickets.of(successes)
+        return await self._store.write(save_queue.queue_saves, given)
 
-    async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
+    async def requeue_saves(self, successes: Sequence[TicketLike]) -> None:
         """Queue successes to be saved again. Unchanged files are not downloaded again."""
-        await self._store.write(save_queue.requeue_saves, successes)
+        await self._store.write(save_queue.requeue_saves, tickets.of(successes))
 
     async def unsaved(self) -> list[UnsavedTicket]:
         """Return the successes whose latest save failed, in the order in which they were added."""
@@ -237,9 +236,10 @@ class Journal:
             key: The submission key, if there is one.
 
         Raises:
-            ValueError: The track_id or the submission key was used before, or the columns are not
-                JSON data.
+            ValueError: The track_id or the key was used before, or the columns are not JSON data.
         """
+        check_texts(track_id=track_id, endpoint=endpoint, payload_hash=payload_hash)
+        check_type("key", key, str | None, "a text or None")
         submit = PendingSubmit(
             track_id=track_id,
             endpoint=endpoint,

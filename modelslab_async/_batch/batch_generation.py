@@ -9,10 +9,9 @@ from typing import Any, TypeAlias
 from .._aio.concurrent_map import ConcurrentMap
 from .._downloads.downloads import Downloads
 from .._downloads.save_result_types import SaveResult
-from .._engine.bulk_generation import BulkSubmits, GenerationRequest
+from .._engine.bulk_generation import BulkSubmits, GenerationRequest, check_bulk_arguments
 from .._engine.engine import Engine
 from .._journal.submits import DuplicateSubmit
-from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import GenerationFailed, UnusableFile
 from .._models.journal_errors import SubmissionConflict
 from .._models.replies import Success
@@ -80,8 +79,7 @@ class BatchGeneration:
             window: The maximum number of submissions in progress.
         """
         self._engine.check_usable()
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        check_count("window", window)
+        check_bulk_arguments(requests, timeout, window)
         if downloads is not None:
             runs.check_downloads(downloads)
             self._results.saves_files = True

@@ -6,7 +6,7 @@ from typing import Any
 from .._aio.yield_and_wakeup import finish
 from .._downloads.downloads import Downloads
 from .._engine.engine import Engine
-from .._models.argument_checks import check_count, check_nonnegative_seconds
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_type
 from ..journal import Journal
 from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
@@ -40,8 +40,11 @@ class RunSupervisor:
 
         Raises:
             ClientClosed: `downloads` is closed.
+            TypeError: `downloads` has another type.
             ValueError: `downloads` has no folder, or a journal cannot store the path of the folder.
         """
+        expected = "a Downloads, such as Downloads(client, to='out')"
+        check_type("downloads", downloads, Downloads, expected)
         downloads.check_open()
         path = str(downloads.folder.absolute())
         try:

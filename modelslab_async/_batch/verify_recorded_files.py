@@ -1,9 +1,12 @@
 """Compares a journal's records of files with the files on this host."""
 
+import os
 from collections import defaultdict
+from pathlib import Path
 
 from attrs import evolve
 
+from .._downloads.downloads_arguments import check_folder
 from .._downloads.verify_saved_files import Verified, verify
 from .._journal.host_name import this_host
 from .._journal.recorded_files import RecordedFile
@@ -22,20 +25,27 @@ def other_host(journal: Journal, record: RecordedFile) -> str | None:
     return record.host if journal.spans_hosts and record.host != this_host() else None
 
 
-async def verify_recorded_files(journal: Journal, folder: str | None) -> Verified:
+async def verify_recorded_files(
+    journal: Journal, folder: str | os.PathLike[str] | None
+) -> Verified:
     """
     Compare the recorded files with those on disk. See `Batch.verify`.
 
     A file that another host saved and that is not on this host counts as `elsewhere`, not as
     missing.
+
+    Raises:
+        TypeError: The folder is neither a path nor None.
+        ValueError: The folder is an empty text.
     """
+    check_folder("folder", folder)
     hosts: dict[SavedFile, str] = {}
     files: list[SavedFile] = []
     async for record in journal.all_files():
         files.append(file := to_saved_file(record))
         if (host := other_host(journal, record)) is not None:
             hosts[file] = host
-    found = await verify(folder, files)
+    found = await verify(None if folder is None else Path(folder), files)
     missing: list[SavedFile] = []
     elsewhere: defaultdict[str, list[SavedFile]] = defaultdict(list)
     for file in found.missing:

@@ -31,7 +31,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if arguments["client"] is not None:
         expected = "a Client, an object with its method `fetch`, or None (the folder is `to`)"
         check_members("client", arguments["client"], ("fetch",), expected)
-    _check_folder(arguments["to"])
+    check_folder("to", arguments["to"])
     check_count("concurrency", arguments["concurrency"])
     check_count("max_bytes", arguments["max_bytes"], unit="bytes")
     check_nonnegative_seconds("link_timeout", arguments["link_timeout"])
@@ -42,11 +42,20 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     check_callback("on_event", arguments["on_event"], allow_async=False)
 
 
-def _check_folder(folder: object) -> None:
+def check_folder(name: str, folder: object) -> None:
+    """
+    Check that the argument `name` is the path of a folder or None.
+
+    Raises:
+        TypeError: The argument is neither a path nor None.
+        ValueError: The argument is an empty text.
+    """
     expected = "the path of a folder or None"
-    check_type("to", folder, str | os.PathLike | None, expected)
+    check_type(name, folder, str | os.PathLike | None, expected)
     if folder == "":
-        raise ValueError(f"to is {expected}, got an empty text; write '.' for the current folder")
+        raise ValueError(
+            f"{name} is {expected}, got an empty text; write '.' for the current folder"
+        )
 
 
 def index_known_files(known: Iterable[SavedFile]) -> dict[tuple[Ticket, int], SavedFile]:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias, TypeVar
 
 from .._aio.concurrent_map import ConcurrentMap
-from .._models.argument_checks import check_count, check_nonnegative_seconds
+from .._models.argument_checks import check_count, check_iterable, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.replies import Processing, Success
 from .._models.submission import Submission
@@ -125,8 +125,7 @@ class BulkGeneration:
     ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """Yield each request with its outcome, in the order in which requests end."""
         self._engine.check_usable()
-        check_nonnegative_seconds("timeout", self._timeout, optional=True)
-        check_count("window", window)
+        check_bulk_arguments(requests, self._timeout, window)
         if self._bounds_submits and self._timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self._timeout
         generate: ConcurrentMap[RequestT, Outcome | Unsubmitted] = ConcurrentMap(
@@ -163,6 +162,20 @@ class BulkGeneration:
         if not isinstance(reply, Processing):
             return reply
         return await self._engine.outcome(reply.ticket, timeout)
+
+
+def check_bulk_arguments(requests: object, timeout: float | None, window: int) -> None:
+    """
+    Check the arguments of `generate_many`.
+
+    Raises:
+        TypeError: The requests cannot be iterated, or another argument has the wrong type.
+        ValueError: The timeout or the window is out of its range.
+    """
+    check_nonnegative_seconds("timeout", timeout, optional=True)
+    check_count("window", window)
+    example = "[('realtime/text2img', {'prompt': ...})]"
+    check_iterable("requests", requests, f"an iterable of submissions, such as {example}")
 
 
 def as_submission(request: GenerationRequest) -> Submission:

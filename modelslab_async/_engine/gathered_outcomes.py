@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .._aio.yield_and_wakeup import Yielder
-from .._models.argument_checks import check_nonnegative_seconds, check_not_text
+from .._models.argument_checks import check_nonnegative_seconds, check_tickets
 from .._models.ticket import Ticket, TicketLike
 from .._models.unresolved_outcomes import Outcome
 from .engine import Engine
@@ -15,7 +15,7 @@ async def gather_outcomes(
 ) -> list[Outcome]:
     """Wait for many tickets, and return their outcomes in the order of the tickets."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
-    check_not_text(tickets)
+    check_tickets(tickets)
     yielder = Yielder()
     wanted: list[Ticket] = []
     for given in tickets:

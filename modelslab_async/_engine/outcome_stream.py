@@ -10,7 +10,7 @@ from attrs import Factory, define
 
 from .._aio.iteration import read_source
 from .._aio.yield_and_wakeup import Wakeup, Yielder
-from .._models.argument_checks import check_count, check_nonnegative_seconds, check_not_text
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_tickets
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.key_kind import Tier
 from .._models.replies import Processing
@@ -237,7 +237,7 @@ async def stream_outcomes(
     engine.check_usable()
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_count("window", window)
-    check_not_text(tickets)
+    check_tickets(tickets)
     timeout, poller = engine.wait_limit(timeout), engine.poller
     yielder = Yielder()
     buffer = StreamBuffer(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
+from .._models.argument_checks import check_type
 from .._models.journal_errors import JournalDamaged
 from .._models.serialization import to_dict
 from .._models.ticket import Columns
@@ -39,6 +41,32 @@ def format_from_path(path: str) -> ExportFormat:
         f"an export is a file such as out.jsonl, out.csv or out.parquet, got {path!r}; "
         "give file_format= for another name"
     )
+
+
+def target_and_format(
+    path: str | os.PathLike[str], file_format: ExportFormat | None
+) -> tuple[str, ExportFormat]:
+    """
+    Return the path and the format of an export. If no format is given, the suffix decides.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The format is unknown, or it is None and the suffix names none.
+    """
+    expected_path = "the path of a file, as a text or a path object"
+    check_type("path", path, str | os.PathLike, expected_path)
+    target = os.fspath(path)
+    check_type("path", target, str, expected_path)
+    if not target:
+        raise ValueError(f"path is {expected_path}, got an empty text; name a file")
+    if file_format is None:
+        return target, format_from_path(target)
+    formats = get_args(ExportFormat)
+    expected_format = f"{', '.join(map(repr, formats))} or None"
+    check_type("file_format", file_format, str, expected_format)
+    if file_format not in formats:
+        raise ValueError(f"file_format is {expected_format}, got another text")
+    return target, file_format
 
 
 def export(

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 
+from .._models.argument_checks import check_count, check_texts, check_type
 from .._models.ticket import Ticket
 from .row_codec import damaged_row
 from .ticket_id_codec import family_names, read_ticket, row_id_of
@@ -41,6 +42,21 @@ class RecordedFile:
     is_length_verified: bool = True
     recorded_at: float
     host: str | None = None
+
+
+def check_file(file: RecordedFile) -> None:
+    """
+    Check the arguments of `Journal.record_file`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The number of the output or the size is negative.
+    """
+    check_count("output_index", file.output_index, least=0)
+    check_type("path", file.path, str, "the path of a file, as a text or a path object")
+    check_count("size", file.size, unit="bytes", least=0)
+    check_texts(sha256=file.sha256, url=file.url)
+    check_type("is_length_verified", file.is_length_verified, bool, "True or False")
 
 
 class FilePosition(NamedTuple):

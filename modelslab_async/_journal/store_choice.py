@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
+from .._models.argument_checks import check_callback, check_nonnegative_seconds
 from .._postgres.postgres_address import is_address
 from .journal_store import JournalStore
 from .sqlite_path import check_journal_path
@@ -24,8 +25,11 @@ async def open_store(
 
     Raises:
         JournalError: The store cannot be opened.
-        ValueError: The path or the address is malformed.
+        TypeError: An argument has the wrong type.
+        ValueError: The path or the address is malformed, or the timeout is negative.
     """
+    check_callback("clock", clock, allow_async=False, allow_none=False)
+    check_nonnegative_seconds("lock_timeout", lock_timeout)
     if is_address(path):
         # Imported here, because few programs use a database.
         from .postgres_store import PostgresStore  # noqa: PLC0415

@@ -94,8 +94,8 @@ def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -
     Return None if its track_id or its submission key is already used.
     """
     written = db.execute(
-        "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
-        "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, run, key) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
             *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),

@@ -4,7 +4,7 @@ Checks a caller's arguments.
 An error message shows a value only if it is a number. Any other value may be the API key.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from numbers import Integral, Real
 from types import UnionType
@@ -97,17 +97,31 @@ def check_number(
         raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_not_text(tickets: object) -> None:
+def check_tickets(tickets: object) -> None:
     """
-    Refuse a string where tickets are expected, because each character would count as a ticket.
+    Check that tickets can be iterated. Refuse a string: each character would count as a ticket.
 
     Raises:
+        TypeError: `tickets` cannot be iterated.
         ValueError: `tickets` is a string.
     """
     if isinstance(tickets, str):
         raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
             "many tickets come in a list, such as ['images:123'], not as a text"
         )
+    check_iterable("tickets", tickets, "an iterable of tickets, such as ['images:123']")
+
+
+def check_iterable(name: str, value: object, expected: str) -> None:
+    """
+    Check that an argument can be iterated by `for` or by `async for`.
+
+    Raises:
+        TypeError: The value cannot be iterated.
+    """
+    # An object with `__getitem__` alone can be iterated too.
+    if not isinstance(value, (Iterable, AsyncIterable)) and not hasattr(value, "__getitem__"):
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
 
 
 def check_type(name: str, value: object, expected_type: type | UnionType, expected: str) -> None:
@@ -119,6 +133,17 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
     """
     if not isinstance(value, expected_type):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
+
+
+def check_texts(**values: object) -> None:
+    """
+    Check that some arguments, given by name, are strings.
+
+    Raises:
+        TypeError: A value is not a string.
+    """
+    for name, value in values.items():
+        check_type(name, value, str, "a text")
 
 
 def check_text(name: str, value: object, *, default: str) -> None:
@@ -181,22 +206,24 @@ def check_mapping(name: str, value: object, row_type: type) -> None:
             )
 
 
-def check_callback(name: str, value: object, *, allow_async: bool) -> None:
+def check_callback(name: str, value: object, *, allow_async: bool, allow_none: bool = True) -> None:
     """
-    Check that an argument is a function or None.
+    Check that an argument is a function or, with `allow_none`, None.
 
     Args:
         name: The name of the argument.
         value: The value of the argument.
         allow_async: Whether an `async def` is allowed.
+        allow_none: Whether None is allowed.
 
     Raises:
         TypeError: The value is not callable, or it is an `async def` where none is allowed.
     """
-    if value is None:
+    if value is None and allow_none:
         return
     if not callable(value):
-        raise TypeError(f"{name} is a function or None, got {_describe_type(value)}")
+        expected = f"a function{' or None' * allow_none}"
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
     if allow_async:
         return
     if iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__):
