@@ -10,6 +10,7 @@ from .._models.download_errors import DownloadError, FileNotWritten
 
 _FREE_SPACE_ADVICE = "make room or choose another folder"
 _PERMISSION_ADVICE = "choose a folder that this program may write to"
+_OPEN_FILES_ADVICE = "raise the limit of open files (`ulimit -n`), or lower `concurrency`"
 _ADVICE_BY_ERRNO = {
     errno.ENOSPC: _FREE_SPACE_ADVICE,
     errno.EDQUOT: _FREE_SPACE_ADVICE,
@@ -17,6 +18,8 @@ _ADVICE_BY_ERRNO = {
     errno.EACCES: _PERMISSION_ADVICE,
     errno.EPERM: _PERMISSION_ADVICE,
     errno.EROFS: _PERMISSION_ADVICE,
+    errno.EMFILE: _OPEN_FILES_ADVICE,
+    errno.ENFILE: _OPEN_FILES_ADVICE,
 }
 
 

@@ -32,7 +32,7 @@ from .http_get import HTTPClient, LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
 from .part_file import DiskFolder
-from .save_output import OnSaved, OutputSaver
+from .save_output import OnSaved, OutputSaver, new_part_limit
 from .save_result_types import Saved, SaveResult, Unsaved
 from .size_limit import SizeLimit
 from .transfer import Transfer
@@ -116,6 +116,7 @@ class Downloads:
         self._saver = OutputSaver(
             transfer=Transfer(self._opener, SizeLimit(max_bytes)),
             transfer_limit=asyncio.Semaphore(concurrency),
+            part_limit=new_part_limit(concurrency),
             folder=DiskFolder(self.folder),
             link_timeout=link_timeout,
             on_event=on_event,

@@ -62,10 +62,13 @@ class MemoryPart:
         return PublishedFile(path, url, len(data), digest, is_length_known)
 
     def delete(self) -> None:
-        self.close()
+        self._data.clear()
 
     def close(self) -> None:
-        self._data.clear()
+        """Do nothing: the bytes stay for `reopen`."""
+
+    def reopen(self) -> None:
+        """Do nothing: the part still has its bytes."""
 
 
 @define(eq=False)

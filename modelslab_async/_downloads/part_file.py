@@ -54,15 +54,18 @@ class PartFile:
     def __init__(self, folder: Path, stem: str, path: Path, file: FileIO) -> None:
         self._folder = folder
         self.stem = stem
-        try:
-            self._attach(path, file)
-        except BaseException:
-            file.close()
-            raise
+        self._attach(path, file)
 
     def _attach(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
+        try:
+            self._read_state(path, file)
+        except BaseException:
+            file.close()
+            raise
+
+    def _read_state(self, path: Path, file: FileIO) -> None:
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
         self.size = file.seek(0, os.SEEK_END)
@@ -86,9 +89,25 @@ class PartFile:
         """
         make_folder(folder)
         part = cls(folder, stem, *_open_free(folder, stem))
-        while part._has_other_links and not part._is_intact():
-            part._start_new_part()
+        part._leave_damaged()
         return part
+
+    def reopen(self) -> None:
+        """
+        Open this part again after `close`, or another part if another process uses this one.
+
+        Raises:
+            OSError: The file cannot be opened or created.
+        """
+        metadata, file = self.metadata, open_locked(self._path)
+        if file is None:
+            self._attach(*_open_free(self._folder, self.stem))
+        else:
+            self._attach(self._path, file)
+        self._leave_damaged()
+        if not self.size and self.published is None:
+            # The bytes are gone, but the next response must still fit what earlier ones announced.
+            self.metadata = metadata
 
     @property
     def is_complete(self) -> bool:
@@ -202,6 +221,11 @@ class PartFile:
         self.metadata = metadata
         if metadata.is_reusable:
             write_metadata(self._metadata_path, metadata)
+
+    def _leave_damaged(self) -> None:
+        """Start a new part while this one is hard-linked and differs from its metadata."""
+        while self._has_other_links and not self._is_intact():
+            self._start_new_part()
 
     def _is_intact(self) -> bool:
         metadata = self.metadata

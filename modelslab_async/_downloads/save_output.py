@@ -1,8 +1,8 @@
 """OutputSaver: fetches and checks an output, and saves it as a file. It never replaces a file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 from attrs import frozen
@@ -20,22 +20,29 @@ from .._models.errors import ModelsLabError
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._registry.family import Medium
-from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
 from .download_error_translation import as_download_error
 from .download_notifier import DownloadNotifier, OnEvent
-from .error_pages import is_json_error
 from .file_stems import stem_of
 from .http_get import without_query
-from .inline_data import find_encoded, inline_bytes, is_link
+from .inline_data import inline_bytes, is_link
 from .link_renewal import LinkRenewal
 from .link_retries import LinkRetries, first_dead_link, links_of
+from .part_content import check_content, describe_media, publish_part
 from .part_file import PublishedFile
 from .part_protocol import Part, PartFolder
 from .transfer import ErrorPage, Transfer
 
 OnSaved: TypeAlias = Callable[[SavedFile], Awaitable[None]]
 
-_MAX_SUFFIX_CHARS = 8
+# How many parts may be open beyond those of running transfers. Without a maximum, a generation with
+# many outputs would use up the file descriptors. A lower one would slow the downloads down, because
+# a file is written to disk and recorded after its transfer.
+_MAX_OTHER_OPEN_PARTS = 64
+
+
+def new_part_limit(concurrency: int) -> asyncio.Semaphore:
+    """Return a limit of open parts for downloads with `concurrency` transfers at a time."""
+    return asyncio.Semaphore(concurrency + _MAX_OTHER_OPEN_PARTS)
 
 
 @frozen(kw_only=True)
@@ -46,6 +53,7 @@ class OutputSaver:
     Args:
         transfer: Fetches the bytes behind a link into a part. It also limits the size of an output.
         transfer_limit: Limits how many transfers run at a time.
+        part_limit: Limits how many parts are open at a time. See `new_part_limit`.
         folder: The folder for parts and complete files.
         link_timeout: For how many seconds to retry a dead link, from the first attempt.
         on_event: Called with each event of a download. None means no listener.
@@ -53,6 +61,7 @@ class OutputSaver:
 
     transfer: Transfer
     transfer_limit: asyncio.Semaphore
+    part_limit: asyncio.Semaphore
     folder: PartFolder
     link_timeout: float
     on_event: OnEvent | None = None
@@ -89,69 +98,119 @@ class OutputSaver:
         renewal: LinkRenewal | None,
         on_saved: OnSaved | None,
     ) -> SavedFile:
-        with as_download_error():
-            stem = stem_of(success.ticket, notifier.n)
-            part = await run_in_thread(self.folder.open, stem, undo=lambda part: part.close())
-        try:
+        save = _OutputSave(self, success, notifier, media, renewal)
+        retries: LinkRetries | None = None
+        while True:
+            async with save.open_part() as part:
+                retries = retries or LinkRetries(self.link_timeout, part.size)
+                with as_download_error():
+                    result = await save.attempt(part, retries)
+                if isinstance(result, SavedFile):
+                    if on_saved is not None:
+                        await on_saved(result)
+                    with as_download_error():
+                        await run_in_thread(part.delete)
+                    return result
+                size = part.size
             with as_download_error():
-                file = await self._save_to(part, success, notifier, media, renewal)
-            if on_saved is not None:
-                await on_saved(file)
-            with as_download_error():
-                await run_in_thread(part.delete)
-            return file
-        finally:
-            # The result is certain by now, so ignore an error in closing the part.
-            with suppress(Exception):
-                await run_in_thread(part.close)
-
-    async def _save_to(
-        self,
-        part: Part,
-        success: Success,
-        notifier: DownloadNotifier,
-        media: Collection[Medium],
-        renewal: LinkRenewal | None,
-    ) -> SavedFile:
-        try:
-            return await _OutputSave(self, part, notifier, media, renewal).save(success)
-        except (WrongContent, FileTooLarge):
-            await run_in_thread(part.restart, None)
-            raise
+                await save.wait_for_retry(result, retries, size)
 
 
 class _OutputSave:
-    """Saves one output. Its bytes are collected in one part until the file is complete."""
+    """
+    Saves one output. Its bytes are collected in one part until the file is complete.
+
+    The part is closed while the output waits for a retry. So a waiting output uses no file
+    descriptor, and other processes may continue its part.
+    """
 
     def __init__(
         self,
         saver: OutputSaver,
-        part: Part,
+        success: Success,
         notifier: DownloadNotifier,
         media: Collection[Medium],
         renewal: LinkRenewal | None,
     ) -> None:
         self._saver = saver
-        self._part = part
+        self._ticket = success.ticket
         self._notifier = notifier
         self._n = notifier.n
+        self._output = success.output[self._n]
+        self._links: Sequence[str] = links_of(success, self._n)
         self._media = media
         self._renewal = renewal
+        self._part: Part | None = None
 
-    async def save(self, success: Success) -> SavedFile:
-        output, url = success.output[self._n], ""
-        if is_link(output):
-            links = links_of(success, self._n)
-            if (result := self._part.published) and result.url in map(without_query, links):
-                return self._saved_file(success, result)
-            url = without_query(await self._download(links))
-        else:
-            await self._write_inline(output)
-        return self._saved_file(success, await run_in_thread(self._publish, url))
+    @asynccontextmanager
+    async def open_part(self) -> AsyncGenerator[Part, None]:
+        """Open the part, and close it at the end of the `async with` block."""
+        async with self._saver.part_limit:
+            with as_download_error():
+                part = self._part = await self._open()
+            try:
+                yield part
+            finally:
+                # The result is certain by now, so ignore an error in closing the part.
+                with suppress(Exception):
+                    await run_in_thread(part.close)
 
-    def _saved_file(self, success: Success, result: PublishedFile) -> SavedFile:
+    async def _open(self) -> Part:
+        if (part := self._part) is not None:
+            await run_in_thread(part.reopen, undo=lambda _: part.close())
+            return part
+        stem = stem_of(self._ticket, self._n)
+        return await run_in_thread(self._saver.folder.open, stem, undo=lambda part: part.close())
+
+    async def attempt(
+        self, part: Part, retries: LinkRetries
+    ) -> SavedFile | Sequence[DownloadError]:
+        """Try each link once. Return the saved file, or the error of each link."""
+        try:
+            url = ""
+            if is_link(self._output):
+                if (result := part.published) and result.url in map(without_query, self._links):
+                    return self._saved_file(result)
+                link = await self._try_links(part, retries)
+                if not isinstance(link, str):
+                    return link
+                url = without_query(link)
+            else:
+                await self._write_inline(part, self._output)
+            published = await run_in_thread(
+                publish_part, part, self._saver.folder, self._media, url
+            )
+            return self._saved_file(published)
+        except (WrongContent, FileTooLarge):
+            await run_in_thread(part.restart, None)
+            raise
+
+    async def wait_for_retry(
+        self, faults: Sequence[DownloadError], retries: LinkRetries, size: int
+    ) -> None:
+        """
+        Wait until the links may be tried again, or get new links.
+
+        Args:
+            faults: The error of each link.
+            retries: Counts the rounds of attempts.
+            size: How many bytes of the output there are after these errors.
+
+        Raises:
+            DownloadError: The output cannot be saved.
+        """
+        now = asyncio.get_running_loop().time()
+        gone = first_dead_link(faults)
+        if gone and self._renewal and retries.should_renew(gone, now):
+            self._links = await self._renew_links(gone, self._renewal)
+            return
+        if not retries.allows_another(faults, size, now):
+            raise _with_advice(faults[0])
+        await asyncio.sleep(retries.next_delay())
+
+    def _saved_file(self, result: PublishedFile) -> SavedFile:
         return SavedFile(
-            ticket=success.ticket,
+            ticket=self._ticket,
             n=self._n,
             path=result.path,
             sha256=result.sha256,
@@ -160,50 +219,41 @@ class _OutputSave:
             is_length_verified=result.is_length_known,
         )
 
-    async def _write_inline(self, output: str) -> None:
+    async def _write_inline(self, part: Part, output: str) -> None:
         """Decode an output that is the file itself and not a link. Store its bytes in the part."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
-                f"the output is neither a link nor {_describe_media(self._media)} in base64: "
+                f"the output is neither a link nor {describe_media(self._media)} in base64: "
                 f"{output!r:.60}"
             )
         size_limit = self._saver.transfer.size_limit
         if not size_limit.allows(len(data)):
             raise size_limit.error(f"the output has {len(data)} bytes")
-        await run_in_thread(self._part.restart, None)
-        await run_in_thread(self._part.append, data)
+        await run_in_thread(part.restart, None)
+        await run_in_thread(part.append, data)
 
-    async def _download(self, links: Sequence[str]) -> str:
-        """Try the links in turn until one of them delivers the whole file. Return that link."""
-        now = asyncio.get_running_loop().time
-        retries = LinkRetries(self._saver.link_timeout, self._part.size)
-        while True:
-            faults: list[DownloadError] = []
-            for link in links:
-                fault = await self._try_link(link, retries)
-                if fault is None:
-                    return link
-                faults.append(fault)
-            gone = first_dead_link(faults)
-            if gone and self._renewal and retries.should_renew(gone, now()):
-                links = await self._renew_links(gone, self._renewal)
-                continue
-            if not retries.allows_another(faults, self._part.size, now()):
-                raise _with_advice(faults[0])
-            await asyncio.sleep(retries.next_delay())
+    async def _try_links(self, part: Part, retries: LinkRetries) -> str | Sequence[DownloadError]:
+        """Try the links in turn. Return the one that has sent the whole file, or all errors."""
+        faults: list[DownloadError] = []
+        for link in self._links:
+            fault = await self._try_link(part, link, retries)
+            if fault is None:
+                return link
+            faults.append(fault)
+        return faults
 
-    async def _try_link(self, link: str, retries: LinkRetries) -> DownloadError | None:
+    async def _try_link(self, part: Part, link: str, retries: LinkRetries) -> DownloadError | None:
         """Fill the part from one link. Return an error if another link or attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
                 retries.begin_attempt(asyncio.get_running_loop().time())
-                await self._saver.transfer.fill(self._part, link, self._notifier)
-            await run_in_thread(self._check_content, link)
+                await self._saver.transfer.fill(part, link, self._notifier)
+            await run_in_thread(check_content, part, self._media, link)
         except (FileTooLarge, FileNotWritten):
             raise
         except WrongContent as fault:
-            await run_in_thread(self._part.restart, None)
+            await run_in_thread(part.restart, None)
             return fault
         except DownloadError as fault:
             return fault
@@ -220,59 +270,6 @@ class _OutputSave:
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _with_advice(gone)
         return links_of(success, self._n)
-
-    def _check_content(self, link: str) -> None:
-        head = self._part.head(SNIFF_BYTES)
-        if is_json_error(head):
-            raise ErrorPage(
-                f"an error message came in place of the file: {head[:80]!r}",
-                url=without_query(link),
-            )
-        if self._suffix(head, link) is None and find_encoded(head, self._media) is None:
-            raise WrongContent(
-                f"what came is not {_describe_media(self._media)} but begins with {head[:24]!r}",
-                url=without_query(link),
-                argument="output",
-            )
-
-    def _publish(self, url: str) -> PublishedFile:
-        """Give the file its final name. Decode base64 or a data URI first. Blocking I/O."""
-        head = self._part.head(SNIFF_BYTES)
-        encoded = find_encoded(head, self._media) if url else None
-        if encoded is None:
-            # The suffix if no known type fits. Text that came in the reply itself gets `txt`.
-            fallback = "bin" if url or not is_text(head) else "txt"
-            return self._part.publish(
-                self._suffix(head, url) or fallback,
-                url,
-                is_length_known=self._part.is_length_known,
-            )
-        decoded_part = self._saver.folder.open(self._part.stem)
-        try:
-            decoded_part.restart(None)
-            for data in encoded.decode(self._part.chunks(encoded.start)):
-                decoded_part.append(data)
-            published = decoded_part.publish(
-                self._suffix(decoded_part.head(SNIFF_BYTES), url) or "bin",
-                url,
-                is_length_known=self._part.is_length_known,
-            )
-            decoded_part.delete()
-        except ValueError:
-            raise WrongContent("the file is base64 that is cut off", url=url) from None
-        finally:
-            decoded_part.close()
-        return published
-
-    def _suffix(self, head: bytes, url: str) -> str | None:
-        url_suffix = without_query(url).rpartition("/")[2].rpartition(".")[2].lower()
-        return suffix_of(
-            head, self._media, url_suffix if len(url_suffix) <= _MAX_SUFFIX_CHARS else ""
-        )
-
-
-def _describe_media(media: Collection[Medium]) -> str:
-    return " or ".join(media) or "any known kind of file"
 
 
 def _with_advice(fault: DownloadError) -> DownloadError:

@@ -1,5 +1,7 @@
 """Turns SQLite's errors into journal errors that say what to do."""
 
+import errno
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -37,9 +39,15 @@ _CANNOT_CREATE_MESSAGE: Final = (
 _NOT_A_FILE_MESSAGE: Final = (
     "this is a FIFO, a socket, a device or the like; it was left as it is; give the path of a file"
 )
+_OPEN_FILES_MESSAGE: Final = (
+    "no more files may be open, and SQLite must open one; raise the limit (`ulimit -n`), or lower "
+    "`concurrency`"
+)
 _BLOCKED_SIBLING_MESSAGE: Final = (
     "SQLite keeps files beside this journal, and {name} is none; move it away"
 )
+# The process or the system has too many open files.
+_OPEN_FILES_ERRNOS: Final = (errno.EMFILE, errno.ENFILE)
 # An SQLite database has at least one page, and a page has at least this many bytes:
 # https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
@@ -109,7 +117,9 @@ def to_journal_error(error: sqlite3.Error | UnicodeError | OSError, path: str) -
     if isinstance(error, UnicodeError) or _UNDECODABLE_TEXT in str(error):
         error_type, advice = JournalDamaged, _DAMAGED_MESSAGE
     elif isinstance(error, OSError):
-        error_type, advice, source = JournalError, _CANNOT_CREATE_MESSAGE, "system"
+        is_limit = error.errno in _OPEN_FILES_ERRNOS
+        advice = _OPEN_FILES_MESSAGE if is_limit else _CANNOT_CREATE_MESSAGE
+        error_type, source = JournalError, "system"
     elif primary_code(error) == sqlite3.SQLITE_CANTOPEN:
         error_type, advice = _cannot_open(Path(path))
     else:
@@ -124,11 +134,26 @@ def to_journal_error(error: sqlite3.Error | UnicodeError | OSError, path: str) -
 
 
 def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
+    if not _can_open_a_file():
+        return JournalError, _OPEN_FILES_MESSAGE
     if path.is_dir():
         return WrongJournal, "this is a folder; give the path of a file"
     if path.exists():
         return JournalReadOnly, "SQLite keeps two files beside a journal, and may not write them"
     return JournalError, _CANNOT_CREATE_MESSAGE
+
+
+def _can_open_a_file() -> bool:
+    """
+    Whether this process may open one more file. SQLite does not say why it could not open one.
+
+    This function opens no file of the journal, for the reason that `check_file` gives.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in _OPEN_FILES_ERRNOS
+    return True
 
 
 def _file_type(path: Path) -> int:

@@ -469,6 +469,14 @@ async def test_folder_that_cannot_be_made_is_reported(server, make_downloads, fo
     [
         (errno.ENOSPC, "; make room or choose another folder, then"),
         (errno.EACCES, "; choose a folder that this program may write to, then"),
+        (
+            errno.EMFILE,
+            "; raise the limit of open files (`ulimit -n`), or lower `concurrency`, then",
+        ),
+        (
+            errno.ENFILE,
+            "; raise the limit of open files (`ulimit -n`), or lower `concurrency`, then",
+        ),
         (errno.ENOENT, "; choose another folder, then"),
         (None, "; choose another folder, then"),
     ],

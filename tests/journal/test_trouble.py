@@ -1,6 +1,7 @@
 """Whatever is wrong with the file, the error says so, and the content stays."""
 
 import asyncio
+import errno
 import os
 import platform
 import shutil
@@ -73,6 +74,45 @@ async def test_opening_a_locked_journal_times_out(path):
                 pass
         other.execute("ROLLBACK")
     assert 0 == await count_tickets(path)
+
+
+OUT_OF_FILES = """
+import asyncio, concurrent.futures.thread, os, resource, sys
+from modelslab_async.journal import Journal
+
+async def main(path):
+    try:
+        while True:
+            os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        pass
+    try:
+        async with Journal.open(path):
+            pass
+    except Exception as error:
+        print(type(error).__name__, error)
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_process_without_file_descriptors_is_told_so(path, exists):
+    """A permission or a folder has nothing to do with it, so the error names neither."""
+    if exists:
+        await filled(path, count=1)
+    command = [sys.executable, "-c", OUT_OF_FILES, str(path)]
+    run = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, encoding="utf-8")
+
+    assert run.stdout.startswith(f"JournalError {path}: no more files may be open"), run.stdout
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_system_error_of_too_many_files_gets_its_advice(number):
+    """It is the advice for SQLite's own error."""
+    error = to_journal_error(OSError(number, os.strerror(number)), "j.db")
+    assert "raise the limit (`ulimit -n`), or lower `concurrency` (system: " in str(error)
 
 
 async def test_new_journal_is_created_once_by_many(path):
