@@ -265,7 +265,7 @@ class _OutputSave:
         try:
             success = await renewal.success()
         except ModelsLabError as fault:
-            why = f"{gone.message}, and there is no new link: {_printable(fault.message)}"
+            why = f"{gone.message}, and there is no new link: {fault.message}"
             raise _with_message(gone, why) from fault
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _with_advice(gone)
@@ -285,8 +285,3 @@ def _with_advice(fault: DownloadError) -> DownloadError:
 def _with_message(fault: DownloadError, message: str) -> DownloadError:
     kind = WrongContent if isinstance(fault, ErrorPage) else type(fault)
     return kind(message, url=fault.url, status_code=fault.status_code, argument=fault.argument)
-
-
-def _printable(message: str) -> str:
-    """Escape lone surrogates in a server's message. A journal cannot store such characters."""
-    return message.encode("utf-8", "backslashreplace").decode()

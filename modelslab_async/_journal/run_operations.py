@@ -187,13 +187,23 @@ class RunOperations:
         """
         Record the result of saving a ticket's files. If `error` is None, all files were saved.
 
-        Return False, and record nothing, if the ticket no longer belongs to the run.
+        Characters of `error` that no store can hold are escaped. Return False, and record nothing,
+        if the ticket no longer belongs to the run.
         """
         return await self._store.write(
             save_queue.complete_save,
             run_id,
             row_id,
-            error=error,
+            error=None if error is None else _storable(error),
             argument=argument,
             now=self._clock(),
         )
+
+
+def _storable(text: str) -> str:
+    """
+    Escape NUL characters and lone surrogates. The message of a server may contain them.
+
+    PostgreSQL refuses NUL, and no store can encode a lone surrogate as UTF-8.
+    """
+    return text.replace("\0", r"\x00").encode("utf-8", "backslashreplace").decode()

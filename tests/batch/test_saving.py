@@ -25,6 +25,7 @@ from modelslab_async import (
     LinkGone,
     Pace,
     Saved,
+    ServerError,
     Success,
     Ticket,
     Unresolved,
@@ -266,6 +267,28 @@ async def test_failed_save_is_recorded_and_tried_again(
             (saved,) = await all_of(batch.save(downloads))
         assert isinstance(saved, Saved)
         assert [] == await batch.journal.unsaved()
+
+
+class RefusingClient:
+    """A client whose polls are refused with a message that no journal can store as it is."""
+
+    async def fetch(self, _ticket, /):
+        raise ServerError("odd \0 and \ud800")
+
+
+async def test_message_that_no_journal_can_store_is_escaped(
+    a_client, emulator, transport, path, make_downloads
+):
+    """The save of the ticket fails, and not the whole run."""
+    tickets = [emulator.add_job(("images", n), fails=False) for n in (1, 2)]
+    transport.broken = True
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(tickets)
+        async with make_downloads(RefusingClient()) as downloads:
+            results = await all_of(batch.save(downloads))
+        assert {*tickets} == {each.ticket for each in results if isinstance(each, Unsaved)}
+        errors = [each.error for each in await batch.journal.unsaved()]
+    assert 2 == sum(error.endswith("no new link: odd \\x00 and \\ud800") for error in errors)
 
 
 async def test_expired_link_costs_one_poll(path, folder):

@@ -21,7 +21,7 @@ from modelslab_async import (
 from modelslab_async._aio.threads import run_in_thread
 from modelslab_async._downloads.part_file import PartFile
 
-from .conftest import PNG, FakeClient, success
+from .conftest import PNG, success
 
 GOOD = "https://cdn.example/good.png"
 BAD = "https://cdn.example/bad.png"
@@ -178,17 +178,6 @@ async def test_foreign_exception_of_renewal_leaves_one_ticket_unsaved(fault, fol
     if isinstance(bad.cause, LinkGone):
         assert isinstance(bad.cause.__cause__, LinkGone)
         assert bad.cause.__cause__.__cause__ is bad.cause.__cause__.__context__ is None
-
-
-async def test_server_message_with_lone_surrogate_can_be_encoded(server, make_downloads):
-    """A journal stores the message of an unsaved ticket, and no journal stores a surrogate."""
-    server.at_path["old"] = (410, {}, b"")
-
-    async with make_downloads(FakeClient(LinkGone("odd \ud800"))) as downloads:
-        result = await downloads.try_save(success(server.link("old/0")))
-
-    assert "odd \\ud800" in result.cause.message
-    assert result.cause.message.encode()
 
 
 NO_LINKS = [
