@@ -2,12 +2,14 @@
 
 import os
 from collections import defaultdict
+from os.path import exists
 from pathlib import Path
 
 from attrs import evolve
 
+from .._aio.threads import run_in_thread
 from .._downloads.downloads_arguments import check_folder
-from .._downloads.verify_saved_files import Verified, verify
+from .._downloads.verify_saved_files import Verified, path_in, verify
 from .._journal.host_name import this_host
 from .._journal.recorded_files import RecordedFile
 from .._models.saved_file import SavedFile
@@ -31,8 +33,8 @@ async def verify_recorded_files(
     """
     Compare the recorded files with those on disk. See `Batch.verify`.
 
-    A file that another host saved and that is not on this host counts as `elsewhere`, not as
-    missing.
+    A file that another host saved and that this host does not find counts as `elsewhere`, not as
+    changed or missing.
 
     Raises:
         TypeError: The folder is neither a path nor None.
@@ -45,13 +47,21 @@ async def verify_recorded_files(
         files.append(file := to_saved_file(record))
         if (host := other_host(journal, record)) is not None:
             hosts[file] = host
-    found = await verify(None if folder is None else Path(folder), files)
+    path = None if folder is None else Path(folder)
+    found = await verify(path, files)
+    changed: list[SavedFile] = []
     missing: list[SavedFile] = []
     elsewhere: defaultdict[str, list[SavedFile]] = defaultdict(list)
+    for file in found.changed:
+        # `exists` is False if a folder of this host may not be entered. Such a folder says nothing
+        # about the other host.
+        is_here = file not in hosts or await run_in_thread(exists, path_in(path, file))
+        (changed if is_here else elsewhere[hosts[file]]).append(file)
     for file in found.missing:
         (elsewhere[hosts[file]] if file in hosts else missing).append(file)
     return evolve(
         found,
+        changed=tuple(changed),
         missing=tuple(missing),
         elsewhere={host: tuple(files) for host, files in elsewhere.items()},
     )

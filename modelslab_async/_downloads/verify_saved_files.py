@@ -1,5 +1,6 @@
 """Compares saved files with their records."""
 
+import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from attrs import field, frozen
 from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
 from .file_sha256_check import has_checksum
+
+# A path with a name that is too long leads to no file on this system.
+_NOT_FOUND_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @frozen(kw_only=True)
@@ -19,8 +23,8 @@ class Verified:
         unchanged: Files that have the recorded bytes.
         changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
-        elsewhere: Files that do not exist here and that other hosts saved, keyed by the host's
-            name. Only `Batch.verify` fills it.
+        elsewhere: Files that other hosts saved and that this host does not find, keyed by the
+            host's name. Only `Batch.verify` fills it.
     """
 
     unchanged: tuple[SavedFile, ...]
@@ -41,14 +45,33 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
     changed: list[SavedFile] = []
     missing: list[SavedFile] = []
     for file in files:
-        path = file.path if folder is None else Path(folder) / file.path.name
+        path = path_in(folder, file)
         if await is_unchanged(file, path):
             unchanged.append(file)
-        elif await run_in_thread(path.exists):
-            changed.append(file)
-        else:
+        elif await run_in_thread(is_missing, path):
             missing.append(file)
+        else:
+            changed.append(file)
     return Verified(unchanged=tuple(unchanged), changed=tuple(changed), missing=tuple(missing))
+
+
+def path_in(folder: str | Path | None, file: SavedFile) -> Path:
+    """Return the path of a recorded file that may be in another folder by now. See `verify`."""
+    return file.path if folder is None else Path(folder) / file.path.name
+
+
+def is_missing(path: Path) -> bool:
+    """
+    Whether there is no file at a path. False if this is unknown, such as in a private folder.
+
+    Blocking I/O.
+    """
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        # A ValueError means that the path contains a NUL character.
+        return not isinstance(error, OSError) or error.errno in _NOT_FOUND_ERRNOS
+    return False
 
 
 async def is_unchanged(file: SavedFile, path: Path) -> bool:

@@ -1,11 +1,13 @@
 """Hosts with folders of their own: the journal says which host has which file."""
 
+import os
 from contextlib import aclosing
 
 import httpx
 import pytest
 
 from modelslab_async import Batch, Downloads
+from tests.unprivileged_user import unprivileged_user
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 LINKS = ["https://files.example/0.png", "https://files.example/1.png"]
@@ -94,6 +96,22 @@ async def test_each_host_knows_which_files_are_on_another(in_database, emulator)
     assert [] == await in_database.save("south")
     found = await in_database.verify("north", in_database.folder("the disk of north"))
     assert (["1", "2"], ()) == (ids(found.unchanged), found.missing)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+async def test_file_of_another_host_behind_a_private_folder_is_elsewhere(in_database, emulator):
+    """A folder of this host may have the same path. It says nothing about the other host's file."""
+    await in_database.save("north", [add_job(emulator, 1)])
+    in_database.folder("north").chmod(0o000)
+    with unprivileged_user():
+        found = await in_database.verify("south")
+    assert ({"north": 1}, ()) == (
+        {host: len(f) for host, f in found.elsewhere.items()},
+        found.changed,
+    )
+    with unprivileged_user():
+        found = await in_database.verify("north")
+    assert (["1"], {}) == (ids(found.changed), found.elsewhere)
 
 
 async def test_file_that_its_own_host_lacks_is_missing(in_database, emulator):

@@ -2,10 +2,14 @@
 
 import asyncio
 import gc
+import os
+import tempfile
 from itertools import count
+from pathlib import Path
 
 import httpx
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
     Client,
@@ -24,6 +28,7 @@ from modelslab_async import (
     verify,
 )
 from modelslab_async.emulator import Emulator, Jobs
+from tests.unprivileged_user import unprivileged_user
 
 from .conftest import PNG, names, picture, success
 
@@ -188,6 +193,30 @@ async def test_verify_sorts_files_by_their_state(server, make_downloads, folder)
     result = await verify(moved, files)
 
     assert (files[:1], files[1:3], files[3:]) == (result.unchanged, result.changed, result.missing)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that all users may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+async def test_file_that_may_not_be_looked_at_is_changed(server, make_downloads, open_folder):
+    """The other files are verified all the same. A name that is too long is that of no file."""
+    async with make_downloads(to=open_folder) as downloads:
+        good, gone = await downloads.save(success(server.link("0"), server.link("1")))
+    gone.path.unlink()
+    (open_folder / "private").mkdir(mode=0o000)
+    denied = evolve(good, n=2, path=open_folder / "private" / "a.png")
+    too_long = evolve(good, n=3, path=open_folder / ("a" * 5000))
+    with unprivileged_user():
+        result = await verify(None, [good, gone, denied, too_long])
+
+    assert ((good,), (denied,)) == (result.unchanged, result.changed)
+    assert (gone, too_long) == result.missing
 
 
 async def test_closed_downloads_raise_client_closed(server, make_downloads):

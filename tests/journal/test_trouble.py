@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from modelslab_async._journal.sqlite_errors import to_journal_error
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
+from tests.unprivileged_user import unprivileged_user
 
 A = Ticket("images", 1)
 
@@ -216,19 +217,6 @@ def foreign_journal():
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)
-
-
-@contextmanager
-def unprivileged_user():
-    """Run a block as a user who owns nothing."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")

@@ -8,6 +8,7 @@ from attrs import asdict
 from rich.text import Text
 
 from ... import Batch, Report, Verified
+from ..._downloads.verify_saved_files import is_missing
 from ...journal import UnsavedTicket
 from .. import options, output
 from ..event_loop import run_async
@@ -104,7 +105,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
             return await batch.verify(folder, repair=repair)
 
     found = run_async(check())
-    if folder is not None and not folder.exists():
+    if folder is not None and is_missing(folder):
         output.print_message(_missing_folder_message(folder, found))
     for state, files in (("changed", found.changed), ("missing", found.missing)):
         for file in files:

@@ -391,6 +391,9 @@ def test_verify_names_a_folder_that_does_not_exist(here, emulator):
     message = f"there is no folder nowhere: looked for {expected} and 1 other file there"
     assert message in found.stderr
     assert "there is no folder" not in here("verify", "out").stderr
+    found = here("verify", "a" * 300)
+    assert (8, 2) == (found.returncode, found.stdout.count("missing "))
+    assert "there is no folder aaa" in found.stderr
 
 
 def started(program, *arguments):
