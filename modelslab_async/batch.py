@@ -248,8 +248,8 @@ class Batch:
         """
         Compare the files in `folder`, or at the paths where they were saved, with their records.
 
-        With `repair`, the next `save` downloads changed and missing files again. If another host
-        saved a file that is not on this host, the file counts as `elsewhere`, not as `missing`.
+        With `repair`, the next `save` saves changed and missing files again. It copies a file that
+        is unchanged where it was saved. A file that only another host has counts as `elsewhere`.
         """
         found = await verify_recorded_files(self._journal, folder)
         if repair:

@@ -2,7 +2,6 @@
 
 import os
 from collections import defaultdict
-from os.path import exists
 from pathlib import Path
 
 from attrs import evolve
@@ -55,7 +54,7 @@ async def verify_recorded_files(
     for file in found.changed:
         # `exists` is False if a folder of this host may not be entered. Such a folder says nothing
         # about the other host.
-        is_here = file not in hosts or await run_in_thread(exists, path_in(path, file))
+        is_here = file not in hosts or await run_in_thread(os.path.exists, path_in(path, file))
         (changed if is_here else elsewhere[hosts[file]]).append(file)
     for file in found.missing:
         (elsewhere[hosts[file]] if file in hosts else missing).append(file)

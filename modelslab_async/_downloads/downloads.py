@@ -228,8 +228,9 @@ class Downloads:
         Args:
             success: The reply with the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, before the `.part` file is deleted. Exceptions of
-                `on_saved` are raised in an `ExceptionGroup`.
+            on_saved: Awaited with each new file, before the `.part` file is deleted. With it, known
+                files of other folders are copied, too. Its exceptions are raised in an
+                `ExceptionGroup`.
 
         Raises:
             TypeError: `success` is not a `Success`.
@@ -243,6 +244,7 @@ class Downloads:
             media=self._media_of(success.ticket),
             renewal=self._renewal(success.ticket),
             known={n: file for n, file in earlier.items() if file} | {f.n: f for f in known},
+            folder=self.folder,
             on_saved=on_saved,
             telemetry=self._telemetry,
         )

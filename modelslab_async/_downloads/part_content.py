@@ -1,8 +1,10 @@
 """Checks what kind of file a part holds, and publishes it with its suffix. It sends nothing."""
 
+import hashlib
 from collections.abc import Collection
 
 from .._models.download_errors import WrongContent
+from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
 from .error_pages import is_json_error
@@ -13,6 +15,7 @@ from .part_protocol import Part, PartFolder
 from .transfer import ErrorPage
 
 _MAX_SUFFIX_CHARS = 8
+_CHUNK_BYTES = 1 << 20
 
 
 def check_content(part: Part, media: Collection[Medium], link: str) -> None:
@@ -76,6 +79,25 @@ def publish_part(
     finally:
         decoded_part.close()
     return published
+
+
+def publish_copy(part: Part, file: SavedFile) -> PublishedFile | None:
+    """
+    Copy a saved file of another folder into a part, and publish the part. Blocking I/O.
+
+    Return None if the file has changed. The part is empty then.
+    """
+    part.restart(None)
+    digest = hashlib.sha256()
+    with file.path.open("rb") as source:
+        while data := source.read(_CHUNK_BYTES):
+            digest.update(data)
+            part.append(data)
+    if digest.hexdigest() != file.sha256:
+        part.restart(None)
+        return None
+    suffix = file.path.suffix.removeprefix(".") or "bin"
+    return part.publish(suffix, file.url, is_length_known=file.is_length_verified)
 
 
 def describe_media(media: Collection[Medium]) -> str:

@@ -27,7 +27,7 @@ from .http_get import without_query
 from .inline_data import inline_bytes, is_link
 from .link_renewal import LinkRenewal
 from .link_retries import LinkRetries, first_dead_link, links_of
-from .part_content import check_content, describe_media, publish_part
+from .part_content import check_content, describe_media, publish_copy, publish_part
 from .part_file import PublishedFile
 from .part_protocol import Part, PartFolder
 from .transfer import ErrorPage, Transfer
@@ -73,32 +73,29 @@ class OutputSaver:
         media: Collection[Medium],
         renewal: LinkRenewal | None,
         on_saved: OnSaved | None = None,
+        *,
+        unchanged: SavedFile | None = None,
     ) -> SavedFile:
         """
         Save one output. Delete its part only after `on_saved` has recorded the file.
+
+        If `unchanged` is a file of this output in another folder, copy it and download nothing.
 
         Raises:
             DownloadError: The output could not be saved. Exceptions of `on_saved` are raised
                 unchanged.
         """
         notifier = DownloadNotifier(self.on_event, success.ticket, n)
+        save = _OutputSave(self, success, notifier, media, renewal, unchanged=unchanged)
         try:
-            file = await self._save(success, notifier, media, renewal, on_saved)
+            file = await self._save(save, on_saved)
         except DownloadError as error:
             notifier.failed(error)
             raise
         notifier.saved(file)
         return file
 
-    async def _save(
-        self,
-        success: Success,
-        notifier: DownloadNotifier,
-        media: Collection[Medium],
-        renewal: LinkRenewal | None,
-        on_saved: OnSaved | None,
-    ) -> SavedFile:
-        save = _OutputSave(self, success, notifier, media, renewal)
+    async def _save(self, save: "_OutputSave", on_saved: OnSaved | None) -> SavedFile:
         retries: LinkRetries | None = None
         while True:
             async with save.open_part() as part:
@@ -131,6 +128,8 @@ class _OutputSave:
         notifier: DownloadNotifier,
         media: Collection[Medium],
         renewal: LinkRenewal | None,
+        *,
+        unchanged: SavedFile | None,
     ) -> None:
         self._saver = saver
         self._ticket = success.ticket
@@ -140,6 +139,7 @@ class _OutputSave:
         self._links: Sequence[str] = links_of(success, self._n)
         self._media = media
         self._renewal = renewal
+        self._unchanged = unchanged
         self._part: Part | None = None
 
     @asynccontextmanager
@@ -165,7 +165,10 @@ class _OutputSave:
     async def attempt(
         self, part: Part, retries: LinkRetries
     ) -> SavedFile | Sequence[DownloadError]:
-        """Try each link once. Return the saved file, or the error of each link."""
+        """Copy an unchanged file, or try each link once. Return the file, or the links' errors."""
+        unchanged, self._unchanged = self._unchanged, None
+        if unchanged and (copy := await run_in_thread(publish_copy, part, unchanged)):
+            return self._saved_file(copy)
         try:
             url = ""
             if is_link(self._output):

@@ -10,6 +10,7 @@ from contextlib import aclosing, closing
 
 import httpx
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
     Batch,
@@ -36,6 +37,8 @@ from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, FileLinks, Jobs, ScriptedReply
 from modelslab_async.journal import Journal
 
+GOOD_LINK = "https://files.example/0.png"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 RUNNING = ScriptedReply(body=b'{"status": "processing", "id": 1, "output": []}')
 
 
@@ -78,9 +81,8 @@ def make_downloads(transport, folder):
     def make(client=None, **more):
         return Downloads(
             client,
-            http=transport,
             allow_private=True,
-            **{"to": folder, "link_timeout": 0, **more},
+            **{"http": transport, "to": folder, "link_timeout": 0, **more},
         )
 
     return make
@@ -467,6 +469,80 @@ async def test_verify_finds_and_repairs_files(a_client, emulator, transport, pat
         assert {"2", "4"} == {each.ticket.id for each in results}
         assert 2 == len(transport.fetched)
         assert 5 == len((await batch.verify(folder)).unchanged)
+
+
+async def test_repaired_folder_gets_copies_of_unchanged_files(
+    a_client, emulator, transport, path, make_downloads, *, folder, tmp_path
+):
+    """Files that are still where they were saved are copied from there, even if links are dead."""
+    tickets = [emulator.add_job(("images", n), fails=False) for n in (1, 2)]
+    other_folder = tmp_path / "other"
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(tickets)
+        async with make_downloads(client) as downloads:
+            saved = {each.ticket: each.files[0] for each in await all_of(batch.save(downloads))}
+        assert 2 == len((await batch.verify(other_folder, repair=True)).missing)
+        transport.fetched.clear()
+        transport.broken = True
+        async with make_downloads(client, to=other_folder) as downloads:
+            copied = {each.ticket: each.files[0] for each in await all_of(batch.save(downloads))}
+        assert [] == transport.fetched
+        expected = {
+            ticket: evolve(file, path=other_folder / file.path.name)
+            for ticket, file in saved.items()
+        }
+        assert expected == copied
+        assert 2 == len((await batch.verify()).unchanged)
+        assert {*expected.values()} == {*(await batch.verify(other_folder)).unchanged}
+    assert ["images-1-0.png", "images-2-0.png"] == names(folder) == names(other_folder)
+
+
+async def test_changed_file_is_not_copied(
+    a_client, emulator, transport, path, make_downloads, *, folder, tmp_path, monkeypatch
+):
+    """It is downloaded, even if it changes after it was found unchanged."""
+
+    async def finds_no_change(_file, _path):
+        return True
+
+    emulator.add_job("images:1", fails=False)
+    other_folder = tmp_path / "other"
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1"])
+        async with make_downloads(client) as downloads:
+            await all_of(batch.save(downloads))
+        await batch.verify(other_folder, repair=True)
+        (folder / "images-1-0.png").write_bytes(b"scribbled over")
+        monkeypatch.setattr(
+            "modelslab_async._downloads.generation_save.is_unchanged", finds_no_change
+        )
+        transport.fetched.clear()
+        async with make_downloads(client, to=other_folder) as downloads:
+            (saved,) = await all_of(batch.save(downloads))
+        assert isinstance(saved, Saved)
+        assert 1 == len(transport.fetched)
+        assert 1 == len((await batch.verify(other_folder)).unchanged)
+    assert ["images-1-0.png"] == names(other_folder)
+
+
+async def test_save_in_another_folder_has_all_files_of_a_ticket(
+    a_client, emulator, path, make_downloads, tmp_path
+):
+    """The files that an earlier run saved of the ticket are copied, so they are not divided."""
+    bad = "https://files.example/bad.png"
+    ticket = emulator.add_job("images:1", fails=False, output=[GOOD_LINK, bad])
+    dead = httpx.MockTransport(
+        lambda request: httpx.Response(410 if request.url == bad else 200, content=PNG)
+    )
+    good = httpx.MockTransport(lambda _request: httpx.Response(200, content=PNG))
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add([ticket])
+        async with make_downloads(client, http=dead) as downloads:
+            (unsaved,) = await all_of(batch.save(downloads))
+        async with make_downloads(client, http=good, to=tmp_path / "other") as downloads:
+            (saved,) = await all_of(batch.save(downloads))
+    assert (1, 2) == (len(unsaved.files), len(saved.files))
+    assert {tmp_path / "other"} == {file.path.parent for file in saved.files}
 
 
 async def test_reopened_failures_are_polled_again(a_client, emulator, path):

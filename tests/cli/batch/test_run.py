@@ -379,6 +379,17 @@ def test_verify_lists_changed_and_missing_files(here, emulator, tmp_path):
     assert 0 == here("verify").returncode
 
 
+def test_folder_without_the_files_is_repaired(here, emulator, tmp_path):
+    """The next run has all files in the folder, though they still exist where they were saved."""
+    emulator.add_job("images:4921", fails=False)
+    here("run", "-", "--out", "out", "--allow-private", given="images:4921\n")
+    (tmp_path / "other").mkdir()
+    assert "1 is not; the next `batch" in here("verify", "other", "--repair").stderr
+    assert 0 == here("run", "--out", "other", "--allow-private").returncode
+    assert (0, 0) == (here("verify").returncode, here("verify", "other").returncode)
+    assert ["images-4921-0.png"] == [each.name for each in (tmp_path / "other").iterdir()]
+
+
 def test_verify_names_a_folder_that_does_not_exist(here, emulator):
     """It says where it looked; the lines have the recorded paths, as for any other folder."""
     for n in (4911, 4912):
