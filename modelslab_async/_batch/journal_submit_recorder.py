@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+
+from attrs import define
 
 from .._engine.engine import Engine
+from .._journal.own_submits import OwnSubmit
 from .._journal.submits import DuplicateSubmit
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.journal_errors import JournalError
@@ -22,6 +24,20 @@ from .unrecorded_results import UnrecordedResults
 _logger = logging.getLogger("modelslab_async")
 
 
+@define(eq=False)
+class _InFlight:
+    """
+    A submit that a task records and sends.
+
+    Attributes:
+        ended: Done once the result of the submit is recorded, or kept to be recorded later.
+        own: The record of the submit; None while it is not recorded yet.
+    """
+
+    ended: asyncio.Future[None]
+    own: OwnSubmit | None = None
+
+
 class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
@@ -37,9 +53,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._run_id: int | None = None
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
-        # The tasks that have a submit in flight. A task's future is done once the result of the
-        # submit is recorded, or is kept in memory to be recorded later.
-        self._in_flight: dict[asyncio.Task[object], asyncio.Future[None]] = {}
+        # The submit that each task has in flight.
+        self._in_flight: dict[asyncio.Task[object] | None, _InFlight] = {}
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
     async def begin(self, submit_request: SubmitRequest) -> None:
@@ -50,17 +65,17 @@ class JournalSubmitRecorder(SubmitRecorder):
             JournalError: The journal cannot be written; nothing is sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
-        if (task := asyncio.current_task()) is not None:
-            self._in_flight[task] = asyncio.get_running_loop().create_future()
-            task.add_done_callback(self._leave_flight)
+        in_flight = self._enter_flight()
         # First record the result of an earlier attempt at this submit, if it is still unrecorded.
         # If that attempt started no work, this deletes its record from the journal. The old record
         # would conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
-        while not await self._journal.leases.record_own(submit, run_id, lease=self._lease):
+        record_own = self._journal.leases.record_own
+        while (own := await record_own(submit, run_id, lease=self._lease)) is None:
             run_id = await self._leased_run_id(ended=run_id)
+        in_flight.own = own
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
@@ -74,10 +89,13 @@ class JournalSubmitRecorder(SubmitRecorder):
         Raises:
             JournalError: The submit started work, but its ticket could not be recorded yet.
         """
+        in_flight = self._in_flight.get(asyncio.current_task())
+        if in_flight is None or (own := in_flight.own) is None:
+            raise RuntimeError("this submit was not recorded before it was sent")
         try:
-            await self._write(submit_request, result)
+            await self._write(own, result)
         except JournalError as error:
-            self._unrecorded.keep(submit_request, result)
+            self._unrecorded.keep(own, result)
             match result:
                 case Processing() | Success() | GenerationFailed(ticket=Ticket()):
                     raise
@@ -91,35 +109,33 @@ class JournalSubmitRecorder(SubmitRecorder):
         finally:
             # A callback of the caller may run next in this task, and may be slow. `close` must not
             # wait for it.
-            if (task := asyncio.current_task()) is not None:
-                self._leave_flight(task)
+            self._leave_flight(asyncio.current_task())
 
-    def _leave_flight(self, task: asyncio.Task[object]) -> None:
-        if (handled := self._in_flight.pop(task, None)) is not None:
-            handled.set_result(None)
+    def _enter_flight(self) -> _InFlight:
+        in_flight = _InFlight(asyncio.get_running_loop().create_future())
+        task = asyncio.current_task()
+        self._in_flight[task] = in_flight
+        if task is not None:
+            task.add_done_callback(self._leave_flight)
+        return in_flight
 
-    async def _write(
-        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
-    ) -> None:
+    def _leave_flight(self, task: asyncio.Task[object] | None) -> None:
+        if (in_flight := self._in_flight.pop(task, None)) is not None:
+            in_flight.ended.set_result(None)
+
+    async def _write(self, own: OwnSubmit, result: SubmitReply | ModelsLabError) -> None:
+        leases = self._journal.leases
         match result:
             case Processing():
-                await self._confirm(submit_request, result.ticket)
+                await leases.confirm_sent(own, result.ticket)
             case Success():
-                await self._confirm(submit_request, result.ticket, result)
+                await leases.confirm_sent(own, result.ticket, result=result)
             case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
-                await self._confirm(submit_request, ticket, reply)
+                await leases.confirm_sent(own, ticket, result=reply)
             case SubmitUncertain():
-                await self._journal.leases.mark_uncertain(submit_request.submit_id)
+                await leases.mark_uncertain(own)
             case _:
-                # Another process may have confirmed the submit, or deleted its record, meanwhile.
-                with suppress(ValueError):
-                    await self._journal.leases.withdraw_own(submit_request.submit_id)
-
-    async def _confirm(
-        self, submit_request: SubmitRequest, ticket: Ticket, result: Success | Failed | None = None
-    ) -> None:
-        submit = self._pending_submit(submit_request)
-        await self._journal.leases.confirm_sent(submit, self._run_id, ticket, result=result)
+                await leases.withdraw_own(own)
 
     def _pending_submit(self, submit_request: SubmitRequest) -> PendingSubmit:
         return PendingSubmit(
@@ -202,7 +218,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def close(self) -> None:
         """Wait for all submits in flight, and try to record their results. Then end the lease."""
         while self._in_flight:
-            await asyncio.wait(self._in_flight.values())
+            await asyncio.wait([in_flight.ended for in_flight in self._in_flight.values()])
         await self._unrecorded.aclose()
         if self._renewal_task is not None:
             self._renewal_task.cancel()

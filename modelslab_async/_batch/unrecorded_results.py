@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from .._journal.own_submits import OwnSubmit
 from .._models.errors import ModelsLabError
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import describe
-from .._submitting.submit_request import SubmitRequest
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -29,19 +29,19 @@ class UnrecordedResults:
 
     def __init__(
         self,
-        write: Callable[[SubmitRequest, _SubmitResult], Awaitable[None]],
+        write: Callable[[OwnSubmit, _SubmitResult], Awaitable[None]],
         *,
         interval: float,
     ) -> None:
         self._write = write
         self._interval_s = interval
-        self._results: dict[str, tuple[SubmitRequest, _SubmitResult]] = {}
+        self._results: dict[str, tuple[OwnSubmit, _SubmitResult]] = {}
         self._attempt: asyncio.Task[dict[str, Exception]] | None = None
         self._retrying: asyncio.Task[None] | None = None
 
-    def keep(self, submit_request: SubmitRequest, result: _SubmitResult) -> None:
+    def keep(self, own: OwnSubmit, result: _SubmitResult) -> None:
         """Keep a result, and try to record it until that succeeds."""
-        self._results[submit_request.submit_id] = (submit_request, result)
+        self._results[own.submit.track_id] = (own, result)
         if self._retrying is None or self._retrying.done():
             self._retrying = asyncio.create_task(
                 self._retry(), name="modelslab_async unrecorded results"
@@ -104,9 +104,12 @@ class UnrecordedResults:
         return errors
 
     async def _try(self, submit_id: str) -> Exception | None:
+        tried = self._results[submit_id]
         try:
-            await self._write(*self._results[submit_id])
+            await self._write(*tried)
         except Exception as error:  # noqa: BLE001 -- The other results are recorded all the same.
             return error
-        del self._results[submit_id]
+        if self._results[submit_id] is tried:
+            # Otherwise a newer submit with the same id has ended meanwhile.
+            del self._results[submit_id]
         return None

@@ -57,8 +57,8 @@ class JournalStore(Protocol):
         """
         Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        `submits.confirm` and `submits.confirm_sent` may still wait for minutes, because they record
-        the ticket of paid work.
+        `submits.confirm` and `own_submits.confirm_sent` may still wait for minutes, because they
+        record the ticket of paid work.
         """
         ...
 

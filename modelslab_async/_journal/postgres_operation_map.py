@@ -7,6 +7,7 @@ from typing import Any, Final
 from . import (
     exports,
     lease_rows,
+    own_submits,
     pace_state,
     postgres_export,
     postgres_files,
@@ -36,12 +37,12 @@ COUNTERPARTS: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingPr
         lease_rows.renew: postgres_leases.renew,
         lease_rows.claim: postgres_leases.claim,
         submits.record_submit: postgres_submits.record_submit,
-        submits.record_own: postgres_submits.record_own,
+        own_submits.record_own: postgres_submits.record_own,
         submits.confirm: postgres_submits.confirm,
-        submits.confirm_sent: postgres_submits.confirm_sent,
+        own_submits.confirm_sent: postgres_submits.confirm_sent,
         submits.withdraw: postgres_submits.withdraw,
-        submits.withdraw_own: postgres_submits.withdraw_own,
-        submits.mark_uncertain: postgres_submits.mark_uncertain,
+        own_submits.withdraw_own: postgres_submits.withdraw_own,
+        own_submits.mark_uncertain: postgres_submits.mark_uncertain,
         submits.uncertain: postgres_submits.uncertain,
         submits.orphaned: postgres_submits.orphaned,
         submits.find: postgres_submits.find,
@@ -72,12 +73,12 @@ SNAPSHOTS: Final = frozenset(
 # Operations that record the ticket of paid work. After a lost connection, a closing journal gives
 # up other operations after a few seconds, but it repeats these for minutes. Otherwise the ticket
 # would be lost.
-OUTLASTS_LEAVING: Final = frozenset({submits.confirm, submits.confirm_sent})
+OUTLASTS_LEAVING: Final = frozenset({submits.confirm, own_submits.confirm_sent})
 # Maps an operation to the function that undoes it. This function is called if the operation's
 # caller got an error although the operation may have been committed.
 UNDO: Final[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
     {
         submits.record_submit: postgres_submits.undo_record_submit,
-        submits.record_own: postgres_submits.undo_record_submit,
+        own_submits.record_own: postgres_submits.undo_record_submit,
     }
 )

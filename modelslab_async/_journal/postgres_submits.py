@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
+from .own_submits import OwnSubmit
 from .postgres_context import PostgresContext, now_sql
 from .postgres_copy_marks import check_not_copied
 from .postgres_leases import renew
@@ -24,18 +25,15 @@ INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, colum
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING submit
 """
 _DELETE: Final = "DELETE FROM submits WHERE batch = $1 AND submit = $2 AND ticket IS NULL"
-_FIND_COLUMNS: Final = "SELECT columns FROM submits WHERE batch = $1 AND track_id = $2"
+_FIND: Final = "SELECT submit, columns FROM submits WHERE batch = $1 AND track_id = $2"
 _SELECT_OF_TICKET: Final = """
 SELECT track_id FROM submits WHERE batch = $1 AND ticket IS NOT NULL AND ticket = $2
 """
 _CONFIRM: Final = """
 UPDATE submits SET ticket = $3
-WHERE batch = $1 AND track_id = $2 AND (ticket IS NULL OR ticket = $3) RETURNING submit
+WHERE batch = $1 AND submit = $2 AND (ticket IS NULL OR ticket = $3) RETURNING submit
 """
-_WITHDRAW: Final = """
-DELETE FROM submits WHERE batch = $1 AND track_id = $2 AND ticket IS NULL RETURNING submit
-"""
-_MARK_UNCERTAIN: Final = "UPDATE submits SET run = NULL WHERE batch = $1 AND track_id = $2"
+_MARK_UNCERTAIN: Final = "UPDATE submits SET run = NULL WHERE batch = $1 AND submit = $2"
 _COLUMNS: Final = (
     "submits.track_id, submits.endpoint, submits.payload_hash, submits.recorded_at, "
     "submits.columns, submits.key, tickets.family, tickets.id"
@@ -50,7 +48,7 @@ WHERE submits.batch = $1
 # process.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
 _LOCK_SUBMIT: Final = f"""
-SELECT {_RUN_STATE} FROM submits LEFT JOIN runs ON runs.run = submits.run
+SELECT submits.submit, {_RUN_STATE} FROM submits LEFT JOIN runs ON runs.run = submits.run
 WHERE submits.batch = $1 AND submits.track_id = $3 AND submits.ticket IS NULL FOR UPDATE OF submits
 """
 _SELECT_UNCERTAIN: Final = f"""
@@ -83,7 +81,7 @@ async def record_submit(db: PostgresContext, submit: PendingSubmit, run_id: int 
 async def record_own(
     db: PostgresContext, submit: PendingSubmit, run_id: int, *, now: float, lease: float
 ) -> int | None:
-    """See `submits.record_own`."""
+    """See `own_submits.record_own`."""
     if not await renew(db, run_id, now=now, lease=lease):
         return None
     return await record_submit(db, submit, run_id)
@@ -118,63 +116,63 @@ async def confirm(
     now: float,
 ) -> None:
     """See `submits.confirm`."""
-    row = await db.fetch_row(_FIND_COLUMNS, track_id)
+    row = await db.fetch_row(_FIND, track_id)
     _check_found(row, track_id)
-    (columns,) = row
-    new = NewTicket(ticket, columns or "")
-    _check_found(await _add_started(db, track_id, new, result=result, now=now), track_id)
-    owners = await db.fetch(_SELECT_OF_TICKET, await row_id_of(db, ticket))
+    submit_row, columns = row
+    row_id = await _add_ticket(db, NewTicket(ticket, columns or ""), result=result, now=now)
+    _check_found(await db.fetch_row(_CONFIRM, submit_row, row_id), track_id)
+    owners = await db.fetch(_SELECT_OF_TICKET, row_id)
     check_own_ticket(ticket, owners, track_id)
 
 
 async def confirm_sent(
     db: PostgresContext,
-    submit: PendingSubmit,
-    run_id: int | None,
+    own: OwnSubmit,
     ticket: Ticket,
     *,
     result: Success | Failed | None,
     now: float,
 ) -> None:
-    """See `submits.confirm_sent`."""
-    new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
-    confirmed = await _add_started(db, submit.track_id, new, result=result, now=now)
-    if confirmed is None and await _insert(db, submit, run_id):
-        await _add_started(db, submit.track_id, new, result=result, now=now)
+    """See `own_submits.confirm_sent`."""
+    new = NewTicket(ticket, encode_columns(own.submit.columns, own.submit.track_id))
+    row_id = await _add_ticket(db, new, result=result, now=now)
+    if await db.fetch_row(_CONFIRM, own.row_id, row_id) is not None:
+        return
+    if (inserted := await _insert(db, own.submit, own.run_id)) is not None:
+        await db.fetch(_CONFIRM, inserted[0], row_id)
 
 
-async def _add_started(
-    db: PostgresContext,
-    track_id: str,
-    new: NewTicket,
-    *,
-    result: Success | Failed | None,
-    now: float,
-) -> Any:
+async def _add_ticket(
+    db: PostgresContext, new: NewTicket, *, result: Success | Failed | None, now: float
+) -> int:
     # Record the ticket even if the journal was copied, because its work is paid for.
     await insert_new(db, [new], now=now)
     row_id = await row_id_of(db, new.ticket)
     if result is not None:
         await complete_new(db, row_id, result, now=now)
-    return await db.fetch_row(_CONFIRM, track_id, row_id)
+    return row_id
 
 
-async def mark_uncertain(db: PostgresContext, track_id: str) -> None:
-    """See `submits.mark_uncertain`."""
-    await db.fetch(_MARK_UNCERTAIN, track_id)
+async def mark_uncertain(db: PostgresContext, own: OwnSubmit) -> None:
+    """See `own_submits.mark_uncertain`."""
+    await db.fetch(_MARK_UNCERTAIN, own.row_id)
 
 
 async def withdraw(db: PostgresContext, track_id: str, *, now: float) -> None:
     """See `submits.withdraw`."""
-    run_state = await db.fetch_row(_LOCK_SUBMIT, db.moment(now), track_id)
-    if run_state is not None and _is_active(*run_state):
+    row = await db.fetch_row(_LOCK_SUBMIT, db.moment(now), track_id)
+    _check_found(row, track_id)
+    submit_row, *run_state = row
+    if _is_active(*run_state):
         raise in_flight_error(track_id)
-    await withdraw_own(db, track_id)
+    # Another process may record a new submit with this track_id at any time. So delete the locked
+    # row.
+    await db.fetch(_DELETE, submit_row)
 
 
-async def withdraw_own(db: PostgresContext, track_id: str) -> None:
-    """See `submits.withdraw_own`."""
-    _check_found(await db.fetch_row(_WITHDRAW, track_id), track_id)
+async def withdraw_own(db: PostgresContext, own: OwnSubmit) -> None:
+    """See `own_submits.withdraw_own`."""
+    await db.fetch(_DELETE, own.row_id)
 
 
 async def uncertain(db: PostgresContext, *, now: float) -> list[PendingSubmit]:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
-from . import lease_rows, results_of_tickets, save_queue, submits, tickets
+from . import lease_rows, own_submits, results_of_tickets, save_queue, submits, tickets
 from .journal_store import JournalStore
 from .lease_rows import Claim
+from .own_submits import OwnSubmit
 from .results_of_tickets import RecordedResult, SubmittedKey
 from .save_queue import SaveClaim
 from .submits import PendingSubmit
@@ -103,11 +104,13 @@ class RunOperations:
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
         )
 
-    async def record_own(self, submit: PendingSubmit, run_id: int, *, lease: float) -> bool:
+    async def record_own(
+        self, submit: PendingSubmit, run_id: int, *, lease: float
+    ) -> OwnSubmit | None:
         """
         Record a submit that a run of this process is about to send, and renew the run's lease.
 
-        Record nothing and return False if the run has ended. Other processes would list a submit of
+        Record nothing and return None if the run has ended. Other processes would list a submit of
         an ended run as uncertain, even while it is in flight.
 
         Raises:
@@ -116,17 +119,12 @@ class RunOperations:
             JournalReadOnly: The journal was copied to another store.
         """
         row_id = await self._store.write(
-            submits.record_own, submit, run_id, now=self._clock(), lease=lease
+            own_submits.record_own, submit, run_id, now=self._clock(), lease=lease
         )
-        return row_id is not None
+        return None if row_id is None else OwnSubmit(submit, row_id, run_id)
 
     async def confirm_sent(
-        self,
-        submit: PendingSubmit,
-        run_id: int | None,
-        ticket: Ticket,
-        *,
-        result: Success | Failed | None = None,
+        self, own: OwnSubmit, ticket: Ticket, *, result: Success | Failed | None = None
     ) -> None:
         """
         Record the ticket of a submit that a run of this process has sent.
@@ -134,27 +132,25 @@ class RunOperations:
         The ticket is recorded even if another process has deleted the submit's record meanwhile.
 
         Args:
-            submit: The submit.
-            run_id: The run that sends the submits of this process; None if that run has ended.
+            own: The submit, as `record_own` returned it.
             ticket: The ticket of the work that the submit started.
             result: The result of the work, if the reply to the submit contained one.
         """
         await self._store.write(
-            submits.confirm_sent, submit, run_id, ticket, result=result, now=self._clock()
+            own_submits.confirm_sent, own, ticket, result=result, now=self._clock()
         )
 
-    async def withdraw_own(self, track_id: str) -> None:
+    async def withdraw_own(self, own: OwnSubmit) -> None:
         """
         Delete the record of a submit that a run of this process sent and that started no work.
 
-        Raises:
-            ValueError: No such submit was recorded, or the submit has a ticket.
+        Do nothing if another process has confirmed or deleted the submit meanwhile.
         """
-        await self._store.write(submits.withdraw_own, track_id)
+        await self._store.write(own_submits.withdraw_own, own)
 
-    async def mark_uncertain(self, track_id: str) -> None:
+    async def mark_uncertain(self, own: OwnSubmit) -> None:
         """Record that a submit will get no reply, so it may or may not have started work."""
-        await self._store.write(submits.mark_uncertain, track_id)
+        await self._store.write(own_submits.mark_uncertain, own)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
         """Return the recorded results of those given tickets that have an outcome."""

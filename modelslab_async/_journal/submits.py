@@ -9,7 +9,6 @@ from attrs import field, frozen
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .copy_marks import check_not_copied
-from .lease_rows import renew
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket, row_id_of
@@ -68,26 +67,13 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
         JournalReadOnly: The journal was copied to another store.
     """
     check_not_copied(db)
-    row_id = _insert(db, submit, run_id)
+    row_id = insert(db, submit, run_id)
     if row_id is None:
         raise DuplicateSubmit.of(submit)
     return row_id
 
 
-def record_own(
-    db: sqlite3.Connection, submit: PendingSubmit, run_id: int, *, now: float, lease: float
-) -> int | None:
-    """
-    Record a submit as `record_submit` does, and renew the lease of the run that will send it.
-
-    Return None, and record nothing, if the run has ended.
-    """
-    if not renew(db, run_id, now=now, lease=lease):
-        return None
-    return record_submit(db, submit, run_id)
-
-
-def _insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int | None:
+def insert(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> int | None:
     """
     Insert a submit, and return its row number.
 
@@ -122,54 +108,36 @@ def confirm(
         ValueError: No submit with this track_id was recorded, the submit has another ticket, or
             the ticket belongs to another submit.
     """
-    (columns,) = db.execute(
-        "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
-    ).fetchone() or (None,)
-    new = NewTicket(ticket, columns or "")
-    _check_found(_add_started(db, track_id, new, result=result, now=now), track_id)
-    row_id = row_id_of(db, ticket)
+    submit_row, columns = db.execute(
+        "SELECT submit, columns FROM submits WHERE track_id = ?", (track_id,)
+    ).fetchone() or (None, None)
+    row_id = add_ticket(db, NewTicket(ticket, columns or ""), result=result, now=now)
+    _check_found(set_ticket(db, submit_row, row_id), track_id)
     owners = db.execute("SELECT track_id FROM submits WHERE ticket = ?", (row_id,))
     check_own_ticket(ticket, owners, track_id)
 
 
-def confirm_sent(
-    db: sqlite3.Connection,
-    submit: PendingSubmit,
-    run_id: int | None,
-    ticket: Ticket,
-    *,
-    result: Success | Failed | None,
-    now: float,
-) -> None:
+def add_ticket(
+    db: sqlite3.Connection, new: NewTicket, *, result: Success | Failed | None, now: float
+) -> int:
     """
-    Do what `confirm` does, after this process has sent the submit and received the ticket.
+    Add the ticket of a submit, and complete it if there is a result. Return its row number.
 
-    If another process has deleted the submit's record in the meantime, record the submit again. If
-    a newer submit already uses the same track_id or submission key, record only the ticket.
+    The ticket is added even if the journal was copied, because its work is paid for.
     """
-    new = NewTicket(ticket, encode_columns(submit.columns, submit.track_id))
-    confirmed = _add_started(db, submit.track_id, new, result=result, now=now)
-    if not confirmed.rowcount and _insert(db, submit, run_id):
-        _add_started(db, submit.track_id, new, result=result, now=now)
-
-
-def _add_started(
-    db: sqlite3.Connection,
-    track_id: str,
-    new: NewTicket,
-    *,
-    result: Success | Failed | None,
-    now: float,
-) -> sqlite3.Cursor:
-    # Record the ticket even if the journal was copied, because its work is paid for.
     insert_new(db, [new], now=now)
     row_id = row_id_of(db, new.ticket)
     if result is not None:
         complete_new(db, row_id, result, now=now)
+    return row_id
+
+
+def set_ticket(db: sqlite3.Connection, submit_row: int | None, ticket_row: int) -> sqlite3.Cursor:
+    """Record the ticket of a submit, unless the submit has another ticket. Both are row numbers."""
     return db.execute(
         "UPDATE submits SET state = 'confirmed', ticket = ? "
-        "WHERE track_id = ? AND (ticket IS NULL OR ticket = ?)",
-        (row_id, track_id, row_id),
+        "WHERE submit = ? AND (ticket IS NULL OR ticket = ?)",
+        (ticket_row, submit_row, ticket_row),
     )
 
 
@@ -190,15 +158,6 @@ def check_own_ticket(ticket: Ticket, submits: Iterable[Sequence[str]], track_id:
             raise ValueError(f"{ticket} is the ticket of the submit with the track_id {other!r}")
 
 
-def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """
-    Record that a submit will get no reply, so it may or may not have started work.
-
-    The submit no longer belongs to its run, so `uncertain` lists it even while the run is active.
-    """
-    db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
-
-
 def withdraw(db: sqlite3.Connection, track_id: str, *, now: float) -> None:
     """
     Delete the record of a submit that was refused or never sent.
@@ -214,7 +173,10 @@ def withdraw(db: sqlite3.Connection, track_id: str, *, now: float) -> None:
     )
     if in_flight.fetchone() is not None:
         raise in_flight_error(track_id)
-    withdraw_own(db, track_id)
+    deleted = db.execute(
+        "DELETE FROM submits WHERE track_id = ? AND state = 'uncertain'", (track_id,)
+    )
+    _check_found(deleted, track_id)
 
 
 def in_flight_error(track_id: str) -> ValueError:
@@ -223,21 +185,6 @@ def in_flight_error(track_id: str) -> ValueError:
         f"the submit with the track_id {track_id!r} is in flight in another process or task; "
         "wait for its reply, or until that process has ended"
     )
-
-
-def withdraw_own(db: sqlite3.Connection, track_id: str) -> None:
-    """
-    Delete the record of a submit as `withdraw` does, even if the run that sent it is active.
-
-    Only call this if the submit certainly started no work.
-
-    Raises:
-        ValueError: No submit with this track_id was recorded, or the submit has a ticket.
-    """
-    deleted = db.execute(
-        "DELETE FROM submits WHERE track_id = ? AND state = 'uncertain'", (track_id,)
-    )
-    _check_found(deleted, track_id)
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:

@@ -528,10 +528,10 @@ async def test_ticket_that_cannot_be_recorded_stops_no_other_submit(
     """Its own submits raise, those of other rows are sent, and the batch can be closed."""
     real = RunOperations.confirm_sent
 
-    async def confirm_sent(self, submit, *given, **more):
-        if submit.key == "row 1":
+    async def confirm_sent(self, own, *given, **more):
+        if own.submit.key == "row 1":
             raise error if stays_broken else JournalFull("no room")
-        await real(self, submit, *given, **more)
+        await real(self, own, *given, **more)
 
     stays_broken = False
     monkeypatch.setattr(RunOperations, "confirm_sent", confirm_sent)

@@ -404,6 +404,10 @@ async def test_file_has_the_name_of_the_host_that_saved_it(journal, monkeypatch)
     assert ["machine", "pod-? 2", "web-1"] == hosts
 
 
+def own_submit(track_id, clock):
+    return PendingSubmit(track_id=track_id, endpoint="e", payload_hash="ab", recorded_at=clock.now)
+
+
 async def test_submit_is_uncertain_until_confirmed(journal, clock):
     """Its ticket joins the batch when it is known."""
     await journal.record_submit("t-1", endpoint="images/text2img", payload_hash="ab")
@@ -479,12 +483,14 @@ async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
 async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock, ending):
     """Another process could submit the same key otherwise, and both would be paid for."""
     run = await journal.leases.begin_run(lease=60)
-    for track_id in ("t-1", "t-2"):
-        await journal.record_submit(track_id, endpoint="e", payload_hash="ab", run_id=run)
+    first, second = [
+        await journal.leases.record_own(own_submit(track_id, clock), run, lease=60)
+        for track_id in ("t-1", "t-2")
+    ]
     with pytest.raises(ValueError, match="'t-1' is in flight in another process or task"):
         await journal.withdraw("t-1")
     assert await journal.find_submit("t-1") is not None
-    await journal.leases.withdraw_own("t-2")
+    await journal.leases.withdraw_own(second)
     assert await journal.find_submit("t-2") is None
     match ending:
         case "lease over":
@@ -492,20 +498,21 @@ async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock,
         case "run ended":
             await journal.leases.end_run(run)
         case "no reply":
-            await journal.leases.mark_uncertain("t-1")
+            await journal.leases.mark_uncertain(first)
     await journal.withdraw("t-1")
     assert await journal.find_submit("t-1") is None
 
 
 async def test_sender_records_no_submit_of_an_ended_run(journal, clock):
     """The submit would count as uncertain while it is in flight. A run that goes on is renewed."""
-    submit = PendingSubmit(track_id="t-1", endpoint="e", payload_hash="ab", recorded_at=clock.now)
+    submit = own_submit("t-1", clock)
     ended, late = [await journal.leases.begin_run(lease=60) for _ in range(2)]
     await journal.leases.end_run(ended)
-    assert not await journal.leases.record_own(submit, ended, lease=60)
+    assert await journal.leases.record_own(submit, ended, lease=60) is None
     assert await journal.find_submit("t-1") is None
     clock.now += 60
-    assert await journal.leases.record_own(submit, late, lease=60)
+    own = await journal.leases.record_own(submit, late, lease=60)
+    assert (submit, late) == (own.submit, own.run_id)
     assert submit == await journal.find_submit("t-1")
     assert [] == await journal.uncertain()
     with pytest.raises(ValueError, match="'t-1' is in this journal already"):
@@ -596,20 +603,46 @@ async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, clock,
         columns={"n": 1},
     )
     run = await journal.leases.begin_run(lease=60)
-    known = {"endpoint": "e", "payload_hash": "ab", "key": "row 1"}
-    await journal.record_submit("t-1", run_id=run, columns={"n": 1}, **known)
+    own = await journal.leases.record_own(submit, run, lease=60)
     if meanwhile != "nothing":
         clock.now += 60
         await journal.withdraw("t-1")
     if meanwhile == "key in use":
-        await journal.record_submit("t-2", **known)
+        await journal.record_submit("t-2", endpoint="e", payload_hash="ab", key="row 1")
     for _ in range(2):
-        await journal.leases.confirm_sent(submit, run, A, result=done(A))
+        await journal.leases.confirm_sent(own, A, result=done(A))
     [recorded] = [each async for each in journal.recorded_outcomes()]
     assert (done(A), {"n": 1}) == (recorded.outcome, recorded.columns)
     is_lost = meanwhile == "key in use"
     assert (None if is_lost else evolve(submit, ticket=A)) == await journal.find_submit("t-1")
     assert is_lost == len(await journal.uncertain())
+
+
+@pytest.mark.parametrize("result", ["unsent", "no reply", "a ticket"])
+@pytest.mark.parametrize("is_same_run", [True, False])
+async def test_late_result_of_a_submit_does_not_change_a_newer_one(
+    journal, clock, result, is_same_run
+):
+    """The newer submit has the same track_id and, in a file, the same row number."""
+    first, second = [await journal.leases.begin_run(lease=60) for _ in range(2)]
+    old = await journal.leases.record_own(own_submit("t-1", clock), first, lease=60)
+    await journal.leases.withdraw_own(old)
+    clock.now += 0.001
+    newer = own_submit("t-1", clock)
+    newer_run = first if is_same_run else second
+    own = await journal.leases.record_own(newer, newer_run, lease=60)
+    match result:
+        case "unsent":
+            await journal.leases.withdraw_own(old)
+        case "no reply":
+            await journal.leases.mark_uncertain(old)
+        case "a ticket":
+            await journal.leases.confirm_sent(old, A)
+    assert newer == await journal.find_submit("t-1")
+    assert [] == await journal.uncertain()
+    await journal.leases.confirm_sent(own, B)
+    assert B == (await journal.find_submit("t-1")).ticket
+    assert 1 + (result == "a ticket") == (await journal.report()).tickets
 
 
 async def test_run_loses_its_saves_when_its_lease_is_over(journal, clock):

@@ -190,3 +190,27 @@ async def test_submit_that_is_withdrawn_while_it_is_confirmed_is_an_error(addres
         with pytest.raises(ValueError, match="no uncertain submit with the track_id '7'"):
             await journal.confirm("7", A)
         assert 0 == (await journal.report()).tickets
+
+
+async def test_submit_that_is_replaced_while_it_is_withdrawn_stays(address):
+    """Its sender withdraws it at the same moment, and another process sends its track_id."""
+    async with Journal.open(address) as journal:
+        await journal.record_submit("7", endpoint="e", payload_hash="ab")
+        connection = await asyncpg.connect(address.rpartition("&batch=")[0])
+        columns = "batch, track_id, endpoint, payload_hash, recorded_at"
+        await connection.execute(
+            f"BEGIN; CREATE TEMP TABLE old AS SELECT {columns} FROM {SCHEMA}.submits "
+            f"WHERE batch = (SELECT max(batch) FROM {SCHEMA}.batches); "
+            f"DELETE FROM {SCHEMA}.submits WHERE batch = (SELECT batch FROM old); "
+            f"INSERT INTO {SCHEMA}.submits ({columns}) SELECT {columns} FROM old"
+        )
+        withdrawing = asyncio.create_task(journal.withdraw("7"))
+        waiting = "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+        while not await connection.fetch(waiting):
+            await asyncio.wait([withdrawing], timeout=0.01)
+            assert not withdrawing.done()
+        await connection.execute("COMMIT")
+        await connection.close()
+        with pytest.raises(ValueError, match="no uncertain submit with the track_id '7'"):
+            await withdrawing
+        assert await journal.find_submit("7") is not None
