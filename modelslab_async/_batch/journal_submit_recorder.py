@@ -53,6 +53,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._run_id: int | None = None
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
+        self._is_closing = False
         # The submit that each task has in flight.
         self._in_flight: dict[asyncio.Task[object] | None, _InFlight] = {}
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
@@ -62,9 +63,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         Record a request that is about to be sent.
 
         Raises:
-            JournalError: The journal cannot be written; nothing is sent.
+            JournalError: The journal cannot be written, or the batch is closing; nothing is sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
+        if self._is_closing:
+            raise self._closing_error()
         in_flight = self._enter_flight()
         # First record the result of an earlier attempt at this submit, if it is still unrecorded.
         # If that attempt started no work, this deletes its record from the journal. The old record
@@ -76,6 +79,14 @@ class JournalSubmitRecorder(SubmitRecorder):
         while (own := await record_own(submit, run_id, lease=self._lease)) is None:
             run_id = await self._leased_run_id(ended=run_id)
         in_flight.own = own
+        if self._is_closing:
+            # The batch began to close while the submit was being recorded. Delete the record.
+            await self.finish(submit_request, error := self._closing_error())
+            raise error
+
+    def _closing_error(self) -> JournalError:
+        message = "the batch is closing, and nothing was sent; open it again"
+        return JournalError(message, path=self._journal.path)
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
@@ -215,8 +226,16 @@ class JournalSubmitRecorder(SubmitRecorder):
             submit = await self._journal.find_submit_by_key(submit_request.key)
         return submit or await self._journal.find_submit(submit_request.submit_id)
 
+    def start_closing(self) -> None:
+        """Send no further submits. Those that wait for a slot end with an error."""
+        self._is_closing = True
+
     async def close(self) -> None:
-        """Wait for all submits in flight, and try to record their results. Then end the lease."""
+        """
+        Wait for all submits in flight, and try to record their results. Then end the lease.
+
+        Call `start_closing` first. Otherwise, more submits may begin meanwhile.
+        """
         while self._in_flight:
             await asyncio.wait([in_flight.ended for in_flight in self._in_flight.values()])
         await self._unrecorded.aclose()

@@ -146,13 +146,14 @@ class RunSupervisor:
         meanwhile, closing still completes. Otherwise the journal could be closed before the tickets
         of submits in flight are recorded.
 
-        Once this method is called, operations of the journal fail within a few seconds if the
-        database cannot be reached. Only the write that records the ticket of a submit waits longer,
-        because the customer pays for this work.
+        Once this method is called, no further submit is sent. Operations of the journal fail within
+        a few seconds if the database cannot be reached. Only the write that records the ticket of a
+        submit waits longer, because the customer pays for this work.
         """
         await finish(self._close_all(journaled_submits))
 
     async def _close_all(self, journaled_submits: JournalSubmitRecorder) -> None:
+        journaled_submits.start_closing()
         self._journal.leases.start_leaving()
         try:
             for run in [*self._active_runs]:

@@ -19,6 +19,7 @@ from modelslab_async import (
     Client,
     Endpoint,
     GenerationFailed,
+    JournalError,
     JournalFull,
     Pace,
     Processing,
@@ -676,3 +677,76 @@ async def test_journal_errors_after_a_submit_are_logged(
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
     assert "the result of submit 2 is not recorded, trying again: there is no room" in caplog.text
     assert "the journal lists submit 2 as uncertain, though the submit ended" in caplog.text
+
+
+@pytest.fixture
+def closing(monkeypatch):
+    """An event that is set when a batch begins to close."""
+    close, is_closing = JournalSubmitRecorder.close, asyncio.Event()
+
+    async def announced_close(recorder):
+        is_closing.set()
+        await close(recorder)
+
+    monkeypatch.setattr(JournalSubmitRecorder, "close", announced_close)
+    return is_closing
+
+
+async def test_submit_that_waits_for_a_slot_is_not_sent_while_its_batch_closes(path, closing):
+    """A program leaves the batch after an error. Its other tasks must not go on to pay."""
+    emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
+    held = HeldReplies(emulator)
+    async with Client("a-key-for-tests", http=held, queue=1) as client:
+
+        async def submit_in_batch():
+            async with Batch.open(path, client=client) as batch:
+                submits.extend(
+                    asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=n))
+                    for n in range(3)
+                )
+                await held.arrived.wait()
+
+        submits = []
+        leaving = asyncio.create_task(submit_in_batch())
+        await closing.wait()
+        held.released.set()
+        await leaving
+        first, *others = await asyncio.gather(*submits, return_exceptions=True)
+    [sent] = emulator.submits
+    assert sent.ticket == first.ticket
+    for error in others:
+        assert isinstance(error, JournalError)
+        assert "the batch is closing, and nothing was sent; open it again" in str(error)
+    async with Batch.open(path) as batch:
+        assert (1, 0) == ((await batch.report()).tickets, (await batch.report()).uncertain)
+
+
+async def test_submit_that_is_being_recorded_is_not_sent_while_its_batch_closes(
+    a_client, emulator, path, closing, monkeypatch
+):
+    """Its record is deleted, so the next program can send it."""
+    real, recorded, may_return = RunOperations.record_own, asyncio.Event(), asyncio.Event()
+
+    async def record_own(*given, **more):
+        own = await real(*given, **more)
+        recorded.set()
+        await may_return.wait()
+        return own
+
+    async def submit_in_batch():
+        async with Batch.open(path, client=client) as batch:
+            submits.append(asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7)))
+            await recorded.wait()
+
+    monkeypatch.setattr(RunOperations, "record_own", record_own)
+    submits = []
+    async with a_client() as client:
+        leaving = asyncio.create_task(submit_in_batch())
+        await closing.wait()
+        may_return.set()
+        await leaving
+        with pytest.raises(JournalError, match="nothing was sent"):
+            await submits[0]
+    assert [] == emulator.submits
+    async with Batch.open(path) as batch:
+        assert await batch.journal.find_submit("7") is None
