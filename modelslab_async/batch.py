@@ -124,9 +124,8 @@ class Batch:
         Raises:
             SubmitUncertain: The work may have been started, now or earlier.
             GenerationFailed: The work failed, now or earlier.
-            JournalError: The journal cannot be written, or the batch is closing. Nothing was sent,
-                unless a note on the error names a ticket. The batch records that ticket as soon as
-                it can.
+            JournalError: The journal cannot be written, or is closing. Nothing was sent, unless a
+                note on the error names a ticket. The batch records that ticket as soon as it can.
             ValueError: See `Client.submit`. Or another submit has the same track_id.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 
-from attrs import define
-
 from .._engine.engine import Engine
 from .._journal.own_submits import OwnSubmit
 from .._journal.submits import DuplicateSubmit
@@ -17,25 +15,12 @@ from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
+from .in_flight_submits import InFlightSubmits
 from .leased_tickets import recheck_interval, renewal_interval
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
 _logger = logging.getLogger("modelslab_async")
-
-
-@define(eq=False)
-class _InFlight:
-    """
-    A submit that a task records and sends.
-
-    Attributes:
-        ended: Done once the result of the submit is recorded, or kept to be recorded later.
-        own: The record of the submit; None while it is not recorded yet.
-    """
-
-    ended: asyncio.Future[None]
-    own: OwnSubmit | None = None
 
 
 class JournalSubmitRecorder(SubmitRecorder):
@@ -54,8 +39,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
         self._is_closing = False
-        # The submit that each task has in flight.
-        self._in_flight: dict[asyncio.Task[object] | None, _InFlight] = {}
+        self._in_flight = InFlightSubmits()
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
 
     async def begin(self, submit_request: SubmitRequest) -> None:
@@ -66,9 +50,8 @@ class JournalSubmitRecorder(SubmitRecorder):
             JournalError: The journal cannot be written, or the batch is closing; nothing is sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
-        if self._is_closing:
-            raise self._closing_error()
-        in_flight = self._enter_flight()
+        self._check_not_closing()
+        in_flight = self._in_flight.enter()
         # First record the result of an earlier attempt at this submit, if it is still unrecorded.
         # If that attempt started no work, this deletes its record from the journal. The old record
         # would conflict with the new one.
@@ -79,14 +62,17 @@ class JournalSubmitRecorder(SubmitRecorder):
         while (own := await record_own(submit, run_id, lease=self._lease)) is None:
             run_id = await self._leased_run_id(ended=run_id)
         in_flight.own = own
-        if self._is_closing:
+        try:
+            self._check_not_closing()
+        except JournalError as error:
             # The batch began to close while the submit was being recorded. Delete the record.
-            await self.finish(submit_request, error := self._closing_error())
-            raise error
+            await self.finish(submit_request, error)
+            raise
 
-    def _closing_error(self) -> JournalError:
-        message = "the batch is closing, and nothing was sent; open it again"
-        return JournalError(message, path=self._journal.path)
+    def _check_not_closing(self) -> None:
+        if self._is_closing:
+            message = "the batch is closing, and nothing was sent; open it again"
+            raise JournalError(message, path=self._journal.path)
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
@@ -100,9 +86,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         Raises:
             JournalError: The submit started work, but its ticket could not be recorded yet.
         """
-        in_flight = self._in_flight.get(asyncio.current_task())
-        if in_flight is None or (own := in_flight.own) is None:
-            raise RuntimeError("this submit was not recorded before it was sent")
+        own = self._in_flight.recorded()
         try:
             await self._write(own, result)
         except JournalError as error:
@@ -120,19 +104,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         finally:
             # A callback of the caller may run next in this task, and may be slow. `close` must not
             # wait for it.
-            self._leave_flight(asyncio.current_task())
-
-    def _enter_flight(self) -> _InFlight:
-        in_flight = _InFlight(asyncio.get_running_loop().create_future())
-        task = asyncio.current_task()
-        self._in_flight[task] = in_flight
-        if task is not None:
-            task.add_done_callback(self._leave_flight)
-        return in_flight
-
-    def _leave_flight(self, task: asyncio.Task[object] | None) -> None:
-        if (in_flight := self._in_flight.pop(task, None)) is not None:
-            in_flight.ended.set_result(None)
+            self._in_flight.leave()
 
     async def _write(self, own: OwnSubmit, result: SubmitReply | ModelsLabError) -> None:
         leases = self._journal.leases
@@ -236,8 +208,7 @@ class JournalSubmitRecorder(SubmitRecorder):
 
         Call `start_closing` first. Otherwise, more submits may begin meanwhile.
         """
-        while self._in_flight:
-            await asyncio.wait([in_flight.ended for in_flight in self._in_flight.values()])
+        await self._in_flight.wait_for_all()
         await self._unrecorded.aclose()
         if self._renewal_task is not None:
             self._renewal_task.cancel()

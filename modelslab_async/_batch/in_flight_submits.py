@@ -1,0 +1,64 @@
+"""InFlightSubmits: the submits that tasks of this process record and send. It sends nothing."""
+
+import asyncio
+
+from attrs import define, field
+
+from .._journal.own_submits import OwnSubmit
+
+
+@define(eq=False)
+class InFlightSubmit:
+    """
+    A submit that a task records and sends.
+
+    Attributes:
+        own: The record of the submit; None while it is not recorded yet.
+        ended: Done once the result of the submit is recorded, or is kept in memory to be recorded
+            later.
+    """
+
+    own: OwnSubmit | None = None
+    ended: asyncio.Future[None] = field(
+        factory=lambda: asyncio.get_running_loop().create_future(), init=False
+    )
+
+
+class InFlightSubmits:
+    """The submits in flight, at most one for each task."""
+
+    def __init__(self) -> None:
+        self._of_tasks: dict[asyncio.Task[object] | None, InFlightSubmit] = {}
+
+    def enter(self) -> InFlightSubmit:
+        """Add a submit for the current task. It leaves when the task ends, if not before."""
+        task = asyncio.current_task()
+        self._of_tasks[task] = in_flight = InFlightSubmit()
+        if task is not None:
+            task.add_done_callback(self._leave)
+        return in_flight
+
+    def recorded(self) -> OwnSubmit:
+        """
+        Return the record of the current task's submit.
+
+        Raises:
+            RuntimeError: The task has recorded no submit.
+        """
+        in_flight = self._of_tasks.get(asyncio.current_task())
+        if in_flight is None or in_flight.own is None:
+            raise RuntimeError("this task has recorded no submit")
+        return in_flight.own
+
+    def leave(self) -> None:
+        """Remove the submit of the current task."""
+        self._leave(asyncio.current_task())
+
+    def _leave(self, task: asyncio.Task[object] | None) -> None:
+        if (in_flight := self._of_tasks.pop(task, None)) is not None:
+            in_flight.ended.set_result(None)
+
+    async def wait_for_all(self) -> None:
+        """Wait until no submit is in flight."""
+        while self._of_tasks:
+            await asyncio.wait([in_flight.ended for in_flight in self._of_tasks.values()])
