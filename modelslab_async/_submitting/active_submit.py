@@ -4,10 +4,19 @@ import asyncio
 
 from attrs import Factory, define
 
-from .._models.errors import ModelsLabError
+from .._models.errors import (
+    AuthenticationError,
+    GenerationFailed,
+    ModelsLabError,
+    PaymentRequired,
+    RateLimited,
+    SubmitUncertain,
+)
+from .._models.replies import Processing, Success
 from .file_reading import Upload
 from .paid_submit_budget import BudgetShare
 from .slots import Slots
+from .submit_exchange import SubmitReply
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
 from .submit_recorder import SubmitResult
@@ -39,6 +48,7 @@ class ActiveSubmit:
     retries: SubmitRetries
     share: BudgetShare
     links: dict[str, str] = Factory(dict)
+    _caller_wait: "asyncio.Future[SubmitResult] | None" = None
 
     async def acquire_slot(self) -> None:
         """
@@ -85,18 +95,69 @@ class ActiveSubmit:
         self.retries.record_answer()
         self.notifier.uploaded(upload, size, elapsed)
 
-    def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
-        """Record that `task` begins to send the request."""
-        self.progress.begin_attempt(task)
-        self.share.begin_attempt()
-        task.add_done_callback(self._on_sent)
+    def begin_attempt(
+        self, task: "asyncio.Task[SubmitResult]", caller_wait: "asyncio.Future[SubmitResult]"
+    ) -> None:
+        """
+        Record that `task` begins to record the request, and then to send it.
 
-    def _on_sent(self, task: "asyncio.Task[SubmitResult]") -> None:
+        `caller_wait` is the future that the caller awaits. It is cancelled as soon as the caller
+        is, even before the caller's own code learns of that.
+        """
+        self.progress.stage = "send"
+        self._caller_wait = caller_wait
+        self.share.begin_attempt()
+        task.add_done_callback(self._on_ended)
+
+    def begin_sending(self) -> None:
+        """
+        Record that this task sends the request now, unless the request must not be sent any more.
+
+        Recording a request may take minutes, while a database is away. In that time, the caller may
+        have left, and may have submitted the same work again.
+
+        Raises:
+            ModelsLabError: The caller has left, or the recorder no longer allows the submit.
+        """
+        if self._caller_wait is not None and self._caller_wait.cancelled():
+            raise ModelsLabError(
+                f"the caller of {self.request.endpoint.name} left before it was sent; nothing was "
+                "sent"
+            )
+        self.notifier.check_sendable()
+        self.progress.begin_sending(asyncio.current_task())
+
+    def _on_ended(self, task: "asyncio.Task[SubmitResult]") -> None:
         self.release_duplicate()
         if task.cancelled():
             self.share.end_attempt(asyncio.CancelledError())
         else:
             self.share.end_attempt(task.exception() or task.result())
+
+    def settle_slot(self, result: SubmitReply | ModelsLabError, *, expects_webhook: bool) -> None:
+        """Free the slot of a submit that has a result, unless work may occupy the slot."""
+        slots, payload = self.slots, self.request.payload_hash
+        endpoint = self.request.endpoint.name
+        slots.duplicates.on_reply(payload, self.number)
+        match result:
+            case Processing():
+                slots.assign(
+                    result.ticket,
+                    endpoint=endpoint,
+                    eta=result.eta,
+                    track_id=self.request.track_id,
+                    expects_webhook=expects_webhook,
+                )
+            case RateLimited():
+                slots.apply_rate_limit(result, payload)
+                slots.release()
+            case AuthenticationError() | PaymentRequired():
+                slots.reject_waiting(result)
+                slots.release()
+            case SubmitUncertain():
+                slots.hold_uncertain(endpoint)
+            case _:
+                slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
 
     def release_duplicate(self) -> None:
         """Allow the next submit of the same payload to be sent."""

@@ -86,6 +86,10 @@ class SubmitNotifier(SubmitRecorder):
             )
         )
 
+    def check_sendable(self) -> None:
+        """Ask the recorder whether the request may still be sent."""
+        self._recorder.check_sendable()
+
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:

@@ -39,7 +39,7 @@ class SubmitProgress:
         deadline: The time at which the caller stops waiting, on the event loop's clock; infinity
             for never.
         stage: What the submit is doing or waiting for.
-        attempt: The task that sends the request; None while no attempt is being made.
+        attempt: The task that sends the request; None if certainly nothing was sent.
         result: The reply or the error of the attempt; None before it comes. The attempt itself ends
             later, after the result has been recorded and passed to `on_submitted`.
         last_error: The error of the latest attempt; None if no attempt has failed.
@@ -52,9 +52,9 @@ class SubmitProgress:
     result: SubmitReply | ModelsLabError | None = None
     last_error: ModelsLabError | None = None
 
-    def begin_attempt(self, attempt: "asyncio.Task[SubmitResult]") -> None:
-        """Record that the task `attempt` begins to send the request."""
-        self.stage, self.attempt, self.result = "send", attempt, None
+    def begin_sending(self, attempt: "asyncio.Task[SubmitResult] | None") -> None:
+        """Record that the task `attempt` sends the request now."""
+        self.attempt, self.result = attempt, None
 
     def record_failure(self, error: ModelsLabError) -> None:
         """Record that an attempt failed."""

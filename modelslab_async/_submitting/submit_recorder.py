@@ -58,15 +58,26 @@ class SubmitRecorder:
     The base class of recorders. It records nothing.
 
     `begin` is called before a submit is sent, and `finish` is called with the submit's result.
+    Between the two, directly before the request is sent, `check_sendable` is called.
     """
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""
 
+    def check_sendable(self) -> None:
+        """
+        Check that the request that this task has recorded may still be sent.
+
+        The request is sent as soon as this method returns.
+
+        Raises:
+            ModelsLabError: The request must not be sent. `finish` is called with this error.
+        """
+
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the result of a request that was sent."""
+        """Record the result of a request that was recorded and, in most cases, sent."""
 
 
 def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:

@@ -97,13 +97,14 @@ class SubmitRetries:
             raise self._unsent_error(error)
         pause = self.limits.backoff(self._unsent_failures, self.jitter())
         pause = min(pause, left - _LAST_ATTEMPT_S)
+        cause = original_error(error)
         _logger.warning(
             "%s cannot be sent: %s; nothing was paid; the next try is in %.1f s, %s; %s",
             self.endpoint,
-            original_error(error).message.rstrip("."),
+            cause.message.rstrip("."),
             pause,
             f"the last one within {left:.0f} s" if left < math.inf else "and others follow",
-            _ADVICE,
+            cause.advice or _ADVICE,
         )
         return pause
 

@@ -12,15 +12,12 @@ from .._aio.telemetry import Telemetry, traced
 from .._models.errors import (
     AuthenticationError,
     ClientClosed,
-    GenerationFailed,
     ModelsLabError,
     PaymentRequired,
     RateLimited,
-    SubmitUncertain,
 )
 from .._models.events import Event, Submitted
 from .._models.key_kind import Tier
-from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
@@ -245,9 +242,10 @@ class Submitter:
         )
         self._submit_tasks.add(submit_task)
         submit_task.add_done_callback(self._submit_tasks.discard)
-        active.begin_sending(submit_task)
+        caller_wait = asyncio.shield(submit_task)
+        active.begin_attempt(submit_task, caller_wait)
         try:
-            return await asyncio.shield(submit_task)
+            return await caller_wait
         except asyncio.CancelledError:
             submit_task.add_done_callback(log_abandoned)
             raise
@@ -255,43 +253,37 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
-        """Send a submit once, and report its result. Free the slot unless work may occupy it."""
-        slots, notifier, submit_request = active.slots, active.notifier, built_submit.submit_request
-        endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
+        """Record a submit, send it once, and report its result."""
+        notifier, submit_request = active.notifier, built_submit.submit_request
         try:
             await notifier.begin(submit_request)
         except BaseException as error:
-            slots.release()
+            active.slots.release()
             if isinstance(error, Exception):
                 return CallbackFailure(error)
             raise
-        try:
-            result = await self._exchange.send(built_submit, active.begin_request())
-        except BaseException:
-            slots.hold_uncertain(endpoint)
-            uncertain = uncertain_error(submit_request, "it was cut off")
-            _logger.warning("cut off in flight: %s", uncertain)
-            notifier.ended(uncertain)
-            raise
+        result = await self._send(active, built_submit)
         active.progress.result = result
-        slots.duplicates.on_reply(submit_request.payload_hash, active.number)
-        match result:
-            case Processing():
-                slots.assign(
-                    result.ticket,
-                    endpoint=endpoint,
-                    eta=result.eta,
-                    track_id=track_id,
-                    expects_webhook=self._webhooks.is_own(submit_request.params.get("webhook")),
-                )
-            case RateLimited():
-                slots.apply_rate_limit(result, submit_request.payload_hash)
-                slots.release()
-            case AuthenticationError() | PaymentRequired():
-                slots.reject_waiting(result)
-                slots.release()
-            case SubmitUncertain():
-                slots.hold_uncertain(endpoint)
-            case _:
-                slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
+        active.settle_slot(
+            result, expects_webhook=self._webhooks.is_own(submit_request.params.get("webhook"))
+        )
         return await report_result(submit_request, result, notifier, self._on_submitted)
+
+    async def _send(
+        self, active: ActiveSubmit, built_submit: BuiltSubmit
+    ) -> SubmitReply | ModelsLabError:
+        """Send a recorded submit once. Return an error, and send nothing, if it came too late."""
+        try:
+            self._endpoint_requests.check_open()
+            active.begin_sending()
+        except ModelsLabError as error:
+            return error
+        # From here on, the submit may start work. Await nothing between the check and the exchange.
+        try:
+            return await self._exchange.send(built_submit, active.begin_request())
+        except BaseException:
+            active.slots.hold_uncertain(built_submit.submit_request.endpoint.name)
+            uncertain = uncertain_error(built_submit.submit_request, "it was cut off")
+            _logger.warning("cut off in flight: %s", uncertain)
+            active.notifier.ended(uncertain)
+            raise

@@ -4,6 +4,7 @@ from .mutation import (
     BUDGET,
     CLOSING,
     GENERATE_TIMEOUT,
+    LAST_CHECK,
     SUBMIT_SIMULATION,
     SUBMITTING,
     UNSENT,
@@ -59,9 +60,17 @@ MUTATIONS = [
     Mutation(
         "submit sent for a cancelled caller, and again for the next",
         "_submitting/submitter.py",
-        "return await asyncio.shield(submit_task)",
-        "return await submit_task",
+        "caller_wait = asyncio.shield(submit_task)",
+        "caller_wait = submit_task",
         SUBMIT_SIMULATION,
+    ),
+    Mutation(
+        "submit sent for a caller who left while it was recorded",
+        "_submitting/active_submit.py",
+        "if self._caller_wait is not None and self._caller_wait.cancelled():",
+        "if False:",
+        LAST_CHECK,
+        "caller_leaves",
     ),
     Mutation(
         "submit sent by a closed client",

@@ -1,0 +1,144 @@
+"""The last check before a submit is sent. A recorder may take long, and its caller may leave."""
+
+import asyncio
+
+import pytest
+
+from modelslab_async import (
+    ClientClosed,
+    JournalError,
+    ModelsLabError,
+    Processing,
+    Submission,
+    SubmitTimeout,
+    SubmitUncertain,
+    TransportError,
+    Unsubmitted,
+)
+from modelslab_async._engine.bulk_generation import BulkSubmits
+from modelslab_async._submitting.submit_recorder import SubmitRecorder, reply_or_raise
+
+from .conftest import QUICK, REALTIME
+
+
+class Recorder(SubmitRecorder):
+    """Takes long to record a submit. Then it may refuse to let the submit be sent."""
+
+    def __init__(self, wait=0.0, refusals=(), at_end=lambda: None):
+        self.wait, self.refusals, self.at_end = wait, list(refusals), at_end
+        self.results = []
+
+    async def begin(self, _submit_request):
+        await asyncio.sleep(self.wait)
+        self.at_end()
+
+    def check_sendable(self):
+        if self.refusals:
+            raise self.refusals.pop(0)
+
+    async def finish(self, _submit_request, result):
+        self.results.append(result)
+
+
+async def submitted(client, recorder):
+    submit_request = await client.engine.prepare(Submission(REALTIME, {"prompt": "a fox"}))
+    return reply_or_raise(await client.engine.submitter.submit(submit_request, recorder))
+
+
+@pytest.mark.parametrize("moment", ["while it is recorded", "once it is recorded"])
+def test_submit_whose_caller_leaves_before_it_is_sent_is_never_sent(virtually, service, moment):
+    """The recorder learns of it, and the slot and the share of `max_submits` are free again."""
+
+    async def main():
+        here = service()
+        async with here.client(queue=1, max_submits=1) as client:
+            recorder = Recorder(5.0)
+            submitting = asyncio.create_task(submitted(client, recorder))
+            if moment == "while it is recorded":
+                asyncio.get_running_loop().call_later(1.0, submitting.cancel)
+            else:
+                recorder.at_end = submitting.cancel
+            with pytest.raises(asyncio.CancelledError):
+                await submitting
+            await asyncio.sleep(10.0)
+            assert [] == here.submits
+            (result,) = recorder.results
+            assert type(result) is ModelsLabError
+            assert "left before it was sent; nothing was sent" in str(result)
+            assert isinstance(await submitted(client, Recorder()), Processing)
+        assert 1 == len(here.submits)
+
+    virtually(main)
+
+
+def test_submit_that_is_recorded_while_its_client_closes_is_not_sent(virtually, service):
+    """The caller gets an error that says so, and the client closes without a request."""
+
+    async def main():
+        here, recorder = service(), Recorder(5.0)
+        async with here.client() as client:
+            submitting = asyncio.create_task(submitted(client, recorder))
+            await asyncio.sleep(1.0)
+        with pytest.raises(ClientClosed, match="nothing was started") as caught:
+            await submitting
+        assert [caught.value] == recorder.results
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def test_time_is_up_while_a_submit_is_recorded(virtually, service):
+    """Nothing was paid: the error says so, and nothing is sent when the record is there."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            submits, loop = BulkSubmits(client.engine, Recorder(60.0)), asyncio.get_running_loop()
+            submission = Submission(REALTIME, {"prompt": "a fox"})
+            result = await submits.submit_in_time(submission, 5.0, loop.time() + 5.0)
+            assert 5.0 == loop.time()
+            assert isinstance(result, Unsubmitted)
+            assert not isinstance(result.cause, SubmitUncertain)
+            assert isinstance(result.cause, SubmitTimeout)
+            assert "send" == result.cause.stage
+            assert "nothing was paid" in str(result.cause)
+            await asyncio.sleep(100.0)
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def test_submit_that_its_recorder_stops_is_not_sent(virtually, service):
+    """The caller and the recorder get the recorder's own error, and the slot is free again."""
+
+    async def main():
+        here, error = service(), JournalError("it is closing; nothing was sent")
+        async with here.client(queue=1, max_submits=1) as client:
+            recorder = Recorder(refusals=[error])
+            with pytest.raises(JournalError) as caught:
+                await submitted(client, recorder)
+            assert error is caught.value
+            assert [error] == recorder.results
+            assert [] == here.submits
+            await submitted(client, recorder)
+        assert 1 == len(here.submits)
+
+    virtually(main)
+
+
+def test_submit_that_its_recorder_puts_off_is_recorded_again(virtually, service, caplog):
+    """It is sent once, and the log gives the recorder's advice and not one about the network."""
+    error = TransportError("its record is old", may_have_been_sent=False)
+    error.advice = "be quicker"
+
+    async def main():
+        here, recorder = service(), Recorder(refusals=[error])
+        async with here.client(pace=QUICK) as client:
+            reply = await submitted(client, recorder)
+        assert [error, reply] == recorder.results
+        assert 1 == len(here.submits)
+
+    virtually(main)
+    (record,) = caplog.records
+    assert "its record is old; nothing was paid; the next try is in" in record.getMessage()
+    assert record.getMessage().endswith("be quicker")
