@@ -5,6 +5,7 @@ import asyncio
 from attrs import define, field
 
 from .._journal.own_submits import OwnSubmit
+from .leased_tickets import Lease
 
 
 @define(eq=False)
@@ -14,11 +15,13 @@ class InFlightSubmit:
 
     Attributes:
         own: The record of the submit; None while it is not recorded yet.
+        lease: The lease that the record began. While it lasts, no other process settles the submit.
         ended: Done once the result of the submit is recorded, or is kept in memory to be recorded
             later.
     """
 
     own: OwnSubmit | None = None
+    lease: Lease | None = None
     ended: asyncio.Future[None] = field(
         factory=lambda: asyncio.get_running_loop().create_future(), init=False
     )
@@ -37,6 +40,13 @@ class InFlightSubmits:
         if task is not None:
             task.add_done_callback(self._leave)
         return in_flight
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether the lease lasts that the record of the current task's submit began."""
+        in_flight = self._of_tasks.get(asyncio.current_task())
+        lease = None if in_flight is None else in_flight.lease
+        return lease is not None and not lease.is_over
 
     def recorded(self) -> OwnSubmit:
         """

@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from .._engine.engine import Engine
-from .._journal.own_submits import OwnSubmit
+from .._journal.own_submits import OwnSubmit, SubmitSettled
 from .._journal.submits import DuplicateSubmit
-from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
+from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain, TransportError
 from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
 from .._models.submission import Submission
@@ -16,7 +16,7 @@ from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .in_flight_submits import InFlightSubmits
-from .leased_tickets import recheck_interval, renewal_interval
+from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -41,6 +41,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._is_closing = False
         self._in_flight = InFlightSubmits()
         self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
+        # The submits whose records were gone when they were to be deleted, by their track_ids.
+        self._settled: dict[str, OwnSubmit] = {}
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """
@@ -56,18 +58,35 @@ class JournalSubmitRecorder(SubmitRecorder):
         # If that attempt started no work, this deletes its record from the journal. The old record
         # would conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
+        if (settled := self._settled.pop(submit_request.submit_id, None)) is not None:
+            raise SubmitSettled.of_own(settled)
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
         record_own = self._journal.leases.record_own
+        in_flight.lease = Lease(self._journal, run_id, self._lease)
         while (own := await record_own(submit, run_id, lease=self._lease)) is None:
             run_id = await self._leased_run_id(ended=run_id)
+            in_flight.lease = Lease(self._journal, run_id, self._lease)
         in_flight.own = own
-        try:
-            self._check_not_closing()
-        except JournalError as error:
-            # The batch began to close while the submit was being recorded. Delete the record.
-            await self.finish(submit_request, error)
-            raise
+
+    def check_sendable(self) -> None:
+        """
+        Check that the submit that this task has recorded may still be sent.
+
+        Raises:
+            JournalError: The batch began to close while the submit was being recorded.
+            TransportError: The lease that the record began is over, so another process may have
+                settled the submit. The submit is recorded again before it is sent.
+        """
+        self._check_not_closing()
+        if not self._in_flight.has_lease:
+            error = TransportError(
+                f"its lease of {self._lease:g} s ended before it was sent, because this process "
+                "stood still or its journal was slow",
+                may_have_been_sent=False,
+            )
+            error.advice = "if this happens often, open the batch with a longer lease"
+            raise error
 
     def _check_not_closing(self) -> None:
         if self._is_closing:
@@ -118,7 +137,8 @@ class JournalSubmitRecorder(SubmitRecorder):
             case SubmitUncertain():
                 await leases.mark_uncertain(own)
             case _:
-                await leases.withdraw_own(own)
+                if not await leases.withdraw_own(own):
+                    self._settled[own.submit.track_id] = own
 
     def _pending_submit(self, submit_request: SubmitRequest) -> PendingSubmit:
         return PendingSubmit(

@@ -7,7 +7,7 @@ from attrs import frozen
 from .._models.replies import Failed, Success
 from .._models.ticket import NewTicket, Ticket, encode_columns
 from .lease_rows import renew
-from .submits import PendingSubmit, add_ticket, insert, record_submit, set_ticket
+from .submits import DuplicateSubmit, PendingSubmit, add_ticket, insert, record_submit, set_ticket
 
 
 @frozen
@@ -27,6 +27,23 @@ class OwnSubmit:
     submit: PendingSubmit
     row_id: int
     run_id: int
+
+
+class SubmitSettled(DuplicateSubmit):
+    """
+    The record of a submit of this process was gone when it was to be deleted.
+
+    Another process may have deleted the record, and its user may have submitted the work again.
+    """
+
+    @classmethod
+    def of_own(cls, own: OwnSubmit) -> "SubmitSettled":
+        """Return the error for a submit that is not sent again."""
+        return cls(
+            f"the submit to {own.submit.endpoint} that the journal held as {own.submit.track_id!r} "
+            "is no longer there, because another process may have settled it; nothing was sent: "
+            "submit it again if it was not submitted elsewhere"
+        )
 
 
 def record_own(
@@ -72,15 +89,16 @@ def mark_uncertain(db: sqlite3.Connection, own: OwnSubmit) -> None:
     db.execute("UPDATE submits SET run = NULL WHERE submit = ?", (_find_own(db, own),))
 
 
-def withdraw_own(db: sqlite3.Connection, own: OwnSubmit) -> None:
+def withdraw_own(db: sqlite3.Connection, own: OwnSubmit) -> bool:
     """
     Delete the record of a submit that certainly started no work.
 
-    Do nothing if another process has confirmed or deleted the submit meanwhile.
+    Do nothing and return False if another process has confirmed or deleted the submit meanwhile.
     """
-    db.execute(
+    deleted = db.execute(
         "DELETE FROM submits WHERE submit = ? AND state = 'uncertain'", (_find_own(db, own),)
     )
+    return deleted.rowcount == 1
 
 
 def _find_own(db: sqlite3.Connection, own: OwnSubmit) -> int | None:

@@ -25,6 +25,7 @@ INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at, colum
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING submit
 """
 _DELETE: Final = "DELETE FROM submits WHERE batch = $1 AND submit = $2 AND ticket IS NULL"
+_WITHDRAW_OWN: Final = f"{_DELETE} RETURNING submit"
 _FIND: Final = "SELECT submit, columns FROM submits WHERE batch = $1 AND track_id = $2"
 _SELECT_OF_TICKET: Final = """
 SELECT track_id FROM submits WHERE batch = $1 AND ticket IS NOT NULL AND ticket = $2
@@ -170,9 +171,9 @@ async def withdraw(db: PostgresContext, track_id: str, *, now: float) -> None:
     await db.fetch(_DELETE, submit_row)
 
 
-async def withdraw_own(db: PostgresContext, own: OwnSubmit) -> None:
+async def withdraw_own(db: PostgresContext, own: OwnSubmit) -> bool:
     """See `own_submits.withdraw_own`."""
-    await db.fetch(_DELETE, own.row_id)
+    return await db.fetch_row(_WITHDRAW_OWN, own.row_id) is not None
 
 
 async def uncertain(db: PostgresContext, *, now: float) -> list[PendingSubmit]:

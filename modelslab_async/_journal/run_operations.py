@@ -140,13 +140,14 @@ class RunOperations:
             own_submits.confirm_sent, own, ticket, result=result, now=self._clock()
         )
 
-    async def withdraw_own(self, own: OwnSubmit) -> None:
+    async def withdraw_own(self, own: OwnSubmit) -> bool:
         """
         Delete the record of a submit that a run of this process sent and that started no work.
 
-        Do nothing if another process has confirmed or deleted the submit meanwhile.
+        Do nothing and return False if the record is gone: another process has confirmed or deleted
+        the submit, or this method has deleted it before, and the answer was lost.
         """
-        await self._store.write(own_submits.withdraw_own, own)
+        return await self._store.write(own_submits.withdraw_own, own)
 
     async def mark_uncertain(self, own: OwnSubmit) -> None:
         """Record that a submit will get no reply, so it may or may not have started work."""

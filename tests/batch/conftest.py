@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from modelslab_async import Client, Pace
+from modelslab_async._batch import leased_tickets
 from modelslab_async.emulator import Emulator, Jobs
 
 
@@ -37,3 +38,13 @@ def a_client(emulator: Emulator) -> Callable[..., Client]:
         return Client(key, http=httpx.ASGITransport(app=emulator), pace=pace, **more)
 
     return make
+
+
+@pytest.fixture
+def frequent_renewals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Renew a lease of ten minutes five times a second, and record late results as often.
+
+    A short lease is renewed as often, but a slow machine loses it.
+    """
+    monkeypatch.setattr(leased_tickets, "_RENEWALS_PER_LEASE", 3000)

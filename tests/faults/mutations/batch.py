@@ -1,6 +1,6 @@
 """Mutations of batches and their journal. Applies none of them."""
 
-from .mutation import TABLE, WALL_CLOCK, Mutation
+from .mutation import STALLS, TABLE, WALL_CLOCK, Mutation
 
 MUTATIONS = [
     Mutation(
@@ -19,6 +19,22 @@ MUTATIONS = [
         "                if False:",
         WALL_CLOCK,
         "polls_no_more",
+    ),
+    Mutation(
+        "standstill: a submit is sent that another process may have settled",
+        "_batch/in_flight_submits.py",
+        "lease is not None and not lease.is_over",
+        "lease is not None",
+        STALLS,
+        "recorded_again",
+    ),
+    Mutation(
+        "standstill: a submit whose record is gone is sent again",
+        "_batch/journal_submit_recorder.py",
+        "if not await leases.withdraw_own(own):",
+        "if not await leases.withdraw_own(own) and False:",
+        STALLS,
+        "another_process_sent",
     ),
     Mutation(
         "table: a row is paid for again after a restart",

@@ -1,0 +1,171 @@
+"""Submits whose process stands still, or whose caller leaves, after the record of the submit."""
+
+import asyncio
+import itertools
+import time
+
+import httpx
+import pytest
+
+from modelslab_async import Batch, Client, Pace, Submission, SubmitRetried, SubmitSent
+from modelslab_async._batch.journal_submit_recorder import JournalSubmitRecorder
+from modelslab_async._journal.run_operations import RunOperations
+
+from .conftest import HeldReplies
+
+REALTIME = "realtime/text2img"
+PACE = Pace(floor=0.05, max_failures=1000)
+
+
+async def nothing():
+    """Do nothing after a record."""
+
+
+@pytest.fixture
+def after_records(monkeypatch):
+    """Run coroutine functions after submits were recorded, and before their recorders know."""
+
+    def arrange(*functions, while_waiting=None):
+        record_own, rest = RunOperations.record_own, iter(functions)
+
+        async def record(*args, **more):
+            function = next(rest, nothing)
+            try:
+                return await record_own(*args, **more)
+            finally:
+                await function()
+
+        monkeypatch.setattr(RunOperations, "record_own", record)
+        if while_waiting is not None:
+            monkeypatch.setattr(JournalSubmitRecorder, "pause_for_result", while_waiting)
+
+    return arrange
+
+
+class HeldRecord:
+    """Holds the first submit after it was recorded, until a test releases it."""
+
+    def __init__(self, after_records):
+        self.recorded, self.released = asyncio.Event(), asyncio.Event()
+        after_records(self._hold)
+
+    async def _hold(self):
+        self.recorded.set()
+        await self.released.wait()
+
+
+async def test_submit_that_was_cancelled_while_it_was_recorded_is_not_sent(
+    a_client, emulator, path, after_records
+):
+    """Its record is deleted, so a second call with the same track_id sends it, and pays once."""
+    held = HeldRecord(after_records)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
+        await held.recorded.wait()
+        submit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await submit
+        held.released.set()
+    assert [] == emulator.submits
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        assert [] == await batch.uncertain()
+        await batch.submit(REALTIME, prompt="a cat", track_id=7)
+    assert 1 == len(emulator.submits)
+
+
+async def test_submit_that_is_recorded_while_its_batch_drains_is_not_sent(
+    a_client, emulator, path, after_records
+):
+    """Its row is left to the next call of `generate_many`."""
+    held, rows = HeldRecord(after_records), [Submission(REALTIME, {"prompt": "a cat"}, key="row 1")]
+
+    async def generate(batch):
+        return [pair async for pair in batch.generate_many(rows)]
+
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        generating = asyncio.create_task(generate(batch))
+        await held.recorded.wait()
+        batch.drain()
+        assert [] == await generating
+        held.released.set()
+    assert [] == emulator.submits
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        assert 1 == len(await generate(batch))
+    assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("clock", ["the clock of the journal", "the clock of the event loop"])
+async def test_submit_after_a_stall_is_recorded_again_before_it_is_sent(
+    a_client, emulator, path, leap, clock
+):
+    """A machine that was suspended sees its stall on the first clock only."""
+    leap(0.0)
+    ahead, events = 0.0, []
+
+    def stall(event):
+        nonlocal ahead
+        events.append(type(event))
+        if events.count(SubmitSent) == 1 and isinstance(event, SubmitSent):
+            if clock == "the clock of the journal":
+                ahead = 1000.0
+            else:
+                leap(1000.0)
+
+    async with (
+        a_client(on_event=stall) as client,
+        Batch.open(path, client=client, clock=lambda: time.time() + ahead) as batch,
+    ):
+        reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert reply.ticket == (await batch.journal.find_submit("7")).ticket
+    assert 2 == events.count(SubmitSent)
+    assert 1 == events.count(SubmitRetried)
+    assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [*itertools.product(["a track_id", "a key", "no name"], ["has come", "is awaited"])],
+)
+async def test_submit_that_another_process_sent_during_a_stall_is_not_sent(
+    emulator, path, after_records, name, reply
+):
+    """The process that stood still gets the other's ticket, or an error, and pays nothing."""
+    parameters = {"prompt": "a cat"} | ({"track_id": 7} if name == "a track_id" else {})
+    submission = Submission(REALTIME, parameters, key="row 1" if name == "a key" else None)
+    held, elsewhere, ahead = HeldReplies(app=emulator), asyncio.Future(), 0.0
+
+    def clock():
+        return time.time() + ahead
+
+    async def settle_and_submit():
+        nonlocal ahead
+        ahead = 1000.0
+        (uncertain,) = await other.uncertain()
+        await other.journal.withdraw(uncertain.track_id)
+        elsewhere.set_result(asyncio.create_task(other.submit(submission)))
+        await held.arrived.wait()
+        if reply == "has come":
+            held.released.set()
+            await asyncio.wait([elsewhere.result()])
+
+    async def release(*_args):
+        held.released.set()
+
+    after_records(settle_and_submit, nothing, release, while_waiting=release)
+    async with (
+        Client("a-key-for-tests", http=httpx.ASGITransport(app=emulator), pace=PACE) as client,
+        Client("a-key-for-tests", http=held) as other_client,
+        Batch.open(path, client=other_client, clock=clock) as other,
+        Batch.open(path, client=client, clock=clock) as batch,
+    ):
+        submit = asyncio.create_task(batch.submit(submission))
+        submit.add_done_callback(lambda _: held.released.set())
+        if name == "no name":
+            with pytest.raises(
+                ValueError, match=r"another process may have settled it; nothing was sent"
+            ):
+                await submit
+        else:
+            assert (await submit).ticket == (await elsewhere.result()).ticket
+        await elsewhere.result()
+    assert 1 == len(emulator.submits)
