@@ -77,7 +77,7 @@ async def test_lost_answer_to_a_withdrawal_withdraws_no_submit_of_another_proces
         client_of(unsent) as client,
         client_of(held) as other_client,
         Batch.open(path, client=client, lease=10) as batch,
-        Batch.open(path, client=other_client) as other,
+        Batch.open(path, client=other_client, lease=1000) as other,
     ):
         with released_at_end(held):
             with pytest.raises(TransportError):
