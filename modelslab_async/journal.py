@@ -18,7 +18,7 @@ from ._journal.run_operations import RunOperations
 from ._journal.save_queue import UnsavedTicket
 from ._journal.store_choice import open_store
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_texts, check_type
+from ._models.argument_checks import check_texts, check_type, new_tickets_of, tickets_of
 from ._models.journal_errors import JournalError
 from ._models.replies import Failed, Processing, Success
 from ._models.ticket import Columns, NewTicket, NewTicketLike, Ticket, TicketLike
@@ -100,7 +100,7 @@ class Journal:
             JournalReadOnly: The journal was copied to another store, so it takes no new tickets.
             ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
         """
-        return await self._store.write(tickets.add, tickets.new_of(new_tickets), now=self.clock())
+        return await self._store.write(tickets.add, new_tickets_of(new_tickets), now=self.clock())
 
     async def reopen_failed(self) -> int:
         """Reopen the failed tickets, so that the next run polls them. Return their number."""
@@ -202,12 +202,12 @@ class Journal:
 
     async def queue_saves(self, successes: Sequence[TicketLike] | None = None) -> int:
         """Queue the given successes, or all, for saving. Return how many were not queued before."""
-        given = None if successes is None else tickets.of(successes)
+        given = None if successes is None else tickets_of(successes)
         return await self._store.write(save_queue.queue_saves, given)
 
     async def requeue_saves(self, successes: Sequence[TicketLike]) -> None:
         """Queue successes to be saved again. Unchanged files are not downloaded again."""
-        await self._store.write(save_queue.requeue_saves, tickets.of(successes))
+        await self._store.write(save_queue.requeue_saves, tickets_of(successes))
 
     async def unsaved(self) -> list[UnsavedTicket]:
         """Return the successes whose latest save failed, in the order in which they were added."""

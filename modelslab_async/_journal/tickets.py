@@ -7,9 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
-from .._models.argument_checks import check_tickets
 from .._models.replies import Processing
-from .._models.ticket import NewTicket, NewTicketLike, Ticket, TicketLike
+from .._models.ticket import NewTicket
 from .._models.unresolved_outcomes import Outcome
 from . import lease_rows
 from .copy_marks import check_not_copied
@@ -68,33 +67,6 @@ class PollUpdate:
     row_id: int
     polls: int
     last: Processing | None
-
-
-def new_of(given: Sequence[NewTicketLike | NewTicket]) -> list[NewTicket]:
-    """
-    Return the tickets to add to a journal, which a caller gave in any accepted form.
-
-    Raises:
-        TypeError: `given` cannot be iterated.
-        ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
-    """
-    check_tickets(given)
-    new_tickets = [NewTicket.of(ticket) for ticket in given]
-    for new in new_tickets:
-        new.ticket.require_id()
-    return new_tickets
-
-
-def of(given: Sequence[TicketLike]) -> list[Ticket]:
-    """
-    Return tickets that a caller gave in any accepted form.
-
-    Raises:
-        TypeError: `given` cannot be iterated.
-        ValueError: A ticket is ill-formed.
-    """
-    check_tickets(given)
-    return [Ticket.of(ticket) for ticket in given]
 
 
 def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float) -> int:

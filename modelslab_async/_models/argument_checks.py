@@ -1,13 +1,15 @@
 """
-Checks a caller's arguments.
+Checks a caller's arguments, and converts tickets that a caller gave in any accepted form.
 
 An error message shows a value only if it is a number. Any other value may be the API key.
 """
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from numbers import Integral, Real
 from types import UnionType
+
+from .ticket import NewTicket, NewTicketLike, Ticket, TicketLike
 
 
 def check_count(
@@ -231,6 +233,33 @@ def check_callback(name: str, value: object, *, allow_async: bool, allow_none: b
             f"{name} is called and not awaited, so that it holds nothing up, got a function that "
             "is `async def`; give a plain one, which may start a task"
         )
+
+
+def new_tickets_of(given: Sequence[NewTicketLike | NewTicket]) -> list[NewTicket]:
+    """
+    Return the tickets to add to a journal, which a caller gave in any accepted form.
+
+    Raises:
+        TypeError: `given` cannot be iterated.
+        ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
+    """
+    check_tickets(given)
+    new_tickets = [NewTicket.of(ticket) for ticket in given]
+    for new in new_tickets:
+        new.ticket.require_id()
+    return new_tickets
+
+
+def tickets_of(given: Sequence[TicketLike]) -> list[Ticket]:
+    """
+    Return tickets that a caller gave in any accepted form.
+
+    Raises:
+        TypeError: `given` cannot be iterated.
+        ValueError: A ticket is ill-formed.
+    """
+    check_tickets(given)
+    return [Ticket.of(ticket) for ticket in given]
 
 
 def _of_unit(unit: str) -> str:
