@@ -18,7 +18,7 @@ from ._journal.run_operations import RunOperations
 from ._journal.save_queue import UnsavedTicket
 from ._journal.store_choice import open_store
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_texts, check_type, new_tickets_of, tickets_of
+from ._models.argument_checks import new_tickets_of, tickets_of
 from ._models.journal_errors import JournalError
 from ._models.replies import Failed, Processing, Success
 from ._models.ticket import Columns, NewTicket, NewTicketLike, Ticket, TicketLike
@@ -170,7 +170,7 @@ class Journal:
         file = RecordedFile(
             ticket=Ticket.of(ticket),
             output_index=output_index,
-            path=os.fspath(path),
+            path=recorded_files.path_text(path),
             sha256=sha256,
             size=size,
             url=url,
@@ -238,8 +238,6 @@ class Journal:
         Raises:
             ValueError: The track_id or the key was used before, or the columns are not JSON data.
         """
-        check_texts(track_id=track_id, endpoint=endpoint, payload_hash=payload_hash)
-        check_type("key", key, str | None, "a text or None")
         submit = PendingSubmit(
             track_id=track_id,
             endpoint=endpoint,
@@ -248,6 +246,7 @@ class Journal:
             columns=columns or {},
             key=key,
         )
+        submits.check_submit(submit)
         await self._store.write(submits.record_submit, submit, run_id)
 
     async def confirm(

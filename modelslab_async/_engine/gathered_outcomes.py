@@ -15,7 +15,7 @@ async def gather_outcomes(
 ) -> list[Outcome]:
     """Wait for many tickets, and return their outcomes in the order of the tickets."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
-    check_tickets(tickets)
+    check_tickets(tickets, allow_async=False)
     yielder = Yielder()
     wanted: list[Ticket] = []
     for given in tickets:

@@ -1,5 +1,6 @@
 """Records in the journal which files were downloaded. Other modules write the files themselves."""
 
+import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
@@ -44,6 +45,19 @@ class RecordedFile:
     host: str | None = None
 
 
+def path_text(path: str | os.PathLike[str]) -> str:
+    """
+    Return the text of a path.
+
+    Raises:
+        TypeError: The argument is no path.
+    """
+    check_type("path", path, str | os.PathLike, "the path of a file, as a text or a path object")
+    text = os.fspath(path)
+    check_texts(path=text)
+    return text
+
+
 def check_file(file: RecordedFile) -> None:
     """
     Check the arguments of `Journal.record_file`.
@@ -53,7 +67,6 @@ def check_file(file: RecordedFile) -> None:
         ValueError: The number of the output or the size is negative.
     """
     check_count("output_index", file.output_index, least=0)
-    check_type("path", file.path, str, "the path of a file, as a text or a path object")
     check_count("size", file.size, unit="bytes", least=0)
     check_texts(sha256=file.sha256, url=file.url)
     check_type("is_length_verified", file.is_length_verified, bool, "True or False")

@@ -1,11 +1,12 @@
 """Records each submit before it is sent, so that paid work is never lost. Stores no payload."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
+from .._models.argument_checks import check_texts, check_type
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .copy_marks import check_not_copied
@@ -43,6 +44,20 @@ class PendingSubmit:
     ticket: Ticket | None = None
     columns: Columns = field(factory=dict[str, Any])
     key: str | None = None
+
+
+def check_submit(submit: PendingSubmit) -> None:
+    """
+    Check the arguments of `Journal.record_submit`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+    """
+    check_texts(
+        track_id=submit.track_id, endpoint=submit.endpoint, payload_hash=submit.payload_hash
+    )
+    check_type("key", submit.key, str | None, "a text or None")
+    check_type("columns", submit.columns, Mapping, "a mapping of names to values, or None")
 
 
 class DuplicateSubmit(ValueError):

@@ -99,9 +99,13 @@ def check_number(
         raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_tickets(tickets: object) -> None:
+def check_tickets(tickets: object, *, allow_async: bool = True) -> None:
     """
     Check that tickets can be iterated. Refuse a string: each character would count as a ticket.
+
+    Args:
+        tickets: The argument to check.
+        allow_async: Whether an async iterable is allowed.
 
     Raises:
         TypeError: `tickets` cannot be iterated.
@@ -111,18 +115,21 @@ def check_tickets(tickets: object) -> None:
         raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
             "many tickets come in a list, such as ['images:123'], not as a text"
         )
-    check_iterable("tickets", tickets, "an iterable of tickets, such as ['images:123']")
+    expected = "an iterable of tickets, such as ['images:123']"
+    check_iterable("tickets", tickets, expected, allow_async=allow_async)
 
 
-def check_iterable(name: str, value: object, expected: str) -> None:
+def check_iterable(name: str, value: object, expected: str, *, allow_async: bool = True) -> None:
     """
-    Check that an argument can be iterated by `for` or by `async for`.
+    Check that an argument can be iterated by `for` or, with `allow_async`, by `async for`.
 
     Raises:
         TypeError: The value cannot be iterated.
     """
     # An object with `__getitem__` alone can be iterated too.
-    if not isinstance(value, (Iterable, AsyncIterable)) and not hasattr(value, "__getitem__"):
+    if isinstance(value, Iterable) or hasattr(value, "__getitem__"):
+        return
+    if not (allow_async and isinstance(value, AsyncIterable)):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
 
 
@@ -243,7 +250,7 @@ def new_tickets_of(given: Sequence[NewTicketLike | NewTicket]) -> list[NewTicket
         TypeError: `given` cannot be iterated.
         ValueError: A ticket is ill-formed or has no id, or a dictionary is not JSON data.
     """
-    check_tickets(given)
+    check_tickets(given, allow_async=False)
     new_tickets = [NewTicket.of(ticket) for ticket in given]
     for new in new_tickets:
         new.ticket.require_id()
@@ -258,7 +265,7 @@ def tickets_of(given: Sequence[TicketLike]) -> list[Ticket]:
         TypeError: `given` cannot be iterated.
         ValueError: A ticket is ill-formed.
     """
-    check_tickets(given)
+    check_tickets(given, allow_async=False)
     return [Ticket.of(ticket) for ticket in given]
 
 

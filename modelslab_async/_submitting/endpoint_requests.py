@@ -21,7 +21,7 @@ from .._transport.transport_protocol import Request
 from .exchange_error_translation import name_endpoint
 from .file_reading import files_in, with_uploads
 from .request_building import build_request
-from .submit_request import SubmitRequest
+from .submit_request import SubmitRequest, hash_payload
 from .uploader import UPLOAD_ENDPOINT
 from .webhook_addresses import check_webhook_address
 
@@ -151,7 +151,7 @@ class EndpointRequests:
 
         Raises:
             TransientError: No usable reply came.
-            Refused: The server refused the request, or the request cannot be written as JSON.
+            Refused: The server refused the request.
             ConnectionImpossible: No connection can be made with the present settings.
             ClientClosed: The client was closed before the reply came.
             ValueError: The endpoint is unknown or makes tickets, the parameters do not fit it, or
@@ -184,6 +184,8 @@ class EndpointRequests:
         if endpoint.resolved_by is not None:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self._check_params(endpoint, params)
+        # Refuse what JSON cannot hold with the same error as a submit.
+        hash_payload(endpoint, params)
         return build_request(endpoint, params, self._sender)
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:

@@ -67,7 +67,7 @@ class SubmitRequest:
         return cls(
             endpoint=endpoint,
             params=with_track_id,
-            payload_hash=_hash(endpoint, params),
+            payload_hash=hash_payload(endpoint, params),
             submit_id=_track_id(with_track_id) or secrets.token_hex(8),
             key=key,
             columns=columns,
@@ -100,7 +100,13 @@ def _digest(value: object) -> str:
     raise TypeError(f"a {type(value).__name__} is none of these")
 
 
-def _hash(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
+def hash_payload(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
+    """
+    Return a hash of an endpoint and its parameters, without those that differ in each submit.
+
+    Raises:
+        ValueError: The parameters cannot be written as JSON.
+    """
     payload = {name: value for name, value in params.items() if name not in _UNHASHED_PARAMETERS}
     try:
         text = json.dumps(

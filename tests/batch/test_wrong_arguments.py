@@ -106,6 +106,7 @@ async def test_method_of_batch_refuses_wrong_argument(
     [
         ({"output_index": "0"}, "output_index is a number of at least 0, a whole one, got"),
         ({"path": b"a.png"}, f"{PATH} .* bytes"),
+        ({"path": 5}, f"{PATH} .* int"),
         ({"sha256": None}, "sha256 is a text, got None"),
         ({"size": "1"}, "size is a number of bytes of at least 0, a whole one, got"),
         ({"url": None}, "url is a text, got None"),
@@ -129,6 +130,7 @@ async def test_file_with_wrong_argument_is_not_recorded(path, wrong, words):
         ({"endpoint": None}, "endpoint is a text, got None"),
         ({"payload_hash": None}, "payload_hash is a text, got None"),
         ({"key": 5}, "key is a text or None, got a value of type int"),
+        ({"columns": 5}, "columns is a mapping .*, or None, got a value of type int"),
     ],
 )
 async def test_submit_with_wrong_argument_is_not_recorded(path, wrong, words):

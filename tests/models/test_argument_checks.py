@@ -6,14 +6,19 @@ from fractions import Fraction
 
 import pytest
 
-from modelslab_async import Batch, Client, Downloads
+from modelslab_async import Batch, Client, Downloads, Ticket
 from modelslab_async._models.argument_checks import (
     check_callback,
     check_count,
+    check_iterable,
     check_members,
     check_nonnegative_seconds,
     check_positive_seconds,
     check_rate,
+    check_tickets,
+    check_type,
+    new_tickets_of,
+    tickets_of,
 )
 
 KEY = "a-test-key-1234"
@@ -290,3 +295,65 @@ def test_object_needs_all_members_and_is_no_class():
         check_members("pace", 5, ["strip", "real"], "a text")
     with pytest.raises(TypeError, match="pace is a text, got the class str instead of an object"):
         check_members("pace", str, ["strip"], "a text")
+
+
+class ByIndex:
+    """Can be iterated, although it has no `__iter__`."""
+
+    def __getitem__(self, index):
+        return ["images:1"][index]
+
+
+async def tickets_to_come():
+    yield "images:1"
+
+
+@pytest.mark.parametrize("value", [["images:1"], iter(["images:1"]), ByIndex()])
+def test_what_can_be_iterated_is_accepted(value):
+    """Lists, iterators, and objects that have `__getitem__` alone."""
+    check_iterable("tickets", value, "tickets", allow_async=False)
+    check_tickets(value)
+    assert [Ticket("images", 1)] == tickets_of(value)
+
+
+def test_async_iterable_is_accepted_only_where_it_can_be_read():
+    """A method that reads its argument at once takes no async iterable."""
+    check_iterable("requests", tickets_to_come(), "requests")
+    check_tickets(tickets_to_come())
+    for convert in (new_tickets_of, tickets_of):
+        with pytest.raises(TypeError, match=r"an iterable of tickets.* type async_generator"):
+            convert(tickets_to_come())
+
+
+@pytest.mark.parametrize("value", [5, None, KEY.encode, object()])
+def test_what_cannot_be_iterated_is_refused_by_its_type(value):
+    """The error says what was expected, and shows no value."""
+    for check in (check_tickets, new_tickets_of, tickets_of):
+        with pytest.raises(TypeError, match=r"^tickets is an iterable of tickets, such as .*, got"):
+            check(value)
+    with pytest.raises(TypeError, match=r"^requests is a list, got"):
+        check_iterable("requests", value, "a list")
+
+
+def test_text_is_no_list_of_tickets():
+    """Each of its characters would count as a ticket."""
+    for check in (check_tickets, new_tickets_of, tickets_of):
+        with pytest.raises(ValueError, match="in a list, such as"):
+            check("images:1")
+
+
+def test_tickets_of_a_caller_become_tickets():
+    """A new one needs an id, because a journal polls it later."""
+    assert [Ticket("images", 1)] == tickets_of(["images:1"])
+    [new] = new_tickets_of([("images:1", {"row": 7})])
+    assert Ticket("images", 1) == new.ticket
+    with pytest.raises(ValueError, match="id"):
+        new_tickets_of([Ticket("images", "")])
+
+
+def test_wrong_type_is_named_and_not_shown():
+    """The value may be the API key."""
+    check_type("key", None, str | None, "a text or None")
+    check_type("key", "a", str | None, "a text or None")
+    with pytest.raises(TypeError, match=r"^key is a text or None, got a value of type bytes$"):
+        check_type("key", KEY.encode(), str | None, "a text or None")

@@ -241,23 +241,19 @@ async def test_request_that_cannot_be_built_starts_nothing(service, tmp_path, ki
 
 
 @pytest.mark.parametrize(
-    ("params", "error", "words"),
+    ("params", "words"),
     [
-        (
-            {"id": {1, 2}},
-            InvalidRequest,
-            r"request_count has fields .* others \(TypeError\)",
-        ),
-        ({"id": math.nan}, ValueError, "'id' is .* such as finite numbers"),
-        ({KEY: math.nan}, ValueError, r"'\[key\]' is .* such as finite numbers"),
+        ({"id": {1, 2}}, "request_count are what JSON can carry .*: a set is none"),
+        ({"id": math.nan}, "'id' is .* such as finite numbers"),
+        ({KEY: math.nan}, r"'\[key\]' is .* such as finite numbers"),
     ],
 )
-async def test_question_that_cannot_be_built_shows_no_key(service, params, error, words):
+async def test_question_that_cannot_be_built_shows_no_key(service, params, words):
     """`ask` refuses what JSON cannot hold, and no frame of the error shows the API key."""
     here = service()
     name = "general/request_count"
     async with here.client() as client:
-        with pytest.raises(error, match=words) as caught:
+        with pytest.raises(ValueError, match=words) as caught:
             await client.ask(name, **params)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = "".join(shown.format()).split("await client.ask(name")[1]
