@@ -2,10 +2,8 @@
 
 import importlib
 import json
-import re
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +13,6 @@ from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column,
 
 _MAGIC: Final = b"PAR1"
 _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
-# Arrow writes a timestamp as `2026-01-02 03:04:05+0100`. In ISO 8601 there is a `T` in place of the
-# blank, and a colon in the offset. The patterns match these two places.
-_END_OF_DATE: Final = re.compile(r"(?<=-\d\d) (?=\d\d:)")
-_END_OF_OFFSET_HOURS: Final = re.compile(r"(?<=[+-]\d\d)(?=\d\d$)")
 
 
 def is_parquet(source: str) -> bool:
@@ -69,20 +63,22 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
 
 def _values(column: Any, name: str) -> list[Any]:
     """
-    Return the values of a column. A time that Python cannot hold becomes a text.
+    Return the values of a column. A time with the unit nanoseconds becomes a text.
 
     Args:
         column: A part of the column, as an Arrow array.
         name: What the error message calls the column.
 
     Raises:
-        UnusableTable: A value cannot be read.
+        UnusableTable: A value cannot be read, or a list or structure holds nanoseconds.
     """
-    # Catch all errors here, because pyarrow and the packages of time zones raise many kinds.
-    with suppress(Exception):
-        return [*column.to_pylist()]
     try:
-        return [_value(cell) for cell in column]
+        # For nanoseconds, the values of `to_pylist` depend on whether pandas is installed, and may
+        # lose digits. The text of a list's type has the unit too: `list<item: timestamp[ns]>`.
+        if "[ns" in str(column.type):
+            return _nanosecond_texts(column)
+        return [*column.to_pylist()]
+    # pyarrow and the packages of time zones raise many kinds of errors.
     except Exception as error:  # noqa: BLE001 -- See above.
         raise UnusableTable(
             f"{name} has a value of type {column.type} that cannot be read; store it as text, or "
@@ -90,21 +86,38 @@ def _values(column: Any, name: str) -> list[Any]:
         ) from None
 
 
-def _value(cell: Any) -> Any:
-    """Return the value of a cell. Return a text if it is a time that Python cannot hold."""
-    try:
-        return cell.as_py()
-    except (ValueError, OverflowError):
-        # Python has no nanoseconds, and only the years from 1 to 9999.
-        match str(cell.type).partition("[")[0]:
-            case "timestamp" | "date32" | "date64" | "time64":
-                text = _END_OF_DATE.sub("T", cell.cast("string").as_py())
-                return _END_OF_OFFSET_HOURS.sub(":", text)
-            case "duration" if cell.type.unit == "ns":
-                seconds, nanoseconds = divmod(cell.value, _NANOSECONDS_PER_SECOND)
-                return f"{timedelta(seconds=seconds)}.{nanoseconds:09}"
-            case _:
-                raise
+def _nanosecond_texts(column: Any) -> list[str | None]:
+    """Return the texts of a column of times or durations with the unit nanoseconds."""
+    arrow: Any = importlib.import_module("pyarrow")
+    match str(column.type).partition("[")[0]:
+        case "timestamp":
+            kind = arrow.timestamp("s", tz=column.type.tz)
+        case "time64":
+            kind = arrow.time32("s")
+        case "duration":
+            kind = arrow.duration("s")
+        case _:
+            raise TypeError("the unit of its times is nanoseconds")
+    parts = [
+        (None, 0) if cell.value is None else divmod(cell.value, _NANOSECONDS_PER_SECOND)
+        for cell in column
+    ]
+    # Python has no nanoseconds, so only the whole seconds become its dates, times and durations.
+    wholes = arrow.array([seconds for seconds, _ in parts], kind).to_pylist()
+    return [
+        None if whole is None else _with_fraction(whole, nanoseconds)
+        for whole, (_, nanoseconds) in zip(wholes, parts, strict=True)
+    ]
+
+
+def _with_fraction(whole: datetime | time | timedelta, nanoseconds: int) -> str:
+    """Return the text of whole seconds and a fraction, with 0, 6 or 9 decimals as needed."""
+    text = _as_text(whole)
+    if not nanoseconds:
+        return text
+    end = len("2026-01-02T03:04:05") if isinstance(whole, datetime) else len(text)
+    fraction = f"{nanoseconds:09}".removesuffix("000")
+    return f"{text[:end]}.{fraction}{text[end:]}"
 
 
 def _plain(cells: dict[str, Any]) -> dict[str, Any]:

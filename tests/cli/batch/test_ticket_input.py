@@ -133,14 +133,17 @@ def test_parquet_is_read_with_its_columns(read_columns, tmp_path):
         (1_700_000_000_000_000_001, pa.timestamp("ns"), "2023-11-14T22:13:20.000000001"),
         (-1, pa.timestamp("ns"), "1969-12-31T23:59:59.999999999"),
         (1, pa.timestamp("ns", tz="+01:30"), "1970-01-01T01:30:00.000000001+01:30"),
-        (253_402_300_800_000, pa.timestamp("ms"), "10000-01-01T00:00:00.000"),
-        (10_000_000, pa.date32(), "29349-01-26"),
+        (1, pa.timestamp("ns", tz="UTC"), "1970-01-01T00:00:00.000000001+00:00"),
+        (-(10**18), pa.timestamp("ns", tz="Europe/Berlin"), "1938-04-24T23:13:20+01:00"),
+        (1_000, pa.timestamp("ns", tz="UTC"), "1970-01-01T00:00:00.000001+00:00"),
         (1, pa.time64("ns"), "00:00:00.000000001"),
         (86_400_000_000_001, pa.duration("ns"), "1 day, 0:00:00.000000001"),
         (-1, pa.duration("ns"), "-1 day, 23:59:59.999999999"),
+        (2**63 - 1, pa.duration("ns"), "106751 days, 23:47:16.854775807"),
+        (500_000_000, pa.duration("ns"), "0:00:00.500000"),
     ],
 )
-def test_time_that_python_cannot_hold_keeps_all_digits(read_columns, tmp_path, value, kind, text):
+def test_time_with_nanoseconds_keeps_all_digits(read_columns, tmp_path, value, kind, text):
     """Tools write nanoseconds by default. Other cells stay as they are."""
     at = pa.array([value, None, 0], kind)
     parquet.write_table(pa.table({"id": [7, 8, 9], "at": at, "seed": [1.5] * 3}), tmp_path / "made")
@@ -155,10 +158,29 @@ def test_time_that_python_cannot_hold_keeps_all_digits(read_columns, tmp_path, v
     [
         (pa.array([0], pa.timestamp("us", tz="Mars/Olympus")), "Mars/Olympus"),
         (pa.array([[1]], pa.list_(pa.timestamp("ns"))), "list"),
+        (pa.array([[0]], pa.list_(pa.timestamp("ns"))), "list"),
+        (pa.array([{"a": 0}], pa.struct([("a", pa.duration("ns"))])), "struct"),
+        (pa.array([253_402_300_800_000], pa.timestamp("ms")), "timestamp"),
+        (pa.array([2**63 - 1], pa.timestamp("us")), "timestamp"),
+        (pa.array([2**63 - 1], pa.timestamp("us", tz="UTC")), "timestamp"),
+        (pa.array([-(2**63) + 1], pa.timestamp("us")), "timestamp"),
+        (pa.array([2**31 - 1], pa.date32()), "date32"),
         (pa.array([2**62], pa.duration("s")), "duration"),
         (pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers()), "string"),
     ],
-    ids=["zone", "list", "duration", "not UTF-8"],
+    ids=[
+        "zone",
+        "list",
+        "list of whole seconds",
+        "structure",
+        "year 10000",
+        "latest time",
+        "latest time in UTC",
+        "earliest time",
+        "latest date",
+        "duration",
+        "not UTF-8",
+    ],
 )
 def test_column_that_cannot_be_read_is_named(read_columns, tmp_path, array, kind):
     """The error names the file and the type, and says what to do with the column."""
