@@ -7,6 +7,7 @@ from attrs import evolve
 from .._models.download_errors import DownloadError
 from .._models.loaded_file import LoadedFile
 from .._models.replies import Success
+from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .http_get import LinkOpener
 from .link_renewal import LinkRenewal
@@ -44,27 +45,30 @@ async def load_outputs(
         FileTooLarge: The outputs have more bytes than `max_bytes`.
         DownloadError: An output could not be loaded.
     """
-    loaded: list[LoadedFile] = []
-    loaded_bytes = 0
-    for n in range(len(success.output)):
-        folder = MemoryFolder()
-        transfer = Transfer(opener, SizeLimit(max_bytes, loaded_bytes))
-        memory_saver = evolve(saver, folder=folder, transfer=transfer)
-        try:
-            file = await memory_saver.save(success, n, media, renewal)
-        except DownloadError as fault:
-            fault.ticket, fault.n = success.ticket, n
-            raise
-        loaded_bytes += file.size
-        loaded.append(
-            LoadedFile(
-                ticket=file.ticket,
-                n=n,
-                name=file.path.name,
-                data=folder.files[file.path],
-                sha256=file.sha256,
-                url=file.url,
-                is_length_verified=file.is_length_verified,
-            )
-        )
-    return tuple(loaded)
+    folder = MemoryFolder()
+    files: list[SavedFile] = []
+    try:
+        for n in range(len(success.output)):
+            size_limit = SizeLimit(max_bytes, sum(file.size for file in files))
+            memory_saver = evolve(saver, folder=folder, transfer=Transfer(opener, size_limit))
+            files.append(await memory_saver.save(success, n, media, renewal))
+        return tuple(_loaded_file(file, folder) for file in files)
+    except DownloadError as fault:
+        fault.ticket, fault.n = success.ticket, len(files)
+        raise
+    finally:
+        # An error's traceback refers to this folder. So a program that keeps errors would keep the
+        # bytes of failed loads, too.
+        folder.clear()
+
+
+def _loaded_file(file: SavedFile, folder: MemoryFolder) -> LoadedFile:
+    return LoadedFile(
+        ticket=file.ticket,
+        n=file.n,
+        name=file.path.name,
+        data=folder.files[file.path],
+        sha256=file.sha256,
+        url=file.url,
+        is_length_verified=file.is_length_verified,
+    )

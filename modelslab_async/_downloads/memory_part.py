@@ -9,6 +9,8 @@ from attrs import Factory, define, evolve
 from .part_file import PublishedFile
 from .part_metadata import PartMetadata
 
+_CHUNK_BYTES = 1 << 20
+
 
 @define(eq=False)
 class MemoryPart:
@@ -50,7 +52,8 @@ class MemoryPart:
         self._data += data
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        yield bytes(self._data[start:])
+        for offset in range(start, self.size, _CHUNK_BYTES):
+            yield bytes(self._data[offset : offset + _CHUNK_BYTES])
 
     def head(self, length: int) -> bytes:
         return bytes(self._data[:length])
@@ -74,14 +77,23 @@ class MemoryPart:
 @define(eq=False)
 class MemoryFolder:
     """
-    A folder in memory that holds complete files.
+    A folder in memory that holds parts and complete files.
 
     Attributes:
-        files: The bytes of each file, keyed by the file's name.
+        files: The bytes of each complete file, keyed by the file's name.
     """
 
     files: dict[Path, bytes] = Factory(dict)
+    _parts: list[MemoryPart] = Factory(list)
 
     def open(self, stem: str) -> MemoryPart:
         """Return an empty part, for a file whose name without its suffix is `stem`."""
-        return MemoryPart(self, stem)
+        part = MemoryPart(self, stem)
+        self._parts.append(part)
+        return part
+
+    def clear(self) -> None:
+        """Remove all complete files, and the bytes of all parts."""
+        self.files.clear()
+        for part in self._parts:
+            part.delete()

@@ -1,13 +1,16 @@
 """`Downloads.load`: the bytes of a result in memory, with the guards of a saved file."""
 
 import base64
+import gc
 import hashlib
+import tracemalloc
 
 import httpx
 import pytest
 
 from modelslab_async import (
     ClientClosed,
+    DownloadError,
     Downloads,
     FileTooLarge,
     LinkGone,
@@ -188,6 +191,51 @@ async def test_dead_link_ends_with_its_ticket(server, make_downloads):
         with pytest.raises(LinkGone) as caught:
             await downloads.load(success(server.link(), server.link("dead"), ticket=ticket))
     assert (ticket, 1) == (caught.value.ticket, caught.value.n)
+
+
+class CutBody(httpx.AsyncByteStream):
+    """Eight MiB of a picture, and then the connection breaks."""
+
+    async def __aiter__(self):
+        yield PNG[:8]
+        for _ in range(8):
+            yield bytes(1 << 20)
+        raise httpx.ReadError("cut")
+
+
+def cut_body():
+    return httpx.Response(200, headers={"content-length": str(9 << 20)}, stream=CutBody())
+
+
+def cut_base64():
+    # The base64 of these bytes is whole groups of four characters. No group has one character.
+    return httpx.Response(200, content=base64.b64encode(PNG[:9] + bytes(9 << 20)) + b"A")
+
+
+def dead_second_link():
+    return httpx.Response(200, content=PNG[:8] + bytes(8 << 20))
+
+
+@pytest.mark.parametrize("answer", [cut_body, cut_base64, dead_second_link])
+async def test_kept_error_keeps_no_bytes(answer, make_downloads):
+    """A program that collects the errors of many loads does not run out of memory."""
+
+    def handle(request):
+        return answer() if request.url.path == "/0.png" else httpx.Response(410)
+
+    reply = success("https://files.example/0.png", "https://files.example/1.png")
+    async with make_downloads(http=httpx.MockTransport(handle), link_timeout=0) as downloads:
+        tracemalloc.start()
+        try:
+            with pytest.raises(DownloadError) as caught:
+                await downloads.load(reply)
+            gc.collect()
+            kept_bytes, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert answer is dead_second_link or caught.value.n == 0
+    assert kept_bytes < 6 << 20
 
 
 async def test_closed_downloads_load_nothing(make_downloads):
