@@ -53,7 +53,7 @@ class Downloads:
         client: A client that polls a ticket once for new links when a link has expired. With None,
             an expired link is an error.
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
-        concurrency: The maximum number of transfers at a time.
+        concurrency: The maximum number of transfers and copies at a time.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link, from the first attempt. The file
             behind a link may appear later than the link.

@@ -1,12 +1,21 @@
-"""Checks what kind of file a part holds, and publishes it with its suffix. It sends nothing."""
+"""
+Copies a saved file into a part, checks what kind of file a part holds, and publishes the part.
+
+It sends nothing.
+"""
 
 import hashlib
 from collections.abc import Collection
+from contextlib import suppress
+from io import BufferedIOBase
+from pathlib import Path
 
+from .._aio.threads import run_in_thread
 from .._models.download_errors import WrongContent
 from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
+from .download_error_translation import as_download_error
 from .error_pages import is_json_error
 from .http_get import without_query
 from .inline_data import find_encoded
@@ -81,21 +90,35 @@ def publish_part(
     return published
 
 
-def publish_copy(part: Part, file: SavedFile) -> PublishedFile | None:
+async def copy_saved_file(part: Part, file: SavedFile) -> bool:
     """
-    Copy a saved file of another folder into a part, and publish the part. Blocking I/O.
+    Fill a part with the bytes of a saved file. A cancellation ends the copy after its chunk.
 
-    Return None if the file has changed. The part is empty then.
+    Returns:
+        Whether the part has the recorded bytes. It is empty if the saved file has changed, is
+        missing or cannot be read.
+
+    Raises:
+        DownloadError: The part cannot be written.
     """
-    part.restart(None)
     digest = hashlib.sha256()
-    with file.path.open("rb") as source:
-        while data := source.read(_CHUNK_BYTES):
-            digest.update(data)
-            part.append(data)
-    if digest.hexdigest() != file.sha256:
-        part.restart(None)
-        return None
+    with as_download_error():
+        await run_in_thread(part.restart, None)
+    # Only errors of the saved file are suppressed: an error of the part is no OSError here.
+    with suppress(OSError), await run_in_thread(_open, file.path, undo=_close) as source:
+        while data := await run_in_thread(source.read, _CHUNK_BYTES):
+            with as_download_error():
+                await run_in_thread(part.append, data)
+                await run_in_thread(digest.update, data)
+    if digest.hexdigest() == file.sha256:
+        return True
+    with as_download_error():
+        await run_in_thread(part.restart, None)
+    return False
+
+
+def publish_copy(part: Part, file: SavedFile) -> PublishedFile:
+    """Give a part with the bytes of a saved file its final name. Blocking I/O."""
     suffix = file.path.suffix.removeprefix(".") or "bin"
     return part.publish(suffix, file.url, is_length_known=file.is_length_verified)
 
@@ -108,3 +131,11 @@ def describe_media(media: Collection[Medium]) -> str:
 def _suffix(head: bytes, media: Collection[Medium], url: str) -> str | None:
     url_suffix = without_query(url).rpartition("/")[2].rpartition(".")[2].lower()
     return suffix_of(head, media, url_suffix if len(url_suffix) <= _MAX_SUFFIX_CHARS else "")
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return path.open("rb")
+
+
+def _close(file: BufferedIOBase) -> None:
+    file.close()

@@ -27,7 +27,7 @@ from .http_get import without_query
 from .inline_data import inline_bytes, is_link
 from .link_renewal import LinkRenewal
 from .link_retries import LinkRetries, first_dead_link, links_of
-from .part_content import check_content, describe_media, publish_copy, publish_part
+from .part_content import check_content, copy_saved_file, describe_media, publish_copy, publish_part
 from .part_file import PublishedFile
 from .part_protocol import Part, PartFolder
 from .transfer import ErrorPage, Transfer
@@ -52,7 +52,7 @@ class OutputSaver:
 
     Args:
         transfer: Fetches the bytes behind a link into a part. It also limits the size of an output.
-        transfer_limit: Limits how many transfers run at a time.
+        transfer_limit: Limits how many transfers and copies run at a time.
         part_limit: Limits how many parts are open at a time. See `new_part_limit`.
         folder: The folder for parts and complete files.
         link_timeout: For how many seconds to retry a dead link, from the first attempt.
@@ -79,7 +79,8 @@ class OutputSaver:
         """
         Save one output. Delete its part only after `on_saved` has recorded the file.
 
-        If `unchanged` is a file of this output in another folder, copy it and download nothing.
+        If `unchanged` is a file of this output in another folder, copy it. Download the output only
+        if that file has changed or cannot be read.
 
         Raises:
             DownloadError: The output could not be saved. Exceptions of `on_saved` are raised
@@ -167,8 +168,8 @@ class _OutputSave:
     ) -> SavedFile | Sequence[DownloadError]:
         """Copy an unchanged file, or try each link once. Return the file, or the links' errors."""
         unchanged, self._unchanged = self._unchanged, None
-        if unchanged and (copy := await run_in_thread(publish_copy, part, unchanged)):
-            return self._saved_file(copy)
+        if unchanged and await self._copy(part, unchanged):
+            return self._saved_file(await run_in_thread(publish_copy, part, unchanged))
         try:
             url = ""
             if is_link(self._output):
@@ -187,6 +188,10 @@ class _OutputSave:
         except (WrongContent, FileTooLarge):
             await run_in_thread(part.restart, None)
             raise
+
+    async def _copy(self, part: Part, unchanged: SavedFile) -> bool:
+        async with self._saver.transfer_limit:
+            return await copy_saved_file(part, unchanged)
 
     async def wait_for_retry(
         self, faults: Sequence[DownloadError], retries: LinkRetries, size: int
