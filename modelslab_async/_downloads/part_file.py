@@ -223,9 +223,17 @@ class PartFile:
             write_metadata(self._metadata_path, metadata)
 
     def _leave_damaged(self) -> None:
-        """Start a new part while this one is hard-linked and differs from its metadata."""
-        while self._has_other_links and not self._is_intact():
-            self._start_new_part()
+        """
+        Start a new part while this one is hard-linked and differs from its metadata.
+
+        Close the part if it cannot be checked, because the caller gets no part to close then.
+        """
+        try:
+            while self._has_other_links and not self._is_intact():
+                self._start_new_part()
+        except BaseException:
+            self._file.close()
+            raise
 
     def _is_intact(self) -> bool:
         metadata = self.metadata

@@ -78,13 +78,11 @@ def remove(known, _monkeypatch):
 
 
 def break_disk(known, monkeypatch):
-    read = BufferedReader.read
-
     class Broken(BufferedReader):
-        def read(self, size=-1):
+        def read(self, size=-1, /):
             if self.tell():
                 raise OSError(5, "Input/output error")
-            return read(self, size)
+            return super().read(size)
 
     open_ = Path.open
 

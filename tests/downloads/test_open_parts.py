@@ -1,12 +1,15 @@
 """File descriptors: a download of many outputs opens few parts at a time."""
 
 import asyncio
+import errno
+import os
 
 import httpx
 import pytest
 from attrs import evolve
 
 from modelslab_async import Saved, Ticket
+from modelslab_async._downloads.file_locks import open_locked
 from modelslab_async._downloads.part_file import PartFile
 
 from .conftest import PNG, names, picture, success
@@ -26,8 +29,9 @@ async def test_generation_with_many_outputs_opens_few_parts(folder, make_downloa
     async def answer(_request):
         # Each open part is a file in the folder. The first transfers go on once all slots are used.
         # There is no event for it.
-        while not counts and count_parts(folder) < 66:  # noqa: ASYNC110 -- see above.
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(300):
+            while not counts and count_parts(folder) < 66:  # noqa: ASYNC110 -- see above.
+                await asyncio.sleep(0.01)
         counts.append(count_parts(folder))
         return httpx.Response(200, content=PNG)
 
@@ -52,9 +56,9 @@ async def test_output_that_waits_for_a_retry_opens_no_part(
     async with make_downloads(link_timeout=9000, timeout=3000) as downloads:
         downloads._saver = evolve(downloads._saver, part_limit=asyncio.Semaphore(1))
         saving = asyncio.create_task(downloads.save(success(server.link("late"))))
-        while not server.requests:  # noqa: ASYNC110 -- there is no event for it.
-            await asyncio.sleep(0.01)
         async with asyncio.timeout(300):
+            while not server.requests:  # noqa: ASYNC110 -- there is no event for it.
+                await asyncio.sleep(0.01)
             await downloads.save(success(server.link("other"), ticket=Ticket("images", 2)))
         leap(1000.0)
         (file,) = await saving
@@ -104,6 +108,28 @@ def test_part_that_another_process_uses_is_not_reopened(folder):
     reopened.delete()
     other.delete()
     assert [] == names(folder)
+
+
+@pytest.mark.parametrize("is_reopened", [True, False])
+def test_part_that_cannot_be_checked_is_closed(is_reopened, folder, monkeypatch):
+    """An error while it is opened leaves no descriptor and no lock, even if the error is kept."""
+
+    def fail(_part):
+        raise OSError(errno.EIO, "Input/output error")
+
+    # A complete part with another hard link is read back when it is opened.
+    made = part(folder, metadata=evolve(METADATA, sha256="0" * 64))
+    made.close()
+    os.link(folder / "a-1-0.part", folder / "backup")
+    monkeypatch.setattr(PartFile, "digest", fail)
+
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        made.reopen() if is_reopened else PartFile.open(folder, "a-1-0")
+
+    file = open_locked(folder / "a-1-0.part")
+    assert file is not None
+    assert caught.value.errno == errno.EIO
+    file.close()
 
 
 def test_reopened_part_keeps_its_name(folder):
