@@ -22,6 +22,7 @@ from .._transport.httpx_or_httpx2 import (
 )
 from .._transport.ip_ranges import NotPublic, is_private_address
 from .._transport.network_error_translation import connect_error, translate_error
+from .download_error_translation import with_open_files_advice
 
 HTTPClient: TypeAlias = (
     httpx.AsyncBaseTransport | httpx.AsyncClient | Httpx2Transport | Httpx2Client
@@ -132,7 +133,7 @@ class LinkOpener:
                 error = TransferFailed(f"the transport raised {type(fault).__name__}")
         is_final = isinstance(error, (UntrustedServer, RequestBlocked))
         kind = LinkRefused if is_final else TransferFailed
-        return kind(error.message, url=start_url)
+        return kind(with_open_files_advice(error.message, fault), url=start_url)
 
     def _checked_url(
         self, link: str, start_url: str, *, base: httpx.URL | None = None

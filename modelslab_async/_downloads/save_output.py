@@ -36,7 +36,8 @@ OnSaved: TypeAlias = Callable[[SavedFile], Awaitable[None]]
 
 # How many parts may be open beyond those of running transfers. Without a maximum, a generation with
 # many outputs would use up the file descriptors. A lower one would slow the downloads down, because
-# a file is written to disk and recorded after its transfer.
+# a file is written to disk and recorded after its transfer. The maximum omits the second part that
+# an output has while its base64 is decoded.
 _MAX_OTHER_OPEN_PARTS = 64
 
 
@@ -119,7 +120,8 @@ class _OutputSave:
     Saves one output. Its bytes are collected in one part until the file is complete.
 
     The part is closed while the output waits for a retry. So a waiting output uses no file
-    descriptor, and other processes may continue its part.
+    descriptor, and another process may continue its part. A run that ends may remove the part as
+    stale, if the output has a recorded file and is saved again. Its bytes are then fetched again.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Error translation: whatever is raised for one output, only that output is unsaved."""
 
 import asyncio
+import errno
 import threading
 
 import httpx
@@ -78,6 +79,23 @@ async def test_foreign_exception_of_transport_leaves_one_ticket_unsaved(fault, f
 
     assert (Unsaved, Saved) == (type(bad), type(good))
     assert isinstance(bad.cause, DownloadError)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EMFILE, "raise the limit of open files (`ulimit -n`), or lower `concurrency`; "),
+        (errno.ENFILE, "raise the limit of open files (`ulimit -n`), or lower `concurrency`; "),
+        (errno.ENETUNREACH, ""),
+    ],
+)
+async def test_connection_without_a_descriptor_names_the_limit(number, advice, folder):
+    """A socket needs a descriptor, as a file does."""
+    async with Downloads(to=folder, http=raising(OSError(number, "odd"))) as downloads:
+        result = await downloads.try_save(success(BAD))
+
+    expected = f"OSError: odd; {advice}save again to continue where it stopped"
+    assert (TransferFailed, expected) == (type(result.cause), result.cause.message)
 
 
 class RaisingBody(httpx.AsyncByteStream):
