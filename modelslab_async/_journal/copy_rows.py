@@ -98,7 +98,8 @@ class CopySource(Protocol):
         """
         Begin a transaction that marks the journal. Also prevent other copies of it.
 
-        Until the transaction ends, no run can begin.
+        Until the transaction ends, no run can begin. This method also ends the runs whose lease has
+        expired, and `roll_back` may leave them ended.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -126,7 +127,7 @@ class CopySource(Protocol):
         ...
 
     async def roll_back(self) -> None:
-        """Undo everything since `begin`. If this copy has set the mark, the mark is gone."""
+        """End the transaction of `begin`. If this copy has set the mark, the mark is gone."""
         ...
 
     async def finish(self) -> None:

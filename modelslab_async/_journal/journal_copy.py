@@ -17,8 +17,9 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
     Copy a journal to an empty journal. Mark the source, so that no new run can begin in it.
 
     The target gets all rows in one transaction. A call that fails earlier leaves both journals as
-    they were. If a call was interrupted, even by a crash, repeat the call with the same arguments.
-    While this function reads or writes an SQLite file, it blocks the event loop.
+    they were, but runs of the source whose lease had expired may have ended. If a call was
+    interrupted, even by a crash, repeat the call with the same arguments. While this function reads
+    or writes an SQLite file, it blocks the event loop.
 
     Returns:
         True if this call copied the journal; False if an earlier call had already copied all of it.

@@ -19,7 +19,6 @@ from .schema import OPEN
 _LEASED_RUNS: Final = """
 SELECT run, lease_until - date_part('epoch', clock_timestamp()), process FROM runs
 WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until < 'infinity'
-    AND lease_until > date_part('epoch', clock_timestamp())
 ORDER BY lease_until DESC
 """
 
@@ -117,16 +116,23 @@ class PostgresCopySource:
     async def begin(self, target: str) -> None:
         """See `CopySource.begin`."""
 
-        async def mark(db: PostgresContext) -> None:
+        async def keep_runs_out(db: PostgresContext) -> None:
             await copy_marks.keep_runs_out(db)
             await check_idle(db)
-            # A run whose lease has run out may belong to a suspended process. After this call, such
-            # a process cannot continue its run, and the mark keeps it from beginning another run.
-            await expire_runs(db, 0, 0.0)
+
+        async def mark(db: PostgresContext) -> None:
+            await check_idle(db, allows_expired=False)
             if await copy_marks.find_mark(db) is None:
                 await copy_marks.set_mark(db, CopyMark(target, is_complete=False))
 
         await self._marking.begin()
+        await self._marking.run(keep_runs_out)
+        # A run whose lease has run out may belong to a suspended process. After this call, such a
+        # process cannot continue its run, and the mark keeps it from beginning another run. Do not
+        # end these runs in the marking transaction, because it stays open for the whole copy. A
+        # resumed process that renews its lease would wait for the locked row of its run, and so it
+        # could not record the ticket of a paid submit meanwhile.
+        await self._connection.run(lambda db: expire_runs(db, 0, 0.0))
         await self._marking.run(mark)
         await self._connection.begin_snapshot()
 
@@ -195,8 +201,18 @@ class PostgresCopySource:
         return await self._connection.run(lambda db: db.fetch(statement, *arguments))
 
 
-async def check_idle(db: PostgresContext) -> None:
-    """See `sqlite_copy_source.check_idle`."""
+async def check_idle(db: PostgresContext, *, allows_expired: bool = True) -> None:
+    """
+    Check that no run is active.
+
+    Args:
+        db: The batch and the connection.
+        allows_expired: Whether a run may have a lease that has run out. Such a run can renew its
+            lease, until `expire_runs` ends it.
+
+    Raises:
+        JournalLocked: A run is active.
+    """
     for run_id, lease_s, process in await db.fetch(_LEASED_RUNS):
-        if not has_died(process):
+        if (lease_s > 0 or not allows_expired) and not has_died(process):
             raise active_run_error(run_id, lease_s)

@@ -38,12 +38,14 @@ from modelslab_async._journal.postgres_copy_target import PostgresCopyTarget
 from modelslab_async._journal.postgres_session import PostgresSession
 from modelslab_async._journal.sqlite_copy_file import SqliteCopyFile
 from modelslab_async._journal.sqlite_copy_target import SqliteCopyTarget
+from modelslab_async._journal.submits import PendingSubmit
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async.journal import Journal
 
 SOURCES = (sqlite_copy_source.SqliteCopySource, postgres_copy_source.PostgresCopySource)
 TARGETS = (SqliteCopyTarget, PostgresCopyTarget)
 LEASE_S = 3600.0
+DEADLINE_S = 300.0
 
 
 @pytest.fixture
@@ -326,6 +328,50 @@ async def test_run_of_a_stopped_process_is_over(paths):
         assert not await journal.leases.renew(run, lease=LEASE_S)
         with pytest.raises(JournalReadOnly):
             await journal.record_submit("t1", endpoint="e", payload_hash="", run_id=run)
+
+
+async def test_process_resumed_during_the_copy_records_the_ticket_of_a_paid_submit(
+    new_path, monkeypatch
+):
+    """Its run has ended, so it renews no lease. Neither write waits for the end of the copy."""
+    source, target = new_path("postgres"), new_path("sqlite")
+    ticket, add_tickets, renewed = Ticket("realtime", 2), SqliteCopyTarget.add_tickets, []
+
+    async def resume(self, tickets):
+        async with asyncio.timeout(DEADLINE_S):
+            renewed.append(await journal.leases.renew(run, lease=LEASE_S))
+            await journal.leases.confirm_sent(own, ticket)
+        await add_tickets(self, tickets)
+
+    monkeypatch.setattr(SqliteCopyTarget, "add_tickets", resume)
+    # The lease of the run is over on the clock of the server.
+    async with Journal.open(source, clock=lambda: time.time() - 2 * LEASE_S) as journal:
+        await journal.add([("images", 1)])
+        run, _ = await claimed(journal)
+        submit = PendingSubmit(track_id="t", endpoint="e", payload_hash="", recorded_at=0.0)
+        own = await journal.leases.record_own(submit, run, lease=LEASE_S)
+        assert await copy_journal(source, target)
+        assert [False] == renewed
+        assert 2 == (await journal.report()).tickets
+
+
+async def test_run_that_renews_its_lease_as_the_copy_begins_stops_the_copy(new_path, monkeypatch):
+    """The run is active again, so the source is not marked."""
+    source, target = new_path("postgres"), new_path("sqlite")
+    expire_runs, now = postgres_copy_source.expire_runs, [time.time() - 2 * LEASE_S]
+
+    async def expire_late(*arguments):
+        now[0] = time.time()
+        assert await journal.leases.renew(run, lease=LEASE_S)
+        await expire_runs(*arguments)
+
+    monkeypatch.setattr(postgres_copy_source, "expire_runs", expire_late)
+    async with Journal.open(source, clock=lambda: now[0]) as journal:
+        run, _ = await claimed(journal)
+        with pytest.raises(JournalLocked, match=f"run {run} is active"):
+            await copy_journal(source, target)
+        await journal.add([("images", 1)])
+        assert await journal.leases.renew(run, lease=LEASE_S)
 
 
 @pytest.mark.parametrize("rows", ["ticket", "submit", "mark"])
