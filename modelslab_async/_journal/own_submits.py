@@ -40,8 +40,8 @@ class SubmitSettled(DuplicateSubmit):
     def of_own(cls, own: OwnSubmit) -> "SubmitSettled":
         """Return the error for a submit that is not sent again."""
         return cls(
-            f"the submit to {own.submit.endpoint} that the journal held as {own.submit.track_id!r} "
-            "is no longer there, because another process may have settled it; nothing was sent: "
+            f"the submit to {own.submit.endpoint} with the id {own.submit.track_id!r} is no longer "
+            "in the journal, because another process may have settled it; nothing was sent: "
             "submit it again if it was not submitted elsewhere"
         )
 

@@ -153,7 +153,7 @@ class Uploaded:
 @frozen(kw_only=True)
 class SubmitSent:
     """
-    A submit is about to be sent.
+    A submit is about to be sent. If it is not sent after all, a `SubmitFailed` follows.
 
     Attributes:
         endpoint: The endpoint of the submit.
