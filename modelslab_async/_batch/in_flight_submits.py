@@ -1,6 +1,7 @@
 """InFlightSubmits: the submits that tasks of this process record and send. It sends nothing."""
 
 import asyncio
+from typing import Any
 
 from attrs import define, field
 
@@ -41,10 +42,9 @@ class InFlightSubmits:
             task.add_done_callback(self._leave)
         return in_flight
 
-    @property
-    def has_lease(self) -> bool:
-        """Whether the lease lasts that the record of the current task's submit began."""
-        in_flight = self._of_tasks.get(asyncio.current_task())
+    def has_lease(self, task: asyncio.Task[Any] | None) -> bool:
+        """Return whether the lease lasts that the record of the submit of `task` began."""
+        in_flight = self._of_tasks.get(task)
         lease = None if in_flight is None else in_flight.lease
         return lease is not None and not lease.is_over
 

@@ -12,7 +12,7 @@ from .._models.replies import Failed, Processing, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._submitting.submit_exchange import SubmitReply
-from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
+from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .in_flight_submits import InFlightSubmits
@@ -69,17 +69,17 @@ class JournalSubmitRecorder(SubmitRecorder):
             in_flight.lease = Lease(self._journal, run_id, self._lease)
         in_flight.own = own
 
-    def check_sendable(self) -> None:
+    def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
         """
-        Check that the submit that this task has recorded may still be sent.
+        Check that the submit that `task` has recorded may still be sent.
 
         Raises:
-            JournalError: The batch began to close while the submit was being recorded.
+            JournalError: The batch has begun to close since the submit was to be recorded.
             TransportError: The lease that the record began is over, so another process may have
                 settled the submit. The submit is recorded again before it is sent.
         """
         self._check_not_closing()
-        if not self._in_flight.has_lease:
+        if not self._in_flight.has_lease(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
                 "stood still or its journal was slow",

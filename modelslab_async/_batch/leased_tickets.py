@@ -52,11 +52,13 @@ class Lease:
         self.duration = duration
         self._journal = journal
         self._run_id = run_id
+        # Keep the loop, because a thread that sends a submit may ask whether the lease is over.
+        self._loop = asyncio.get_running_loop()
         self._renewed_at = self.now()
 
     def now(self) -> Moment:
         """Return the current time on the clocks of the event loop and of the journal."""
-        return Moment(asyncio.get_running_loop().time(), self._journal.clock())
+        return Moment(self._loop.time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
         """Record that the lease was renewed: it lasts `duration` seconds from `requested_at`."""

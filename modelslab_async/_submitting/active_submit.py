@@ -1,6 +1,7 @@
 """ActiveSubmit: the state of one submit that is in progress."""
 
 import asyncio
+from collections.abc import Callable
 
 from attrs import Factory, define
 
@@ -37,6 +38,7 @@ class ActiveSubmit:
         progress: How far the submit has come.
         retries: Decides whether and when the submit is sent again.
         share: The submit's reservation in the client's `SubmitBudget`.
+        check_open: Raises `ClientClosed` if the client was closed.
         links: Maps the digest of each uploaded file to its link.
     """
 
@@ -47,7 +49,9 @@ class ActiveSubmit:
     progress: SubmitProgress
     retries: SubmitRetries
     share: BudgetShare
+    check_open: Callable[[], None]
     links: dict[str, str] = Factory(dict)
+    _task: "asyncio.Task[SubmitResult] | None" = None
     _caller_wait: "asyncio.Future[SubmitResult] | None" = None
 
     async def acquire_slot(self) -> None:
@@ -105,27 +109,47 @@ class ActiveSubmit:
         is, even before the caller's own code learns of that.
         """
         self.progress.stage = "send"
-        self._caller_wait = caller_wait
+        self._task, self._caller_wait = task, caller_wait
         self.share.begin_attempt()
         task.add_done_callback(self._on_ended)
 
     def begin_sending(self) -> None:
         """
-        Record that this task sends the request now, unless the request must not be sent any more.
-
-        Recording a request may take minutes, while a database is away. In that time, the caller may
-        have left, and may have submitted the same work again.
+        Record that the request is sent now, unless `check_sendable` raises an error.
 
         Raises:
-            ModelsLabError: The caller has left, or the recorder no longer allows the submit.
+            ModelsLabError: The request must not be sent any more.
         """
+        self.check_sendable()
+        self.progress.begin_sending(self._task)
+
+    def check_sendable(self) -> None:
+        """
+        Check that the request may still be sent.
+
+        `begin_sending` calls this method once the request is recorded. The transport calls it
+        again once there is a connection. To record a request and to connect may take minutes each,
+        while a database or a network is away. In that time, the caller may have left, and may have
+        submitted the same work again.
+
+        Raises:
+            ModelsLabError: The caller has left, the client was closed, or the recorder no longer
+                allows the submit.
+        """
+        try:
+            self._check_sendable()
+        except ModelsLabError:
+            self.progress.attempt = None
+            raise
+
+    def _check_sendable(self) -> None:
+        self.check_open()
         if self._caller_wait is not None and self._caller_wait.cancelled():
             raise ModelsLabError(
-                f"the caller of {self.request.endpoint.name} left before it was sent; nothing was "
-                "sent"
+                f"the caller of the submit to {self.request.endpoint.name} left before the submit "
+                "was sent; nothing was sent"
             )
-        self.notifier.check_sendable()
-        self.progress.begin_sending(asyncio.current_task())
+        self.notifier.check_sendable(self._task)
 
     def _on_ended(self, task: "asyncio.Task[SubmitResult]") -> None:
         self.release_duplicate()

@@ -2,10 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .._models.errors import (
     ConnectionImpossible,
@@ -82,7 +82,11 @@ class SubmitExchange:
         return BuiltSubmit(submit_request, build_request(endpoint, params, self._sender))
 
     async def send(
-        self, built_submit: BuiltSubmit, connect_timeout: float | None
+        self,
+        built_submit: BuiltSubmit,
+        connect_timeout: float | None,
+        *,
+        check_sendable: Callable[[], None],
     ) -> SubmitReply | ModelsLabError:
         """
         Send a submit once.
@@ -91,12 +95,16 @@ class SubmitExchange:
             built_submit: The submit, from `build`.
             connect_timeout: How many seconds to wait for a connection; None for the transport's
                 limit.
+            check_sendable: Raises an error if the submit must no longer be sent. The transport
+                calls it directly before it writes the first byte.
 
         Returns:
             The reply, or an error. A `SubmitUncertain` says that work may or may not have been
             started. With any other error, it is certain whether work was started.
         """
         submit_request = built_submit.submit_request
+        http_request = evolve(built_submit.http_request, check_sendable=check_sendable)
+        built_submit = evolve(built_submit, http_request=http_request)
         try:
             return await self._reply_to(built_submit, connect_timeout)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -19,7 +19,7 @@ from .._models.key_kind import Tier
 from .file_reading import Upload
 from .slots import Slots
 from .submit_exchange import SubmitReply
-from .submit_recorder import SubmitRecorder
+from .submit_recorder import SubmitRecorder, SubmitResult
 from .submit_request import SubmitRequest
 
 
@@ -86,9 +86,9 @@ class SubmitNotifier(SubmitRecorder):
             )
         )
 
-    def check_sendable(self) -> None:
-        """Ask the recorder whether the request may still be sent."""
-        self._recorder.check_sendable()
+    def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
+        """Ask the recorder whether the request that `task` has recorded may still be sent."""
+        self._recorder.check_sendable(task)
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError

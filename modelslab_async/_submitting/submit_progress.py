@@ -73,11 +73,14 @@ class SubmitProgress:
             A `SubmitUncertain` if no reply came. Otherwise, the result of the latest attempt, even
             if `on_submitted` is still running.
         """
+        if self.attempt is not None:
+            self.attempt.remove_done_callback(log_abandoned)
+            await asyncio.wait((self.attempt,), timeout=_REPORT_GRACE_S)
+        # During that wait, the connection may have opened. Then the last check found that this
+        # caller had left, and `attempt` is None.
         attempt = self.attempt
         if attempt is None or self.request is None:
             return self.unsent_error(endpoint, timeout)
-        attempt.remove_done_callback(log_abandoned)
-        await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)
         result: SubmitResult | BaseException | None = self.result
         if attempt.done() and not attempt.cancelled():
             result = attempt.exception() or attempt.result()

@@ -58,17 +58,18 @@ class SubmitRecorder:
     The base class of recorders. It records nothing.
 
     `begin` is called before a submit is sent, and `finish` is called with the submit's result.
-    Between the two, directly before the request is sent, `check_sendable` is called.
+    Between the two, `check_sendable` is called before a connection is sought, and again directly
+    before the request is sent.
     """
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""
 
-    def check_sendable(self) -> None:
+    def check_sendable(self, task: "asyncio.Task[SubmitResult] | None") -> None:
         """
-        Check that the request that this task has recorded may still be sent.
+        Check that the request that `task` has recorded may still be sent.
 
-        The request is sent as soon as this method returns.
+        A transport calls this method directly before it sends the request, from any task or thread.
 
         Raises:
             ModelsLabError: The request must not be sent. `finish` is called with this error.

@@ -148,6 +148,7 @@ class Submitter:
                 self._pace, self._unsent_timeout, submit_request.endpoint.name, self._jitter
             ),
             share=self._budget.take_share(),
+            check_open=self._endpoint_requests.check_open,
         )
         try:
             return await self._submit_with_retries(active)
@@ -274,13 +275,15 @@ class Submitter:
     ) -> SubmitReply | ModelsLabError:
         """Send a recorded submit once. Return an error, and send nothing, if it came too late."""
         try:
-            self._endpoint_requests.check_open()
             active.begin_sending()
         except ModelsLabError as error:
             return error
-        # From here on, the submit may start work. Await nothing between the check and the exchange.
+        # From here on, the submit may start work. To connect may take long, so a transport that
+        # knows when it writes the first byte repeats the check directly before that.
         try:
-            return await self._exchange.send(built_submit, active.begin_request())
+            return await self._exchange.send(
+                built_submit, active.begin_request(), check_sendable=active.check_sendable
+            )
         except BaseException:
             active.slots.hold_uncertain(built_submit.submit_request.endpoint.name)
             uncertain = uncertain_error(built_submit.submit_request, "it was cut off")

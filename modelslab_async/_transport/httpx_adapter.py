@@ -12,7 +12,7 @@ from .httpcore_guard import keep_only_if_watched
 from .httpx_or_httpx2 import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
 from .proxy import UNAUTHORIZED_STATUS, wrong_password_error
-from .send_proof import mark_unsent
+from .send_proof import TrackedBody, mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
@@ -96,7 +96,7 @@ async def _send_tracked(
     can raise such an error after sending. But if nothing has read the body of the request, the
     request was certainly not sent.
     """
-    body = library.make_body(request.body)
+    body = library.make_body(request.body, request.check_sendable)
     tracked: Any = None
     try:
         tracked = library.make_request(
@@ -111,7 +111,7 @@ async def _send_tracked(
             mark_unsent(cancelled)
         raise
     except Exception as fault:
-        if not _is_send_error(fault, library):
+        if body.refusal is None and not _is_send_error(fault, library):
             raise
         failed: Any = fault
         if isinstance(failed, library.module.HTTPStatusError) and _is_response_to(
@@ -120,19 +120,26 @@ async def _send_tracked(
             # A hook of the caller's client called `raise_for_status`. Return the response that the
             # error holds.
             return failed.response
-        is_unsent = body.withdraw()
-        if isinstance(fault, RequestBlocked):
-            error: ModelsLabError = fault
-            fault.may_have_been_sent = bool(request.body) and not is_unsent
-        else:
-            error = translate_error(
-                fault, is_unsent=is_unsent, believe_tls_error=not request.needs_new_connection
-            )
+        error = _send_error(fault, body, request)
     finally:
         del tracked
     # Raise the error after the `except` blocks, so that its `__context__` is not the httpx error,
     # which holds the key.
     raise error
+
+
+def _send_error(fault: Exception, body: TrackedBody, request: Request) -> ModelsLabError:
+    """Withdraw the body, and return the error to raise in place of an error of the transport."""
+    is_unsent = body.withdraw()
+    if body.refusal is not None:
+        # The transport may have replaced the refusal with an error of its own.
+        return body.refusal
+    if isinstance(fault, RequestBlocked):
+        fault.may_have_been_sent = bool(request.body) and not is_unsent
+        return fault
+    return translate_error(
+        fault, is_unsent=is_unsent, believe_tls_error=not request.needs_new_connection
+    )
 
 
 def _with_connect_timeout(built: Any, request: Request) -> Any:

@@ -70,7 +70,7 @@ class HttpxLibrary:
 
     module: ModuleType
     core: str
-    make_body: Callable[[bytes], TrackedBody]
+    make_body: Callable[[bytes, Callable[[], None]], TrackedBody]
     make_request: Callable[..., Any]
     make_url: Callable[[Any], Any]
     send_errors: tuple[type[Exception], ...]

@@ -1,13 +1,14 @@
 """Defines the interface of a transport, its requests and responses, and its size limits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
-from attrs import field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
@@ -37,12 +38,17 @@ def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
+def _allow() -> None:
+    """Allow every request to be sent."""
+
+
 @frozen(kw_only=True)
 class Request:
     """
     One HTTP request, ready to send.
 
     Its `repr` leaves out the query, the headers and the body, because one of them holds the key.
+    A pickle or a copy made by `copy` leaves out `check_sendable`, which belongs to one process.
 
     Attributes:
         method: The HTTP method.
@@ -55,6 +61,10 @@ class Request:
         connect_timeout: The maximum number of seconds to get a connection; None for the transport's
             own limit. After that time, the transport raises a `TransportError`, and the request is
             not sent.
+        check_sendable: Raises an error if the request must no longer be sent, for example because
+            its caller has left while the connection opened. The transport calls it directly before
+            it writes the first byte, and awaits nothing in between. If it raises, the transport
+            writes nothing and lets the error pass. It may be called from any task or thread.
     """
 
     method: str
@@ -63,6 +73,11 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     needs_new_connection: bool = False
     connect_timeout: float | None = None
+    check_sendable: Callable[[], None] = field(default=_allow, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[Callable[[], "Request"], tuple[()]]:
+        fields = asdict(evolve(self, check_sendable=_allow), recurse=False)
+        return partial(type(self), **fields), ()
 
 
 @frozen(kw_only=True)

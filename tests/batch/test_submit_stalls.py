@@ -7,9 +7,19 @@ import time
 import httpx
 import pytest
 
-from modelslab_async import Batch, Client, Pace, Submission, SubmitRetried, SubmitSent
+from modelslab_async import (
+    Batch,
+    Client,
+    JournalError,
+    Pace,
+    Submission,
+    SubmitRetried,
+    SubmitSent,
+)
 from modelslab_async._batch.journal_submit_recorder import JournalSubmitRecorder
 from modelslab_async._journal.run_operations import RunOperations
+from modelslab_async._transport.http11.connection import Dialer
+from modelslab_async.emulator import run_server
 
 from .conftest import HeldReplies
 
@@ -40,6 +50,41 @@ def after_records(monkeypatch):
             monkeypatch.setattr(JournalSubmitRecorder, "pause_for_result", while_waiting)
 
     return arrange
+
+
+@pytest.fixture
+async def base_url(emulator):
+    """Serve the emulator over sockets."""
+    async with run_server(emulator) as url:
+        yield url
+
+
+@pytest.fixture
+def before_connections(monkeypatch):
+    """Run a coroutine function before the first connection of the package opens."""
+
+    def arrange(function):
+        dial, rest = Dialer.open, iter([function])
+
+        async def open_connection(*args, **more):
+            await next(rest, nothing)()
+            return await dial(*args, **more)
+
+        monkeypatch.setattr(Dialer, "open", open_connection)
+
+    return arrange
+
+
+class HeldConnection:
+    """Holds the first connection before it opens, until a test releases it."""
+
+    def __init__(self, before_connections):
+        self.began, self.released = asyncio.Event(), asyncio.Event()
+        before_connections(self._hold)
+
+    async def _hold(self):
+        self.began.set()
+        await self.released.wait()
 
 
 class HeldRecord:
@@ -168,4 +213,88 @@ async def test_submit_that_another_process_sent_during_a_stall_is_not_sent(
         else:
             assert (await submit).ticket == (await elsewhere.result()).ticket
         await elsewhere.result()
+    assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("event", ["its caller leaves", "its batch drains", "its batch closes"])
+async def test_submit_that_is_given_up_while_it_connects_is_not_sent(
+    emulator, base_url, path, before_connections, event
+):
+    """Its record is deleted, and it can be submitted again, and is paid once."""
+    held, row = HeldConnection(before_connections), Submission(REALTIME, {"prompt": "a"}, key="1")
+
+    async def generate(batch):
+        return [pair async for pair in batch.generate_many([row])]
+
+    async with Client("a-key-for-tests", base_url=base_url, pace=PACE) as client:
+        async with Batch.open(path, client=client) as batch:
+            drains = event == "its batch drains"
+            submit = asyncio.create_task(generate(batch) if drains else batch.submit(row))
+            await held.began.wait()
+            match event:
+                case "its caller leaves":
+                    submit.cancel()
+                    await asyncio.wait([submit])
+                case "its batch drains":
+                    batch.drain()
+                    assert [] == await submit
+                case _:
+                    asyncio.get_running_loop().call_soon(held.released.set)
+            if event != "its batch closes":
+                held.released.set()
+        if event == "its batch closes":
+            with pytest.raises(JournalError, match="nothing was sent"):
+                await submit
+        assert [] == emulator.submits
+        async with Batch.open(path, client=client) as batch:
+            assert [] == await batch.uncertain()
+            assert 1 == len(await generate(batch))
+    assert 1 == len(emulator.submits)
+
+
+async def test_submit_after_a_stall_of_its_connection_is_recorded_again(
+    emulator, base_url, path, before_connections
+):
+    """What another process has sent meanwhile is not paid again."""
+    ahead, tickets = 0.0, []
+
+    def clock():
+        return time.time() + ahead
+
+    async def settle_and_submit():
+        nonlocal ahead
+        ahead = 1000.0
+        (uncertain,) = await other.uncertain()
+        await other.journal.withdraw(uncertain.track_id)
+        tickets.append((await other.submit(REALTIME, prompt="a cat", track_id=7)).ticket)
+
+    before_connections(settle_and_submit)
+    async with (
+        Client("a-key-for-tests", base_url=base_url, pace=PACE) as client,
+        Client("a-key-for-tests", base_url=base_url, pace=PACE) as other_client,
+        Batch.open(path, client=other_client, clock=clock) as other,
+        Batch.open(path, client=client, clock=clock) as batch,
+    ):
+        reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert [reply.ticket] == tickets
+    assert 1 == len(emulator.submits)
+
+
+class ReadInThread(httpx.ASGITransport):
+    """Reads the body of each request in another thread."""
+
+    async def handle_async_request(self, request):
+        body = await asyncio.to_thread(b"".join, request.stream)
+        return await super().handle_async_request(
+            httpx.Request(request.method, request.url, headers=request.headers, content=body)
+        )
+
+
+async def test_body_of_a_submit_may_be_read_in_another_thread(emulator, path):
+    """The check before that read needs no event loop."""
+    async with (
+        Client("a-key-for-tests", http=ReadInThread(app=emulator), pace=PACE) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        await batch.submit(REALTIME, prompt="a cat")
     assert 1 == len(emulator.submits)

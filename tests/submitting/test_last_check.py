@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from modelslab_async import (
+    Client,
     ClientClosed,
     JournalError,
     ModelsLabError,
@@ -18,7 +19,7 @@ from modelslab_async import (
 from modelslab_async._engine.bulk_generation import BulkSubmits
 from modelslab_async._submitting.submit_recorder import SubmitRecorder, reply_or_raise
 
-from .conftest import QUICK, REALTIME
+from .conftest import KEY, QUICK, REALTIME
 
 
 class Recorder(SubmitRecorder):
@@ -32,12 +33,24 @@ class Recorder(SubmitRecorder):
         await asyncio.sleep(self.wait)
         self.at_end()
 
-    def check_sendable(self):
+    def check_sendable(self, _task):
         if self.refusals:
             raise self.refusals.pop(0)
 
     async def finish(self, _submit_request, result):
         self.results.append(result)
+
+
+class SlowToConnect:
+    """Connects for five seconds, and then asks whether the request may still be sent."""
+
+    def __init__(self, service):
+        self.service = service
+
+    async def exchange(self, request):
+        await asyncio.sleep(5.0)
+        request.check_sendable()
+        return await self.service.exchange(request)
 
 
 async def submitted(client, recorder):
@@ -64,7 +77,7 @@ def test_submit_whose_caller_leaves_before_it_is_sent_is_never_sent(virtually, s
             assert [] == here.submits
             (result,) = recorder.results
             assert type(result) is ModelsLabError
-            assert "left before it was sent; nothing was sent" in str(result)
+            assert "left before the submit was sent; nothing was sent" in str(result)
             assert isinstance(await submitted(client, Recorder()), Processing)
         assert 1 == len(here.submits)
 
@@ -103,6 +116,60 @@ def test_time_is_up_while_a_submit_is_recorded(virtually, service):
             assert "send" == result.cause.stage
             assert "nothing was paid" in str(result.cause)
             await asyncio.sleep(100.0)
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def test_submit_whose_caller_leaves_while_it_connects_is_never_sent(virtually, service):
+    """The recorder learns of it, and the slot and the share of `max_submits` are free again."""
+
+    async def main():
+        here, recorder = service(), Recorder()
+        http, loop = SlowToConnect(here), asyncio.get_running_loop()
+        async with Client(KEY, http=http, queue=1, max_submits=1) as client:
+            submitting = asyncio.create_task(submitted(client, recorder))
+            loop.call_later(1.0, submitting.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await submitting
+            await asyncio.sleep(10.0)
+            assert [] == here.submits
+            (result,) = recorder.results
+            assert "left before the submit was sent; nothing was sent" in str(result)
+            assert isinstance(await submitted(client, Recorder()), Processing)
+        assert 1 == len(here.submits)
+
+    virtually(main)
+
+
+def test_submit_that_connects_while_its_client_closes_is_not_sent(virtually, service):
+    """The caller and the recorder get an error that says so."""
+
+    async def main():
+        here, recorder = service(), Recorder()
+        async with Client(KEY, http=SlowToConnect(here)) as client:
+            submitting = asyncio.create_task(submitted(client, recorder))
+            await asyncio.sleep(1.0)
+        with pytest.raises(ClientClosed, match="nothing was started") as caught:
+            await submitting
+        assert [caught.value] == recorder.results
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def test_time_is_up_just_before_a_submit_has_its_connection(virtually, service):
+    """The caller learns that nothing was paid, and of no other error."""
+
+    async def main():
+        here, loop = service(), asyncio.get_running_loop()
+        async with Client(KEY, http=SlowToConnect(here)) as client:
+            submits = BulkSubmits(client.engine, Recorder())
+            submission = Submission(REALTIME, {"prompt": "a fox"})
+            result = await submits.submit_in_time(submission, 4.9, loop.time() + 4.9)
+            assert isinstance(result, Unsubmitted)
+            assert isinstance(result.cause, SubmitTimeout)
+            assert "it could not be sent; nothing was paid" in str(result.cause)
         assert [] == here.submits
 
     virtually(main)

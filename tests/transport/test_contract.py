@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from transport.http_server import until
 from modelslab_async import (
     Call,
     Client,
+    ClientClosed,
     HandshakeFailed,
     Pace,
     Request,
@@ -29,7 +31,8 @@ from modelslab_async import (
     UntrustedServer,
 )
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.http11.connection import Connection
+from modelslab_async._transport.http11.connection import Connection, Dialer
+from modelslab_async._transport.http11.transport import HTTP11Transport
 from modelslab_async._transport.sender import Sender
 from modelslab_async._transport.transport_choice import as_transport
 
@@ -602,3 +605,52 @@ async def test_cancelled_at_any_moment_frees_its_slot(http):
         async with asyncio.timeout(300):
             found = await asyncio.gather(*(http.exchange(submit_to(url)) for _ in range(8)))
         assert [200] * 8 == [response.status_code for response in found]
+
+
+@pytest.mark.parametrize("is_reused", [False, True])
+async def test_request_that_may_no_longer_be_sent_has_no_body_on_the_wire(http, is_reused):
+    """The transport asks once there is a connection. Its caller gets the error that says no."""
+    refusal = ClientClosed("it was closed")
+
+    def refuse():
+        raise refusal
+
+    async with served(replying_with(OK)) as (url, received):
+        if is_reused:
+            await http.exchange(submit_to(url))
+        with pytest.raises(ClientClosed) as caught:
+            await http.exchange(evolve(submit_to(url), check_sendable=refuse))
+        assert refusal is caught.value
+        assert 200 == (await http.exchange(submit_to(url))).status_code
+    assert 1 + is_reused == len(received)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+async def test_nothing_of_a_request_that_may_no_longer_be_sent_is_written(kind):
+    """The package's own transport asks before the first byte, once the connection is open."""
+    asked, read = [], asyncio.get_running_loop().create_future()
+
+    async def behave(reader, _writer, _received):
+        read.set_result(await reader.read(1))
+
+    def refuse():
+        asked.append(len(opened))
+        raise ClientClosed("it was closed")
+
+    opened = []
+
+    async def dial(*args, **more):
+        transport = await Dialer().open(*args, **more)
+        opened.append(transport)
+        return transport
+
+    transport = HTTP11Transport(
+        connections=1, make_codec=CODECS[kind], dialer=SimpleNamespace(open=dial)
+    )
+    async with served(behave) as (url, _):
+        with pytest.raises(ClientClosed):
+            await transport.exchange(evolve(submit_to(url), check_sendable=refuse))
+        async with asyncio.timeout(300):
+            assert b"" == await read
+    await transport.aclose()
+    assert [1] == asked

@@ -2,13 +2,16 @@
 
 import asyncio
 import inspect
+import pickle
 import ssl
 
 import httpx
 import pytest
+from attrs import evolve
 
 from modelslab_async import (
     AuthenticationError,
+    ClientClosed,
     RateLimited,
     Request,
     TransportError,
@@ -123,6 +126,64 @@ async def test_unread_body_never_left(through, name):
         raise FAULTS[name]
 
     assert not (await fault_of(through(fail))).may_have_been_sent
+
+
+class Asked:
+    """Counts how often it is asked, and refuses if it has a refusal."""
+
+    def __init__(self, refusal=None):
+        self.refusal, self.times = refusal, 0
+
+    def __call__(self):
+        self.times += 1
+        if self.refusal is not None:
+            raise self.refusal
+
+
+@pytest.mark.parametrize("then", ["passes it on", "fails in its own way", "reads once more"])
+@pytest.mark.parametrize("take", TAKING)
+async def test_body_that_may_no_longer_be_sent_is_never_read(through, take, then):
+    """The caller gets the refusal itself, whatever a transport makes of it."""
+    asked = Asked(ClientClosed("it was closed"))
+
+    async def act(request):
+        try:
+            await take(request)
+        except ClientClosed:
+            if then == "passes it on":
+                raise
+            if then == "reads once more":
+                await take(request)
+            raise RuntimeError("my own") from None
+
+    with pytest.raises(ClientClosed) as caught:
+        await through(act).exchange(evolve(SUBMIT, check_sendable=asked))
+    assert asked.refusal is caught.value
+    assert 1 == asked.times
+
+
+@pytest.mark.parametrize("take", TAKING)
+async def test_body_that_was_read_is_not_asked_about_again(through, take):
+    """It may have been sent, so a later refusal would prove nothing."""
+    asked = Asked()
+
+    async def act(request):
+        assert BODY == await take(request) == await take(request)
+        return httpx.Response(200)
+
+    await through(act).exchange(evolve(SUBMIT, check_sendable=asked))
+    assert 1 == asked.times
+
+
+def test_request_that_can_be_stopped_equals_one_that_cannot():
+    """It shows nothing of the check. A pickle holds none, because it may be for another process."""
+    stopped = evolve(SUBMIT, check_sendable=Asked(ClientClosed()).__call__)
+    assert SUBMIT == stopped
+    assert hash(SUBMIT) == hash(stopped)
+    assert repr(SUBMIT) == repr(stopped)
+    pickled = pickle.loads(pickle.dumps(evolve(SUBMIT, check_sendable=lambda: 1 / 0)))
+    assert SUBMIT == pickled
+    pickled.check_sendable()
 
 
 @pytest.mark.parametrize("take", TAKING)

@@ -175,6 +175,7 @@ class OriginPool:
                     connect_timeout.reschedule(None)
                 may_have_left = True
                 try:
+                    request.check_sendable()
                     response = await connection.exchange(request, self._host_header)
                 except BaseException:
                     may_have_left = connection.may_have_sent

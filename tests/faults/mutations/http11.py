@@ -28,6 +28,22 @@ MUTATIONS = [
         "overtakes",
     ),
     Mutation(
+        "submit sent although its caller left while the connection opened",
+        "_transport/http11/transport.py",
+        "                    request.check_sendable()\n",
+        "",
+        "../transport/test_contract.py",
+        "no_longer and h11",
+    ),
+    Mutation(
+        "submit over httpx sent although its caller left while the connection opened",
+        "_transport/send_proof.py",
+        "                self._check_sendable()\n",
+        "                pass\n",
+        "../transport/test_send_proof.py",
+        "no_longer",
+    ),
+    Mutation(
         "connection pool full: not known to be unsent",
         "_transport/http11/transport.py",
         "            if not may_have_left:",

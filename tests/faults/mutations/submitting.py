@@ -146,7 +146,7 @@ MUTATIONS = [
     Mutation(
         "timeout of generate: a reply that comes with the deadline is lost",
         "_submitting/submit_progress.py",
-        "        await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)\n",
+        "            await asyncio.wait((self.attempt,), timeout=_REPORT_GRACE_S)\n",
         "",
         GENERATE_TIMEOUT,
         "deadline",
