@@ -57,6 +57,7 @@ class JournalStore(Protocol):
         """
         Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
+        If the batch is in a database and is being copied, do not wait for the end of the copy.
         `submits.confirm` and `own_submits.confirm_sent` may still wait for minutes, because they
         record the ticket of paid work.
         """

@@ -1,6 +1,5 @@
 """Marks a journal in a PostgreSQL database that is being copied or was copied. See `copy_marks`."""
 
-import asyncio
 from typing import Final
 
 from .copy_marks import ENDLESS_LEASE, ORIGIN_PREFIX, CopyMark
@@ -21,13 +20,11 @@ def lock_key(kind: int) -> str:
 # that adds one of them takes a shared lock. A copy takes an exclusive lock: on the source until the
 # copy mark is committed, and on the target until the rows are. If a run begins before the copy has
 # the lock, the copy finds the run. If it begins later, the run waits for the lock, and then finds
-# the mark.
+# the mark. The run does not wait inside a transaction: it tries the shared lock, and the writer
+# repeats its operation later.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
-# The seconds between two attempts to get the shared lock. The code retries in a loop, because a
-# statement that waits for the lock would time out: a copy may take minutes.
-_SHARE_PAUSE_S: Final = 0.25
 _FIND: Final = """
 SELECT process FROM runs WHERE batch = $1 AND lease_until IS NOT NULL AND lease_until = $2
 """
@@ -45,6 +42,10 @@ VALUES ($1, date_part('epoch', clock_timestamp()), $2)
 """
 
 
+class CopyUnderWay(Exception):
+    """The batch is being copied, so an operation has added no run, submit or ticket."""
+
+
 async def find_mark(db: PostgresContext) -> CopyMark | None:
     """See `copy_marks.find_mark`."""
     row = await db.fetch_row(_FIND, ENDLESS_LEASE)
@@ -55,10 +56,13 @@ async def check_not_copied(db: PostgresContext) -> None:
     """
     See `copy_marks.check_not_copied`. Also prevent copies of the batch until the next commit.
 
-    If the batch is now the source or the target of a copy, wait until that copy ends.
+    Raises:
+        CopyUnderWay: The batch is now the source or the target of a copy.
+        JournalReadOnly: The batch has a mark.
     """
-    while not (await db.fetch_row(_SHARE_RUNS))[0]:  # noqa: ASYNC110 -- the lock is the server's.
-        await asyncio.sleep(_SHARE_PAUSE_S)
+    (is_shared,) = await db.fetch_row(_SHARE_RUNS)
+    if not is_shared:
+        raise CopyUnderWay
     if (mark := await find_mark(db)) is not None:
         raise mark.refusal()
 

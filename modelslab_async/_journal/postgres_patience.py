@@ -64,6 +64,11 @@ class Patience:
         """Whether the most recent attempt at an operation lost the connection."""
         return self._failure is not None
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the journal is closing."""
+        return self._leaving_since < math.inf
+
     def start_leaving(self) -> None:
         """Prepare to close: from now on, repeat most operations for only `LEAVE_S` seconds."""
         self._leaving_since = min(self._leaving_since, asyncio.get_running_loop().time())

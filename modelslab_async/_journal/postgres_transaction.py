@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from .postgres_context import PostgresContext
+from .postgres_copy_marks import CopyUnderWay
 from .postgres_errors import READ_ONLY, error_code, is_conflict, is_lost
 from .postgres_session import PostgresSession
 
@@ -41,6 +42,8 @@ class QueuedWrite:
         is_undo: Whether the operation itself undoes an earlier operation.
         outlasts_leaving: Whether the operation is repeated for `PATIENCE_S` even while the journal
             closes. At that time, other operations are repeated for only `LEAVE_S`.
+        copy_deadline: The time on the clock of the event loop until which the operation waits for
+            the end of a copy; None if it has not found a copy yet.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]
@@ -48,6 +51,7 @@ class QueuedWrite:
     undo: Undo | None = None
     is_undo: bool = False
     outlasts_leaving: bool = False
+    copy_deadline: float | None = None
 
 
 class UnknownCommit(Exception):
@@ -95,7 +99,12 @@ class Transaction:
         self.unconfirmed: list[Any] | None = None
 
     async def attempt(self) -> list[Any]:
-        """Carry out all operations, and commit. After a lost connection, call this method again."""
+        """
+        Carry out all operations, commit, and return their results.
+
+        The result of an operation is a `CopyUnderWay` if the operation must be carried out again
+        after a copy of the batch. After a lost connection, call this method again.
+        """
         try:
             return await self._attempt()
         except asyncio.CancelledError:
@@ -142,10 +151,16 @@ class Transaction:
     async def _run(self) -> list[Any]:
         await self._session.connect()
         await self._session.run_script(_BEGIN.format(writer=self._writer, number=self._number))
-        results = [await queued.operation(self._scope) for queued in self._group]
+        results = [await self._carry_out(queued) for queued in self._group]
         self.unconfirmed = results
         await self._session.run_script("COMMIT")
         return results
+
+    async def _carry_out(self, queued: QueuedWrite) -> Any:
+        try:
+            return await queued.operation(self._scope)
+        except CopyUnderWay as found:
+            return found
 
     async def _roll_back(self) -> None:
         # The connection was not lost, so the transaction was certainly not committed.

@@ -6,7 +6,11 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from attrs import evolve
+
+from .._models.journal_errors import JournalLocked
 from .postgres_context import PostgresContext
+from .postgres_copy_marks import CopyUnderWay
 from .postgres_errors import ErrorTranslator
 from .postgres_patience import DatabaseAway, Patience
 from .postgres_session import PostgresSession
@@ -15,6 +19,10 @@ from .postgres_transaction import QueuedWrite, Transaction, Undo, UnknownCommit
 _logger = logging.getLogger("modelslab_async")
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
+# While the batch is copied, runs, submits and tickets cannot be added. An operation that would add
+# one is repeated for this many seconds, with this pause between two attempts.
+_COPY_PATIENCE_S: Final = 30.0
+_COPY_PAUSE_S: Final = 0.25
 
 # Deletes the row of this writer. Also deletes rows that no process has used for a day, because
 # killed processes leave their rows behind.
@@ -30,6 +38,8 @@ class PostgresWriter:
     Operations that are queued while a transaction runs share the next one. If the connection is
     lost during a commit, the writer asks the server whether the commit took place. If not, the
     writer repeats the transaction.
+
+    An operation that must wait for the end of a copy is carried out later, after other operations.
 
     If the server cannot be reached for too long, the callers get an error. If an operation with an
     `undo` may have been committed nevertheless, the writer undoes it before the next operation.
@@ -59,6 +69,7 @@ class PostgresWriter:
         self._abandoned = 0
         self._queue: asyncio.Queue[QueuedWrite | None] = asyncio.Queue()
         self._undos: list[QueuedWrite] = []
+        self._postponed: set[QueuedWrite] = set()
         self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
 
     def put(
@@ -85,7 +96,13 @@ class PostgresWriter:
         return future
 
     async def aclose(self) -> None:
-        """Finish all queued operations, and close the connection."""
+        """
+        Finish all queued operations, and close the connection.
+
+        Call `Patience.start_leaving` before, so that no operation waits for the end of a copy.
+        """
+        for queued in [*self._postponed]:
+            self._requeue(queued)
         self._queue.put_nowait(None)
         await asyncio.wait([self._task])
         if self._abandoned:
@@ -148,8 +165,35 @@ class PostgresWriter:
         else:
             self._has_written = True
             for queued, result in zip(group, results, strict=True):
-                if not queued.future.done():
+                if isinstance(result, CopyUnderWay):
+                    self._postpone(queued)
+                elif not queued.future.done():
                     queued.future.set_result(result)
+
+    def _postpone(self, queued: QueuedWrite) -> None:
+        """Carry out an operation later. Give up if its caller, or the whole journal, is leaving."""
+        if queued.future.done():
+            return
+        loop = asyncio.get_running_loop()
+        deadline = queued.copy_deadline
+        if deadline is None:
+            deadline = loop.time() + _COPY_PATIENCE_S
+        if self._patience.is_leaving or loop.time() >= deadline:
+            error = JournalLocked(
+                "this batch is being copied, so nothing can be added to it now; wait for the end "
+                "of the copy, and then use its target"
+            )
+            _fail([queued], self._translate.for_caller(error))
+        else:
+            postponed = evolve(queued, copy_deadline=deadline)
+            self._postponed.add(postponed)
+            loop.call_later(_COPY_PAUSE_S, self._requeue, postponed)
+
+    def _requeue(self, queued: QueuedWrite) -> None:
+        if queued in self._postponed:
+            self._postponed.remove(queued)
+            if not queued.future.done():
+                self._queue.put_nowait(queued)
 
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
@@ -159,7 +203,7 @@ class PostgresWriter:
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]
         for queued, result in zip(group, transaction.unconfirmed or (), strict=False):
-            if queued.undo is not None:
+            if queued.undo is not None and not isinstance(result, CopyUnderWay):
                 self._undos.append(_undo_of(queued.undo, result))
 
 

@@ -30,6 +30,7 @@ from modelslab_async._journal import (
     page_size,
     postgres_copy_source,
     postgres_statement_rows,
+    postgres_writer,
     sqlite_copy_source,
 )
 from modelslab_async._journal.journal_copy import copy_journal
@@ -613,7 +614,8 @@ async def test_copy_is_not_repeated_to_a_target_that_was_lost(new_path):
 
 @pytest.fixture
 def waits_for_copy(monkeypatch):
-    """An event that is set when an operation finds that a copy keeps runs out."""
+    """An event that is set when an operation finds a copy, for whose end it waits for long."""
+    monkeypatch.setattr(postgres_writer, "_COPY_PATIENCE_S", DEADLINE_S)
     found, fetch = asyncio.Event(), PostgresSession.fetch
 
     async def watched(self, statement, *arguments, **more):
@@ -636,10 +638,8 @@ async def test_submit_to_the_target_waits_for_the_end_of_the_copy(
 
     async def add(self, submits):
         recording.append(asyncio.ensure_future(journal.record_submit("t2", **submit)))
-        await asyncio.wait(
-            [*recording, asyncio.ensure_future(waits_for_copy.wait())],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        recording[0].add_done_callback(lambda _: waits_for_copy.set())
+        await waits_for_copy.wait()
         assert not recording[0].done()
         await add_submits(self, submits)
 
@@ -650,6 +650,103 @@ async def test_submit_to_the_target_waits_for_the_end_of_the_copy(
         assert await copy_journal(source, target)
         with pytest.raises(ValueError, match="already"):
             await recording[0]
+
+
+@pytest.fixture
+def during_copy(monkeypatch):
+    """Return a function that lets a copy call a function before it adds the first ticket."""
+
+    def let(act):
+        for kind in TARGETS:
+
+            async def add(self, tickets, add_tickets=kind.add_tickets):
+                async with asyncio.timeout(DEADLINE_S):
+                    await act()
+                await add_tickets(self, tickets)
+
+            monkeypatch.setattr(kind, "add_tickets", add)
+
+    return let
+
+
+async def of_database(paths):
+    """Add a ticket to the source. Return which of the two journals is in a database."""
+    source, target = paths
+    async with Journal.open(source) as journal:
+        await journal.add([("images", 1)])
+    return source if isinstance(source, str) else target
+
+
+async def test_addition_waits_for_the_end_of_a_copy_for_a_limited_time(
+    paths, monkeypatch, during_copy
+):
+    """In a database too, a journal that is locked for too long is a `JournalLocked`."""
+    path, refused = await of_database(paths), []
+    monkeypatch.setattr(postgres_writer, "_COPY_PATIENCE_S", 0.0)
+
+    async def visit():
+        for operation in (
+            journal.add([("images", 2)]),
+            journal.leases.begin_run(lease=LEASE_S),
+            journal.record_submit("t", endpoint="e", payload_hash=""),
+        ):
+            with pytest.raises(JournalLocked, match=r"batch.*: this batch is being copied") as got:
+                await operation
+            refused.append(got)
+
+    during_copy(visit)
+    async with Journal.open(path) as journal:
+        assert await copy_journal(*paths)
+        assert 3 == len(refused)
+        assert 1 == (await journal.report()).tickets
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_journal_that_waits_for_a_copy_can_be_left(
+    paths, during_copy, waits_for_copy, is_cancelled
+):
+    """Nothing is added then, not even after the copy."""
+    path, additions = await of_database(paths), []
+
+    async def visit():
+        async with Journal.open(path) as journal:
+            additions.append(asyncio.create_task(journal.add([("images", 2)])))
+            await waits_for_copy.wait()
+            if is_cancelled:
+                additions[0].cancel()
+        expected = asyncio.CancelledError if is_cancelled else JournalLocked
+        with pytest.raises(expected):
+            await additions[0]
+
+    during_copy(visit)
+    assert await copy_journal(*paths)
+    assert 1 == len(additions)
+    async with Journal.open(path) as journal:
+        assert 1 == (await journal.report()).tickets
+
+
+async def test_other_writes_do_not_wait_for_an_addition_that_waits_for_a_copy(
+    paths, during_copy, waits_for_copy
+):
+    """A paid submit gets its ticket, in the same transaction as the addition or in another one."""
+    path, additions = await of_database(paths), []
+
+    async def visit():
+        additions.append(asyncio.create_task(other.add([("images", 1), ("images", 2)])))
+        await other.save_pace({"images": [1, 2.5]})
+        await waits_for_copy.wait()
+        await other.save_pace({"images": [2, 2.5]})
+        assert not additions[0].done()
+
+    during_copy(visit)
+    async with Journal.open(path) as journal, Journal.open(path) as other:
+        assert await copy_journal(*paths)
+        if path is paths[0]:
+            with pytest.raises(JournalReadOnly, match=r"has begun|was copied"):
+                await additions[0]
+        else:
+            assert 1 == await additions[0]
+            assert 2 == (await journal.report()).tickets
 
 
 async def test_active_run_keeps_its_journal_from_being_a_target(paths):
@@ -729,10 +826,8 @@ async def test_copy_that_begins_between_the_two_commits_has_nothing_to_do(paths,
 
         async def commit(self, commit=kind.commit):
             others.append(asyncio.create_task(copy_journal(source, target)))
-            await asyncio.wait(
-                [others[0], asyncio.ensure_future(waits.wait())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            others[0].add_done_callback(lambda _: waits.set())
+            await waits.wait()
             await commit(self)
             is_committed.set()
             assert not await others[0]
