@@ -11,8 +11,9 @@ from .._downloads.downloads import Downloads
 from .._downloads.save_result_types import SaveResult
 from .._engine.bulk_generation import BulkSubmits, GenerationRequest, check_bulk_arguments
 from .._engine.engine import Engine
+from .._journal.own_submits import SubmitSettled
 from .._journal.submits import DuplicateSubmit
-from .._models.errors import GenerationFailed, UnusableFile
+from .._models.errors import GenerationFailed, ModelsLabError, UnusableFile
 from .._models.journal_errors import SubmissionConflict
 from .._models.replies import Success
 from .._models.submission import Submission
@@ -168,11 +169,17 @@ class BatchGeneration:
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         """Return the ticket or result of a submission. If the journal lacks its key, send it."""
+        settled: SubmitSettled | None = None
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
             if recorded is None:
+                if settled is not None:
+                    return Unsubmitted(cause=ModelsLabError(str(settled)))
                 try:
                     return await self._submit(submission)
+                except SubmitSettled as error:
+                    # The user of another process may have submitted this again. Look once more.
+                    settled = error
                 except DuplicateSubmit:
                     # Either another submission has the same track_id, or another task or process
                     # has just recorded the same submission key.

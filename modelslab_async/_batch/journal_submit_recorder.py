@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from functools import partial
 
 from .._engine.engine import Engine
-from .._journal.own_submits import OwnSubmit, SubmitSettled
+from .._journal.own_submits import OwnSubmit, SubmitSettled, record_gone_error
 from .._journal.submits import DuplicateSubmit
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain, TransportError
 from .._models.journal_errors import JournalError
@@ -40,9 +41,10 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._renewal_task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._in_flight = InFlightSubmits()
-        self._unrecorded = UnrecordedResults(self._write, interval=renewal_interval(lease))
-        # The submits whose records were gone when they were to be deleted, by their track_ids.
-        self._settled: dict[str, OwnSubmit] = {}
+        write_again = partial(self._write, is_repeated=True)
+        self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
+        # Errors for submits whose records were gone when they were to be deleted, by track_id.
+        self._settled: dict[str, DuplicateSubmit] = {}
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """
@@ -59,7 +61,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         # would conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
         if (settled := self._settled.pop(submit_request.submit_id, None)) is not None:
-            raise SubmitSettled.of_own(settled)
+            raise settled
         submit = self._pending_submit(submit_request)
         run_id = await self._leased_run_id()
         record_own = self._journal.leases.record_own
@@ -125,7 +127,9 @@ class JournalSubmitRecorder(SubmitRecorder):
             # wait for it.
             self._in_flight.leave()
 
-    async def _write(self, own: OwnSubmit, result: SubmitReply | ModelsLabError) -> None:
+    async def _write(
+        self, own: OwnSubmit, result: SubmitReply | ModelsLabError, *, is_repeated: bool = False
+    ) -> None:
         leases = self._journal.leases
         match result:
             case Processing():
@@ -138,7 +142,8 @@ class JournalSubmitRecorder(SubmitRecorder):
                 await leases.mark_uncertain(own)
             case _:
                 if not await leases.withdraw_own(own):
-                    self._settled[own.submit.track_id] = own
+                    gone = record_gone_error(own, may_have_deleted=is_repeated)
+                    self._settled[own.submit.track_id] = gone
 
     def _pending_submit(self, submit_request: SubmitRequest) -> PendingSubmit:
         return PendingSubmit(
@@ -159,13 +164,18 @@ class JournalSubmitRecorder(SubmitRecorder):
         # neither, send it.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
+        # An earlier call may have ended before it could raise its error. This is a new decision.
+        self._settled.pop(submit_request.submit_id, None)
+        duplicate: CallbackFailure | None = None
         while True:
-            earlier = await self.recorded_reply(submit_request)
-            if earlier is not None:
+            if (earlier := await self.recorded_reply(submit_request)) is not None:
                 return earlier
+            if duplicate is not None and isinstance(duplicate.error, SubmitSettled):
+                # The user of another process may have submitted this in another journal.
+                return duplicate
             match await engine.submitter.submit(submit_request, self):
-                case CallbackFailure(DuplicateSubmit()):
-                    # Another task or process has just recorded the same submit. Wait for its reply.
+                case CallbackFailure(DuplicateSubmit()) as duplicate:
+                    # Another task or process has recorded the same submit. Wait for its reply.
                     continue
                 case result:
                     return result

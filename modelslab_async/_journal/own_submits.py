@@ -31,19 +31,26 @@ class OwnSubmit:
 
 class SubmitSettled(DuplicateSubmit):
     """
-    The record of a submit of this process was gone when it was to be deleted.
+    Another process has settled a submit of this process, so its record could not be deleted.
 
-    Another process may have deleted the record, and its user may have submitted the work again.
+    The user of that process may have submitted the work again, in this journal or elsewhere.
     """
 
-    @classmethod
-    def of_own(cls, own: OwnSubmit) -> "SubmitSettled":
-        """Return the error for a submit that is not sent again."""
-        return cls(
-            f"the submit to {own.submit.endpoint} with the id {own.submit.track_id!r} is no longer "
-            "in the journal, because another process may have settled it; nothing was sent: "
-            "submit it again if it was not submitted elsewhere"
-        )
+
+def record_gone_error(own: OwnSubmit, *, may_have_deleted: bool) -> DuplicateSubmit:
+    """
+    Return the error for a submit whose record was gone when it was to be deleted.
+
+    Args:
+        own: The submit.
+        may_have_deleted: Whether this process may itself have deleted the record, in a commit
+            whose answer was lost. If False, the error is a `SubmitSettled`.
+    """
+    return (DuplicateSubmit if may_have_deleted else SubmitSettled)(
+        f"the submit to {own.submit.endpoint} with the id {own.submit.track_id!r} is no longer in "
+        "the journal, because another process may have settled it; nothing was sent: submit it "
+        "again if it was not submitted elsewhere"
+    )
 
 
 def record_own(

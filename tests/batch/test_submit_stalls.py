@@ -11,10 +11,12 @@ from modelslab_async import (
     Batch,
     Client,
     JournalError,
+    ModelsLabError,
     Pace,
     Submission,
     SubmitRetried,
     SubmitSent,
+    Unsubmitted,
 )
 from modelslab_async._batch.journal_submit_recorder import JournalSubmitRecorder
 from modelslab_async._journal.run_operations import RunOperations
@@ -277,6 +279,47 @@ async def test_submit_after_a_stall_of_its_connection_is_recorded_again(
     ):
         reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert [reply.ticket] == tickets
+    assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("name", ["a track_id", "a key", "no name", "a row of a table"])
+async def test_submit_that_was_settled_during_a_stall_is_not_sent_again(
+    a_client, emulator, path, after_records, name
+):
+    """The user may have submitted it elsewhere. A later call sends it, once the user decides so."""
+    parameters = {"prompt": "a cat"} | ({"track_id": 7} if name == "a track_id" else {})
+    key = "row 1" if name in ("a key", "a row of a table") else None
+    submission, ahead = Submission(REALTIME, parameters, key=key), 0.0
+
+    def clock():
+        return time.time() + ahead
+
+    async def settle():
+        nonlocal ahead
+        ahead = 1000.0
+        (uncertain,) = await other.uncertain()
+        await other.journal.withdraw(uncertain.track_id)
+
+    async def submit():
+        if name != "a row of a table":
+            return await batch.submit(submission)
+        [(_, result)] = [pair async for pair in batch.generate_many([submission])]
+        if isinstance(result, Unsubmitted):
+            raise result.cause
+        return result
+
+    after_records(settle)
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, clock=clock) as other,
+        Batch.open(path, client=client, clock=clock) as batch,
+    ):
+        with pytest.raises(
+            (ValueError, ModelsLabError), match=r"no longer in the journal.*; nothing was sent"
+        ):
+            await submit()
+        assert [] == emulator.submits
+        await submit()
     assert 1 == len(emulator.submits)
 
 
