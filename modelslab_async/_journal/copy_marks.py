@@ -89,16 +89,11 @@ def check_not_copied(db: sqlite3.Connection) -> None:
 
 def set_mark(db: sqlite3.Connection, mark: CopyMark, *, now: float) -> None:
     """Set the copy mark of a journal. Replace an earlier mark."""
-    remove_mark(db)
+    db.execute("DELETE FROM runs WHERE lease_until = ?", (ENDLESS_LEASE,))
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, ENDLESS_LEASE, str(mark)),
     )
-
-
-def remove_mark(db: sqlite3.Connection) -> None:
-    """Remove the copy mark of a journal."""
-    db.execute("DELETE FROM runs WHERE lease_until = ?", (ENDLESS_LEASE,))
 
 
 def has_origin(db: sqlite3.Connection, origin: str) -> bool:

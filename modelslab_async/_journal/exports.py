@@ -18,6 +18,7 @@ from .export_columns import OWN_COLUMNS, InputColumn, as_text, input_columns
 from .journal_files import is_journal_file
 from .parquet_export import outcome_row, write_parquet
 from .queries import RecordedOutcome, input_rows, outcome_page
+from .recorded_files import path_text
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 T = TypeVar("T")
@@ -53,12 +54,11 @@ def target_and_format(
         TypeError: An argument has the wrong type.
         ValueError: The format is unknown, or it is None and the suffix names none.
     """
-    expected_path = "the path of a file, as a text or a path object"
-    check_type("path", path, str | os.PathLike, expected_path)
-    target = os.fspath(path)
-    check_type("path", target, str, expected_path)
+    target = path_text(path)
     if not target:
-        raise ValueError(f"path is {expected_path}, got an empty text; name a file")
+        raise ValueError(
+            "path is the path of a file, as a text or a path object, got an empty text; name a file"
+        )
     if file_format is None:
         return target, format_from_path(target)
     formats = get_args(ExportFormat)

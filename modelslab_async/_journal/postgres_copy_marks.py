@@ -74,13 +74,8 @@ async def keep_runs_out(db: PostgresContext) -> None:
 
 async def set_mark(db: PostgresContext, mark: CopyMark) -> None:
     """See `copy_marks.set_mark`."""
-    await remove_mark(db)
-    await db.fetch(_SET, str(mark))
-
-
-async def remove_mark(db: PostgresContext) -> None:
-    """See `copy_marks.remove_mark`."""
     await db.fetch(_REMOVE, ENDLESS_LEASE)
+    await db.fetch(_SET, str(mark))
 
 
 async def has_origin(db: PostgresContext, origin: str) -> bool:

@@ -47,14 +47,15 @@ class RecordedFile:
 
 def path_text(path: str | os.PathLike[str]) -> str:
     """
-    Return the text of a path.
+    Return the path of a file as a text.
 
     Raises:
-        TypeError: The argument is no path.
+        TypeError: `path` is neither a text nor a path object, or is the path object of bytes.
     """
-    check_type("path", path, str | os.PathLike, "the path of a file, as a text or a path object")
+    expected = "the path of a file, as a text or a path object"
+    check_type("path", path, str | os.PathLike, expected)
     text = os.fspath(path)
-    check_texts(path=text)
+    check_type("path", text, str, expected)
     return text
 
 

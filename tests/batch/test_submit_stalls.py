@@ -77,27 +77,15 @@ def before_connections(monkeypatch):
     return arrange
 
 
-class HeldConnection:
-    """Holds the first connection before it opens, until a test releases it."""
+class Held:
+    """Holds the first connection before it opens, or the first submit after it was recorded."""
 
-    def __init__(self, before_connections):
+    def __init__(self, arrange):
         self.began, self.released = asyncio.Event(), asyncio.Event()
-        before_connections(self._hold)
+        arrange(self._hold)
 
     async def _hold(self):
         self.began.set()
-        await self.released.wait()
-
-
-class HeldRecord:
-    """Holds the first submit after it was recorded, until a test releases it."""
-
-    def __init__(self, after_records):
-        self.recorded, self.released = asyncio.Event(), asyncio.Event()
-        after_records(self._hold)
-
-    async def _hold(self):
-        self.recorded.set()
         await self.released.wait()
 
 
@@ -105,10 +93,10 @@ async def test_submit_that_was_cancelled_while_it_was_recorded_is_not_sent(
     a_client, emulator, path, after_records
 ):
     """Its record is deleted, so a second call with the same track_id sends it, and pays once."""
-    held = HeldRecord(after_records)
+    held = Held(after_records)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
-        await held.recorded.wait()
+        await held.began.wait()
         submit.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submit
@@ -124,14 +112,14 @@ async def test_submit_that_is_recorded_while_its_batch_drains_is_not_sent(
     a_client, emulator, path, after_records
 ):
     """Its row is left to the next call of `generate_many`."""
-    held, rows = HeldRecord(after_records), [Submission(REALTIME, {"prompt": "a cat"}, key="row 1")]
+    held, rows = Held(after_records), [Submission(REALTIME, {"prompt": "a cat"}, key="row 1")]
 
     async def generate(batch):
         return [pair async for pair in batch.generate_many(rows)]
 
     async with a_client() as client, Batch.open(path, client=client) as batch:
         generating = asyncio.create_task(generate(batch))
-        await held.recorded.wait()
+        await held.began.wait()
         batch.drain()
         assert [] == await generating
         held.released.set()
@@ -223,7 +211,7 @@ async def test_submit_that_is_given_up_while_it_connects_is_not_sent(
     emulator, base_url, path, before_connections, event
 ):
     """Its record is deleted, and it can be submitted again, and is paid once."""
-    held, row = HeldConnection(before_connections), Submission(REALTIME, {"prompt": "a"}, key="1")
+    held, row = Held(before_connections), Submission(REALTIME, {"prompt": "a"}, key="1")
 
     async def generate(batch):
         return [pair async for pair in batch.generate_many([row])]

@@ -58,19 +58,23 @@ async def submitted(client, recorder):
     return reply_or_raise(await client.engine.submitter.submit(submit_request, recorder))
 
 
-@pytest.mark.parametrize("moment", ["while it is recorded", "once it is recorded"])
+@pytest.mark.parametrize(
+    "moment", ["while it is recorded", "once it is recorded", "while it connects"]
+)
 def test_submit_whose_caller_leaves_before_it_is_sent_is_never_sent(virtually, service, moment):
     """The recorder learns of it, and the slot and the share of `max_submits` are free again."""
 
     async def main():
         here = service()
-        async with here.client(queue=1, max_submits=1) as client:
-            recorder = Recorder(5.0)
+        is_recorded = moment == "while it connects"
+        recorder = Recorder(0.0 if is_recorded else 5.0)
+        http = SlowToConnect(here) if is_recorded else here
+        async with Client(KEY, http=http, queue=1, max_submits=1) as client:
             submitting = asyncio.create_task(submitted(client, recorder))
-            if moment == "while it is recorded":
-                asyncio.get_running_loop().call_later(1.0, submitting.cancel)
-            else:
+            if moment == "once it is recorded":
                 recorder.at_end = submitting.cancel
+            else:
+                asyncio.get_running_loop().call_later(1.0, submitting.cancel)
             with pytest.raises(asyncio.CancelledError):
                 await submitting
             await asyncio.sleep(10.0)
@@ -84,12 +88,16 @@ def test_submit_whose_caller_leaves_before_it_is_sent_is_never_sent(virtually, s
     virtually(main)
 
 
-def test_submit_that_is_recorded_while_its_client_closes_is_not_sent(virtually, service):
-    """The caller gets an error that says so, and the client closes without a request."""
+@pytest.mark.parametrize("moment", ["while it is recorded", "while it connects"])
+def test_submit_whose_client_closes_before_it_is_sent_is_never_sent(virtually, service, moment):
+    """The caller and the recorder get an error that says so, and no request is made."""
 
     async def main():
-        here, recorder = service(), Recorder(5.0)
-        async with here.client() as client:
+        here = service()
+        is_recorded = moment == "while it connects"
+        recorder = Recorder(0.0 if is_recorded else 5.0)
+        http = SlowToConnect(here) if is_recorded else here
+        async with Client(KEY, http=http) as client:
             submitting = asyncio.create_task(submitted(client, recorder))
             await asyncio.sleep(1.0)
         with pytest.raises(ClientClosed, match="nothing was started") as caught:
@@ -116,43 +124,6 @@ def test_time_is_up_while_a_submit_is_recorded(virtually, service):
             assert "send" == result.cause.stage
             assert "nothing was paid" in str(result.cause)
             await asyncio.sleep(100.0)
-        assert [] == here.submits
-
-    virtually(main)
-
-
-def test_submit_whose_caller_leaves_while_it_connects_is_never_sent(virtually, service):
-    """The recorder learns of it, and the slot and the share of `max_submits` are free again."""
-
-    async def main():
-        here, recorder = service(), Recorder()
-        http, loop = SlowToConnect(here), asyncio.get_running_loop()
-        async with Client(KEY, http=http, queue=1, max_submits=1) as client:
-            submitting = asyncio.create_task(submitted(client, recorder))
-            loop.call_later(1.0, submitting.cancel)
-            with pytest.raises(asyncio.CancelledError):
-                await submitting
-            await asyncio.sleep(10.0)
-            assert [] == here.submits
-            (result,) = recorder.results
-            assert "left before the submit was sent; nothing was sent" in str(result)
-            assert isinstance(await submitted(client, Recorder()), Processing)
-        assert 1 == len(here.submits)
-
-    virtually(main)
-
-
-def test_submit_that_connects_while_its_client_closes_is_not_sent(virtually, service):
-    """The caller and the recorder get an error that says so."""
-
-    async def main():
-        here, recorder = service(), Recorder()
-        async with Client(KEY, http=SlowToConnect(here)) as client:
-            submitting = asyncio.create_task(submitted(client, recorder))
-            await asyncio.sleep(1.0)
-        with pytest.raises(ClientClosed, match="nothing was started") as caught:
-            await submitting
-        assert [caught.value] == recorder.results
         assert [] == here.submits
 
     virtually(main)
