@@ -172,7 +172,7 @@ class AccountLink:
             await self._wakeup.wait(self._interval(waits=waits))
 
     def _refuse(self, refusal: OtherLimits) -> None:
-        """Let all current and later waits and submits raise `refusal`."""
+        """Make all current and later waits and submits raise `refusal`."""
         self._refusal = refusal
         self._silence_timer.stop()
         self._poller.stop(refusal)
@@ -183,7 +183,7 @@ class AccountLink:
         """
         Send a report, and apply the answer.
 
-        Return whether any submit could start now if it had a slot.
+        Return whether a submit is waiting only for a slot.
         """
         offset = self._offset()
         reports = self._report(offset)
@@ -239,10 +239,11 @@ class AccountLink:
 
     def _give_up_polls(self) -> None:
         """
-        Cancel the polls in flight that are old, while the account does not answer.
+        Cancel old polls in flight, because the account does not answer.
 
-        When a poll is `MAX_POLL_AGE_S` old, the account gives its permit to another client. If the
-        network then delivered the old poll too, the server could get too many polls at once.
+        Once a poll is `MAX_POLL_AGE_S` old, the account may give the poll's permit to another
+        client. If the network then delivered the old poll too, the server could get too many polls
+        at once.
         """
         if any(poll_times.has_open_times for poll_times in self._poll_times.values()):
             self._poller.give_up_polls(GIVE_UP_AFTER_S)

@@ -14,9 +14,9 @@ from .report_and_answer_types import PollResult
 # poll. So the client reports a later start. Smaller delays do no harm, because the account keeps a
 # little more time between polls than the rate requires (see `HELD_BACK_SHARE`).
 _MAX_UNREPORTED_DELAY_S = 0.02
-# For a poll that was slow but not overdue (see `StalledPolls`), the reported start is at most this
-# many seconds after the real start. The maximum is low, because the cause may be a slow server
-# instead of the network.
+# If a poll was slow but not overdue (see `StalledPolls`), the client reports a start at most this
+# many seconds after the real start. The maximum is low, because a slow server may have caused the
+# delay instead of the network.
 _MAX_REPORTED_DELAY_S = 0.1
 # Usually, the client reports a poll only after the poll has ended. If a poll takes longer than this
 # many seconds, the client reports its start earlier. Until then, the account assumes the latest
@@ -49,10 +49,10 @@ class GrantedPollTimes:
     """
     The rate limiter of a client with a shared account. Polls start only at granted times.
 
-    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When all times have been
-    used, the client asks for twice as many, so that a busy client asks less often. It also asks for
-    twice as many when all times have expired. When some were used and some have expired, it asks
-    for the same number again.
+    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no granted time is left,
+    the client asks for new times. If polls used all the old times, the client asks for twice as
+    many, so that a busy client asks less often. If all of them expired, it also asks for twice as
+    many. If polls used only some of them, it asks for the same number again.
 
     Args:
         clock: Returns the time of the event loop.
@@ -88,9 +88,9 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0].when
         if not self.wanted:
-            # If none of the times was used, the account's answer came too late. More times reach
-            # further into the future. So the client can use some of them even if the next answer is
-            # late.
+            # If all times expired, the account's answer came too late. So ask for more times. The
+            # last of them are further in the future, so the client can use them even if the next
+            # answer is late too.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()

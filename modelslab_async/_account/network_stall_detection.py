@@ -73,10 +73,10 @@ class StalledPolls:
         """Record the end of a poll that started at the time `started`."""
         if is_answered:
             was_stalled = self._is_overdue(now)
-            # If a later poll was answered first, this poll is no longer in `_counts`. Then ignore
-            # its response time, because the network may have delayed the poll by a minute.
-            # Otherwise record the time, even if it is long, because the server may be slow. Limit
-            # it, because long times would delay the detection of the next stall.
+            # If this poll is no longer in `_counts`, a later poll was answered first. Do not record
+            # its response time, because the network may have delayed the poll by a minute. Record
+            # every other response time, even a long one, because the server may be slow. But cap
+            # the recorded time, because a long one would delay the detection of the next stall.
             if started in self._counts:
                 limit_s = _MAX_RECORDED_PATIENCES * self._patience_s
                 self._record_time(min(now - started, limit_s))

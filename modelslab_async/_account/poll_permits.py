@@ -62,10 +62,11 @@ MAX_SHARE_S: Final = 0.4
 MAX_ANSWER_S: Final = 0.25
 # A client keeps its share of the rate for this many seconds after it has asked for poll times.
 MAX_ASK_GAP_S: Final = 1.0
-# If an account's rate is lowered, some of its permits are no longer needed. The account removes
-# them once all of them have been unused for this many rest times. If it removed them at once, and
-# the rate were raised again, it would add new permits, which can be used without a rest. Two rest
-# times at the lower rate are enough: at the higher rate, a permit rests at most twice as long.
+# If an account's rate is lowered, the account needs fewer permits. It removes the surplus permits
+# once all of them have been unused for this many rest times. If it removed them at once, and the
+# rate were raised again, it would replace them with new permits, which need not rest. So it could
+# exceed the rate. Two rest times at the lower rate are enough, because a permit rests at most twice
+# as long at the higher rate.
 SURPLUS_RESTS: Final = 2.0
 
 

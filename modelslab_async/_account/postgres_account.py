@@ -28,17 +28,17 @@ class PostgresAccount:
     """
     An account for clients on many hosts. They share its slots, its poll rate and its pauses.
 
-    If one client gets a webhook, it tells the others, so that the client that waits for the ticket
-    polls it at once.
+    A client that gets a webhook tells the other clients. The client that waits for the ticket then
+    polls the ticket at once.
 
-    Give it to each client:
+    Give the account to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
     processes that name the same database and schema share the account. If a host dies or is cut
     off, the other clients take over its tickets, and free the slots when these tickets end.
 
-    The database holds no API key, only a digest of it. All times are on the database server's
-    clock, so the clocks of the hosts do not matter. While the database server cannot be reached,
-    clients start no submit and no poll. They report their usage once it can be reached again.
+    The database holds only a digest of the API key. All times are on the database server's clock,
+    so the clocks of the hosts do not matter. While the database server cannot be reached, clients
+    start no submit and no poll. They report their usage once the server can be reached again.
 
     The constructor connects to the database once. It blocks for a few round trips, at most ten
     seconds for each of them. PostgreSQL 14 or later and the extra `postgres` are required.

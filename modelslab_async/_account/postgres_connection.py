@@ -13,7 +13,7 @@ from .._postgres.postgres_driver import describe_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The maximum number of seconds to connect, and to run a statement. If a statement waits for the
+# The timeouts in seconds for connecting and for each statement. If a statement waits for the
 # account's lock, the server stops it earlier, after eight seconds.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0

@@ -30,9 +30,9 @@ from .shared_limits import SharedLimits
 _LISTENING_INTERVAL_S: Final = 0.2
 
 # A client's first exchange. If no other client is open, this exchange sets the account's limits. If
-# other clients are open with other limits, the exchange is rejected. All this is one statement, so
-# PostgreSQL holds the lock from `open_account` until the end. If two clients join at the same time,
-# the second client finds the limits of the first.
+# other clients are open with other limits, the exchange is rejected. `open_account` locks the
+# account until this statement ends. So if two clients join at the same time, the second client
+# finds the limits of the first.
 _JOIN: Final = """
     WITH opened AS MATERIALIZED (SELECT SCHEMA.open_account($8::float8, $9::integer, $5) AS held)
     SELECT CASE
@@ -50,9 +50,9 @@ class PostgresMembership:
     One client as a member of a `PostgresAccount`.
 
     An exchange sends the client's reports, and the reply says what the client may use. A reply can
-    be lost. So the client numbers its exchanges, and sends with each exchange the number of the
-    latest one whose reply arrived. If later replies were lost, the server repeats the adopted
-    tickets from them. The server rejects an exchange that arrives after one with a higher number.
+    be lost, so the client numbers its exchanges. Each exchange also contains the number of the
+    latest reply that arrived. If later replies were lost, the server repeats their adopted tickets
+    in its next reply. The server rejects an exchange that arrives after one with a higher number.
 
     Args:
         connection: A connection for this client alone.
@@ -158,15 +158,15 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # Set `_heard` only now. It tells the server the number of the latest reply that was parsed.
-        # If parsing failed, the server sends the tickets of this reply again.
+        # `_heard` tells the server which reply was the latest that the client has parsed. Set it
+        # only after parsing: if parsing fails, the server sends the tickets of this reply again.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments
 
     async def _find_dead_clients(self, held: dict[str, Any]) -> None:
         """
-        Find clients that are recorded as open, but whose processes have died on this machine.
+        Load the clients that are recorded as open. The next attempt reports which of them died.
 
         Raises:
             OtherLimits: No process has died, so the other clients are open and have other limits.

@@ -20,7 +20,7 @@ class SharedLimits(NamedTuple):
     queue: int | None
 
     def refusal(self, account: str, recorded: "SharedLimits") -> OtherLimits:
-        """Return the error for a client with these limits, when open clients have `recorded`."""
+        """Return the error for a client whose limits differ from the `recorded` ones."""
         return OtherLimits(
             f"{account}: this account has rate={recorded.rate!r} and queue={recorded.queue!r} in "
             f"the clients that are open, got rate={self.rate!r} and queue={self.queue!r}; give the "

@@ -29,12 +29,13 @@ class SQLiteAccount:
     """
     An account for clients on one machine. They share its slots, its poll rate and its pauses.
 
-    If one client gets a webhook, it tells the others, so that the client that waits for the ticket
-    polls it at once.
+    A client that gets a webhook tells the other clients. The client that waits for the ticket then
+    polls the ticket at once.
 
-    Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
-    processes that name the same file share the account. No server is needed. If a client is killed,
-    the others take over its tickets, and free the slots when these tickets end.
+    Give the account to each client:
+    `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All processes that name the
+    same file share the account. No server is needed. If a client is killed, the others take over
+    its tickets, and free the slots when these tickets end.
 
     The file holds only a digest of the API key. You may delete the file while no client is open.
 
@@ -70,8 +71,8 @@ class SQLiteAccount:
         try:
             lock = WriteLock(LOCK_TIMEOUT_S)
             with closing(lock.run_exclusive(lambda: connect(self.path))) as db:
-                # Retry each transaction separately. When many processes start at the same time, a
-                # retry of both together would seldom find the file unlocked twice.
+                # Retry each transaction separately. If many processes start at the same time, both
+                # transactions would seldom succeed in the same attempt.
                 lock.run_exclusive(lambda: prepare_tables(db, self.path))
                 lock.run_exclusive(lambda: self._prepare_limits(db))
         except sqlite3.Error as error:

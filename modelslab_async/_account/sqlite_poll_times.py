@@ -45,7 +45,7 @@ class PollTimesOfKey:
 
         After each poll, a permit must rest for some seconds. If the client used a poll time, record
         when that poll started. While the poll is in flight, the permit stays open. If the client
-        did not use the time, the seconds count from the permit's previous poll.
+        did not use the time, the permit still rests from its previous poll.
         """
         self.db.executemany(
             """
@@ -87,8 +87,8 @@ class PollTimesOfKey:
         first = max(self.now, earliest, *(row or ()))
         permits: list[int] = []
         for permit, free_at in rows:
-            # At the next poll time, this permit will still rest. So this answer cannot grant it,
-            # but a later answer may.
+            # This permit will still be resting at the next poll time, so only a later answer can
+            # grant it.
             if free_at > first + len(permits) * step:
                 break
             permits.append(permit)
@@ -144,7 +144,7 @@ class PollTimesOfKey:
         )
 
     def _remove_surplus_permits(self) -> None:
-        """Remove permits that only an earlier, higher rate needed, once all of them have rested."""
+        """Remove the permits that the current rate does not need, once all of them have rested."""
         self.db.execute(
             """
             DELETE FROM poll_permits WHERE key = :key AND permit >= :count AND :rested_since >= (
@@ -166,7 +166,7 @@ class PollTimesOfKey:
         return 0 if last is None else last + 1
 
     def _fair_share(self) -> int:
-        """Record that the client asks for poll times. Return how many one answer may grant."""
+        """Record that the client asks for poll times. Return how many the answer may grant."""
         self.db.execute("DELETE FROM pollers WHERE asked_at <= ?", (self.now - MAX_ASK_GAP_S,))
         self.db.execute(
             "INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (self.key, self.client, self.now)

@@ -219,8 +219,8 @@ def set_or_check_limits(
         path: The file of the account.
         limits: The limits to set or to compare.
         now: The time on the account's clock.
-        own_client: The number of the client that has these limits, which is not compared with
-            itself; 0 if the caller is not a client.
+        own_client: The number of the client that has these limits; 0 if the caller is not a
+            client. The limits are compared only with those of other clients.
 
     Raises:
         OtherLimits: Open clients have other limits.

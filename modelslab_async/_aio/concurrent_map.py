@@ -19,8 +19,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
     The source is read lazily. Call `run` only once.
 
     Args:
-        function: Awaited for each item, in a task of its own. If it raises, no more items are read,
-            and `run` raises the exception after the results of all items in progress.
+        function: Awaited for each item, in a task of its own. If it raises, no more items are read.
+            `run` yields the results of all items in progress, and then raises the exception.
         window: The maximum number of items that are in progress, or done but not yet received by
             the caller.
     """

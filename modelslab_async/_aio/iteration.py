@@ -12,7 +12,11 @@ U = TypeVar("U")
 
 
 async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """Yield the items of a plain or async iterable. At the end, close an async generator."""
+    """
+    Yield the items of a plain or async iterable.
+
+    If it is an async generator, close it at the end.
+    """
     if isinstance(source, AsyncGenerator):
         async with aclosing(source):
             async for item in source:

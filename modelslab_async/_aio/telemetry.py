@@ -33,7 +33,7 @@ class Gauges:
     used_slots: Callable[[], Mapping[str, int]]
 
 
-# What log messages call the telemetry function, whichever function it is.
+# Log messages use this name for every function of a `Telemetry`.
 TELEMETRY_LOG_NAME = "telemetry"
 
 

@@ -31,9 +31,9 @@ async def run_in_thread(
         args: Its arguments.
         undo: Called with the result if this task was cancelled, for example to close an opened
             file.
-        waits_for_loop: Whether the function waits for coroutines in the event loop. Its thread then
-            does not count towards anyio's limit, which the whole program shares. Otherwise such
-            functions could take all threads, and wait for coroutines that need a thread themselves.
+        waits_for_loop: Whether the function waits for coroutines in the event loop. If true, its
+            thread does not count towards anyio's limit, which the whole program shares. Otherwise a
+            deadlock is possible: such functions take all threads, and their coroutines need one.
     """
     limiter = anyio.CapacityLimiter(1) if waits_for_loop else None
     future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args, limiter=limiter))

@@ -56,8 +56,8 @@ class Wakeup:
     An event for one waiting task. The event clears itself when the task wakes.
 
     Attributes:
-        is_set: Whether `wake` was called since the task last woke. Further calls of `wake` then do
-            nothing.
+        is_set: Whether `wake` was called since the task last woke. If true, another call of `wake`
+            does nothing.
     """
 
     is_set: bool = field(default=False, init=False)
@@ -89,7 +89,7 @@ def is_cancelled() -> bool:
     """
     Return whether a caught CancelledError is a cancellation of this task.
 
-    Otherwise, a task or future that this task awaited was cancelled.
+    If it is not, a task or future that this task awaited was cancelled.
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

@@ -88,8 +88,8 @@ class AwaitedResults:
         """
         Read the results of these tickets from the journal, and pass them to the waiting tasks.
 
-        If a recorded success only lacks its files, queue it, so that a run saves the files. Also
-        end the wait for each ticket that this client cannot poll.
+        If a success is recorded but its files are not saved yet, make sure that the success is
+        queued for saving. Also end the wait for each ticket that this client cannot poll.
         """
         to_poll, never_queued = {*tickets}, list[Ticket]()
         for recorded in await self._journal.leases.results(tickets):
@@ -115,7 +115,7 @@ class AwaitedResults:
             self._resolve_unpollable(ticket)
 
     def _resolve_unpollable(self, ticket: Ticket) -> None:
-        """If this client cannot poll a ticket, end the wait, because no run here would end it."""
+        """If this client cannot poll a ticket, end the wait for it with an `Unresolved`."""
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:

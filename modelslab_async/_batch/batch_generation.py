@@ -32,7 +32,7 @@ GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 
 class BatchGeneration:
     """
-    Sends the submissions that the journal does not have yet, and finds the results of all of them.
+    Sends the submissions that are not in the journal yet. Finds the results of all submissions.
 
     A submission key identifies each submission in the journal. A result comes from a run of this
     process or from the journal.
@@ -112,9 +112,9 @@ class BatchGeneration:
 
     async def _hold_slots(self) -> None:
         """
-        Count one slot as used for each open ticket that a run submitted before the run ended.
+        Hold a slot for each unfinished ticket that was submitted in a run that has ended.
 
-        The server may still be working on these tickets.
+        These tickets are open or unresolved, so the server may still be working on them.
         """
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
@@ -168,7 +168,7 @@ class BatchGeneration:
                 starting.cancel()
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
-        """Return the ticket or result of a submission. If the journal lacks its key, send it."""
+        """Return the ticket or result of a submission. Send it if its key is not in the journal."""
         settled: SubmitSettled | None = None
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
@@ -178,7 +178,8 @@ class BatchGeneration:
                 try:
                     return await self._submit(submission)
                 except SubmitSettled as error:
-                    # The user of another process may have submitted this again. Look once more.
+                    # Another process has settled this submit, and its user may have submitted the
+                    # work again. So search the journal once more.
                     settled = error
                 except DuplicateSubmit:
                     # Either another submission has the same track_id, or another task or process

@@ -1,4 +1,4 @@
-"""InFlightSubmits: the submits that tasks of this process record and send. It sends nothing."""
+"""InFlightSubmits: tracks the submits that tasks of this process record and send."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ class InFlightSubmit:
 
     Attributes:
         own: The record of the submit; None while it is not recorded yet.
-        lease: The lease that the record began. While it lasts, no other process settles the submit.
+        lease: The lease of the record. While it lasts, no other process settles the submit.
         ended: Done once the result of the submit is recorded, or is kept in memory to be recorded
             later.
     """
@@ -35,7 +35,7 @@ class InFlightSubmits:
         self._of_tasks: dict[asyncio.Task[object] | None, InFlightSubmit] = {}
 
     def enter(self) -> InFlightSubmit:
-        """Add a submit for the current task. It leaves when the task ends, if not before."""
+        """Add a submit for the current task. It is removed when the task ends, or by `leave`."""
         task = asyncio.current_task()
         self._of_tasks[task] = in_flight = InFlightSubmit()
         if task is not None:
@@ -43,7 +43,7 @@ class InFlightSubmits:
         return in_flight
 
     def has_lease(self, task: asyncio.Task[Any] | None) -> bool:
-        """Return whether the lease lasts that the record of the submit of `task` began."""
+        """Return whether the submit of `task` has a lease that is not over."""
         in_flight = self._of_tasks.get(task)
         lease = None if in_flight is None else in_flight.lease
         return lease is not None and not lease.is_over

@@ -43,7 +43,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._in_flight = InFlightSubmits()
         write_again = partial(self._write, is_repeated=True)
         self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
-        # Errors for submits whose records were gone when they were to be deleted, by track_id.
+        # Maps the track_id of a submit to an error. This process wanted to delete the record of the
+        # submit, but the record was already gone. The next `begin` of the submit raises the error.
         self._settled: dict[str, DuplicateSubmit] = {}
 
     async def begin(self, submit_request: SubmitRequest) -> None:
@@ -56,9 +57,8 @@ class JournalSubmitRecorder(SubmitRecorder):
         """
         self._check_not_closing()
         in_flight = self._in_flight.enter()
-        # First record the result of an earlier attempt at this submit, if it is still unrecorded.
-        # If that attempt started no work, this deletes its record from the journal. The old record
-        # would conflict with the new one.
+        # If the result of an earlier attempt at this submit is unrecorded, record it first. If that
+        # attempt started no work, this deletes its record, which would conflict with the new one.
         await self._unrecorded.record(submit_request.submit_id)
         if (settled := self._settled.pop(submit_request.submit_id, None)) is not None:
             raise settled
@@ -73,12 +73,12 @@ class JournalSubmitRecorder(SubmitRecorder):
 
     def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
         """
-        Check that the submit that `task` has recorded may still be sent.
+        Check that the recorded submit of `task` may still be sent.
 
         Raises:
-            JournalError: The batch has begun to close since the submit was to be recorded.
-            TransportError: The lease that the record began is over, so another process may have
-                settled the submit. The submit is recorded again before it is sent.
+            JournalError: The batch is closing.
+            TransportError: The lease of the submit's record is over, so another process may have
+                settled the submit. The next attempt records the submit again before it sends it.
         """
         self._check_not_closing()
         if not self._in_flight.has_lease(task):
@@ -164,14 +164,16 @@ class JournalSubmitRecorder(SubmitRecorder):
         # neither, send it.
         if submission.key is None and submission.parameters.get("track_id") is None:
             return await engine.submitter.submit(submit_request, self)
-        # An earlier call may have ended before it could raise its error. This is a new decision.
+        # An earlier call may have ended before it could raise its error. Discard the error, because
+        # this call is a new decision to submit.
         self._settled.pop(submit_request.submit_id, None)
         duplicate: CallbackFailure | None = None
         while True:
             if (earlier := await self.recorded_reply(submit_request)) is not None:
                 return earlier
             if duplicate is not None and isinstance(duplicate.error, SubmitSettled):
-                # The user of another process may have submitted this in another journal.
+                # Another process has settled this submit, and its user may have submitted the work
+                # in another journal. So do not send it again.
                 return duplicate
             match await engine.submitter.submit(submit_request, self):
                 case CallbackFailure(DuplicateSubmit()) as duplicate:

@@ -52,7 +52,7 @@ class Lease:
         self.duration = duration
         self._journal = journal
         self._run_id = run_id
-        # Keep the loop, because a thread that sends a submit may ask whether the lease is over.
+        # Keep the loop, because `is_over` may be read in a thread that has no running event loop.
         self._loop = asyncio.get_running_loop()
         self._renewed_at = self.now()
 
@@ -127,8 +127,8 @@ class _OpenTicket:
         last: The most recent `Processing` reply since then; None if there was none.
         last_running_at: The time at which the most recent poll with a `Processing` reply started;
             None if there was none.
-        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended. So
-            the client noticed the end at most this late.
+        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended;
+            None if unknown. The work ended within these seconds.
     """
 
     row_id: int

@@ -136,8 +136,8 @@ class SaveRun:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 -- `next_results` raises it.
-            # If the client cannot poll one of the tickets, first save the files of the others. Only
-            # then does `_save_all` report this error.
+            # If the client cannot poll one of the tickets, do not report the error yet. `_save_all`
+            # reports it after the files of the other tickets are saved.
             if error is not self._poll_run.ticket_error:
                 await self._results.put(RunStopped(error))
         self._has_polled_all = True
@@ -248,7 +248,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove the `.part` files of earlier runs whose outputs have meanwhile been saved."""
+        """Remove the `.part` files of outputs that have been saved. Earlier runs left them."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return
@@ -272,9 +272,9 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 def _find_journal_error(error: Exception) -> JournalError | None:
     """
-    Return the first `JournalError` in an exception group, or the error itself if it is one.
+    Return the error if it is a `JournalError`; None if it is another error.
 
-    Return None if there is no `JournalError`.
+    If the error is an exception group, return the first `JournalError` in it; None if it has none.
     """
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)

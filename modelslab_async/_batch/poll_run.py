@@ -200,10 +200,10 @@ class PollRun:
 
     def _waits_for_others(self, claim: Claim) -> bool:
         """
-        Whether to wait for the open tickets of other runs, which this run may have to take over.
+        Whether to wait for the open tickets of other runs. If a run dies, this run takes them over.
 
-        If this run has claimed a ticket that its client cannot poll, it waits only while it polls
-        tickets itself. Without this limit, two such runs would wait for each other for ever.
+        Once this run has claimed a ticket that its client cannot poll, it waits only while it has
+        other tickets to poll. Otherwise, two such runs would wait for each other forever.
         """
         return claim.has_others and (self.ticket_error is None or not self._tickets.is_empty)
 
@@ -211,8 +211,8 @@ class PollRun:
         """
         Wait until a ticket is added, or until no more tickets can be added.
 
-        If `recheck` is true, wait no longer than the recheck interval. Another process may have
-        died by then, so that this run can claim its tickets.
+        If `recheck` is true, wait no longer than the recheck interval. If another process has died
+        by then, this run can claim that process's tickets.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):

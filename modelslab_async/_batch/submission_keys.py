@@ -59,7 +59,7 @@ class SubmissionKeys:
 
 
 def is_derived(key: str) -> bool:
-    """Whether a submission key has the form of those that `SubmissionKeys` makes."""
+    """Whether a submission key looks like a key that `SubmissionKeys` makes."""
     return _DERIVED_KEY.fullmatch(key) is not None
 
 

@@ -109,7 +109,7 @@ class UnrecordedResults:
             await self._write(*tried)
         except Exception as error:  # noqa: BLE001 -- The other results are recorded all the same.
             return error
+        # A newer submit with the same id may have ended meanwhile. Then keep the newer result.
         if self._results[submit_id] is tried:
-            # Otherwise a newer submit with the same id has ended meanwhile.
             del self._results[submit_id]
         return None

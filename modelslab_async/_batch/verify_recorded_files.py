@@ -52,8 +52,8 @@ async def verify_recorded_files(
     missing: list[SavedFile] = []
     elsewhere: defaultdict[str, list[SavedFile]] = defaultdict(list)
     for file in found.changed:
-        # `exists` is False if a folder of this host may not be entered. Such a folder says nothing
-        # about the other host.
+        # `exists` also returns False if this process may not enter the folder. A file of another
+        # host then counts as `elsewhere`, because it may never have been in this folder.
         is_here = file not in hosts or await run_in_thread(os.path.exists, path_in(path, file))
         (changed if is_here else elsewhere[hosts[file]]).append(file)
     for file in found.missing:

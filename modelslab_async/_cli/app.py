@@ -165,8 +165,8 @@ def _reserve_standard_descriptors() -> None:
     Open the null device on each standard descriptor that is closed.
 
     Otherwise, the next file that the process opens would get this descriptor. If that file belonged
-    to an event loop, uvloop would abort the process. Output to a standard output or standard error
-    that was closed is discarded.
+    to an event loop, uvloop would abort the process. If standard output or standard error was
+    closed, its output is discarded.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
         pass

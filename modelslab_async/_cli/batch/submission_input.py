@@ -43,7 +43,8 @@ def read_submissions(
         source: The path of the file, or `-` for standard input.
         spec: What the options of the command say about the file.
         check: Called with the endpoint, the parameters, the submission key and the cells of each
-            row. Raises `ValueError` for a bad row. Other errors end the reading.
+            row. Raises `ValueError` or `click.UsageError` for a bad row. Other errors end the
+            reading.
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
@@ -74,7 +75,7 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the columns that at least one row does not send, each as text for a message.
+    Return the names of columns that at least one row does not send, as text for a message.
 
     A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
     """
@@ -146,8 +147,8 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     Turn a row into a submission.
 
     Raises:
-        ValueError: The row lacks an endpoint or a submission key, or its parameters do not fit the
-            endpoint.
+        ValueError: The row names no endpoint, lacks the submission key that `--key` requires, or
+            has parameters that do not fit the endpoint.
         click.UsageError: The row names an unknown endpoint or a file that does not exist.
     """
     if row.problem:

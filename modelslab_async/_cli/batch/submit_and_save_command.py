@@ -149,7 +149,7 @@ def _read_rows(
         try:
             endpoints.check(endpoint, parameters, key)
         except MissingApiKey as error:
-            # End the command. Otherwise, it would skip each row of the endpoint for this reason.
+            # End the command, because without the key every row of this endpoint would be skipped.
             raise UnusableKey(f"{endpoint}: {missing_key_message(error)}") from None
         except MissingParameters as error:
             advice = missing_parameter_advice(error.names, cells)
