@@ -45,7 +45,7 @@ class PollTimesOfKey:
 
         After each poll, a permit must rest for some seconds. If the client used a poll time, record
         when that poll started. While the poll is in flight, the permit stays open. If the client
-        did not use the time, the permit still rests from its previous poll.
+        did not use the time, the permit's rest still counts from its previous poll.
         """
         self.db.executemany(
             """

@@ -29,8 +29,8 @@ class MissingFiles:
     Attributes:
         folder: The folder in which this run saves files.
         journal: The journal, for the commands in messages.
-        missing: The number of files that are gone or changed. Their recorded size is found neither
-            in `folder` nor where they were saved. Files in `on_other_hosts` are not counted.
+        missing: The number of files that are gone or have another size, in `folder` and also where
+            they were saved. Files in `on_other_hosts` are not counted.
         in_other_folder: The number of files that are not in `folder`, but still in the folder where
             they were saved.
         other_folder: The folder of the file that was most recently counted in `in_other_folder`.
