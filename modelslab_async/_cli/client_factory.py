@@ -15,9 +15,9 @@ from .exit_codes_and_advice import BAD_KEY
 T = TypeVar("T")
 
 DEFAULT_SUBMIT_TIMEOUT_S = 120.0
-# In a long outage, the mean pause between two retries of a submit is longer than this, in seconds.
-# `make_client` divides `unsent_timeout` by this value to get the maximum number of attempts. So the
-# attempts do not run out before the timeout.
+# In a long outage, the mean delay between two attempts of a submit is longer than this (seconds).
+# `make_client` divides `unsent_timeout` by it to get the maximum number of attempts. So in a long
+# outage, the timeout comes before this maximum is reached.
 _LEAST_PAUSE_S = 15.0
 
 

@@ -25,7 +25,7 @@ def other_limits_error(error: OtherLimits) -> click.UsageError:
 
 
 def missing_pyarrow(need: str) -> MissingExtra:
-    """Return an error that names what needs pyarrow, and says how to install pyarrow."""
+    """Return the error for a missing pyarrow. `need` names the action that needs it."""
     return MissingExtra(
         f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
         "pip install pyarrow if you run from a clone"

@@ -27,10 +27,10 @@ _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 def _key_for_shell(key: str) -> tuple[str, str]:
     """
-    Quote an API key, and the JSON body of a submit with this key, for a shell command.
+    Return an API key, and the JSON body of a submit with this key, both quoted for a shell.
 
-    If an environment variable holds the key, use the variable's name instead of the key, because
-    the caller prints both texts on the terminal.
+    If an environment variable holds the key, both strings name the variable instead. So the key
+    does not appear on the terminal, where the caller prints these strings.
     """
     for variable in ENVIRONMENT_VARIABLES.values():
         if os.environ.get(variable) == key:

@@ -105,8 +105,8 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # `UNCERTAIN` comes after the problems that a repeated command may solve. Repeating a command
-    # never shows whether an uncertain submit started work.
+    # A repeated command may solve the problems above. It never shows whether an uncertain submit
+    # started work, so `UNCERTAIN` comes after them.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

@@ -106,5 +106,6 @@ async def _wait(
             ):
                 tally.count(outcome)
                 output.print_result(console, outcome)
-                # Many outcomes may be ready at once. Let the poller run after each.
+                # Many outcomes may be ready at once. Yield to the event loop after each one, so
+                # that the poller can run.
                 await asyncio.sleep(0)

@@ -107,7 +107,8 @@ class GenerationRun:
                     async for save_result in downloads.stream(self._outcomes(client, timeout)):
                         self._handle_result(save_result)
                         self._show_progress()
-                        # Many results may be ready at once. Let the poller run after each.
+                        # Many results may be ready at once. Yield to the event loop after each
+                        # one, so that the poller can run.
                         await asyncio.sleep(0)
         finally:
             # A second signal may interrupt `aclose` while a submit is in flight. In that case,

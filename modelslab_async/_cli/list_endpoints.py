@@ -85,7 +85,7 @@ def _required_text(endpoint: Endpoint) -> str:
 
 
 def _tsv_line(endpoint: Endpoint) -> str:
-    """Return an endpoint as tab-separated fields. A bar separates alternative parameters."""
+    """Return an endpoint as tab-separated fields. `a|b` means that a submit needs `a` or `b`."""
     row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
     row["any_of"] = ["|".join(group) for group in endpoint.any_of]
     fields = (row[name] for name in _COLUMNS)

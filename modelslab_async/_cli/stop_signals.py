@@ -9,10 +9,10 @@ Both have the same effect. It depends on the state of the program:
     when no cleanup is left     a signal ends the process at once
 """
 
-# Python's own handler of Ctrl-C raises KeyboardInterrupt at any point. If that happens in a
-# callback of importlib, Python prints the exception and goes on. So while the program starts, a
-# signal ends the process instead. Before `install` sets the handlers, Ctrl-C prints a traceback. To
-# keep this time short, this module imports little.
+# Python's own handler of Ctrl-C can raise KeyboardInterrupt in a callback of importlib. Python then
+# prints the exception, and the program continues. So while the program starts, the handlers of this
+# module end the process instead. Until `install` sets them, Ctrl-C prints a traceback. To keep that
+# time short, this module imports little.
 
 import os
 import signal
@@ -66,9 +66,9 @@ class StopSignals:
         self, react: Callable[[], object]
     ) -> Generator[Callable[[], object], None, None]:
         """
-        While the block runs, let a signal call this function.
+        While the `with` block runs, let a signal call `react`.
 
-        Yield the function that signals called before the block.
+        Yield the function that `react` replaces.
         """
         previous, self._react = self._react, react
         try:

@@ -155,7 +155,7 @@ async def _stdin_chunks() -> AsyncGenerator[bytes, None]:
                 return
 
     # A thread reads standard input, because asyncio can read a pipe, but not a regular file. The
-    # thread is a daemon, so that the program can end while the thread still waits for a terminal.
+    # thread is a daemon, so that the program can end while the thread waits for the user's input.
     threading.Thread(target=read, name="standard input", daemon=True).start()
     while chunk := await chunks.get():
         if isinstance(chunk, OSError):

@@ -1,4 +1,4 @@
-"""Determines from a response's headers which bytes of a file its body holds."""
+"""Reads the headers of a response, to determine which bytes of a file the response holds."""
 
 import re
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASC
 @frozen
 class KeptBytes:
     """
-    The first bytes of a file, which an interrupted download has left on disk.
+    The first bytes of a file, which an interrupted transfer has left behind.
 
     Args:
-        size: The number of bytes on disk.
+        size: The number of these bytes.
         validator: The ETag or Last-Modified of the response that sent these bytes.
         total: The size of the whole file. None if no response announced that size.
     """
@@ -34,7 +34,7 @@ class BodyRange:
     Which bytes of a file the body of a response holds.
 
     Args:
-        start: The offset of the first byte: either 0, or the number of bytes already on disk.
+        start: The offset of the first byte: either 0, or the number of bytes already received.
         end: The offset after the last byte. None if the response does not announce it.
         total: The size of the whole file. None if no response announced that size.
     """
@@ -56,8 +56,8 @@ def body_range(
     Args:
         status_code: The status of the response.
         headers: The headers of the response, by lower-case name.
-        kept: The bytes already on disk, if the request asked only for the rest of the file. None if
-            the request asked for the whole file.
+        kept: The bytes already received, if the request asked only for the rest of the file. None
+            if the request asked for the whole file.
     """
     length = content_length(headers)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))

@@ -61,7 +61,7 @@ def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
 
 
 def with_open_files_advice(message: str, fault: BaseException) -> str:
-    """Add advice to the message of a network error, if no more files and sockets may be open."""
+    """Add advice to the message of a network error, if too many files and sockets are open."""
     number = fault.errno if isinstance(fault, OSError) else None
     is_at_limit = number in (errno.EMFILE, errno.ENFILE)
     return f"{message}; {_OPEN_FILES_ADVICE}" if is_at_limit else message

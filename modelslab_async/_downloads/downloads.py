@@ -228,9 +228,9 @@ class Downloads:
         Args:
             success: The reply with the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, before the `.part` file is deleted. With it, known
-                files of other folders are copied, too. Its exceptions are raised in an
-                `ExceptionGroup`.
+            on_saved: Awaited with each new file, before the `.part` file is deleted. Its exceptions
+                are raised in an `ExceptionGroup`. If `on_saved` is given, known files in other
+                folders are copied to this folder.
 
         Raises:
             TypeError: `success` is not a `Success`.

@@ -50,7 +50,7 @@ def is_html_type(content_type: str) -> bool:
 
 
 def is_json_error(text: bytes) -> bool:
-    """Whether text is a JSON object that has a failed status, or only fields about an error."""
+    """Whether text is a JSON object with a failed status, or with only the fields of an error."""
     if text.lstrip()[:1] != b"{":
         return False
     try:

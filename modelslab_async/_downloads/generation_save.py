@@ -81,7 +81,11 @@ class GenerationSave:
         return known if known is not None and await is_unchanged(known, known.path) else None
 
     async def _stays(self, known: SavedFile) -> bool:
-        """Whether a known file is not copied. A copy would have to be recorded."""
+        """
+        Whether a known file stays where it is, instead of being copied to `folder`.
+
+        Without `on_saved`, it always stays, because nothing would record the copy.
+        """
         if self.on_saved is None:
             return True
         return await run_in_thread(_is_same_folder, known.path.parent, self.folder)

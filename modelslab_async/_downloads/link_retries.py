@@ -24,7 +24,7 @@ class LinkRetries:
 
     Args:
         link_timeout: For how many seconds to retry a dead link, from the first attempt.
-        size: How many bytes of the output are on disk before the first round.
+        size: How many bytes of the output were received before the first round.
     """
 
     def __init__(self, link_timeout: float, size: int) -> None:

@@ -57,8 +57,8 @@ async def load_outputs(
         fault.ticket, fault.n = success.ticket, len(files)
         raise
     finally:
-        # An error's traceback refers to this folder. So a program that keeps errors would keep the
-        # bytes of failed loads, too.
+        # The traceback of an error refers to this folder. Clear the folder, so that a program that
+        # stores the error does not keep the bytes in memory.
         folder.clear()
 
 

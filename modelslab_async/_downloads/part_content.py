@@ -32,8 +32,8 @@ def check_content(part: Part, media: Collection[Medium], link: str) -> None:
     Check the first bytes that a link has sent. Blocking I/O.
 
     Raises:
-        ErrorPage: They are an error message.
-        WrongContent: They are no file of these media.
+        ErrorPage: The bytes are an error message.
+        WrongContent: The bytes are not the start of a file of these media.
     """
     head = part.head(SNIFF_BYTES)
     if is_json_error(head):
@@ -62,12 +62,12 @@ def publish_part(
         url: The link that has sent the bytes; "" if they came in the reply.
 
     Raises:
-        WrongContent: The bytes are base64 that is cut off.
+        WrongContent: The bytes are truncated or invalid base64.
     """
     head = part.head(SNIFF_BYTES)
     encoded = find_encoded(head, media) if url else None
     if encoded is None:
-        # The suffix if no known type fits. Text that came in the reply itself gets `txt`.
+        # The suffix for bytes of an unknown type. Text from the reply itself gets `txt`.
         fallback = "bin" if url or not is_text(head) else "txt"
         return part.publish(
             _suffix(head, media, url) or fallback, url, is_length_known=part.is_length_known
@@ -92,11 +92,11 @@ def publish_part(
 
 async def copy_saved_file(part: Part, file: SavedFile) -> bool:
     """
-    Fill a part with the bytes of a saved file. A cancellation ends the copy after its chunk.
+    Fill a part with the bytes of a saved file. A cancelled copy ends after the current chunk.
 
     Returns:
-        Whether the part has the recorded bytes. It is empty if the saved file has changed, is
-        missing or cannot be read.
+        True if the part now has the recorded bytes. False if the saved file has changed, is missing
+        or cannot be read; then the part is empty.
 
     Raises:
         DownloadError: The part cannot be written.
@@ -104,7 +104,8 @@ async def copy_saved_file(part: Part, file: SavedFile) -> bool:
     digest = hashlib.sha256()
     with as_download_error():
         await run_in_thread(part.restart, None)
-    # Only errors of the saved file are suppressed: an error of the part is no OSError here.
+    # Suppress only errors of the saved file. An OSError of the part becomes a DownloadError below,
+    # which is not suppressed.
     with suppress(OSError), await run_in_thread(_open, file.path, undo=_close) as source:
         while data := await run_in_thread(source.read, _CHUNK_BYTES):
             with as_download_error():
@@ -118,13 +119,13 @@ async def copy_saved_file(part: Part, file: SavedFile) -> bool:
 
 
 def publish_copy(part: Part, file: SavedFile) -> PublishedFile:
-    """Give a part with the bytes of a saved file its final name. Blocking I/O."""
+    """Give the copy of a saved file its final name. Blocking I/O."""
     suffix = file.path.suffix.removeprefix(".") or "bin"
     return part.publish(suffix, file.url, is_length_known=file.is_length_verified)
 
 
 def describe_media(media: Collection[Medium]) -> str:
-    """Name these media in an error message."""
+    """Return the words for these media in an error message."""
     return " or ".join(media) or "any known kind of file"
 
 

@@ -70,8 +70,8 @@ class PartFile:
         self._was_moved = False
         self.size = file.seek(0, os.SEEK_END)
         # A part with another hard link must not be changed, because that link is a complete file.
-        # An empty part may be changed, because no complete file is empty. Some file systems count
-        # two links even for a new file.
+        # The link count of an empty part is ignored: no complete file is empty, and some file
+        # systems count two links for a new file.
         self._has_other_links = self.size > 0 and os.fstat(file.fileno()).st_nlink > 1
         metadata = read_metadata(self._metadata_path)
         if metadata and metadata.size is not None and metadata.size < self.size:
@@ -106,7 +106,8 @@ class PartFile:
             self._attach(self._path, file)
         self._leave_damaged()
         if not self.size and self.published is None:
-            # The bytes are gone, but the next response must still fit what earlier ones announced.
+            # The part is empty now. Keep the metadata, because the next response must not
+            # contradict the earlier ones.
             self.metadata = metadata
 
     @property
@@ -224,9 +225,9 @@ class PartFile:
 
     def _leave_damaged(self) -> None:
         """
-        Start a new part while this one is hard-linked and differs from its metadata.
+        Start a new part if this one has other hard links and is not intact. Check the new one too.
 
-        Close the part if it cannot be checked, because the caller gets no part to close then.
+        After an error, close the part here, because the caller gets no part to close.
         """
         try:
             while self._has_other_links and not self._is_intact():
@@ -245,8 +246,8 @@ class PartFile:
         """
         Delete this part and open the first unlocked part file, which is usually new and empty.
 
-        Other hard links to the deleted part keep its bytes. The opened part may be one that another
-        process has just unlocked, and then may have other hard links too.
+        Other hard links to the deleted part keep its bytes. The opened part may have other hard
+        links too, if another process has just unlocked it.
         """
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))

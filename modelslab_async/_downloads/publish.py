@@ -10,7 +10,7 @@ from .file_locks import open_locked
 
 _LOCK_RETRY_S = 0.001
 # The longest time to wait for a lock. A process of this package usually holds the lock only while
-# it moves a file. A suspended process or another program may hold it for any time.
+# it moves a file. A suspended process or another program may hold it much longer.
 _MAX_LOCK_WAIT_S = 5.0
 
 
@@ -36,9 +36,9 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
     """
     Move a part to a path where no file exists. A locked, empty file reserves the path first.
 
-    Other processes wait for the lock, because the moved file may have the same bytes as their own
-    part. An empty file without a lock was left by a killed process, because no complete file is
-    empty.
+    Other processes wait for the lock, and then compare the moved file with their own part. If this
+    process is killed before the move, the empty file stays, and another process may replace it. No
+    complete file is empty, so no file is lost.
     """
     give_up_at = time.monotonic() + _MAX_LOCK_WAIT_S
     while not _is_taken(path):

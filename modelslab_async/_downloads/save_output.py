@@ -35,14 +35,14 @@ from .transfer import ErrorPage, Transfer
 OnSaved: TypeAlias = Callable[[SavedFile], Awaitable[None]]
 
 # How many parts may be open beyond those of running transfers. Without a maximum, a generation with
-# many outputs would use up the file descriptors. A lower one would slow the downloads down, because
-# a file is written to disk and recorded after its transfer. The maximum omits the second part that
-# an output has while its base64 is decoded.
+# many outputs would use up the file descriptors. A lower maximum would slow down the downloads,
+# because a part stays open after its transfer, until the file is recorded. While base64 is decoded,
+# an output has a second part, which is not counted.
 _MAX_OTHER_OPEN_PARTS = 64
 
 
 def new_part_limit(concurrency: int) -> asyncio.Semaphore:
-    """Return a limit of open parts for downloads with `concurrency` transfers at a time."""
+    """Return a semaphore that limits the open parts of downloads with this `concurrency`."""
     return asyncio.Semaphore(concurrency + _MAX_OTHER_OPEN_PARTS)
 
 
@@ -120,8 +120,9 @@ class _OutputSave:
     Saves one output. Its bytes are collected in one part until the file is complete.
 
     The part is closed while the output waits for a retry. So a waiting output uses no file
-    descriptor, and another process may continue its part. A run that ends may remove the part as
-    stale, if the output has a recorded file and is saved again. Its bytes are then fetched again.
+    descriptor, and another process may continue its part. When another run of the batch ends, it
+    may remove the closed part as stale, if the journal has an earlier file of the output. The bytes
+    are then fetched again.
     """
 
     def __init__(
@@ -204,7 +205,7 @@ class _OutputSave:
         Args:
             faults: The error of each link.
             retries: Counts the rounds of attempts.
-            size: How many bytes of the output there are after these errors.
+            size: How many bytes of the output are in its part.
 
         Raises:
             DownloadError: The output cannot be saved.

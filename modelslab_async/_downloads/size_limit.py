@@ -12,8 +12,8 @@ class SizeLimit:
 
     Args:
         max_bytes: The maximum that the caller gave.
-        earlier_bytes: The number of bytes that earlier outputs have used of the maximum. It is 0 if
-            the maximum is for each output.
+        earlier_bytes: The total size of the earlier outputs, if `max_bytes` limits all outputs
+            together. 0 if `max_bytes` limits each output by itself.
     """
 
     max_bytes: int

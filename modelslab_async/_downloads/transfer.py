@@ -23,8 +23,8 @@ from .part_protocol import Part
 from .size_limit import SizeLimit
 
 T = TypeVar("T")
-# How many bytes are collected in memory before they are written to disk. With fewer bytes, there
-# would be more switches to the thread that writes.
+# How many bytes are collected in memory before a thread writes them to disk. Smaller chunks would
+# cause more thread switches.
 _CHUNK_BYTES = 1 << 20
 # Ask for an uncompressed body (`identity`), because a download cannot resume within a compressed
 # body.
@@ -168,12 +168,12 @@ def _as_announced(
     """
     Return the range of a body that starts at byte 0; None if an earlier response contradicts it.
 
-    An earlier response counts only if it had the same validator (ETag or Last-Modified). The two
-    responses must not announce different sizes. If only the earlier one announced a size, the range
+    The earlier response is compared only if it had the same validator (ETag or Last-Modified). If
+    both responses announced a size, the sizes must be equal. If only the earlier one did, the range
     has that size.
 
-    Two responses without a validator count as the same version of the file. Otherwise, a body that
-    was cut off could pass for a new, shorter version. If the file did change, the next save gets
+    Two responses without a validator count as the same version of the file. Otherwise, a truncated
+    body could be mistaken for a new, shorter version. If the file did change, the next save gets
     the new version.
     """
     if (

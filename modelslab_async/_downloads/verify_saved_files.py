@@ -10,7 +10,7 @@ from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
 from .file_sha256_check import has_checksum
 
-# A path with a name that is too long leads to no file on this system.
+# ENAMETOOLONG: no file on this system can have such a long name.
 _NOT_FOUND_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -23,8 +23,8 @@ class Verified:
         unchanged: Files that have the recorded bytes.
         changed: Files that have other bytes, or that cannot be read.
         missing: Files that do not exist.
-        elsewhere: Files that other hosts saved and that this host does not find, keyed by the
-            host's name. Only `Batch.verify` fills it.
+        elsewhere: Files that this host does not find, keyed by the name of the host that saved
+            them. Only `Batch.verify` fills it.
     """
 
     unchanged: tuple[SavedFile, ...]
@@ -62,7 +62,7 @@ def path_in(folder: str | Path | None, file: SavedFile) -> Path:
 
 def is_missing(path: Path) -> bool:
     """
-    Whether there is no file at a path. False if this is unknown, such as in a private folder.
+    Whether a file is certainly missing. False if its folder cannot be searched.
 
     Blocking I/O.
     """

@@ -282,7 +282,7 @@ class Engine:
 
         Raises:
             ClientClosed: The client was closed.
-            UnusableFile: A file cannot be read, is empty or too long.
+            UnusableFile: A file cannot be read, is empty or is too long.
             ValueError: The endpoint is unknown, or the parameters do not fit it.
         """
         self.check_usable()

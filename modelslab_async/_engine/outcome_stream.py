@@ -19,7 +19,8 @@ from .._models.unresolved_outcomes import Outcome, Unresolved
 from .engine import Engine
 
 _MAX_STALE_DEADLINES = 64
-# The maximum number of tickets that a stream times out before it yields their outcomes.
+# If many deadlines have passed, a stream times out this many tickets, yields their outcomes, and
+# then times out the next ones.
 _TIMEOUTS_PER_YIELD = 64
 
 
@@ -251,8 +252,8 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Call `take_ready` first. It is cheaper than `take`, because it is no coroutine, and
-            # often many outcomes are ready.
+            # Call `take_ready` first, because often many outcomes are ready. It is cheaper than
+            # `take`, which is a coroutine.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome

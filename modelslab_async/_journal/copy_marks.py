@@ -31,8 +31,8 @@ class CopyMark:
 
     Attributes:
         target: The name of the copy: the path of its file, or its hosts, database and batch.
-        is_complete: Whether the copy is complete. If False, the target is about to get its rows, or
-            the copy was interrupted at that moment.
+        is_complete: Whether the copy is complete. If False, the copy is still in progress, or it
+            was interrupted.
     """
 
     target: str

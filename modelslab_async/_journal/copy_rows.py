@@ -11,8 +11,8 @@ from .recorded_files import FilePosition
 R = TypeVar("R", bound=Sequence[object])
 C = TypeVar("C")
 
-# A page of rows ends when it has this many rows, or when its texts reach `PAGE_BYTES`. So copying a
-# large journal needs no more memory than copying a small one.
+# A page ends when it has this many rows, or when the texts in its rows reach `PAGE_BYTES` in total.
+# So copying a large journal needs no more memory than copying a small one.
 PAGE_ROWS: Final = 1000
 
 
@@ -99,7 +99,7 @@ class CopySource(Protocol):
         Begin a transaction that marks the journal. Also prevent other copies of it.
 
         Until the transaction ends, no run can begin. This method also ends the runs whose lease has
-        expired, and `roll_back` may leave them ended.
+        expired. `roll_back` may not undo that.
 
         Raises:
             JournalLocked: A run is active, or another process copies this journal.
@@ -127,7 +127,7 @@ class CopySource(Protocol):
         ...
 
     async def roll_back(self) -> None:
-        """End the transaction of `begin`. If this copy has set the mark, the mark is gone."""
+        """Roll back the transaction of `begin`. The mark of an earlier copy stays."""
         ...
 
     async def finish(self) -> None:

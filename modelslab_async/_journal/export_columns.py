@@ -20,8 +20,8 @@ _PREFIX: Final = "input_"
 # A float represents every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# Maps two types of values in one column to the type of the whole column. A column with any other
-# two types is "text".
+# The types of columns that hold values of two types. For any other pair, the type of the column is
+# "text".
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

@@ -31,7 +31,7 @@ def read_tickets(
         on_skipped: Called with the problem of a bad line. The line is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, or no column is known to hold tickets.
+        click.UsageError: The file cannot be read, or it is unclear which column holds the tickets.
         MissingExtra: The file needs a package that is not installed.
     """
     name = source_name(source)

@@ -127,7 +127,7 @@ def _announce(plan: DemoPlan) -> None:
 async def _await_all_watched(
     emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
 ) -> list[str]:
-    """Call `_await_all`. Raise an error if the emulator's process ends before this call returns."""
+    """Run `_await_all`. Raise an error if the emulator's process ends in the meantime."""
     try:
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(emulator.watch())

@@ -26,8 +26,8 @@ class ReportData:
     Attributes:
         report: How many tickets and files the journal holds in each state.
         outcome_times: For each ticket, the seconds from its addition to its outcome.
-        late: For each ticket, the longest possible time, in seconds, from the end of its job to the
-            poll that noticed this end. Tickets that no poll found running are left out.
+        late: For each ticket, an upper bound on the seconds from the end of its job to the poll
+            that noticed this end. Tickets without such a bound are left out.
         generation_times: For each success, how many seconds the server worked. Replies that do not
             contain this number are left out.
         polls: The number of polls of each ticket.
