@@ -52,7 +52,7 @@ def target_and_format(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The format is unknown, or it is None and the suffix names none.
+        ValueError: The path is empty, or the format or the suffix is unknown.
     """
     target = path_text(path)
     if not target:

@@ -16,10 +16,10 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
     """
     Copy a journal to an empty journal. Mark the source, so that no new run can begin in it.
 
-    The target gets all rows in one transaction. A call that fails earlier leaves both journals as
-    they were, but runs of the source whose lease had expired may have ended. If a call was
-    interrupted, even by a crash, repeat the call with the same arguments. While this function reads
-    or writes an SQLite file, it blocks the event loop.
+    The target gets all rows in one transaction. If a call fails before it commits the mark, both
+    journals keep their rows, but the call may have ended runs of the source whose lease had
+    expired. If a call was interrupted, even by a crash, repeat it with the same arguments. While
+    this function reads or writes an SQLite file, it blocks the event loop.
 
     Returns:
         True if this call copied the journal; False if an earlier call had already copied all of it.
@@ -38,7 +38,8 @@ async def copy_journal(source: str | os.PathLike[str], target: str | os.PathLike
         await copy_source.check_idle()
         copy_target = _open_target(target)
         stack.push_async_callback(copy_target.aclose)
-        # Check this before anything is locked, because runs may be active in a complete copy.
+        # Check this before locking the target. If an earlier call has copied all rows, runs may be
+        # active in the target, and this call does not need the lock.
         was_copied = await _is_copied(copy_source, copy_target)
         try:
             await copy_source.begin(copy_target.path)
@@ -96,9 +97,8 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
         raise _with_path(mark.refusal(), source.path)
     if await target.is_empty():
         if mark is None or not mark.is_complete:
-            # Return False even if this source is an origin of the target. An earlier call may have
-            # copied the source while it was empty, and rows may have been added to the source
-            # since.
+            # Return False even if the target records a copy of this source. The source may have
+            # been empty at that time, and may have rows now.
             return False
         if await target.has_origin(source.path):
             return True
@@ -111,7 +111,9 @@ async def _is_copied(source: CopySource, target: CopyTarget) -> bool:
 
 async def _copy_uncommitted(source: CopySource, target: CopyTarget) -> bool:
     """
-    Copy all rows in a transaction of the target, and leave it open. Begin the source before.
+    Copy all rows in a transaction of the target, but do not commit it.
+
+    Call the source's `begin` first.
 
     Returns:
         False if another call has copied the journal while this call waited for a lock.

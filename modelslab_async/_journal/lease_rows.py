@@ -63,7 +63,7 @@ def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> b
     """
     Renew a run's lease. Return False if the run has ended.
 
-    Another run may have ended it after its lease ran out.
+    After a lease has expired, another process may end the run.
     """
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
@@ -87,9 +87,10 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and tickets that runs with numbers below `before_run` left unresolved.
+    Renew a run's lease, and claim open tickets that no run has claimed.
 
-    Return None if the run `run_id` has lost its lease.
+    Also claim tickets that were left unresolved by runs with numbers below `before_run`. Return
+    None if the run `run_id` has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None

@@ -31,7 +31,7 @@ class OwnSubmit:
 
 class SubmitSettled(DuplicateSubmit):
     """
-    Another process has settled a submit of this process, so its record could not be deleted.
+    Another process has settled this submit, so this process could not delete the record.
 
     The user of that process may have submitted the work again, in this journal or elsewhere.
     """
@@ -39,7 +39,7 @@ class SubmitSettled(DuplicateSubmit):
 
 def record_gone_error(own: OwnSubmit, *, may_have_deleted: bool) -> DuplicateSubmit:
     """
-    Return the error for a submit whose record was gone when it was to be deleted.
+    Return the error for a submit whose record this process tried to delete but did not find.
 
     Args:
         own: The submit.

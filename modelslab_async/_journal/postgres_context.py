@@ -31,11 +31,11 @@ def now_sql(parameter: int) -> str:
 
 def holders_of(rows: str) -> str:
     """
-    Return SQL for the numbers of the runs that hold any of the given rows.
+    Return SQL that lists the numbers of the runs that have claimed any of the given rows.
 
     Args:
-        rows: A table whose rows have a run, and conditions. An index must begin with the columns of
-            the conditions, and continue with the run.
+        rows: A table and a condition, as SQL: "table WHERE ...". The table needs an index on the
+            columns of the condition, followed by the column `run`.
     """
     return _HOLDERS.format(rows=rows)
 

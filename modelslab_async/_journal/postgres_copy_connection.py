@@ -25,7 +25,7 @@ class PostgresCopyConnection:
     """
     The connection through which a copy reads or writes a batch in PostgreSQL.
 
-    The first call of a method that needs the connection opens it.
+    The connection opens at the first call of a method that needs it.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.

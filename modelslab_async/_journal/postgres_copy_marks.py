@@ -17,11 +17,11 @@ def lock_key(kind: int) -> str:
 
 
 # The kind of advisory lock that prevents new runs, submits and tickets during a copy. A transaction
-# that adds one of them takes a shared lock. A copy takes an exclusive lock: on the source until the
-# copy mark is committed, and on the target until the rows are. If a run begins before the copy has
-# the lock, the copy finds the run. If it begins later, the run waits for the lock, and then finds
-# the mark. The run does not wait inside a transaction: it tries the shared lock, and the writer
-# repeats its operation later.
+# that adds one of them takes a shared lock. A copy takes exclusive locks. It keeps the lock on the
+# source until it commits the copy mark, and the lock on the target until it commits the rows. If a
+# run begins before the copy has the lock, the copy finds the run. If it begins later, the run waits
+# for the lock, and then finds the mark. The run does not wait inside a transaction: it tries the
+# shared lock, and the writer repeats its operation later.
 _RUNS_LOCK: Final = 0x4D4C616A
 _SHARE_RUNS: Final = f"SELECT pg_try_advisory_xact_lock_shared({lock_key(_RUNS_LOCK)})"
 _LOCK_RUNS: Final = f"SELECT pg_advisory_xact_lock({lock_key(_RUNS_LOCK)})"
@@ -43,7 +43,7 @@ VALUES ($1, date_part('epoch', clock_timestamp()), $2)
 
 
 class CopyUnderWay(Exception):
-    """The batch is being copied, so an operation has added no run, submit or ticket."""
+    """The batch is being copied, so an operation cannot add a run, submit or ticket now."""
 
 
 async def find_mark(db: PostgresContext) -> CopyMark | None:

@@ -80,8 +80,8 @@ FROM submits LEFT JOIN LATERAL (
 ) AS known ON true
 WHERE batch = {batch} ORDER BY submit
 """
-# Each fetch reads only a few rows: a page ends when its rows reach a total size, but the size of a
-# row is known only after it was fetched.
+# Fetch only a few rows at a time. A page ends when its rows reach a total size, and the size of a
+# row is known only after the fetch.
 _SUBMITS_PER_FETCH: Final = 50
 _NEXT_SUBMITS: Final = f"FETCH {_SUBMITS_PER_FETCH} FROM submits_to_copy"
 _SELECT_PACE: Final = "SELECT state FROM pace_state WHERE batch = $1"
@@ -91,10 +91,10 @@ class PostgresCopySource:
     """
     See `CopySource`. During a copy, all reads of rows use one snapshot of the batch.
 
-    One connection marks the batch, and a second one reads it. The transaction of the first one
-    takes a lock that prevents new tickets and submits. The snapshot of the second one must show
-    all rows that were added before. But a transaction that waits for a lock has a snapshot from
-    before the lock, which may lack some of them.
+    One connection marks the batch, and another one reads it. The marking transaction waits for a
+    lock that prevents new tickets and submits. The reading connection takes its snapshot only when
+    the lock is held, so the snapshot shows all rows. If it waited for the lock itself, its snapshot
+    would be older than the lock, and could lack rows that were added during the wait.
 
     Attributes:
         path: The name of the journal: the hosts, the database and the batch.
@@ -129,9 +129,9 @@ class PostgresCopySource:
         await self._marking.run(keep_runs_out)
         # A run whose lease has run out may belong to a suspended process. After this call, such a
         # process cannot continue its run, and the mark keeps it from beginning another run. Do not
-        # end these runs in the marking transaction, because it stays open for the whole copy. A
-        # resumed process that renews its lease would wait for the locked row of its run, and so it
-        # could not record the ticket of a paid submit meanwhile.
+        # end these runs in the marking transaction, because it would keep their rows locked during
+        # the whole copy. A resumed process that renews its lease would wait for the lock of its
+        # run. Meanwhile, it could not record the ticket of a paid submit.
         await self._connection.run(lambda db: expire_runs(db, 0, 0.0))
         await self._marking.run(mark)
         await self._connection.begin_snapshot()
@@ -207,8 +207,8 @@ async def check_idle(db: PostgresContext, *, allows_expired: bool = True) -> Non
 
     Args:
         db: The batch and the connection.
-        allows_expired: Whether a run may have a lease that has run out. Such a run can renew its
-            lease, until `expire_runs` ends it.
+        allows_expired: Whether to ignore runs whose lease has expired. Such a run can still renew
+            its lease until `expire_runs` ends it.
 
     Raises:
         JournalLocked: A run is active.

@@ -79,8 +79,8 @@ def is_lost(error: Exception) -> bool:
     """
     if code := error_code(error):
         return code.startswith(_LOST)
-    # Compare the class name, so that subclasses do not match: an InterfaceError means a closed
-    # connection, but a subclass means an argument that cannot be sent.
+    # Compare the class name, so that subclasses do not match. An InterfaceError means a closed
+    # connection, but its subclasses mean an argument that the driver cannot send.
     is_closed = type(error).__name__ in _NAMES_OF_LOST
     return isinstance(error, (ConnectionError, TimeoutError, EOFError)) or is_closed
 

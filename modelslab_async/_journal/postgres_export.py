@@ -112,7 +112,7 @@ class PostgresSnapshot:
                 yield decode_columns(Ticket(family, id_), columns, "inputs")
 
     def _read(self, reading: Awaitable[T]) -> T:
-        """Run `reading` in the event loop, and block this thread until the result is there."""
+        """Run a read in the event loop, and block this thread until the read is done."""
 
         async def read() -> T:
             return await reading

@@ -56,7 +56,7 @@ WHERE NOT EXISTS (
 )
 """
 # Returns only the tickets whose rows the claim has updated. The claim may also have locked rows
-# without updating them: those that another run changed after the statement began.
+# that another run changed after the statement began. It does not update these rows.
 _CLAIMED: Final = """
 SELECT taken.ticket, family, id FROM taken CROSS JOIN LATERAL (
     SELECT family, id FROM tickets WHERE batch = $1 AND ticket = taken.ticket OFFSET 0
@@ -87,8 +87,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Finds out whether other runs have open tickets. A run asks this if it found no ticket to claim. An
-# unclaimed ticket counts too: the run did not get it, so another run has locked it and is claiming
+# Finds out whether other runs have tickets that this run may claim later. A run asks this if it
+# found no ticket to claim. If a ticket belongs to no run, another run has locked it and is claiming
 # it now. The query can be slow, because it also reads deleted rows. VACUUM cannot remove these
 # while another program has a transaction open.
 _OTHERS_HAVE_SOME: Final = f"""

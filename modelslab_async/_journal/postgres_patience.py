@@ -104,7 +104,7 @@ class Patience:
         Args:
             attempt: Carries out the operation once.
             is_unconfirmed: Returns whether the most recent attempt may have been committed. If
-                True, `attempt` is repeated, even if operations otherwise get only one attempt.
+                so, `attempt` is repeated, even if an earlier operation was given up.
             outlasts_leaving: Whether the time limit is `PATIENCE_S` even while the journal closes.
 
         Raises:

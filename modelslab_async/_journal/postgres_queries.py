@@ -110,13 +110,13 @@ async def report(db: PostgresContext, *, now: float) -> Report:
 @frozen(kw_only=True)
 class OutcomeRows:
     """
-    The rows of one page of outcomes, which are not decoded yet.
+    A page of outcomes whose rows are not decoded yet.
 
     Attributes:
         rows: The rows of the outcomes.
-        tickets: The tickets, keyed by row number, as are the files and the origins.
-        files: The recorded files of those tickets that have any.
-        origins: The submits of those tickets that were submitted in this batch.
+        tickets: The tickets, keyed by their row number.
+        files: The recorded files of tickets, keyed by the ticket's row number.
+        origins: The submits of this batch that started the work, keyed by the ticket's row number.
         next_cursor: Where the next page begins; None if this page is the last one.
     """
 

@@ -16,8 +16,9 @@ from .schema import OPEN, SAVE_FAILED, SAVED, UNRESOLVED
 
 _OPEN: Final = f"unfinished WHERE batch = $1 AND state = {OPEN}"
 _UNRESOLVED: Final = f"unfinished WHERE batch = $1 AND state = {UNRESOLVED}"
-# Each place at which the table `unfinished` may list a ticket. With its place, the index finds a
-# ticket at once. Without it, PostgreSQL reads the index entries of all unfinished tickets.
+# `places` lists every pair of `state` and `run` that can occur in the table `unfinished`. With such
+# a pair, the primary key finds a ticket at once. Without it, PostgreSQL reads the index entries of
+# all unfinished tickets.
 _SELECT_RESULTS: Final = f"""
 WITH places AS MATERIALIZED (
     SELECT state, run

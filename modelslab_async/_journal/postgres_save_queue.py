@@ -76,9 +76,8 @@ WITH free AS MATERIALIZED (
 )
 {_CLAIMED}
 """
-# Finds out whether other runs have pending saves. A run asks this if it found no save to claim. An
-# unclaimed save counts too: the run did not get it, so another run has locked it and is claiming it
-# now.
+# Finds out whether other runs have saves that this run may claim later. A run asks this if it found
+# no save to claim. If a save belongs to no run, another run has locked it and is claiming it now.
 _OTHERS_HAVE_SOME: Final = f"""
 SELECT EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > 0 AND run < $2)
     OR EXISTS (SELECT FROM saves WHERE {_PENDING} AND run > $2)

@@ -34,8 +34,8 @@ SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 """
-# Makes each commit wait until its data is on disk. If the server has set `synchronous_commit` to
-# `remote_apply`, that stays, because it is even stricter than `on`.
+# Makes each commit wait until its data is on disk. Leaves the setting `remote_apply` as it is,
+# because it is even stricter than `on`.
 _SYNCHRONOUS: Final = """
 SELECT set_config('synchronous_commit', 'on', false)
 WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
@@ -95,8 +95,8 @@ class PostgresSession:
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            # The host name may be unknown, for example. Raise a ConnectionError, because callers
-            # treat any other OSError as an error of a local file.
+            # An unknown host name, for example, raises an OSError. Raise a ConnectionError instead,
+            # because callers treat any other OSError as an error of a local file.
             lost = ConnectionError(f"{type(error).__name__}: {error}")
         raise lost
 

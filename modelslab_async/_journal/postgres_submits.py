@@ -45,7 +45,7 @@ FROM submits LEFT JOIN tickets
     ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
 WHERE submits.batch = $1
 """
-# SQL for two columns: whether the run that sends a submit still has its lease, and that run's
+# SQL for two columns about the run that sends a submit: whether its lease is still valid, and its
 # process.
 _RUN_STATE: Final = f"coalesce(runs.lease_until > {now_sql(2)}, false), runs.process"
 _LOCK_SUBMIT: Final = f"""
@@ -166,8 +166,8 @@ async def withdraw(db: PostgresContext, track_id: str, *, now: float) -> None:
     submit_row, *run_state = row
     if _is_active(*run_state):
         raise in_flight_error(track_id)
-    # Another process may record a new submit with this track_id at any time. So delete the locked
-    # row.
+    # Another process may record a new submit with this track_id at any time. So delete the row by
+    # its number, not by its track_id.
     await db.fetch(_DELETE, submit_row)
 
 

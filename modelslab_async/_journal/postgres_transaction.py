@@ -42,8 +42,8 @@ class QueuedWrite:
         is_undo: Whether the operation itself undoes an earlier operation.
         outlasts_leaving: Whether the operation is repeated for `PATIENCE_S` even while the journal
             closes. At that time, other operations are repeated for only `LEAVE_S`.
-        copy_deadline: The time on the clock of the event loop until which the operation waits for
-            the end of a copy; None if it has not found a copy yet.
+        copy_deadline: When the operation stops waiting for the end of a copy, on the event loop's
+            clock; None if it has not found a copy yet.
     """
 
     operation: Callable[[PostgresContext], Awaitable[Any]]

@@ -19,8 +19,9 @@ from .postgres_transaction import QueuedWrite, Transaction, Undo, UnknownCommit
 _logger = logging.getLogger("modelslab_async")
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
-# While the batch is copied, runs, submits and tickets cannot be added. An operation that would add
-# one is repeated for this many seconds, with this pause between two attempts.
+# While the batch is copied, runs, submits and tickets cannot be added. The writer repeats an
+# operation that would add one for at most `_COPY_PATIENCE_S` seconds. It waits `_COPY_PAUSE_S`
+# seconds between two attempts.
 _COPY_PATIENCE_S: Final = 30.0
 _COPY_PAUSE_S: Final = 0.25
 
@@ -99,7 +100,7 @@ class PostgresWriter:
         """
         Finish all queued operations, and close the connection.
 
-        Call `Patience.start_leaving` before, so that no operation waits for the end of a copy.
+        Call `Patience.start_leaving` first, so that no operation waits for the end of a copy.
         """
         for queued in [*self._postponed]:
             self._requeue(queued)
@@ -171,7 +172,12 @@ class PostgresWriter:
                     queued.future.set_result(result)
 
     def _postpone(self, queued: QueuedWrite) -> None:
-        """Carry out an operation later. Give up if its caller, or the whole journal, is leaving."""
+        """
+        Try an operation again later, because the batch is being copied.
+
+        If the journal is closing or the deadline has passed, the operation fails. If its caller no
+        longer waits for it, the operation is dropped.
+        """
         if queued.future.done():
             return
         loop = asyncio.get_running_loop()
@@ -198,7 +204,7 @@ class PostgresWriter:
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
     ) -> None:
-        """Pass an error to the callers. Queue the undo of operations that are perhaps committed."""
+        """Fail the operations. For each one that may have been committed, queue its undo."""
         self._abandoned += sum(queued.future.cancelled() for queued in group)
         _fail([queued for queued in group if not queued.is_undo], error)
         self._undos += [queued for queued in group if queued.is_undo]

@@ -267,7 +267,11 @@ def _check_numbers(
 
 
 def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
-    """Return a ticket's outcome; while the ticket is open, its last recorded reply, if any."""
+    """
+    Return the outcome of a ticket. If the ticket is open, return its last recorded reply.
+
+    Return None if neither is recorded.
+    """
     row = db.execute(_SELECT_LAST, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None

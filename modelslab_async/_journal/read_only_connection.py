@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# SQLite's result codes if the write-ahead log is missing and SQLite has no permission to create it.
+# SQLite returns these codes if the write-ahead log is missing and SQLite may not create it.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
@@ -68,7 +68,8 @@ def _read_immutable(
     Read a journal in a folder where SQLite cannot create files.
 
     Raises:
-        JournalError: The journal cannot be read without new files, or it changed during the read.
+        JournalError: SQLite must create files to read the journal, or the journal changed during
+            the read.
     """
     before = _file_state(path)
     if before.has_wal:

@@ -47,10 +47,10 @@ class RecordedFile:
 
 def path_text(path: str | os.PathLike[str]) -> str:
     """
-    Return the path of a file as a text.
+    Return the path of a file as a string.
 
     Raises:
-        TypeError: `path` is neither a text nor a path object, or is the path object of bytes.
+        TypeError: The path is neither a str nor a path object that converts to a str.
     """
     expected = "the path of a file, as a text or a path object"
     check_type("path", path, str | os.PathLike, expected)

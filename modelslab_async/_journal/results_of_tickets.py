@@ -83,7 +83,7 @@ class RecordedSave:
         run: The run that made the attempt; 0 if the record was copied from another journal.
         files: The recorded files.
         error: The message of the error; None if all files are saved.
-        argument: The keyword argument with which the save would be allowed; see `DownloadError`.
+        argument: The keyword argument that would allow the save; see `DownloadError`.
     """
 
     run: int

@@ -150,8 +150,8 @@ def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     Decode the reply or outcome in the columns of a row.
 
     Raises:
-        JournalDamaged: The columns contain no valid reply or outcome. They are None if the row is
-            missing.
+        JournalDamaged: The row is missing, so all columns are None. Or the columns contain no valid
+            reply or outcome.
     """
     if columns[0] is None:
         raise _missing_row(ticket)

@@ -96,7 +96,7 @@ class RunOperations:
         self, run_id: int, completions: Sequence[OutcomeRow], *, save_files: bool = False
     ) -> list[bool]:
         """
-        Record outcomes. Return for each outcome whether it was recorded.
+        Record outcomes. For each outcome, return whether it was recorded.
 
         An outcome is recorded only if its ticket still belongs to this run. With `save_files`, the
         files of successes are queued to be saved.
@@ -143,10 +143,10 @@ class RunOperations:
 
     async def withdraw_own(self, own: OwnSubmit) -> bool:
         """
-        Delete the record of a submit that a run of this process sent and that started no work.
+        Delete the record of a submit of this process that certainly started no work.
 
-        Do nothing and return False if the record is gone: another process has confirmed or deleted
-        the submit, or this method has deleted it before, and the answer was lost.
+        Do nothing and return False if another process has confirmed or deleted the submit. Also
+        return False if an earlier call deleted the record, but its reply was lost.
         """
         return await self._store.write(own_submits.withdraw_own, own)
 
@@ -155,7 +155,7 @@ class RunOperations:
         await self._store.write(own_submits.mark_uncertain, own)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
-        """Return the recorded results of those given tickets that have an outcome."""
+        """Return the recorded result of each given ticket that has an outcome."""
         return await self._store.read(results_of_tickets.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:

@@ -72,7 +72,7 @@ class UnsavedTicket:
     Attributes:
         ticket: The ticket.
         error: The error message of the most recent attempt.
-        argument: The keyword argument with which the save would be allowed; see `DownloadError`.
+        argument: The keyword argument that would allow the save; see `DownloadError`.
         failed_at: When the most recent attempt failed, in seconds since 1970.
     """
 

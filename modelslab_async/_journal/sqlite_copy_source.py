@@ -108,7 +108,11 @@ class SqliteCopySource:
         after: C,
         read_row: Callable[[tuple[Any, ...]], tuple[C, R]],
     ) -> Page[R, C]:
-        """Return a page of rows. `read_row` converts a row to its position and the row to add."""
+        """
+        Return a page of rows for the target.
+
+        `read_row` converts a row of the database to its position and the row for the target.
+        """
 
         def read(db: sqlite3.Connection) -> Page[R, C]:
             rows: list[R] = []

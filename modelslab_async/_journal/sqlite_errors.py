@@ -145,9 +145,11 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 def _can_open_a_file() -> bool:
     """
-    Whether this process may open one more file. SQLite does not say why it could not open one.
+    Return whether this process may open one more file.
 
-    This function opens no file of the journal, for the reason that `check_file` gives.
+    If SQLite cannot open a file, it does not say whether the limit of open files is the cause. This
+    function opens no file of the journal, because closing that file would release all locks of this
+    process on it.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))

@@ -148,7 +148,7 @@ def add_ticket(
 
 
 def set_ticket(db: sqlite3.Connection, submit_row: int | None, ticket_row: int) -> sqlite3.Cursor:
-    """Record the ticket of a submit, unless the submit has another ticket. Both are row numbers."""
+    """Record the ticket of a submit, unless the submit already has another ticket."""
     return db.execute(
         "UPDATE submits SET state = 'confirmed', ticket = ? "
         "WHERE submit = ? AND (ticket IS NULL OR ticket = ?)",
@@ -162,7 +162,7 @@ def check_own_ticket(ticket: Ticket, submits: Iterable[Sequence[str]], track_id:
 
     Args:
         ticket: The ticket.
-        submits: A row for each submit of the ticket. The row contains only the track_id.
+        submits: Rows with one column: the track_id of each submit that has this ticket.
         track_id: The track_id of the submit that gets the ticket.
 
     Raises:

@@ -13,9 +13,9 @@ _MAX_INTEGER_DIGITS = 18
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
     """
-    Add the API families of these names that the journal does not have yet.
+    Add the API families with these names to the journal, except those that it already has.
 
-    Return the number that stands for each family in this journal, keyed by the family's name.
+    Return the numbers of all families in this journal, keyed by the family's name.
     """
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):

@@ -107,7 +107,7 @@ def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """
-    Record outcomes. Return for each outcome whether it was recorded.
+    Record outcomes. For each outcome, return whether it was recorded.
 
     An outcome is recorded only if its ticket is open and belongs to this run. With `save_files`,
     the files of successes are queued to be saved.

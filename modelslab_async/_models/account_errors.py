@@ -1,4 +1,4 @@
-"""Errors of a shared account, the limits that processes share. They never mean a lost ticket."""
+"""Errors of an account that several processes share. No ticket is lost because of such an error."""
 
 from .errors import ModelsLabError
 

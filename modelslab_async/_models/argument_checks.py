@@ -1,5 +1,5 @@
 """
-Checks a caller's arguments, and converts tickets that a caller gave in any accepted form.
+Checks a caller's arguments, and converts tickets from any accepted form to `Ticket`.
 
 An error message shows a value only if it is a number. Any other value may be the API key.
 """
@@ -162,7 +162,7 @@ def check_text(name: str, value: object, *, default: str) -> None:
     Args:
         name: The name of the argument.
         value: The value of the argument.
-        default: What is used if the argument is None, for the error message.
+        default: What the client uses if the argument is None. The error message shows it.
 
     Raises:
         TypeError: The value is neither a string nor None.
@@ -244,7 +244,7 @@ def check_callback(name: str, value: object, *, allow_async: bool, allow_none: b
 
 def new_tickets_of(given: Sequence[NewTicketLike | NewTicket]) -> list[NewTicket]:
     """
-    Return the tickets to add to a journal, which a caller gave in any accepted form.
+    Convert tickets from any accepted form to `NewTicket`, so that a journal can add them.
 
     Raises:
         TypeError: `given` cannot be iterated.
@@ -259,7 +259,7 @@ def new_tickets_of(given: Sequence[NewTicketLike | NewTicket]) -> list[NewTicket
 
 def tickets_of(given: Sequence[TicketLike]) -> list[Ticket]:
     """
-    Return tickets that a caller gave in any accepted form.
+    Convert tickets from any accepted form to `Ticket`.
 
     Raises:
         TypeError: `given` cannot be iterated.

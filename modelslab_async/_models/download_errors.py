@@ -17,8 +17,8 @@ class DownloadError(ModelsLabError):
 
     Attributes:
         url: The link, without its query; "" if the reply itself contained the output.
-        argument: The keyword argument that would allow this output: `allow_private` or `max_bytes`
-            of `Downloads`, or `output` of `Family`; "" if no argument would.
+        argument: The keyword argument that would allow this output; "" if there is none. It is
+            `allow_private` or `max_bytes` of `Downloads`, or `output` of `Family`.
         n: The zero-based index of the output.
         saved: The outputs of the same ticket that were saved.
     """

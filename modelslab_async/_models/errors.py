@@ -8,7 +8,7 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     │   ├── UnreadableReply     the reply cannot be read: no JSON, no status, a redirect
     │   └── RateLimited         too many requests, by status 429 or by the server's message
     ├── Refused                 the server refuses this request until the cause is removed
-    │   ├── AuthenticationError the API key is missing, wrong or expired: ends all waits with it
+    │   ├── AuthenticationError the API key is missing, wrong or expired: ends all waits with that key
     │   ├── PaymentRequired     no credits or no plan: ends all waits with that API key
     │   ├── PermissionDenied    the plan does not include this: ends all waits for that family
     │   └── InvalidRequest      the request itself is wrong: ends only the wait for that ticket
@@ -212,8 +212,8 @@ class SubmitUncertain(ModelsLabError):
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
-            has none. For an earlier submit of a batch, this is the `track_id` in the journal, which
-            is a random string if the request had none.
+            has none. If the error is about an earlier submit in the journal of a batch, this is the
+            journal's `track_id`. The journal uses a random string if the request had none.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 
@@ -252,7 +252,7 @@ class ConnectionImpossible(ModelsLabError):
 
     Attributes:
         may_have_been_sent: Whether the request may have left this machine. With TLS 1.3, a server
-            can ask for a certificate after the request was sent.
+            can report a missing client certificate after the request was sent.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Polled:
         reply: The server's reply.
         elapsed: Seconds from the start of the poll to reading the reply.
         overdue: Seconds between the due time of the poll and its start.
-        started_at: When the poll started, on the event loop's clock. After this time, the poll may
-            have waited for a connection.
+        started_at: When the poll started, on the event loop's clock. If the poll had to wait for a
+            connection, this is the time before that wait.
     """
 
     ticket: Ticket

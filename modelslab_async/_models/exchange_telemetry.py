@@ -1,4 +1,4 @@
-"""ExchangeRecord: what telemetry may know about one HTTP request. It contains no secrets."""
+"""ExchangeRecord: what telemetry may record about one HTTP request. It contains no secrets."""
 
 from attrs import frozen
 

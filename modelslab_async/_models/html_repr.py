@@ -1,4 +1,4 @@
-"""Renders replies and outcomes as HTML for notebooks. It escapes the server's text."""
+"""Renders replies and outcomes as HTML for notebooks, and escapes the server's text."""
 
 from collections.abc import Iterable
 from html import escape
