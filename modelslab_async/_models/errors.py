@@ -8,7 +8,7 @@ All errors of this package, as one tree. Errors carry data, but never an API key
     │   ├── UnreadableReply     the reply cannot be read: no JSON, no status, a redirect
     │   └── RateLimited         too many requests, by status 429 or by the server's message
     ├── Refused                 the server refuses this request until the cause is removed
-    │   ├── AuthenticationError the API key is missing, wrong or expired: ends all waits with that key
+    │   ├── AuthenticationError the API key is missing, wrong or expired: ends all waits with it
     │   ├── PaymentRequired     no credits or no plan: ends all waits with that API key
     │   ├── PermissionDenied    the plan does not include this: ends all waits for that family
     │   └── InvalidRequest      the request itself is wrong: ends only the wait for that ticket
