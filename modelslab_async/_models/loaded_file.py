@@ -1,4 +1,4 @@
-"""LoadedFile: an output of a ticket in memory."""
+"""LoadedFile: an output of a ticket, held in memory."""
 
 from attrs import field, frozen
 

@@ -24,8 +24,8 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# The attributes that the dictionary of an error contains, besides the message. The ticket and the
-# last reply are in the dictionary of the outcome.
+# The attributes of an error that its dictionary contains, besides the message. The ticket and the
+# last reply are left out, because the dictionary of the outcome already contains them.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),

@@ -1,4 +1,4 @@
-"""Results without a final reply, `Unresolved` and `Unsubmitted`, and the type `Outcome`."""
+"""`Unresolved` and `Unsubmitted`: results without a final reply. Also the type `Outcome`."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""Errors of submits that were given up or never sent. The tree in `errors` includes them."""
+"""Errors of submits that were given up or never sent. `errors` shows the tree of all errors."""
 
 from .errors import ModelsLabError
 

@@ -145,7 +145,7 @@ def searchable_part(message: str) -> str:
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """Return the text of the first named field that is not empty; "" if all of them are empty."""
+    """Return the text of the first field in `names` that is not empty; "" if all are empty."""
     for name in names:
         value = body.get(name)
         if value and (message := to_text(value)):
@@ -166,7 +166,7 @@ def to_number(value: object) -> float | None:
 
 def find_links(value: object) -> tuple[str, ...]:
     """
-    Return all results in a field of any shape.
+    Return the results in a field, whatever its shape, as a tuple of strings.
 
     The field may be a string, a list, a map with numeric keys, a list of objects or a nested
     object. For null, "" and [], the tuple is empty.

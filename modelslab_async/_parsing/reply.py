@@ -1,5 +1,5 @@
 """
-Turns a response into a reply or a typed error. Raises no other error, whatever the bytes are.
+Turns a response into a reply, or raises a typed error. The bytes cannot cause any other error.
 
 The HTTP status says whether the server accepted the request. The body reports the state of the job.
 
@@ -228,7 +228,7 @@ class ReplyCache:
     Reads responses to polls, and caches the newest "still processing" bodies with the ids removed.
 
     Args:
-        families: The families, with the base URLs in use.
+        families: The families, keyed by name. Their URLs begin with the client's base URLs.
         on_processing: Called with each "still processing" reply that is not in the cache.
     """
 
@@ -250,7 +250,7 @@ class ReplyCache:
         """
         Read the response to one poll. Skip parsing if only the id differs from a cached response.
 
-        The errors are those of `read_reply`.
+        Raises the same errors as `read_reply`.
         """
         if len(body) in self._lengths and status_code == _HTTP_OK:
             template = _make_template(body, ticket.id)

@@ -36,8 +36,9 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# The errors that concern the customer's account at the service. An HTML page with the HTTP status
-# 401, 402 or 403 counts as unreadable instead, because it may come from a firewall.
+# The errors that concern the customer's account at the service. A firewall may send an HTML page
+# with the status 401, 402 or 403. Such a page says nothing about the account, so it counts as
+# unreadable.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -114,8 +115,8 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# Compile a pattern at its first use. Compiling all patterns takes a tenth of the time of
-# `import httpx`, which is too long for the import of this module.
+# Compile a pattern at its first use, so that the import of this module stays fast. Compiling all
+# patterns takes a tenth of the time of `import httpx`.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
@@ -123,13 +124,15 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
-    Return the error class of the refusal in a message; None if the message has no refusal.
+    Return the error class for a message with a known phrase; None for any other message.
+
+    A known phrase is, for example, "rate limit exceeded".
 
     Args:
         message: The server's message.
-        any_kind: Whether to search for every kind of refusal. False searches only for refusals
-            that concern the API key or payment. Pass False for a job that `failed`, because
-            the server accepted its parameters.
+        any_kind: Whether to search for the phrases of all error classes. If False, search only for
+            phrases about the API key or payment. Pass False for a job that `failed`, because the
+            server accepted its parameters.
     """
     table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
@@ -148,10 +151,12 @@ def error_type_of(
     """
     Return the error class for a reply; None if the reply says that the job failed or is unknown.
 
-    Some HTTP statuses alone decide the class: 429, for example, means `RateLimited`. Any other HTTP
-    status of 400 or more contradicts a body that reports a running or finished job. The class is
-    then `UnreadableReply`. Below 400, a reply with such a body is no error: do not call this
-    function for it.
+    Do not call this function if the HTTP status is below 400 and the body reports a running or
+    finished job. Such a reply is no error.
+
+    Some HTTP statuses decide the class alone: 429, for example, means `RateLimited`. Any other
+    status of 400 or more contradicts a body that reports a running or finished job. A reply with
+    this contradiction is an `UnreadableReply`.
     """
     if status_error := _error_for_status(status_code):
         return status_error

@@ -39,8 +39,8 @@ def read_submit_reply(
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
-        families: The families, with the base URLs in use.
-        default_families: The same families with the default base URLs; None if those are in use.
+        families: The families, keyed by name. Their URLs begin with the client's base URLs.
+        default_families: The families with the default base URLs; None if the client uses these.
         local_id: A unique string that the ticket gets if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
@@ -83,8 +83,9 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
     """
     Make the error of a failed submit.
 
-    If the reply has an id or the status `failed`, the work began and then failed, unless the reply
-    means "not found". In all other cases, the service refused the request.
+    If the reply has an id or the status `failed`, the work began, and the error is a
+    `GenerationFailed`. Otherwise, the service refused the request, and the error is an
+    `InvalidRequest`. A reply that means "not found" always counts as a refusal.
     """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":

@@ -51,8 +51,8 @@ class IdleWorkers:
         """
         Return whether the caller must start one more worker.
 
-        If it must, this call already counts that worker. No worker is needed if another one is
-        idle, or if the pool is full.
+        If the result is true, the new worker is already counted. The result is false if a worker
+        is idle, or if the pool is full.
         """
         is_needed = not self._idle and self._started < self._size
         self._started += is_needed

@@ -13,8 +13,8 @@ _logger = logging.getLogger("modelslab_async")
 
 # The minimum time between two warnings about the same host and the same cause.
 _WARNING_INTERVAL_S = 600.0
-# The maximum number of pauses that are added up to estimate how long a wait goes on. Adding up more
-# would take too long.
+# `_outlook` adds up pauses to estimate how long a wait goes on. It adds up at most this many,
+# because more would take too long.
 _MAX_PAUSES_ADDED = 1000
 
 

@@ -1,8 +1,8 @@
 """
 Poller: the task group that polls due tickets and notifies their watchers.
 
-The schedule decides which ticket is due. A watcher tells a caller how the ticket ended. No poll
-waits for a caller.
+The schedule decides which ticket is due. A watcher tells a caller how the ticket ended. A slow
+caller does not delay polls.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client
                           ^                 │
@@ -119,7 +119,7 @@ class Poller:
         return True
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now. If `is_hint`, keep such polls at least `gap` seconds apart."""
+        """Make an open ticket due now. Keep hints, such as webhooks, `gap` seconds apart."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
@@ -140,7 +140,7 @@ class Poller:
             log_unexpected(ticket, pace_error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from tickets in small steps. Until then, it may still get outcomes."""
+        """Remove a watcher from tickets, a few at a time. Meanwhile, it may still get outcomes."""
         if self._task is not None and not self._task.done():
             self._drops.add(tickets, watcher)
             self._wakeup.wake()

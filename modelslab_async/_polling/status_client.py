@@ -125,10 +125,10 @@ class StatusClient:
 
     def check_pollable(self, ticket: Ticket) -> None:
         """
-        Check that this client can poll a ticket that another program may have recorded.
+        Check that this client can poll a ticket.
 
         Raises:
-            ValueError: `family_of` raised this error, or the ticket's id contains an API key.
+            ValueError: The ticket's id contains an API key, or `family_of` rejects the ticket.
         """
         self._sender.credentials.check_ticket(ticket)
         self.family_of(ticket)

@@ -213,8 +213,8 @@ class Endpoint:
 
     @property
     def _help_hint(self) -> str:
-        # Only this package's own endpoints have `known_elsewhere`, and `modelslab-async endpoints`
-        # lists only these.
+        # The command `modelslab-async endpoints` lists only this package's own endpoints. These are
+        # the endpoints that have `known_elsewhere`.
         if self.known_elsewhere:
             return f"`modelslab-async endpoints {self.name}` lists its parameters"
         return f"its parameters are {', '.join(self.parameters) or 'none'}"

@@ -1,8 +1,8 @@
 """
 ENDPOINTS: every known way to start queued work, and some utilities.
 
-If the service's documents disagree about a parameter, the parameter is optional here. A parameter
-that is required by mistake would block requests that the service accepts.
+If the service's documents disagree on whether a parameter is required, it is optional here. A
+parameter that is required by mistake would block requests that the service accepts.
 
 Some endpoints are known only from clients of the service. They have no `doc`, and their note says
 so.

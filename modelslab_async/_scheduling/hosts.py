@@ -1,7 +1,7 @@
 """
 Hosts: the queues of all hosts that one client polls.
 
-It decides which host to poll next. The service has one rate limit for an API key, at all hosts
+It decides which host to poll next. The service's rate limit for an API key applies to all hosts
 together. So after a rate limit at one host, polls with this key pause at all hosts.
 """
 

@@ -23,12 +23,12 @@ class Pace:
 
         step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
 
-    Without an eta, the end of a job that ran for T seconds is seen at most step(T) plus one round
-    trip later. The number of polls grows with the logarithm of T.
+    If a job without an eta ends at age T, a poll sees the end at most step(T) plus one round trip
+    later. The number of polls grows with the logarithm of T.
 
-    If the server gave an eta (an estimate of when the job ends), the next poll is due at the eta,
-    unless this step would be too long. The limit of this step is `max_eta_wait` or the job's age,
-    whichever is longer. So a wrong eta costs little.
+    If the server gave an eta (an estimate of when the job ends), the next step ends at the eta. But
+    this step is at most as long as `max_eta_wait` or the job's age, whichever is longer. So a wrong
+    eta costs little.
 
     Args:
         floor: The step of a job at age 0, in seconds.
@@ -39,8 +39,8 @@ class Pace:
         ceiling: The longest step, in seconds.
         max_eta_wait: The longest step to an eta, in seconds. If the job's age is higher, the age is
             the limit. With 0, all etas are ignored.
-        jitter: The fraction of each step that is random. The random part makes a step shorter, but
-            a step that ends at an eta a little longer.
+        jitter: The fraction of each step that is random. The random part shortens a step. If a step
+            ends at an eta, the random part lengthens it a little instead.
         max_failures: The number of failed polls in a row after which a ticket ends as `Unresolved`.
         outage: If all polls of a host fail for this many seconds, all waits for its tickets end.
         grace: For a ticket younger than this many seconds, "not found" means that the server does

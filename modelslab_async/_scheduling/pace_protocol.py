@@ -55,10 +55,10 @@ class RetryLimits(Protocol):
     @property
     def floor(self) -> float:
         """
-        The minimum number of seconds to pause after a rate limit, even if the server asks for less.
+        The minimum number of seconds to pause if the server asks for a pause after a rate limit.
 
-        It is also the minimum between two polls of one ticket that were caused by webhooks or by
-        `Client.nudge`.
+        Webhooks and `Client.nudge` make a ticket due early. `floor` is also the minimum number of
+        seconds between two such due times of one ticket.
         """
         ...
 
@@ -118,7 +118,7 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
 
     def base_step(self, age: float) -> float:
         """
-        Return the seconds from one poll to the next of a job that has no eta, before jitter.
+        Return the seconds from one poll to the next, without jitter and without an eta.
 
         Args:
             age: The job's age at the first of the two polls.

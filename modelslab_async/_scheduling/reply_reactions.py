@@ -82,7 +82,7 @@ def learn_end(
         outcome: The reply that showed the job's end; None if no poll saw the end.
     """
     if type(policy) is Pace or (isinstance(outcome, Failed) and outcome.reason == "not_found"):
-        # A plain `Pace` learns nothing, so save the time of the calls. If the server does not know
+        # A plain `Pace` learns nothing, so skip the calls to save time. If the server does not know
         # the ticket, there is no job to learn from.
         return None
     first_done = None if outcome is None else entry.poll_started - entry.added

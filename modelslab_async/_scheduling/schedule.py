@@ -130,7 +130,7 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, is_hint: bool) -> bool:
         """
-        Make an open ticket due now. Hints, such as webhooks, do so at most once in `gap` seconds.
+        Make an open ticket due now. Keep hints, such as webhooks, at least `gap` seconds apart.
 
         Args:
             ticket: The ticket. If it is not open, nothing happens.

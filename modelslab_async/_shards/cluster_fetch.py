@@ -70,8 +70,7 @@ class ClusterFetch:
     Args:
         folder: The folder of the output files, one for each shard.
         size: The number of tickets in a shard. The last shard of a file may have fewer.
-        spec: Which column of the files holds the tickets or ids, and to which family ids without a
-            family belong.
+        spec: Which column of the files holds tickets or ids, and which family the ids belong to.
         limits: The limits for all shards together.
     """
 
@@ -87,7 +86,9 @@ class ClusterFetch:
 
     async def run(self, cluster: Cluster, pattern: str, concurrency: int | None) -> FetchReport:
         """
-        Write the outcomes of all tickets in the matching files. See `modelslab_async.dask.fetch`.
+        Poll all tickets in the files that match `pattern`, and write their outcomes.
+
+        See `modelslab_async.dask.fetch`.
 
         Args:
             cluster: Runs functions on its workers.

@@ -158,7 +158,7 @@ def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
     Also remove old hidden files, which killed processes have left behind.
 
     Raises:
-        ValueError: The name of an output file shows that its shard has another size.
+        ValueError: The name of an output file shows a shard size other than `size`.
     """
     digests = defaultdict[str, set[str]](set)
     with os.scandir(folder) as entries:

@@ -24,7 +24,7 @@ from .._transport.credentials import MissingApiKey
 
 
 class UnusableSettings(ValueError):
-    """The environment of this process has a setting that no client can use, such as a key."""
+    """The environment of this process has an invalid setting, such as a malformed API key."""
 
 
 @contextmanager
@@ -50,14 +50,14 @@ def settings_checked() -> Generator[None, None, None]:
 @frozen(kw_only=True)
 class PollLimits:
     """
-    The limits that a shard keeps to when it polls its tickets.
+    The limits for polling the tickets of a shard.
 
     Attributes:
         rate: The maximum number of polls a second. With a shared account, this is the maximum of
             all its clients together.
         account: The path or the address of the shared account; None without one.
-        queue: The shared account's maximum number of queued generations; None for no limit. A shard
-            submits nothing, but all clients of a shared account must give the same limits.
+        queue: The shared account's maximum number of queued generations; None for no limit. Polls
+            do not need it, but all clients of a shared account must give the same limits.
         timeout: The maximum number of seconds to wait for each ticket.
     """
 

@@ -83,7 +83,8 @@ def input_spec(family: str | None, column: str | None) -> InputSpec:
     """
     Return how tickets are read from tables: from which column, and of which API family.
 
-    In error messages, the two arguments are called `family=` and `column=`, as in Python code.
+    Error messages call the two arguments `family=` and `column=`, because a Python program passes
+    them.
 
     Raises:
         ValueError: There is no such family.

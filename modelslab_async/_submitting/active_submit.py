@@ -103,10 +103,10 @@ class ActiveSubmit:
         self, task: "asyncio.Task[SubmitResult]", caller_wait: "asyncio.Future[SubmitResult]"
     ) -> None:
         """
-        Record that `task` begins to record the request, and then to send it.
+        Record that `task` begins an attempt: it records the request, and then sends it.
 
-        `caller_wait` is the future that the caller awaits. It is cancelled as soon as the caller
-        is, even before the caller's own code learns of that.
+        `caller_wait` is the future that the caller awaits. When the caller is cancelled, asyncio
+        cancels this future at once, before the caller's own code runs.
         """
         self.progress.stage = "send"
         self._task, self._caller_wait = task, caller_wait
@@ -115,7 +115,7 @@ class ActiveSubmit:
 
     def begin_sending(self) -> None:
         """
-        Record that the request is sent now, unless `check_sendable` raises an error.
+        Check that the request may still be sent, and record that it is sent now.
 
         Raises:
             ModelsLabError: The request must not be sent any more.
@@ -128,9 +128,9 @@ class ActiveSubmit:
         Check that the request may still be sent.
 
         `begin_sending` calls this method once the request is recorded. The transport calls it
-        again once there is a connection. To record a request and to connect may take minutes each,
-        while a database or a network is away. In that time, the caller may have left, and may have
-        submitted the same work again.
+        again once there is a connection. Recording and connecting may each take minutes, if the
+        database or the network is down. Meanwhile, the caller may leave and submit the same work
+        again.
 
         Raises:
             ModelsLabError: The caller has left, the client was closed, or the recorder no longer

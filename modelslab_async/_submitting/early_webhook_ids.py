@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# Only hashes of the ids are kept, because anyone who knows the webhook address can post ids that
-# would fill the memory.
+# Anyone who knows the webhook address can post any number of ids of any length. So only hashes are
+# kept, and only this many.
 _MAX_REMEMBERED_IDS = 1024
 
 

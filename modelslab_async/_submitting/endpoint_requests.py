@@ -95,8 +95,8 @@ class EndpointRequests:
         `method` is the name of the client's method that takes the argument, for the message.
 
         Raises:
-            TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a
-                parameter of that name.
+            TypeError: A parameter has a name that is similar to `keyword` and that no endpoint
+                knows.
         """
         for name in params:
             if closest_name(name, (keyword,)) and not any(
@@ -184,7 +184,7 @@ class EndpointRequests:
         if endpoint.resolved_by is not None:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self._check_params(endpoint, params)
-        # Refuse what JSON cannot hold with the same error as a submit.
+        # If JSON cannot represent the parameters, this raises the same error as a submit.
         hash_payload(endpoint, params)
         return build_request(endpoint, params, self._sender)
 

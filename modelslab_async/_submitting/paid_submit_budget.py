@@ -12,8 +12,8 @@ class SubmitBudget:
     """
     Counts the submits that one client may still make.
 
-    Before a submit is sent, it reserves one share, which stands for one submit of the limit. The
-    share is returned if the submit certainly started no work.
+    Each submit reserves one share of the limit before it is sent. The share is returned if the
+    submit certainly started no work.
 
     Args:
         limit: The maximum number of submits; None for no limit.

@@ -143,8 +143,8 @@ ROWS = (
         "speech_to_text",
         "",
         "language timestamp_level input_language",
-        # The documentation names the parameter `init_audio`. The official Python client sends
-        # `audio_url`.
+        # The documentation calls this parameter `init_audio`, but the official Python client calls
+        # it `audio_url`.
         any_of=(("init_audio", "audio_url"),),
         page="speech-to-text",
         output=("text",),

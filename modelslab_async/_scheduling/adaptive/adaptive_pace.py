@@ -78,8 +78,7 @@ class AdaptiveFamilyPace:
         """
         Learn how long a job ran.
 
-        Ignore a job that was done at age 0, and a job that no poll saw running or done after age 0.
-        Neither shows how long jobs take.
+        Ignore a job that no poll saw after age 0, because it does not show how long jobs take.
         """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return

@@ -22,13 +22,14 @@ _MIN_WEIGHT = 1e-3
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# Smoothing spreads a bin's probability over neighbouring bins: over as few as have this many jobs.
+# Smoothing spreads the probability of a bin over the bins around it. It uses the smallest range of
+# bins in which this many jobs ended.
 _SMOOTHING_JOBS = 10.0
 # The next job may take longer than all known jobs. So the distribution includes this many assumed
 # jobs that take up to 20 times as long as the longest known job.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# Any age and twice that age are this many bins apart. If a job was never seen done, the
+# The number of bins between any age and twice that age. If a job was never seen done, the
 # distribution goes on for this many bins after the last poll that saw the job running.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9

@@ -27,8 +27,7 @@ class JobHistory:
         min_jobs: The number of jobs that must be known before `next_poll_age` returns an age.
         eta_prior: The prior probability that a job ends just before its eta.
         intervals: Counts the intervals in which jobs ended.
-        budget: Limits how much more the steps from this history may cost than the steps of a pace
-            that does not learn.
+        budget: Limits the extra cost of the steps that are computed from this history.
     """
 
     min_jobs: int = 20

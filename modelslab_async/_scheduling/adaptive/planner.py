@@ -13,7 +13,7 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return a list that says when to poll next after each poll.
+    Return, for a poll at each edge, the best edge for the next poll.
 
     A bin is a range of a job's age. An edge is an age at which a bin begins or ends. If a poll at
     edge `i` finds the job still running, the best edge for the next poll is item `i` of the list.

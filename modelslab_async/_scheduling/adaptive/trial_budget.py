@@ -9,10 +9,10 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# `has_paid_off` ignores a saving of up to the cost of this many polls, because it may be chance.
+# A saving of at most the cost of this many polls may be chance, so `has_paid_off` ignores it.
 _LUCKY_POLLS = 5.0
-# A budget records at most this many times the saving that `has_paid_off` requires. Without a
-# maximum, one large saving would allow high extra costs for a long time.
+# The maximum saving that a budget records, as a multiple of the saving that `has_paid_off`
+# requires. Without a maximum, one large saving would allow high extra costs for a long time.
 _MAX_SAVED_RATIO = 2.0
 
 
