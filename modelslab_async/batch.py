@@ -126,7 +126,7 @@ class Batch:
             GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written, or is closing. Nothing was sent, unless a
                 note on the error names a ticket. The batch records that ticket as soon as it can.
-            ValueError: See `Client.submit`. Or another submit has the same track_id.
+            ValueError: As in `Client.submit`, or another submit has the same track_id.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.
         """
@@ -145,15 +145,14 @@ class Batch:
         continues with the rest.
 
         Args:
-            timeout: The maximum number of seconds to wait for each ticket, from when the client
-                begins to poll it.
+            timeout: How many seconds to wait for each ticket after the client begins to poll it.
             window: The maximum number of tickets that this process polls at a time.
 
         Raises:
             ClientClosed: The client is closed.
             JournalError: The journal cannot be written. The next run polls open tickets.
-            ValueError: The batch has no client, or an argument is out of its range. Or a ticket has
-                an unknown family: then the run polls all other tickets first.
+            ValueError: The batch has no client, an argument is out of its range, or a ticket has an
+                unknown family. In the last case, the run polls all other tickets first.
         """
         engine = self._require_client("a run").engine
         async with aclosing(self._runs.results(engine, None, timeout, window)) as outcomes:
@@ -178,7 +177,7 @@ class Batch:
         Raises:
             ClientClosed: The client or the downloads are closed.
             JournalError: See `run`.
-            ValueError: See `run`. Or the path of the downloads' folder cannot be encoded as UTF-8.
+            ValueError: As in `run`, or UTF-8 cannot encode the path of the downloads' folder.
         """
         engine = self._require_client("a run").engine
         self._runs.check_downloads(downloads)
@@ -246,10 +245,11 @@ class Batch:
         self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
-        Compare the files in `folder`, or at the paths where they were saved, with their records.
+        Compare the saved files with their records.
 
-        With `repair`, the next `save` saves changed and missing files again. It copies a file that
-        is unchanged where it was saved. A file that only another host has counts as `elsewhere`.
+        The files are read from `folder`; with None, from their recorded paths. A file of another
+        host counts as `elsewhere` if this host does not find it. With `repair`, the next `save`
+        saves changed and missing files again. It copies a file that is intact at its recorded path.
         """
         found = await verify_recorded_files(self._journal, folder)
         if repair:

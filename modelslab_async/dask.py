@@ -52,7 +52,7 @@ async def fetch(
 
     The tickets are divided into shards. The outcomes of a shard become one Parquet file, called a
     part. A part appears only when it is complete. After a failure, call `fetch` again: it polls
-    only the tickets of missing parts and unresolved tickets.
+    only tickets that are unresolved or whose part is missing.
 
     Args:
         dask_client: A Dask client, synchronous or asynchronous. Its workers need the API key in

@@ -14,8 +14,8 @@ def build_request(endpoint: Endpoint, params: Mapping[str, Any], sender: Sender)
     Return the HTTP request to an endpoint, with the API key.
 
     Raises:
-        InvalidRequest: An endpoint that the caller defined raised an exception in `build_submit`.
-            That exception is the `__cause__`. Or the request cannot be written as JSON.
+        InvalidRequest: The request cannot be written as JSON, or an endpoint that the caller
+            defined raised an exception in `build_submit`. That exception is the `__cause__`.
     """
     try:
         call = endpoint.build_submit(params)

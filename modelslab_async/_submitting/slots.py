@@ -35,7 +35,7 @@ from .uncertain_slots import UncertainSlots
 MAX_SLOT_AGE_S = 3600.0
 # A scan polls the tickets that are due. This is the longest time between two scans, in seconds.
 _MAX_SCAN_GAP_S = 0.5
-# The shortest time between two scans, in seconds for each ticket with a slot. It takes precedence
+# The shortest time between two scans, in seconds per ticket that holds a slot. It takes precedence
 # over `_MAX_SCAN_GAP_S`, because a scan of many tickets takes long.
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit, if the server does not say how long to wait.
@@ -80,7 +80,7 @@ class Slots:
             ValueError: Other open clients of the shared account use different limits.
         """
         if self._close_error is not None:
-            # Each caller gets the same object, so drop the traceback of the previous `raise`.
+            # Every caller gets the same exception, so drop the traceback of the previous `raise`.
             raise self._close_error.with_traceback(None)
         waiter = self._waiting.add(number)
         self._admit_waiting()
@@ -158,7 +158,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
-        """Mark the tickets that a webhook names. Return the one with the same track_id, or None."""
+        """Mark the tickets of a webhook. Return the first with the webhook's track_id, else None."""
         found: list[Ticket] = []
         for ticket, record in self._records.items():
             if hint.track_id and record.track_id == hint.track_id:

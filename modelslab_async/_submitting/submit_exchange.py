@@ -51,8 +51,8 @@ class SubmitExchange:
 
     Args:
         families: The ticket families, keyed by name.
-        default_families: The same families with default base URLs, because replies may contain
-            these URLs.
+        default_families: The same families with the default base URLs. Replies may contain these
+            URLs even if `families` has others.
         sender: Sends the requests.
         timeout: The maximum number of seconds that one submit may take.
     """
@@ -74,9 +74,8 @@ class SubmitExchange:
         Build the HTTP request of a submit. Nothing is sent, so after an error no work is started.
 
         Raises:
-            InvalidRequest: An endpoint that the caller defined raised an exception in
-                `build_submit`. That exception is the `__cause__`. Or the request cannot be written
-                as JSON.
+            InvalidRequest: The request cannot be written as JSON, or an endpoint that the caller
+                defined raised an exception in `build_submit`. That exception is the `__cause__`.
         """
         endpoint, params = submit_request.endpoint, submit_request.params
         return BuiltSubmit(submit_request, build_request(endpoint, params, self._sender))

@@ -87,13 +87,17 @@ class SubmitNotifier(SubmitRecorder):
         )
 
     def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
-        """Ask the recorder whether the request that `task` has recorded may still be sent."""
+        """
+        Let the recorder check that the request may still be sent.
+
+        `task` is the task that called `begin`.
+        """
         self._recorder.check_sendable(task)
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Report and record the result of a request that was sent."""
+        """Report and record the result of a recorded request, even if it was not sent."""
         self.ended(result)
         await self._recorder.finish(submit_request, result)
 

@@ -39,7 +39,8 @@ class SubmitProgress:
         deadline: The time at which the caller stops waiting, on the event loop's clock; infinity
             for never.
         stage: What the submit is doing or waiting for.
-        attempt: The task that sends the request; None if certainly nothing was sent.
+        attempt: The task that has begun to send the request; None if no task has, or if the latest
+            attempt failed.
         result: The reply or the error of the attempt; None before it comes. The attempt itself ends
             later, after the result has been recorded and passed to `on_submitted`.
         last_error: The error of the latest attempt; None if no attempt has failed.
@@ -76,8 +77,8 @@ class SubmitProgress:
         if self.attempt is not None:
             self.attempt.remove_done_callback(log_abandoned)
             await asyncio.wait((self.attempt,), timeout=_REPORT_GRACE_S)
-        # During that wait, the connection may have opened. Then the last check found that this
-        # caller had left, and `attempt` is None.
+        # If the connection opened during this wait, `ActiveSubmit.check_sendable` found that the
+        # caller had left. Then it set `self.attempt` to None, and nothing was sent.
         attempt = self.attempt
         if attempt is None or self.request is None:
             return self.unsent_error(endpoint, timeout)

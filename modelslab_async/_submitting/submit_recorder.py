@@ -58,8 +58,8 @@ class SubmitRecorder:
     The base class of recorders. It records nothing.
 
     `begin` is called before a submit is sent, and `finish` is called with the submit's result.
-    Between the two, `check_sendable` is called before a connection is sought, and again directly
-    before the request is sent.
+    Between the two, `check_sendable` is called before the transport connects, and again directly
+    before the transport sends the request.
     """
 
     async def begin(self, submit_request: SubmitRequest) -> None:
@@ -67,9 +67,12 @@ class SubmitRecorder:
 
     def check_sendable(self, task: "asyncio.Task[SubmitResult] | None") -> None:
         """
-        Check that the request that `task` has recorded may still be sent.
+        Check that the recorded request may still be sent.
 
         A transport calls this method directly before it sends the request, from any task or thread.
+
+        Args:
+            task: The task that called `begin`.
 
         Raises:
             ModelsLabError: The request must not be sent. `finish` is called with this error.
@@ -78,7 +81,7 @@ class SubmitRecorder:
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the result of a request that was recorded and, in most cases, sent."""
+        """Record the result of a recorded request, even if it was not sent."""
 
 
 def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:

@@ -102,7 +102,7 @@ def _digest(value: object) -> str:
 
 def hash_payload(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
     """
-    Return a hash of an endpoint and its parameters, without those that differ in each submit.
+    Return a hash of an endpoint and its parameters, without track_id and webhook.
 
     Raises:
         ValueError: The parameters cannot be written as JSON.

@@ -121,7 +121,7 @@ class SubmitRetries:
         return self._unsent_s + asyncio.get_running_loop().time() - self._unsent_since
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Return a copy of an error, with advice. Its message also says that nothing was paid."""
+        """Copy an error. The copy has advice, and its message says that nothing was paid."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (

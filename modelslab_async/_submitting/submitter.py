@@ -171,7 +171,7 @@ class Submitter:
         """
         Return the tickets that hold slots and were submitted with the track_id of a webhook.
 
-        The tickets are also marked in `Slots`, because a caller may begin to wait for them later.
+        Also mark every ticket that the webhook names, because a caller may wait for it later.
         """
         found = [slots.take_hint(hint) for slots in self.slots.values()]
         return {ticket for ticket in found if ticket is not None}
@@ -273,13 +273,13 @@ class Submitter:
     async def _send(
         self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitReply | ModelsLabError:
-        """Send a recorded submit once. Return an error, and send nothing, if it came too late."""
+        """Send a recorded submit once. If it must no longer be sent, return an error instead."""
         try:
             active.begin_sending()
         except ModelsLabError as error:
             return error
-        # From here on, the submit may start work. To connect may take long, so a transport that
-        # knows when it writes the first byte repeats the check directly before that.
+        # From here on, the submit may start work. Connecting may take minutes. So a transport that
+        # knows when it writes the first byte calls `check_sendable` directly before that.
         try:
             return await self._exchange.send(
                 built_submit, active.begin_request(), check_sendable=active.check_sendable

@@ -16,9 +16,9 @@ class UncertainSlots:
     """
     Counts submits that may or may not have started work. Each holds a slot while it is counted.
 
-    A submit is counted for the longest duration of the eight most recent generations at its
-    endpoint, but for at most ten minutes. If no generation has ended at that endpoint yet, a submit
-    is counted for two minutes.
+    Each submit is counted for a limited time. This is the longest duration of the eight most recent
+    generations at its endpoint, but at most ten minutes. If no generation has ended at the endpoint
+    yet, the time is two minutes.
 
     Attributes:
         count: The number of submits that are counted now.

@@ -121,6 +121,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the original of a copy that `_as_upload_error` made, or any other error unchanged."""
+    """Return the error that `_as_upload_error` copied. Return any other error unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

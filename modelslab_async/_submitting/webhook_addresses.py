@@ -55,7 +55,7 @@ def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # An invalid IPv6 address, or a port that is not a number.
+    except ValueError:  # The IPv6 address or the port is invalid.
         return False
 
 

@@ -20,9 +20,9 @@ from .ticket_columns import (
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The maximum number of characters in a cell, as set in the csv module while it reads a table. It is
-# very high, because the csv module would read the rest of a longer cell as further rows.
-# `_csv_rows` then checks the real limit, `_MAX_CELL_CHARS`.
+# The csv module's limit for the characters of a cell, set while a table is read. The module would
+# read the rest of a longer cell as further rows. So this limit is too high to be exceeded, and
+# `_csv_rows` checks the real limit, `_MAX_CELL_CHARS`.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -205,7 +205,7 @@ def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> In
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:
-    """Return the problem of a row that has more cells than the table has columns, or ""."""
+    """Return an error message if a row has text beyond the table's last column, else ""."""
     if not any(cells[width:]):
         return ""
     return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"

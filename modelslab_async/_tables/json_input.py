@@ -93,7 +93,7 @@ def parse_json(text: str) -> Any:
 
 
 def _row_from_item(item: JsonItem, spec: InputSpec) -> InputRow:
-    """Return the row for an object with named values, or for a single ticket or id."""
+    """Return the row for an item, which is a JSON object or a single ticket or id."""
     location, value = item.location, item.value
     if item.problem:
         return InputRow(location=location, problem=item.problem)

@@ -16,7 +16,7 @@ _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 
 def is_parquet(source: str) -> bool:
-    """Whether a path leads to a Parquet file."""
+    """Whether a path is the path of a Parquet file."""
     if not Path(source).is_file():
         return False
     with Path(source).open("rb") as file:
@@ -63,22 +63,22 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
 
 def _values(column: Any, name: str) -> list[Any]:
     """
-    Return the values of a column. A time with the unit nanoseconds becomes a text.
+    Return the values of a column. Times and durations in nanoseconds become strings.
 
     Args:
         column: A part of the column, as an Arrow array.
-        name: What the error message calls the column.
+        name: The name of the column in the error message.
 
     Raises:
-        UnusableTable: A value cannot be read, or a list or structure holds nanoseconds.
+        UnusableTable: A value cannot be read, or a list or structure holds times in nanoseconds.
     """
     try:
         # For nanoseconds, the values of `to_pylist` depend on whether pandas is installed, and may
-        # lose digits. The text of a list's type has the unit too: `list<item: timestamp[ns]>`.
+        # lose digits. The name of a list type has the unit too: `list<item: timestamp[ns]>`.
         if "[ns" in str(column.type):
             return _nanosecond_texts(column)
         return [*column.to_pylist()]
-    # pyarrow and the packages of time zones raise many kinds of errors.
+    # pyarrow and the time zone packages raise many types of exceptions.
     except Exception as error:  # noqa: BLE001 -- See above.
         raise UnusableTable(
             f"{name} has a value of type {column.type} that cannot be read; store it as text, or "
@@ -87,7 +87,7 @@ def _values(column: Any, name: str) -> list[Any]:
 
 
 def _nanosecond_texts(column: Any) -> list[str | None]:
-    """Return the texts of a column of times or durations with the unit nanoseconds."""
+    """Return the values of a column of times or durations in nanoseconds, as strings."""
     arrow: Any = importlib.import_module("pyarrow")
     match str(column.type).partition("[")[0]:
         case "timestamp":
@@ -102,7 +102,7 @@ def _nanosecond_texts(column: Any) -> list[str | None]:
         (None, 0) if cell.value is None else divmod(cell.value, _NANOSECONDS_PER_SECOND)
         for cell in column
     ]
-    # Python has no nanoseconds, so only the whole seconds become its dates, times and durations.
+    # Python's times and durations have no nanoseconds, so convert only the whole seconds to them.
     wholes = arrow.array([seconds for seconds, _ in parts], kind).to_pylist()
     return [
         None if whole is None else _with_fraction(whole, nanoseconds)
@@ -111,7 +111,7 @@ def _nanosecond_texts(column: Any) -> list[str | None]:
 
 
 def _with_fraction(whole: datetime | time | timedelta, nanoseconds: int) -> str:
-    """Return the text of whole seconds and a fraction, with 0, 6 or 9 decimals as needed."""
+    """Return a time or duration as a string, with 0, 6 or 9 decimals as needed."""
     text = _as_text(whole)
     if not nanoseconds:
         return text

@@ -10,7 +10,7 @@ class MissingPyarrow(ModuleNotFoundError):
 
 
 def missing_pyarrow(need: str) -> MissingPyarrow:
-    """Return the error that says what needs pyarrow, and how to install it."""
+    """Return an error that says what needs pyarrow, and how to install pyarrow."""
     return MissingPyarrow(
         f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
         "pip install pyarrow if you run from a clone",

@@ -18,11 +18,11 @@ _MAX_SHOWN_CHARS = 60
 @frozen(kw_only=True)
 class InputSpec:
     """
-    What the user says about a file of ids.
+    The options with which the user describes a file of tickets or ids.
 
     Attributes:
-        family: The family of ids that are written without a family. If it is None, another column
-            of the file must name the family.
+        family: The family of bare ids, such as `13443927`. If it is None, another column of the
+            file must name the family.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
         family_argument: How messages name the option for the family: `--family` on the command

@@ -23,8 +23,8 @@ ENVIRONMENT_VARIABLES: Final[Mapping[Tier, str]] = {
 # The minimum length of a redacted key, in characters. A shorter key could occur in a text by
 # chance. Only tests use such short keys.
 _MIN_KEY_LENGTH = 8
-# A truncated key is redacted only if at least this many of its characters are left. A shorter text
-# could be a common word, because tests use keys that begin with words.
+# A truncated key is redacted only if at least this many of its characters are left. Keys in tests
+# begin with words, and shorter beginnings of such keys could match these words in other texts.
 _MIN_CUT_LENGTH = 12
 
 
@@ -95,7 +95,8 @@ def _cut_key_pattern(key: str) -> str:
     Return a regular expression that matches a key even if its end is missing.
 
     A message may quote only the beginning of a text, and so only the beginning of a key. The
-    regular expression matches the first half of the key and all further characters of that word.
+    regular expression matches the first half of the key, but at least `_MIN_CUT_LENGTH` characters.
+    It also matches the rest of the word that begins with them.
     """
     half = key[: max(_MIN_CUT_LENGTH, (len(key) + 1) // 2)]
     return "".join(map(_any_quoting_pattern, half)) + r"[\w%\\-]*"
@@ -228,7 +229,8 @@ class Credentials:
         """
         Replace the keys in a short text with "[key]", even if their characters are escaped.
 
-        A key whose end is missing is replaced too, if at least its first half is there.
+        A key whose end is missing is replaced too, if at least its first half and its first 12
+        characters are there.
         """
         return self._text_regex.sub("[key]", text) if self._encodings else text
 
@@ -243,7 +245,7 @@ class Credentials:
         Raises:
             ValueError: The id contains a key. The message does not show the key.
         """
-        # A client checks each ticket. So this loop does not call `is_in`, which would take longer.
+        # Do not call `is_in`, because it is slower than this loop, and a client checks each ticket.
         for key in self.maskable_keys:
             if key in ticket.id:
                 message = f"{ticket} is no ticket; give the id from the reply to a submit"

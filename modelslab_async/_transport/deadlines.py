@@ -7,8 +7,8 @@ timeout, so the oldest exchange is due first. One timer, set for the oldest exch
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
 then hold responses that no task has read yet. So the overdue exchanges get a grace period in which
 their responses can be read. It begins at the time for which the timer was set, and is as long as
-the timeout, but at most one second. If the timer fires so late that less than half of the period
-remains, the period is extended until half of it remains.
+the timeout, but at most one second. At least half of this length must remain when the timer fires.
+If less remains, the period is extended.
 
 A deadline that falls within the grace period moves to the end of the period. Each exchange gets
 only one grace period. Otherwise, an event loop that is always late would never cancel an exchange.
@@ -36,7 +36,7 @@ _ITERATIONS_AFTER_GRACE: Final = 1
 
 class DeadlinePassed(TimeoutError):
     """
-    An exchange was cancelled at its deadline, or because the client closed.
+    An exchange was cancelled at its deadline, by `give_up`, or because the client closed.
 
     Args:
         seconds: The number of seconds after which the exchange was cancelled.
@@ -58,7 +58,7 @@ class _Exchange:
     allowed_s: float | None = None
 
     def cut(self, allowed_s: float) -> None:
-        """Cancel the exchange, unless that has been done. It was allowed to take `allowed_s`."""
+        """Cancel the exchange once, and record how many seconds it was allowed to take."""
         if self.allowed_s is None:
             self.allowed_s = allowed_s
             self.task.cancel()
@@ -161,7 +161,7 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Move all deadlines before the grace period's end to that end. Move none of them twice."""
+        """Postpone all earlier deadlines to the end of the grace period, but none of them twice."""
         # Even if the timer fired very late, the new deadline is at least half a grace period away.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:

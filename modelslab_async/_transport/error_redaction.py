@@ -77,7 +77,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # The value is the `__notes__` attribute of an error, which is a list of strings.
+            # The `__notes__` attribute of an error is a list of strings.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value

@@ -63,7 +63,7 @@ def watch_connections(
 
 def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
-    Make httpcore close a response's connection, unless this module has watched it since it opened.
+    Make httpcore close a response's connection if this module has not watched it from the start.
 
     The caller may have opened the connection by sending a request with the same httpx client. Bytes
     may have followed the response to that request, and this module did not see them. They could be

@@ -129,10 +129,10 @@ async def _send_tracked(
 
 
 def _send_error(fault: Exception, body: TrackedBody, request: Request) -> ModelsLabError:
-    """Withdraw the body, and return the error to raise in place of an error of the transport."""
+    """Withdraw the body. Return the error that replaces the transport's error."""
     is_unsent = body.withdraw()
     if body.refusal is not None:
-        # The transport may have replaced the refusal with an error of its own.
+        # `check_sendable` raised this error. The transport may have raised another one instead.
         return body.refusal
     if isinstance(fault, RequestBlocked):
         fault.may_have_been_sent = bool(request.body) and not is_unsent
@@ -177,9 +177,9 @@ def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
     Return whether an error came from sending the request, and not from a bug in a caller's hook.
 
-    Over HTTP/2, httpcore lets some errors of other packages pass, such as a `ValueError` for an
-    invalid status. So every error raised inside httpcore counts, except an `OSError`, which
-    `Sender` translates.
+    Over HTTP/2, httpcore does not translate every error of the packages that it uses. For example,
+    an invalid status raises a `ValueError`. So every error that comes through httpcore counts. An
+    `OSError` does not count, because `Sender` translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (

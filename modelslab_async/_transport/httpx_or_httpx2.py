@@ -115,7 +115,7 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
         ),
         make_request=_tracked_request_type(module.Request, core),
         make_url=_redacted_url_type(module.URL),
-        # `ModelsLabError` is here because a hook of the caller's client may itself use
+        # `ModelsLabError` is included because a hook of the caller's httpx client may use
         # modelslab_async.
         send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
     )

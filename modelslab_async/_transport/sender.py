@@ -82,7 +82,7 @@ class RequestBuilder:
 
     def build(self, call: Call) -> Request:
         """
-        Return the HTTP request for a `Call`, with the API key where `call.key_in` says.
+        Return the HTTP request for a `Call`. `call.key_in` says where the API key goes.
 
         Raises:
             MissingApiKey: There is no key for the call's tier.
@@ -242,7 +242,7 @@ class Sender:
 
     async def aclose(self) -> None:
         """Cancel the exchanges in flight, and close the transport if it has an `aclose` method."""
-        # A caller's httpx client, or a transport without `aclose`, would not cancel the exchanges.
+        # Do not rely on the transport's `aclose`. It may not exist, or may not cancel exchanges.
         for deadlines in (self._deadlines, self._poll_deadlines, *self._other_deadlines.values()):
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)

@@ -13,7 +13,7 @@ from attrs import asdict, evolve, field, frozen
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
-# The maximum length of a response body, in bytes. To parse a body of this length takes 16 MiB.
+# The maximum length of a response body, in bytes. Parsing such a body takes up to 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # A body may have `MAX_SMALL_CHUNKS` chunks, plus one for each `SMALL_CHUNK_BYTES` of its length.
@@ -62,9 +62,9 @@ class Request:
             own limit. After that time, the transport raises a `TransportError`, and the request is
             not sent.
         check_sendable: Raises an error if the request must no longer be sent, for example because
-            its caller has left while the connection opened. The transport calls it directly before
-            it writes the first byte, and awaits nothing in between. If it raises, the transport
-            writes nothing and lets the error pass. It may be called from any task or thread.
+            its caller left while the transport connected. The transport calls it directly before
+            it writes the first byte, with no await in between. If it raises, the transport writes
+            nothing and does not catch the error. It may be called from any task or thread.
     """
 
     method: str
@@ -173,7 +173,7 @@ class BodyBuffer:
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Return whether the Content-Length exceeds `MAX_BODY_BYTES`. Such a body is not read."""
     for name, value in headers:
-        # Compare the lengths first, so that only names of that length are converted to lower case.
+        # Compare the lengths first, because this avoids converting most names to lower case.
         is_length = len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH
         if is_length and value.isdigit() and int(value[:20]) > MAX_BODY_BYTES:
             return True

@@ -12,7 +12,8 @@ class BodyTemplate:
     """
     The fields of a reply's body, in order, and where the value of each field comes from.
 
-    The text of a template has one word for each field. The method `body` gets the named values.
+    `parse` reads a template from a string with one word for each field. `body` gets the values by
+    name, and fills the template.
 
         id         the field `id`, with the value that is named `id`
         id:text    the field `id`, with the value that is named `text`

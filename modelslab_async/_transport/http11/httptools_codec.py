@@ -165,7 +165,7 @@ class HttptoolsCodec:
 
     def _finish_at_eof(self) -> Response | None:
         """
-        Return the response, which ends because the server has closed the connection.
+        Return a response without a length, which ends when the server closes the connection.
 
         Raises:
             UnreadableError: The response is incomplete.
