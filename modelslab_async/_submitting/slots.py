@@ -158,7 +158,7 @@ class Slots:
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
-        """Mark the tickets of a webhook. Return the first with the webhook's track_id, else None."""
+        """Mark the tickets of a webhook. Return the first with the hint's track_id, else None."""
         found: list[Ticket] = []
         for ticket, record in self._records.items():
             if hint.track_id and record.track_id == hint.track_id:

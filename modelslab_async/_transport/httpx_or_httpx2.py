@@ -55,7 +55,7 @@ HTTPArgument: TypeAlias = (
 @frozen(kw_only=True, eq=False)
 class HttpxLibrary:
     """
-    The package httpx or httpx2, and classes that are derived from its classes.
+    The package httpx or httpx2, and subclasses of its classes.
 
     Attributes:
         module: The package.

@@ -39,7 +39,7 @@ def is_public(address: str) -> bool:
 def is_private_address(host: str) -> bool:
     """Return whether the host of a URL is an IP address that is not public."""
     host = host.removesuffix(".")
-    # Like `inet_aton`, most resolvers also accept IPv4 addresses in short, decimal, octal and
+    # Most resolvers accept what `inet_aton` accepts: IPv4 addresses in short, decimal, octal and
     # hexadecimal form.
     with suppress(OSError):
         host = inet_ntoa(inet_aton(host))
