@@ -201,16 +201,16 @@ class Journal:
                 yield each
 
     async def queue_saves(self, successes: Sequence[TicketLike] | None = None) -> int:
-        """Queue the given successes, or all, for saving. Return how many were not queued before."""
+        """Queue succeeded tickets for saving: the given ones, or all. Return how many are new."""
         given = None if successes is None else tickets_of(successes)
         return await self._store.write(save_queue.queue_saves, given)
 
     async def requeue_saves(self, successes: Sequence[TicketLike]) -> None:
-        """Queue successes to be saved again. Unchanged files are not downloaded again."""
+        """Queue succeeded tickets to be saved again. Unchanged files are not downloaded again."""
         await self._store.write(save_queue.requeue_saves, tickets_of(successes))
 
     async def unsaved(self) -> list[UnsavedTicket]:
-        """Return the successes whose latest save failed, in the order in which they were added."""
+        """Return the tickets whose latest save failed, in the order in which they were added."""
         return await self._store.read(save_queue.unsaved)
 
     async def record_submit(

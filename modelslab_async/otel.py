@@ -156,7 +156,7 @@ class _OpenTelemetry:
         endpoint: str = "",
         callers: Sequence[Context] = (),
     ) -> Iterator[Callable[[object], object]]:
-        """Open a span for one operation, and yield a function to call with its result."""
+        """Open a span for one operation. The yielded function records the operation's result."""
         parents = [_otel_context(caller) for caller in callers]
         span = self._tracer.start_span(
             name,
@@ -179,7 +179,7 @@ class _OpenTelemetry:
             span.end()
 
     def on_event(self, event: Event, /) -> None:
-        """Record an event of the client as a metric, or as an event of the current span."""
+        """Record a client's event as a metric, or as an event of this module's innermost span."""
         match event:
             case Polled(ticket=ticket, overdue=overdue):
                 self._instruments.lateness.record(overdue, {"modelslab.family": ticket.family})
@@ -192,7 +192,7 @@ class _OpenTelemetry:
                 _own_span.get().add_event("modelslab.submit.retried", {"modelslab.delay": delay})
 
     def on_exchange(self, record: ExchangeRecord, /) -> None:
-        """Record an HTTP request as a metric, and as attributes of the current span."""
+        """Record an HTTP request as a metric, and as attributes of this module's innermost span."""
         attributes: dict[str, str | int] = {
             "http.request.method": record.method,
             "server.address": record.host,
@@ -243,7 +243,8 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The job is running. `result` is a `Processing`, or a `CachedProcessing` of the poller.
+            # The job is running. `result` is a `Processing`. In the poller, it can also be a
+            # `CachedProcessing`.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))

@@ -183,8 +183,8 @@ def modelslab_client(
     pace = Pace() if _virtual_clock(request) else Pace(floor=_QUICK_FLOOR_S)
     client = Client(_API_KEY, http=transport, pace=pace)
     yield client
-    # Close the client only if its event loop is open. With a closed loop, its tasks have ended
-    # already.
+    # Close the client only if its event loop is open. If the loop is closed, the client's tasks
+    # have already ended.
     if transport.loop is not None and not transport.loop.is_closed():
         transport.loop.run_until_complete(client.aclose())
 

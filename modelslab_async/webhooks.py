@@ -119,7 +119,11 @@ class _Receiver:
         return 400 if hint is None else await self._apply(hint, family)
 
     def _family_in(self, path: str) -> str | None:
-        """Return the family in a path: "" if it has none, None if its secret part is wrong."""
+        """
+        Return the family that a path names, or "" if the path names none.
+
+        Return None if the secret in the path is wrong.
+        """
         engine = self._client.engine
         before, _, token = path.rstrip("/").rpartition("/")
         named = before.rpartition("/")[2]

@@ -55,5 +55,5 @@ class Job:
         return now - self.started >= self.duration
 
     def has_succeeded(self, now: float) -> bool:
-        """Return whether the job has succeeded, so that its files exist."""
+        """Return whether the job has ended successfully."""
         return not self.fails and self.has_ended(now)

@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and makes the replies to their submits. The caller passes in the time."""
+"""JobIntake: starts jobs, and replies to their submits. Callers pass the time as `now`."""
 
 from collections.abc import Mapping
 from random import Random

@@ -33,7 +33,7 @@ class Jobs:
     """
     How long jobs take, and how they end.
 
-    `add_job` can override both for a single job.
+    `Emulator.add_job` can override both for a single job.
 
     Args:
         duration: How many seconds a job takes, drawn uniformly from this range. A callable gets a
@@ -76,7 +76,7 @@ class Jobs:
         """
         Draw how many seconds a submitted job takes, and whether it fails.
 
-        This works like `draw`, but the share `immediate` of the jobs takes no time.
+        This works like `draw`, but with the probability `immediate`, the job takes no time.
         """
         seconds, fails = self.draw(random)
         share = self.immediate

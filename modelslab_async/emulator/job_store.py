@@ -1,4 +1,4 @@
-"""JobStore: holds all jobs, and the queue of each API key. The caller passes in the time."""
+"""JobStore: holds all jobs, and the queue of each API key. Callers pass the time as `now`."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -79,7 +79,9 @@ class JobStore:
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
     ) -> None:
         """
-        Set the replies to the polls of this id. After all of them, the final one is repeated.
+        Set the replies to the next polls of this id. All later polls get the last reply again.
+
+        For each None, the emulator makes the reply itself.
 
         Raises:
             ValueError: There are no replies.

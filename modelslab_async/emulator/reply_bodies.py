@@ -30,7 +30,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# The date at which the emulator's clock shows 0 s, for the dates in replies about workflow runs.
+# The date that replies and webhooks give for 0 s on the emulator's clock.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",
@@ -287,7 +287,7 @@ def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLB
     Args:
         job: The job.
         rule: How replies of the polled family report the status.
-        job_type: The family or endpoint whose format the reply has.
+        job_type: The name of a family or an endpoint. It selects the format of the reply.
         now: The time on the emulator's clock.
         urls: Builds the links in the reply.
     """

@@ -223,7 +223,7 @@ def _url_builder(request: Request, *, query: str) -> URLBuilder:
 
 
 def _message_field(route: FetchRoute | SubmitRoute | UtilityRoute) -> str:
-    """Return how this route's refusals spell the field of the message: `message` or `messege`."""
+    """Return the name of the message field in this route's refusals: `message` or `messege`."""
     match route:
         case FetchRoute(family_group):
             return format_of(family_group.family.name).message_field

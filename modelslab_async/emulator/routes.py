@@ -38,7 +38,7 @@ class FamilyGroup:
     @property
     def family(self) -> Family:
         """
-        Return the first family of the group, which can stand for all of them.
+        Return the first family, which represents the whole group.
 
         All families of a group are polled with the same HTTP method, and their replies report the
         status in the same way.
@@ -150,7 +150,7 @@ class Routes:
             self._fetch_paths[_SECOND_FETCH_PATHS[name]] = family_group
 
     def find(self, path: str) -> Route | None:
-        """Return what a path asks for, or None for an unknown path."""
+        """Return the route for a path, or None if the path is unknown."""
         normalized = normalize_path(path)
         head, _, last = normalized.rpartition("/")
         family_group = self._fetch_paths.get(head)

@@ -134,8 +134,8 @@ def endpoints_of(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> 
     """
     Select the endpoints of these families.
 
-    An endpoint is selected if its jobs belong to one of them. An endpoint that starts no job is
-    selected if its name begins with one of them, or with `general`.
+    For an endpoint that starts jobs, the family of these jobs decides. For any other endpoint, the
+    family in its name decides. Endpoints of `general` that start no job are always selected.
     """
     wanted = set(families)
     return [

@@ -11,7 +11,7 @@ from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
 # The server closes connections that are idle for this many seconds, as nginx does by default.
-# uvicorn's default is 5 s. A client that pauses for 5 s could then send a request on a connection
+# With uvicorn's default of 5 s, a client that pauses for 5 s could send a request on a connection
 # that is being closed.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
@@ -69,8 +69,8 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
         # Without TCP_NODELAY, each reply waits 40 ms for the client's delayed acknowledgement.
-        # asyncio sets this option only on sockets with the protocol number `IPPROTO_TCP`, and this
-        # socket has 0.
+        # asyncio sets this option only on sockets with the protocol number `IPPROTO_TCP`. The
+        # protocol number of this socket is 0.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
         startup_done = asyncio.create_task(server.startup_done.wait())

@@ -43,7 +43,7 @@ _MODEL_3D_SUFFIXES = ("obj", "glb", "stl", "fbx", "ply")
 
 
 def background_tip(suffix: str) -> str:
-    """Return the message that says that an image, a video or another medium is not ready yet."""
+    """Return the message for an image, a video or another file that is not ready yet."""
     if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
     media_word = _MEDIA_WORDS.get(suffix, "image")

@@ -90,8 +90,8 @@ class WebhookSender:
         """
         Start delivering the webhooks of a job.
 
-        For a share `before_reply` of the jobs, wait until the webhooks are delivered, so that they
-        arrive before the reply to the submit.
+        With the probability `Webhooks.before_reply`, wait until the webhooks are delivered. They
+        then arrive before the reply to the submit.
         """
         url = webhook_url_of(job)
         if url is None or not self._is_sending:

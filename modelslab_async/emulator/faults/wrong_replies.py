@@ -1,4 +1,4 @@
-"""Makes the wrong replies that a faulty server sends in place of the true one."""
+"""Makes the wrong replies that a faulty server sends in place of correct ones."""
 
 import gzip
 import json

@@ -68,7 +68,7 @@ _LOOK_ALIKES = str.maketrans({";": ",", "_": "-", "–": "-", "—": "-", "’":
 
 
 def glyph(character: str) -> tuple[int, ...]:
-    """Return a character's rows of five bits. The most significant bit is the leftmost pixel."""
+    """Return a character's rows as five-bit numbers. The highest bit is the leftmost pixel."""
     return _BLANK if character.isspace() else _GLYPHS.get(character, _UNKNOWN_CHARACTER)
 
 

@@ -66,7 +66,7 @@ def mp3(name: str) -> bytes:
     """Make an MP3 file with 0.1 seconds of silence and the name as its title."""
     title = b"\x03" + name.encode()
     frame = struct.pack(">4sIH", b"TIT2", len(title), 0) + title
-    # An ID3 header stores its size with seven bits in each byte.
+    # An ID3 header stores the size of the tag with seven bits in each byte.
     size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
     silence = b"\xff\xfb\x90\xc0" + bytes(_MP3_FRAME_BYTES - 4)
     return b"ID3\x03\x00\x00" + size + frame + silence * _MP3_FRAME_COUNT

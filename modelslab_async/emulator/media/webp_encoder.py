@@ -14,7 +14,7 @@ _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
 # WebP compresses the code lengths of a prefix code with a second prefix code. The file lists the
 # code lengths of the second code in this order.
 _LENGTH_ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
-# A prefix code with 0 as its only symbol. The symbol then takes no bits in the data.
+# A prefix code with the single symbol 0. This symbol takes no bits in the data.
 _ONLY_ZERO = "1000"
 
 
@@ -52,7 +52,7 @@ def _number(value: int, bit_count: int) -> str:
 
 
 def _palette_bits(palette: tuple[Colour, ...]) -> str:
-    """Encode the palette as a row of pixels. Each pixel is the difference from its predecessor."""
+    """Encode the palette as a row of pixels, each as its difference from the previous colour."""
     padded = [*palette, *[(0, 0, 0)] * (_COLOUR_COUNT - len(palette))]
     literals = range(_LITERAL_COUNT)
     bits = ["0", _code_lengths(8, literals, _GREEN_SYMBOL_COUNT)]
@@ -71,7 +71,12 @@ def _palette_bits(palette: tuple[Colour, ...]) -> str:
 
 
 def _pixel_bits(picture: Picture) -> str:
-    """Encode the cells. A cell is two pixels wide, so one byte holds its colour index twice."""
+    """
+    Encode the cells.
+
+    Each byte holds the colour indexes of two pixels. A cell is two pixels wide, so its byte holds
+    the same index twice.
+    """
     bits = ["00", _code_lengths(4, range(0, _LITERAL_COUNT, 0x11), _GREEN_SYMBOL_COUNT)]
     bits += [_ONLY_ZERO] * 4
     for start in range(0, len(picture.cells), picture.width):
