@@ -201,7 +201,7 @@ class Journal:
                 yield each
 
     async def queue_saves(self, successes: Sequence[TicketLike] | None = None) -> int:
-        """Queue succeeded tickets for saving: the given ones, or all. Return how many are new."""
+        """Queue succeeded tickets for saving: the given ones, or all. Return the number added."""
         given = None if successes is None else tickets_of(successes)
         return await self._store.write(save_queue.queue_saves, given)
 

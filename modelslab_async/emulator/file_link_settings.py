@@ -44,7 +44,7 @@ class FileLinks:
     etags: bool = True
 
     def query(self, now: float) -> str:
-        """Return the query string of links in a reply sent at `now`. It contains any expiry."""
+        """Return the query string of links. It sets their expiry, counted from `now`."""
         return "" if self.lifetime is None else f"?{_EXPIRES_PARAM}={now + self.lifetime!r}"
 
     def answer(self, file: MediaFile, request: Request, *, age: float, now: float) -> Response:

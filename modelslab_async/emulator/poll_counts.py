@@ -10,10 +10,8 @@ class PollCounts(Counter[Ticket]):
     """
     How many times each ticket was polled. The count of a ticket that was never polled is 0.
 
-    The ticket may be given as text, as in `counts["images:1"]`.
-
-    Raises:
-        ValueError: The given ticket is invalid.
+    A ticket may be given as text, as in `counts["images:1"]`. A lookup of an invalid ticket raises
+    `ValueError`.
     """
 
     def __getitem__(self, ticket: TicketLike) -> int:
