@@ -32,7 +32,7 @@ def unverified_note(source: str) -> str:
     Args:
         source: A sentence that says which client uses the family or endpoint.
     """
-    return f"Unverified: not described in the documentation. {source}"
+    return f"Unverified: the documentation does not describe it. {source}"
 
 
 def _standard(

@@ -26,7 +26,7 @@ def multiple_face_swap(
     """
     Build a submission to the endpoint `enterprise_deepfake/multiple_face_swap`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: Image in which faces are replaced.
@@ -52,7 +52,7 @@ def single_face_swap(
     """
     Build a submission to the endpoint `enterprise_deepfake/single_face_swap`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: Image in which faces are replaced.
@@ -79,7 +79,7 @@ def single_video_swap(
     """
     Build a submission to the endpoint `enterprise_deepfake/single_video_swap`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: Image with the face to insert.
@@ -107,7 +107,7 @@ def specific_video_swap(
     """
     Build a submission to the endpoint `enterprise_deepfake/specific_video_swap`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: Image with the face to insert.

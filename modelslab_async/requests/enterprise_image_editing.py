@@ -26,7 +26,7 @@ def caption(
     """
     Build a submission to the endpoint `enterprise_image_editing/caption`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: The input image.
@@ -146,7 +146,7 @@ def flux_headshot(
     """
     Build a submission to the endpoint `enterprise_image_editing/flux_headshot`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate.
@@ -226,7 +226,7 @@ def inpaint(
     """
     Build a submission to the endpoint `enterprise_image_editing/inpaint`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate or change.
@@ -458,7 +458,7 @@ def super_resolution(
     """
     Build a submission to the endpoint `enterprise_image_editing/super_resolution`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: The input image.

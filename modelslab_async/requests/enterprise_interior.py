@@ -111,7 +111,7 @@ def interior_mixer(
     """
     Build a submission to the endpoint `enterprise_interior/interior_mixer`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_image: The input image.
@@ -252,7 +252,7 @@ def scenario(
     """
     Build a submission to the endpoint `enterprise_interior/scenario`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate or change.

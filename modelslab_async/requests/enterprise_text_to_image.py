@@ -262,7 +262,7 @@ def qwen_text_to_image(
     """
     Build a submission to the endpoint `enterprise_text_to_image/qwen_text_to_image`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate.

@@ -151,7 +151,7 @@ def text2video_ultra(
     """
     Build a submission to the endpoint `enterprise_video/text2video_ultra`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate.
@@ -185,7 +185,7 @@ def watermark_remover(
     """
     Build a submission to the endpoint `enterprise_video/watermark_remover`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_video: The input video.

@@ -32,7 +32,7 @@ def create_dubbing(
     """
     Build a submission to the endpoint `enterprise_voice/create_dubbing`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         init_video: The input video.
@@ -63,7 +63,7 @@ def lyrics_generator(
     """
     Build a submission to the endpoint `enterprise_voice/lyrics_generator`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: Text that says what to generate.
@@ -157,7 +157,7 @@ def song_generator(
     """
     Build a submission to the endpoint `enterprise_voice/song_generator`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         lyrics_generation: Whether the service writes the lyrics.
@@ -280,7 +280,7 @@ def text_to_speech(
     """
     Build a submission to the endpoint `enterprise_voice/text_to_speech`.
 
-    Unverified: not described in the documentation. The official clients call this endpoint.
+    Unverified: the documentation does not describe it. The official clients call this endpoint.
 
     Args:
         prompt: The text to speak.

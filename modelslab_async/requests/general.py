@@ -55,8 +55,8 @@ def clear_queue(
     """
     Build a submission to the endpoint `general/clear_queue`.
 
-    Clears the queue of an enterprise server such as `realtime` or `flux`, and restarts the server.
-    Queued work is lost.
+    The endpoint clears the queue of an enterprise server such as `realtime` or `flux`, and restarts
+    the server. Queued work is lost.
 
     See https://docs.modelslab.com/enterprise-api/realtime/clear-queue
 

@@ -30,8 +30,8 @@ def background_removal(
     """
     Build a submission to the endpoint `v8_images/background-removal`.
 
-    Unverified: not described in the documentation. Other public clients of the service call this
-    endpoint.
+    Unverified: the documentation does not describe it. Other public clients of the service call
+    this endpoint.
 
     Args:
         image_url: The input image. The documentation gives no type.
@@ -66,8 +66,8 @@ def text_to_image(
     """
     Build a submission to the endpoint `v8_images/text-to-image`.
 
-    Unverified: not described in the documentation. Other public clients of the service call this
-    endpoint.
+    Unverified: the documentation does not describe it. Other public clients of the service call
+    this endpoint.
 
     Args:
         width: Width of the result in pixels.

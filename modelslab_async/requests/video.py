@@ -149,8 +149,8 @@ def kling(
     """
     Build a submission to the endpoint `video/kling`.
 
-    Unverified: not described in the documentation. Other public clients of the service call this
-    endpoint.
+    Unverified: the documentation does not describe it. Other public clients of the service call
+    this endpoint.
 
     Args:
         prompt: Text that says what to generate.
@@ -178,8 +178,8 @@ def kling_3(
     """
     Build a submission to the endpoint `video/kling-3`.
 
-    Unverified: not described in the documentation. Other public clients of the service call this
-    endpoint.
+    Unverified: the documentation does not describe it. Other public clients of the service call
+    this endpoint.
 
     Args:
         prompt: Text that says what to generate or change.
@@ -207,8 +207,8 @@ def kling_motion_control(
     """
     Build a submission to the endpoint `video/kling_motion_control`.
 
-    Unverified: not described in the documentation. Other public clients of the service call this
-    endpoint.
+    Unverified: the documentation does not describe it. Other public clients of the service call
+    this endpoint.
 
     Args:
         prompt: Text that says what to generate or change.

@@ -40,7 +40,9 @@ def test_registry_has_the_expected_families():
     assert NAMES == list(FAMILIES)
     assert [name for name, family in FAMILIES.items() if name != family.name] == []
     assert {"v8_images"} == {name for name, family in FAMILIES.items() if not family.doc}
-    assert FAMILIES["v8_images"].note.startswith("Unverified: not described in the documentation.")
+    assert FAMILIES["v8_images"].note.startswith(
+        "Unverified: the documentation does not describe it."
+    )
     assert {"https"} == {row.doc.partition(":")[0] for row in FAMILIES.values() if row.doc}
 
 

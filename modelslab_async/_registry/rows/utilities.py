@@ -62,8 +62,8 @@ ROWS = (
         "server",
         optional=("deploy_type",),
         tier="enterprise",
-        note="Clears the queue of an enterprise server such as `realtime` or `flux`, and restarts "
-        "the server. Queued work is lost.",
+        note="The endpoint clears the queue of an enterprise server such as `realtime` or `flux`, "
+        "and restarts the server. Queued work is lost.",
     ),
     _utility(
         "voice/voice_list",
