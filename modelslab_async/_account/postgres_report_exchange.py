@@ -25,8 +25,8 @@ from .report_and_answer_types import (
 )
 from .shared_limits import SharedLimits
 
-# Seconds between two reports of a client that waits for a slot, if the server announces free slots.
-# After half a second without a report, the client would lose its turn.
+# Seconds between two reports of a client that waits for a slot. The database announces free slots,
+# so reports need not be frequent. But a client that sends none for half a second loses its turn.
 _LISTENING_INTERVAL_S: Final = 0.2
 
 # A client's first exchange. If no other client is open, this exchange sets the account's limits. If

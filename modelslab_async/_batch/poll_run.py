@@ -117,7 +117,7 @@ class PollRun:
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
-        # Wake the task that waits for outcomes. If the queue is full, no task waits.
+        # Wake the task that waits for outcomes. A full queue has outcomes, so no task waits then.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(is_closed=True))
         try:

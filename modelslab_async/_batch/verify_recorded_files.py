@@ -37,7 +37,7 @@ async def verify_recorded_files(
 
     Raises:
         TypeError: The folder is neither a path nor None.
-        ValueError: The folder is an empty text.
+        ValueError: The folder is an empty string.
     """
     check_folder("folder", folder)
     hosts: dict[SavedFile, str] = {}

@@ -48,7 +48,7 @@ def check_folder(name: str, folder: object) -> None:
 
     Raises:
         TypeError: The argument is neither a path nor None.
-        ValueError: The argument is an empty text.
+        ValueError: The argument is an empty string.
     """
     expected = "the path of a folder or None"
     check_type(name, folder, str | os.PathLike | None, expected)

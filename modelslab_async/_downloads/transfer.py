@@ -44,7 +44,7 @@ class ErrorPage(WrongContent):
 
 class Transfer:
     """
-    Fetches the files behind links into parts.
+    Downloads the files that links point to, and writes each into a part file.
 
     Args:
         opener: Opens links.

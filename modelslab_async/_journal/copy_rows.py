@@ -131,7 +131,7 @@ class CopySource(Protocol):
         ...
 
     async def finish(self) -> None:
-        """Record in the mark that the copy is complete."""
+        """Change the mark of the copy, so that it says that the copy is complete."""
         ...
 
     async def aclose(self) -> None:

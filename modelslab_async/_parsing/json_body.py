@@ -30,7 +30,7 @@ _decode_start = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).r
 
 
 def _decode(text: str) -> Any:
-    # `JSONDecoder.decode` skips the white space around a value with two regular expressions.
+    # `JSONDecoder.decode` uses two regular expressions to skip the white space around a value.
     # `str.strip` and then `raw_decode` are faster.
     text = text.strip(" \t\n\r")
     value, end = _decode_start(text)

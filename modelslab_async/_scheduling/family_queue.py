@@ -182,8 +182,8 @@ class FamilyQueue(Generic[E]):
 
         Args:
             now: The current time.
-            step: Returns the seconds from one poll of an entry to the next. The polls of a
-                backlog are spread over one step.
+            step: Returns the seconds from one poll of an entry to the next. If the entry is part
+                of a backlog, the polls of the backlog are spread over this time.
         """
         if len(self._heaps) == 1:
             [heap] = self._heaps

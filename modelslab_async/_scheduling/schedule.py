@@ -228,7 +228,7 @@ class Schedule:
         return self._complete(entry, _unresolved(entry, error), now)
 
     def pop_refused(self, limit: int, now: float) -> list[Completion]:
-        """End at most `limit` of the tickets that the server refused."""
+        """Complete tickets that the server refused, but no more than `limit` of them."""
         return [
             self._complete(entry, _unresolved(entry, error), now)
             for entry, error in self.hosts.pop_refused(limit)

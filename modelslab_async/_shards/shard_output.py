@@ -21,7 +21,7 @@ _ROWS_PER_GROUP: Final = 10_000
 
 @frozen(kw_only=True)
 class PartCounts:
-    """How many tickets of one output file have succeeded, have failed, and are unresolved."""
+    """The numbers of succeeded, failed and unresolved tickets in one output file."""
 
     success: int = 0
     failed: int = 0

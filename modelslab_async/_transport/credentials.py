@@ -62,7 +62,7 @@ def _find_maskable_keys(credentials: "Credentials") -> tuple[str, ...]:
     """
     Return the keys to redact, longest first.
 
-    If the longer key contains the shorter one, it must be replaced first.
+    If one key contains another, the one that contains the other must be replaced first.
     """
     distinct = {
         key

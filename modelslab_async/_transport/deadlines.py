@@ -58,7 +58,7 @@ class _Exchange:
     allowed_s: float | None = None
 
     def cut(self, allowed_s: float) -> None:
-        """Cancel the exchange once, and record how many seconds it was allowed to take."""
+        """Cancel the exchange if it was not cancelled before, and record its time limit."""
         if self.allowed_s is None:
             self.allowed_s = allowed_s
             self.task.cancel()

@@ -40,9 +40,8 @@ _READS_PER_YIELD = 100
 # smaller read could leave bytes in asyncio's buffer, where the check of an idle connection does not
 # see them.
 _MIN_READ_BYTES = 256 * 1024
-# The maximum number of chunks to parse in one response. Each read raises this maximum by one.
-# Parsing a chunk takes about 30 us. After a response with more chunks, the connection is not used
-# again.
+# This many chunks of a response may be parsed, and one more for each read. If a response has more,
+# its connection is not used again. Parsing a chunk takes about 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 

@@ -75,9 +75,10 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the names of columns that at least one row does not send, as text for a message.
+    Return the names of columns that are left out of at least one request, as text for a message.
 
-    A row sends a column only if its endpoint takes that parameter, or if `--send` names the column.
+    A request has a column only if its endpoint takes that parameter, or if `--send` names the
+    column.
     """
     unsent, sent = dict[str, None](), set[str]()
     for row in rows:
