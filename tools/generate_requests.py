@@ -42,7 +42,7 @@ _ANNOTATIONS = {
 _FILE_ANNOTATIONS = {"str": "FileOrLink", "Sequence[Any]": "Sequence[FileOrLink]"}
 _REMARKS = {
     "contradictory": "The service's documents disagree on the type of this parameter.",
-    "unknown": "The documentation gives no type.",
+    "unknown": "The type is not documented.",
     "yes/no": "Give `yes` or `no` as a string.",
     "true/false": "Give `true` or `false` as a string.",
 }

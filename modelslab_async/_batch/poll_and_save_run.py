@@ -248,7 +248,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove the `.part` files of outputs that have been saved. Earlier runs left them."""
+        """Remove `.part` files that earlier runs left behind for outputs that are saved by now."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return

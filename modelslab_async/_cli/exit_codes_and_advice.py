@@ -149,7 +149,7 @@ def exit_code_for(error: ModelsLabError) -> ExitCode:
 
 
 def code_for(result: Processing | Outcome) -> int:
-    """Return the exit code of a reply or an outcome."""
+    """Return the exit code for a reply or an outcome."""
     match result:
         case Processing() | Success():
             return SUCCESS

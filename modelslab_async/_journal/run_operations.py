@@ -57,7 +57,7 @@ class RunOperations:
         """
         Prepare to close: from now on, wait only a few seconds if the database cannot be reached.
 
-        If the batch is in a database and is being copied, do not wait for the end of the copy.
+        An operation that finds a copy of the batch under way does not wait until the copy ends.
         `confirm` and `confirm_sent` may still wait for minutes, because they record the ticket of
         paid work.
         """

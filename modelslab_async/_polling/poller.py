@@ -165,7 +165,7 @@ class Poller:
         self._wakeup.wake()
 
     async def aclose(self) -> None:
-        """Stop polling, and end every open ticket as unresolved."""
+        """Stop polling. Every open ticket becomes unresolved."""
         self._is_closing = True
         if self._task is None:
             return

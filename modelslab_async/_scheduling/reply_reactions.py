@@ -82,8 +82,8 @@ def learn_end(
         outcome: The reply that showed the job's end; None if no poll saw the end.
     """
     if type(policy) is Pace or (isinstance(outcome, Failed) and outcome.reason == "not_found"):
-        # A plain `Pace` learns nothing, so skip the calls to save time. If the server does not know
-        # the ticket, there is no job to learn from.
+        # There is nothing to learn: a plain `Pace` ignores what it is told, and a ticket that the
+        # server does not know has no job.
         return None
     first_done = None if outcome is None else entry.poll_started - entry.added
     try:

@@ -146,7 +146,7 @@ def format_names(names: Iterable[object]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a string or, if it is long, its beginning, for a message."""
+    """Shorten a long string to its beginning, for use in a message."""
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."
 
 

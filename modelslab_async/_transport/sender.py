@@ -289,9 +289,9 @@ def _os_error(fault: OSError) -> ModelsLabError:
 
 def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
-    Return the arguments of a `CancelledError`. If it has none, return those of its context.
+    Return the arguments of a `CancelledError`, or else those of its `__context__`.
 
-    The redacted copy keeps the arguments, because anyio recognizes its own cancellations by them.
+    A redacted copy of the error needs them: anyio recognizes its own cancellations by them.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

@@ -30,7 +30,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# The date that replies and webhooks give for 0 s on the emulator's clock.
+# The date of 0 s on the emulator's clock, in replies and webhooks.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",

@@ -297,7 +297,7 @@ def super_resolution(
         scale: Upscaling factor.
         model_id: The model to use.
         face_enhance: Whether faces are improved.
-        ultra_resolution: Whether to raise the resolution further. The documentation gives no type.
+        ultra_resolution: Whether to raise the resolution further. The type is not documented.
         webhook: URL to which the service sends a POST request when the work has ended.
         extra: Other parameters of the endpoint, keyed by name.
     """

@@ -65,7 +65,7 @@ def dreambooth(
         self_attention: Whether to improve details. This takes longer. Give `yes` or `no` as a
             string.
         upscale: Whether to double the resolution. Give `yes` or `no` as a string.
-        embeddings_model: The model that makes the embeddings. The documentation gives no type.
+        embeddings_model: The model that makes the embeddings. The type is not documented.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
         scheduler: The scheduler of the inference steps.

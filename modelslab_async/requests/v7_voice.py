@@ -269,7 +269,7 @@ def text_to_speech(
     Args:
         model_id: The model to use.
         prompt: The text to speak.
-        text: The text to speak. This is another name of `prompt`. The documentation gives no type.
+        text: The text to speak. This is another name of `prompt`. The type is not documented.
         voice_id: The voice to use.
         temperature: Sampling temperature: how much the result varies.
         language: Language of the text.

@@ -34,7 +34,7 @@ def background_removal(
     this endpoint.
 
     Args:
-        image_url: The input image. The documentation gives no type.
+        image_url: The input image. The type is not documented.
         only_mask: Whether to return only the mask.
         inverse_mask: Whether the mask is inverted.
         seed: Seed of the random number generator. Without it, every request gives a different

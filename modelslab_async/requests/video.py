@@ -183,7 +183,7 @@ def kling_3(
 
     Args:
         prompt: Text that says what to generate or change.
-        image_url: The input image. The documentation gives no type.
+        image_url: The input image. The type is not documented.
         duration: Length of the result in seconds.
         motion: Description of the motion of the camera or the character.
         webhook: URL to which the service sends a POST request when the work has ended.

@@ -17,7 +17,7 @@ from .. import output
 from .journal_option import JournalLocation, journal_command
 
 _FILES_PER_CHECK = 1000
-# The maximum number of other hosts that a message names.
+# Files may be missing because other hosts saved them. A message names at most this many of them.
 _MAX_HOSTS: Final = 5
 
 

@@ -11,7 +11,7 @@ from .journal_option import JournalLocation, journal_command
 
 
 def with_command(error: SubmitUncertain, journal: JournalLocation) -> SubmitUncertain:
-    """Return a copy of the error. Its advice names a command instead of a Python method."""
+    """Return a copy of the error whose advice names a command instead of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = f"then say what you found: {settling_commands(error.track_id, journal)}"

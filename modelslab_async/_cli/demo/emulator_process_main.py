@@ -103,8 +103,8 @@ def main() -> int:
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo ended before it read every line. Python flushes standard output at exit, which
-        # would fail again. So standard output now goes to the null device.
+        # The demo process, which reads this process's standard output, has ended. Python flushes
+        # standard output at exit, and that would fail too. So redirect it to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -26,8 +26,9 @@ _JITTER = 0.02
 # fraction of a plain step, and a fraction of the age.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Until learned steps have saved enough, multiply the cost of a poll by this factor when planning
-# the polls of jobs with an eta. So these plans have fewer polls.
+# Planning weighs the cost of a poll against the delay of an outcome. For jobs with an eta, it
+# multiplies the cost by this factor, so that it plans fewer polls. It stops doing so as soon as
+# learned steps have saved enough polls.
 _TRIAL_COST_FACTOR = 2.0
 # The shortest eta that is used, in seconds. A job with a shorter eta counts as a job without an
 # eta.
