@@ -115,36 +115,55 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
     Create the tables in an empty file, or check that the file holds a shared account.
 
     Raises:
-        WrongAccount: The file belongs to another program, or to a newer version.
+        WrongAccount: The file belongs to another program, or to a newer version. It is left
+            unchanged.
     """
+    # The journal mode is stored in the file, so check first whose file it is.
+    _find_version(db, path)
     db.execute("PRAGMA journal_mode = WAL")
     with transaction(db):
-        application_id = _pragma(db, "application_id")
-        version = _pragma(db, "user_version")
-        is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if is_empty and not application_id and not version:
+        # Check again, because another process may have created the tables before this process got
+        # the lock.
+        version = _find_version(db, path)
+        if version is None:
             for statement in _TABLES:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        if version != _VERSION:
             db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif application_id != _APPLICATION_ID:
-            raise WrongAccount(
-                "this is the file of another program; it was left as it is; give the path of an "
-                "account, or of a file that does not exist yet",
-                path=path,
-            )
-        elif version == _VERSION_WITHOUT_PERMITS:
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != _VERSION:
-            raise WrongAccount(
-                f"this account has version {version}, and this library knows version {_VERSION}; "
-                "use the same version of the library in all processes",
-                path=path,
-            )
         db.execute(_WEBHOOK_HINTS)
         db.execute(_POLL_PERMITS)
         for statement in _POLL_PERMITS_INDEXES:
             db.execute(statement)
+
+
+def _find_version(db: sqlite3.Connection, path: str) -> int | None:
+    """
+    Return the version of the account in a file; None if the file is empty.
+
+    Raises:
+        WrongAccount: The file belongs to another program, or to a newer version.
+    """
+    identity: tuple[int, int, int] = db.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    application_id, version, _ = identity
+    if not any(identity):
+        return None
+    if application_id != _APPLICATION_ID:
+        raise WrongAccount(
+            "this is the file of another program; it was left as it is; give the path of an "
+            "account, or of a file that does not exist yet",
+            path=path,
+        )
+    if version not in (_VERSION_WITHOUT_PERMITS, _VERSION):
+        raise WrongAccount(
+            f"this account has version {version}, and this library knows version {_VERSION}; "
+            "use the same version of the library in all processes",
+            path=path,
+        )
+    return version
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
@@ -154,8 +173,3 @@ def forget_times(db: sqlite3.Connection, now: float) -> None:
     # Tickets and uncertain submits keep their slots, because the server may still work on them.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))
     db.execute("UPDATE uncertain SET until = ?", (now + DEFAULT_DURATION_S,))
-
-
-def _pragma(db: sqlite3.Connection, name: str) -> int:
-    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
-    return value

@@ -84,7 +84,7 @@ def publish_part(
         )
         decoded_part.delete()
     except ValueError:
-        raise WrongContent("the file is base64 that is cut off", url=url) from None
+        raise WrongContent("the file is base64 that is cut off or invalid", url=url) from None
     finally:
         decoded_part.close()
     return published

@@ -43,8 +43,10 @@ def test_file_of_another_program_is_left_as_it_is(path):
     path.unlink()
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE songs (title)")
+    before = path.read_bytes()
     with pytest.raises(WrongAccount, match="another program"):
         SQLiteAccount(path)
+    assert before == path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", [str, Path])
