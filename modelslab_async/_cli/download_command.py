@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import click
@@ -79,7 +80,9 @@ def download(
     )
     printer = _Printer(output.terminal_console(as_json=as_json), as_json=as_json)
     return run_with_tally(
-        _download(client, downloads, tickets, credentials, timeout=timeout, printer=printer),
+        partial(
+            _download, client, downloads, tickets, credentials, timeout=timeout, printer=printer
+        ),
         printer.tally,
         resume="download again to resume",
     )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,9 +122,11 @@ async def _serve(
         await asyncio.Event().wait()
 
 
-def _run_until_stopped(emulator: "Emulator", serving: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(
+    emulator: "Emulator", serve: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     try:
-        run_async(serving)
+        run_async(serve)
     except KeyboardInterrupt:
         raise Interrupted(_totals(emulator)) from None
 
@@ -230,7 +233,7 @@ def emulate(
             output.print_line(str(ticket))
 
     try:
-        _run_until_stopped(emulator, _serve(emulator, faults, host, port, ready))
+        _run_until_stopped(emulator, partial(_serve, emulator, faults, host, port, ready))
     except BrokenPipeError:
         raise
     except OSError as error:

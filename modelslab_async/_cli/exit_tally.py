@@ -1,7 +1,7 @@
 """Counts how the tickets of a command ended, and turns the counts into the exit code."""
 
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from attrs import define, field
@@ -64,12 +64,14 @@ class ExitTally:
         return worst_code(self.codes)
 
 
-def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume: str) -> int:
+def run_with_tally(
+    main: Callable[[], Coroutine[Any, Any, None]], tally: ExitTally, *, resume: str
+) -> int:
     """
     Run a command that waits for tickets, and return its exit code.
 
     Args:
-        main: The coroutine of the command. It counts its outcomes in `tally`.
+        main: The coroutine function of the command. It counts its outcomes in `tally`.
         tally: The counts of the outcomes.
         resume: How the user can resume, for the message after Ctrl-C or SIGTERM.
 

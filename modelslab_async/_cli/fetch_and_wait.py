@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import partial
 
 import click
 from rich.console import Console
@@ -37,7 +38,7 @@ def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_
     """
     text = _read_stdin().strip() if ticket == STDIN else ticket
     parsed = parse_pollable_ticket(text, find_credentials())
-    reply = run_async(_fetch(make_client(base_url, legacy_base_url), parsed))
+    reply = run_async(_fetch, make_client(base_url, legacy_base_url), parsed)
     output.print_result(output.terminal_console(as_json=as_json), reply)
     return code_for(reply)
 
@@ -83,7 +84,7 @@ def wait(
     tally = ExitTally()
     console = output.terminal_console(as_json=as_json)
     return run_with_tally(
-        _wait(client, tickets, credentials, timeout=timeout, tally=tally, console=console),
+        partial(_wait, client, tickets, credentials, timeout=timeout, tally=tally, console=console),
         tally,
         resume="wait for the others again to resume",
     )

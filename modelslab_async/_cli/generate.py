@@ -102,7 +102,7 @@ def generate(
     check_out_folder(folder)
     downloads = Downloads(client, to=folder, **download_settings)
     try:
-        run_async(run.execute(client, downloads, timeout))
+        run_async(run.execute, client, downloads, timeout)
     except KeyboardInterrupt:
         raise Interrupted(run.interrupted_message()) from None
     return run.print_summary()

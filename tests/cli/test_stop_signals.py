@@ -82,6 +82,26 @@ def test_signal_during_the_start_prints_no_traceback(fetch_interrupted_at, kind,
         assert run.stderr in ("", "modelslab-async: interrupted\n"), moment
 
 
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
+def test_signal_while_the_event_loop_is_made_prints_no_warning(program, with_site, stop):
+    """No coroutine exists yet that is never awaited."""
+    site = f"""
+import asyncio, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+get_loop = asyncio.Runner.get_loop
+def interrupted(self):
+    if "demo" in sys.argv:
+        os.kill(os.getpid(), {int(stop)})
+    return get_loop(self)
+asyncio.Runner.get_loop = interrupted
+"""
+    run = program("demo", "--count", "3", PYTHONPATH=with_site(site))
+    assert 128 + stop == run.returncode
+    announcement, *messages = run.stderr.splitlines()
+    assert "3 jobs of 3 families" in announcement
+    assert ["modelslab-async: interrupted; 0 of 3 tickets had completed"] == messages
+
+
 def test_background_job_ignores_ctrl_c_during_the_start(program, emulator, tmp_path):
     """A shell makes its background jobs ignore Ctrl-C, which the start does not change."""
     emulator.add_job("images:9302", duration=0.0, fails=False)

@@ -38,7 +38,7 @@ def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> 
     """
     if source == target:
         raise click.UsageError("SOURCE and TARGET are the same journal")
-    if not run_async(journal_exists(source)):
+    if not run_async(journal_exists, source):
         raise click.UsageError(f"there is no journal {shown(source)}")
 
     async def copy_and_count() -> tuple[bool, Report]:
@@ -46,7 +46,7 @@ def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> 
         async with Batch.open(target) as batch:
             return has_copied, await batch.report()
 
-    has_copied, report = run_async(copy_and_count())
+    has_copied, report = run_async(copy_and_count)
     if as_json:
         output.print_record(asdict(report))
     copied = "copied" if has_copied else "an earlier start of this command has copied"

@@ -32,7 +32,7 @@ def status(*, path: JournalLocation, as_json: bool) -> None:
     You can run this command from another terminal while the batch runs. It needs no key.
     """
     require_journal(path)
-    report, unsaved_tickets = run_async(_status(path))
+    report, unsaved_tickets = run_async(_status, path)
     if as_json:
         output.print_record(asdict(report))
         return
@@ -78,7 +78,7 @@ def export(*, file: Path, path: JournalLocation, file_format: str | None) -> Non
             return await write_export(batch, file, export_format)
 
     where = "" if str(file) == STDOUT else f" in {file}"
-    output.print_message(output.count_of(run_async(write()), "outcome", "outcomes") + where)
+    output.print_message(output.count_of(run_async(write), "outcome", "outcomes") + where)
 
 
 @click.command(epilog=exit_codes((UNSAVED,), is_ranked=False))
@@ -104,7 +104,7 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
         async with Batch.open(path) as batch:
             return await batch.verify(folder, repair=repair)
 
-    found = run_async(check())
+    found = run_async(check)
     if folder is not None and is_missing(folder):
         output.print_message(_missing_folder_message(folder, found))
     for state, files in (("changed", found.changed), ("missing", found.missing)):

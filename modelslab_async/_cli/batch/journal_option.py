@@ -81,7 +81,7 @@ def require_journal(
         click.UsageError: The journal does not exist.
         JournalError: The database cannot be used.
     """
-    if not run_async(journal_exists(path)):
+    if not run_async(journal_exists, path):
         raise click.UsageError(
             f"there is no journal {shown(path)}; {advice}, or name one with --journal"
         )

@@ -93,7 +93,7 @@ def run_batch(
     )
     batch_run = _BatchRun(plan, client, _make_downloads(plan, client), progress, tally)
     try:
-        summary = run_async(batch_run.execute(work))
+        summary = run_async(batch_run.execute, work)
     except KeyboardInterrupt:
         raise Interrupted(_interrupted_message(progress)) from None
     except OtherLimits as error:

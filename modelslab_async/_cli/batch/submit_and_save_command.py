@@ -202,7 +202,7 @@ def _print_dry_run(
             found = await RowsInJournal.find(batch, endpoints, rows, saves_files=False)
             return found, await found.conflicts(rows, endpoints)
 
-    found, conflicts = run_async(compare())
+    found, conflicts = run_async(compare)
     found.check_keys()
     found.check_count(most)
     for row in conflicts:

@@ -64,11 +64,11 @@ def uncertain(
             return await batch.uncertain()
 
     if track_id is None:
-        for submit in run_async(submits()):
+        for submit in run_async(submits):
             _print(submit, path, as_json=as_json)
         return
     try:
-        run_async(answer(track_id))
+        run_async(answer, track_id)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     command = shlex.join([output.PROGRAM, "batch", "run", "--journal", shown(path)])

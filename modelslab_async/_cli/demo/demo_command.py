@@ -102,7 +102,7 @@ def demo(
     try:
         with EmulatorProcess(plan) as emulator:
             stats.expect(emulator.jobs)
-            pictures = run_async(_await_all_watched(emulator, stats, pace, folder))
+            pictures = run_async(_await_all_watched, emulator, stats, pace, folder)
             jobs = emulator.jobs
     except KeyboardInterrupt:
         raise Interrupted(

@@ -101,7 +101,7 @@ def _write_lines(*lines: str) -> None:
 def main() -> int:
     """Serve the jobs of a plan. The only command-line argument is the plan as JSON."""
     try:
-        run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
+        run_async(_serve, DemoPlan(**json.loads(sys.argv[1])))
     except BrokenPipeError:
         # The demo process, which reads this process's standard output, has ended. Python flushes
         # standard output at exit, and that would fail too. So redirect it to the null device.

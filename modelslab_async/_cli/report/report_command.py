@@ -45,7 +45,7 @@ def report(*, file: Path, path: JournalLocation) -> None:
         async with Batch.open(path) as batch:
             return await read_journal(batch)
 
-    text = render_page(run_async(read()), journal_name(path))
+    text = render_page(run_async(read), journal_name(path))
     try:
         with atomic_replace(file) as draft:
             draft.write_text(text, encoding="utf-8")
