@@ -1,11 +1,18 @@
 """Writes files and folders that survive a power cut. All functions block: call them in threads."""
 
 import os
+import re
+import secrets
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 IS_WINDOWS = os.name == "nt"
+_TOKEN_BYTES: Final = 8
+# A process may still be writing a younger draft.
+_MAX_DRAFT_AGE_S: Final = 86_400.0
 
 
 def fsync_folder(folder: Path) -> None:
@@ -35,25 +42,33 @@ def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """
     Yield the path of a draft. If the `with` block succeeds, replace `path` with the draft.
 
-    A reader sees the whole old file or the whole new one.
+    A reader sees the whole old file or the whole new one. If several writers replace the same file
+    at once, the last one to end wins.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with replace_by_draft(path, draft):
-        yield draft
-
-
-@contextmanager
-def replace_by_draft(path: Path, draft: Path) -> Generator[None, None, None]:
-    """
-    If the `with` block succeeds, replace `path` with `draft`, which the block has written.
-
-    Both files must be in the same folder.
-    """
+    # The name is random, because two tasks of one process may write the same file at once. Two
+    # hosts or two containers may even use the same process id.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.draft")
     try:
-        yield
+        yield draft
         with draft.open("rb+") as written:
             os.fsync(written.fileno())
         draft.replace(path)
         fsync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_old_drafts(path: Path) -> None:
+    """Remove the drafts of `path` that killed processes left behind more than a day ago."""
+    draft = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.draft")
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if draft.fullmatch(entry.name):
+                remove_if_old(entry)
+
+
+def remove_if_old(entry: os.DirEntry[str]) -> None:
+    """Remove a file if it has not changed for a day. Leave it if it cannot be removed."""
+    with suppress(OSError):
+        if time.time() - entry.stat().st_mtime > _MAX_DRAFT_AGE_S:
+            Path(entry.path).unlink()

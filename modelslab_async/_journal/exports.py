@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
-from .._aio.durable_files import atomic_replace
+from .._aio.durable_files import atomic_replace, remove_old_drafts
 from .._models.argument_checks import check_type
 from .._models.journal_errors import JournalDamaged
 from .._models.serialization import to_dict
@@ -111,7 +111,9 @@ def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> in
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
     """
-    with atomic_replace(Path(path)) as draft:
+    target = Path(path)
+    remove_old_drafts(target)
+    with atomic_replace(target) as draft:
         _WRITERS[file_format](draft, snapshot)
     return snapshot.count
 

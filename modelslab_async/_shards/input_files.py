@@ -6,9 +6,7 @@ An output file is called a part.
 
 import os
 import re
-import time
 from collections import defaultdict
-from contextlib import suppress
 from glob import glob, has_magic
 from hashlib import blake2b
 from pathlib import Path
@@ -16,16 +14,13 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from .._aio.durable_files import make_folder
+from .._aio.durable_files import make_folder, remove_if_old
 from .._tables.table_errors import UnusableTable
 
 _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-# Hidden files older than this many seconds are removed, because a killed process must have left
-# them behind.
-_MAX_HIDDEN_AGE_S: Final = 86_400.0
 HIDDEN_SUFFIXES: Final = (".draft", ".shard")
 
 
@@ -164,7 +159,7 @@ def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".part-") and entry.name.endswith(HIDDEN_SUFFIXES):
-                _remove_old(entry)
+                remove_if_old(entry)
             elif part := _PART.fullmatch(entry.name):
                 if int(part["size"]) != size:
                     raise ValueError(
@@ -173,9 +168,3 @@ def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
                     )
                 digests[part["label"]].add(part["digest"])
     return digests
-
-
-def _remove_old(entry: os.DirEntry[str]) -> None:
-    with suppress(FileNotFoundError):
-        if time.time() - entry.stat().st_mtime > _MAX_HIDDEN_AGE_S:
-            Path(entry.path).unlink()

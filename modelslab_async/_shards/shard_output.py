@@ -1,14 +1,13 @@
 """Reads and writes parts. A part is a Parquet file with the outcomes of one shard's tickets."""
 
 import json
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict, frozen
 
-from .._aio.durable_files import replace_by_draft
+from .._aio.durable_files import atomic_replace
 from .._journal.export_columns import input_columns
 from .._journal.parquet_export import outcome_row, require_arrow, write_parquet
 from .._journal.queries import RecordedOutcome
@@ -91,10 +90,7 @@ def write_part(
     states = [row["state"] for row in written]
     counts = PartCounts(**{state: states.count(state) for state in sorted(set(states))})
     pages = (written[at : at + _ROWS_PER_GROUP] for at in range(0, len(written), _ROWS_PER_GROUP))
-    # The name is random, because two workers may write the same file at once. A process id is not
-    # enough, because two hosts may use the same id.
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
-    with replace_by_draft(path, draft):
+    with atomic_replace(path) as draft:
         write_parquet(draft, pages, inputs, {_METADATA: json.dumps(asdict(counts))})
     return counts
 

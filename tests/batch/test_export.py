@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import json
+import os
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -11,10 +13,13 @@ import pytest
 from pyarrow import parquet
 
 from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
+from modelslab_async._journal import exports
 from modelslab_async._journal.tickets import OutcomeRow
 
 BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message": "é"}
 NOW = 1_800_000_000.0
+# An export that never ends fails here, instead of holding the suite.
+TIMEOUT_S = 300
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.thorough)])
@@ -221,6 +226,46 @@ async def test_failed_export_leaves_the_old_file(batch, tmp_path):
     assert "precious" == file.read_text()
     await batch.export(file)
     assert file.read_text().startswith("ticket,state")
+    assert [file] == list(tmp_path.glob("*out*"))
+
+
+async def test_two_exports_to_one_file_are_both_whole(batch, tmp_path, monkeypatch):
+    """The file is whole when the first call returns, and when the second one does."""
+    file, write = tmp_path / "out.jsonl", exports._WRITERS["jsonl"]
+    is_written, has_begun, is_read = (threading.Event() for _ in range(3))
+
+    def write_in_turn(draft, snapshot):
+        if not is_written.is_set():
+            write(draft, snapshot)
+            is_written.set()
+            assert has_begun.wait(TIMEOUT_S)
+            return
+        draft.write_text("half")
+        has_begun.set()
+        assert is_read.wait(TIMEOUT_S)
+        write(draft, snapshot)
+
+    monkeypatch.setitem(exports._WRITERS, "jsonl", write_in_turn)
+    first = asyncio.create_task(batch.export(file))
+    assert await asyncio.to_thread(is_written.wait, TIMEOUT_S)
+    second = asyncio.create_task(batch.export(file))
+    try:
+        assert 3 == await first
+        assert 3 == len([json.loads(line) for line in file.read_text().splitlines()])
+    finally:
+        is_read.set()
+        (counted,) = await asyncio.gather(second, return_exceptions=True)
+    assert 3 == counted
+    assert 3 == len([json.loads(line) for line in file.read_text().splitlines()])
+    assert [file] == list(tmp_path.glob("*out*"))
+
+
+async def test_export_removes_the_old_draft_of_a_killed_one(batch, tmp_path):
+    """No other command would ever remove it."""
+    file, draft = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.0123456789abcdef.draft"
+    draft.write_text("half")
+    os.utime(draft, (0, 0))
+    await batch.export(file)
     assert [file] == list(tmp_path.glob("*out*"))
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import Batch, Failed
-from modelslab_async._aio.durable_files import atomic_replace, fsync_folder, make_folder
+from modelslab_async._aio.durable_files import (
+    atomic_replace,
+    fsync_folder,
+    make_folder,
+    remove_old_drafts,
+)
 from modelslab_async._journal.tickets import OutcomeRow
 
 from .conftest import success
@@ -114,6 +119,55 @@ def test_failed_draft_leaves_the_old_file(tmp_path):
         broken()
     assert "precious" == file.read_text()
     assert [file] == list(tmp_path.iterdir())
+
+
+def test_replacements_at_once_are_both_whole(tmp_path):
+    """Each writer has a draft of its own, and the last one to end wins."""
+    file = tmp_path / "out"
+    with atomic_replace(file) as first:
+        first.write_text("first, half")
+        with atomic_replace(file) as second:
+            second.write_text("second, whole")
+        assert "second, whole" == file.read_text()
+        assert "first, half" == first.read_text()
+        first.write_text("first, whole")
+    assert "first, whole" == file.read_text()
+    assert [file] == list(tmp_path.iterdir())
+
+
+def test_drafts_of_killed_processes_are_removed_after_a_day(tmp_path):
+    """A younger draft may be in use. A draft of another file or of another program stays."""
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "[out].csv"
+    draft = ".[out].csv.0123456789abcdef.draft"
+    old, kept = tmp_path / draft, [tmp_path / "folder" / draft]
+    kept += [tmp_path / f".[out].csv.{'f' * 16}.draft", tmp_path / ".o.csv.0123456789abcdef.draft"]
+    kept += [tmp_path / ".[out].csv.draft", tmp_path / ".[out].csv.mine.draft"]
+    for each in (old, *kept):
+        each.write_text("half")
+    for each in (old, *kept[:1], *kept[2:]):
+        os.utime(each, (0, 0))
+    remove_old_drafts(file)
+    assert sorted(kept) == sorted(each for each in tmp_path.rglob("*") if each.is_file())
+
+
+def test_draft_that_cannot_be_removed_is_left(monkeypatch, tmp_path):
+    """It may belong to another user, or be open on Windows."""
+    old = tmp_path / ".out.0123456789abcdef.draft"
+    old.write_text("half")
+    os.utime(old, (0, 0))
+
+    def refuse(*_any, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove_old_drafts(tmp_path / "out")
+    assert old.exists()
+
+
+def test_folder_that_cannot_be_listed_keeps_its_drafts(tmp_path):
+    """The writer of the file says what is wrong with the folder."""
+    remove_old_drafts(tmp_path / "missing" / "out")
 
 
 def test_folder_that_cannot_be_opened_is_not_synced(monkeypatch, tmp_path):

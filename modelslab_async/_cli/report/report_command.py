@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ... import Batch
-from ..._aio.durable_files import atomic_replace
+from ..._aio.durable_files import atomic_replace, remove_old_drafts
 from .. import options, output
 from ..batch.journal_option import (
     JournalLocation,
@@ -46,6 +46,7 @@ def report(*, file: Path, path: JournalLocation) -> None:
             return await read_journal(batch)
 
     text = render_page(run_async(read), journal_name(path))
+    remove_old_drafts(file)
     try:
         with atomic_replace(file) as draft:
             draft.write_text(text, encoding="utf-8")

@@ -1,5 +1,6 @@
 """The report of a batch: one page that loads and runs nothing."""
 
+import os
 import re
 import shutil
 import sqlite3
@@ -124,6 +125,17 @@ def test_unwritable_report_is_reported_in_one_line(program, journal, tmp_path):
     run = program(*arguments, "--journal", str(journal))
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))
     assert "cannot be written" in run.stderr
+
+
+def test_report_removes_the_old_draft_of_a_killed_command(program, journal, tmp_path):
+    """It is hidden beside the page, so a user would hardly find it."""
+    draft = tmp_path / ".r.html.0123456789abcdef.draft"
+    draft.write_text("half")
+    os.utime(draft, (0, 0))
+    page = tmp_path / "r.html"
+    run = program("batch", "report", "--html", str(page), "--journal", str(journal))
+    assert 0 == run.returncode, run.stderr
+    assert [page] == list(tmp_path.glob("*r.html*"))
 
 
 @pytest.mark.parametrize(
