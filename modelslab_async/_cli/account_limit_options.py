@@ -9,6 +9,7 @@ import click
 from attrs import field, frozen
 
 from .. import SQLiteAccount
+from .._journal.sqlite_path import check_account_path
 from .._postgres.postgres_address import (
     check_address,
     is_address,
@@ -27,16 +28,21 @@ class _AccountType(WrittenPath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a file's path as a `Path`, and a database's address as a checked string."""
-        if not is_address(value):
-            return super().convert(value, param, ctx)
         try:
-            check_address(value)
-            _, options = split_options(value, ("batch", "schema"))
+            if is_address(value):
+                _check_account_address(value)
+                return value
+            check_account_path(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if "batch" in options:
-            self.fail("an account has no batch; leave batch=NAME out of its address", param, ctx)
-        return value
+        return super().convert(value, param, ctx)
+
+
+def _check_account_address(address: str) -> None:
+    check_address(address)
+    _, options = split_options(address, ("batch", "schema"))
+    if "batch" in options:
+        raise ValueError("an account has no batch; leave batch=NAME out of its address")
 
 
 @frozen(kw_only=True)

@@ -3,14 +3,11 @@
 import os
 from typing import Final
 
+from .._postgres.postgres_address import looks_like_url
+
 _MEMORY_PATH: Final = ":memory:"
 # Some builds of SQLite treat a path with this prefix as a URI with options.
 _URI_PREFIX: Final = "file:"
-
-# A path with one of these prefixes is a database address. The prefixes end with only one `/`,
-# because `pathlib.Path` turns `//` into `/`. The error for such a path does not quote the path,
-# because an address may contain a password.
-_ADDRESS_PREFIXES: Final = ("postgresql:/", "postgres:/")
 
 
 def check_journal_path(path: str | os.PathLike[str]) -> str:
@@ -25,8 +22,8 @@ def check_journal_path(path: str | os.PathLike[str]) -> str:
         path,
         "a journal",
         example="cats.journal",
-        address_advice="give an address as a text such as "
-        "'postgresql://host/database?batch=cats', with two slashes",
+        address_advice="a text that begins with 'postgresql://', such as "
+        "'postgresql://host/database?batch=cats'",
     )
 
 
@@ -42,7 +39,7 @@ def check_account_path(path: str | os.PathLike[str]) -> str:
         path,
         "an account",
         example="account.db",
-        address_advice="in Python, give the address to PostgresAccount",
+        address_advice="'postgresql://host/database', in Python as the argument of PostgresAccount",
     )
 
 
@@ -55,9 +52,10 @@ def _check_path(
             f"the path of {owner} is a str or a pathlib.Path, got a value of type "
             f"{type(path).__name__}"
         )
-    if text.startswith(_ADDRESS_PREFIXES):
+    if looks_like_url(text):
         raise ValueError(
-            f"the path of {owner} was given as the address of a database; {address_advice}"
+            f"the path of {owner} names a file, but got a URL, which is not repeated here; "
+            f"write a path such as {example!r}, or for a database {address_advice}"
         )
     if problem := _find_problem(text):
         raise ValueError(

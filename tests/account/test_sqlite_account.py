@@ -50,10 +50,11 @@ def test_file_of_another_program_is_left_as_it_is(path):
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_address_of_a_database_is_refused_and_not_repeated(kind):
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "PostgreSQL", " postgres"])
+def test_address_of_a_database_is_refused_and_not_repeated(kind, scheme):
     """It may hold a password."""
     with pytest.raises(ValueError, match="PostgresAccount") as caught:
-        SQLiteAccount(kind("postgresql://app:a-secret@db.example/production"))
+        SQLiteAccount(kind(f"{scheme}://app:a-secret@db.example/production"))
     assert "a-secret" not in repr(caught.value)
 
 

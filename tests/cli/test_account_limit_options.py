@@ -181,6 +181,8 @@ def test_resume_command_names_the_database_without_its_password(serving, tmp_pat
         ("postgresql://app:a-secret@db.example/x?batch=cats", "leave batch=NAME out"),
         ("postgresql://app:a-secret@db.example/x?schema=", "one schema=NAME"),
         ("postgresql://app:a-secr@t@db.example/x#y", "percent-encoded"),
+        ("postgresql+asyncpg://app:a-secret@db.example/x", "for a database 'postgresql://"),
+        (" postgresql://app:a-secret@db.example/x", "for a database 'postgresql://"),
     ],
 )
 def test_malformed_address_is_told_and_not_repeated(program, address, message):

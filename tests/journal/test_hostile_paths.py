@@ -4,12 +4,16 @@ import asyncio
 import os
 import socket
 import sqlite3
+import traceback
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket, WrongJournal
+from modelslab_async._journal.journal_copy import copy_journal
 from modelslab_async._journal.read_only_connection import read
+from modelslab_async._journal.sqlite_path import check_journal_path
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 
@@ -49,6 +53,37 @@ async def test_path_that_names_no_file_is_refused(path, message, monkeypatch, tm
     with pytest.raises(ValueError, match=message):
         await open_and_count(path)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "postgresql+asyncpg://app:a-secret@db.example/production?batch=cats",
+        "PostgreSQL://app:a-secret@db.example/production?batch=cats",
+        " postgresql://app:a-secret@db.example/production?batch=cats",
+        "'postgresql://app:a-secret@db.example/production?batch=cats'",
+        "DATABASE_URL=postgresql://app:a-secret@db.example/production?batch=cats",
+        "mysql:\\\\app:a-secret@db.example/production",
+        Path("postgresql+psycopg://app:a-secret@db.example/production?batch=cats"),
+    ],
+    ids=str,
+)
+async def test_url_in_place_of_a_path_is_refused_and_not_shown(path, monkeypatch, tmp_path):
+    """It may contain a password. The error says how to write an address, and makes no file."""
+    monkeypatch.chdir(tmp_path)
+    message = "got a URL.* begins with 'postgresql://'"
+    with pytest.raises(ValueError, match=message) as caught:
+        await open_and_count(path)
+    with pytest.raises(ValueError, match=message):
+        await copy_journal(path, "new.journal")
+    assert "a-secret" not in "".join(traceback.format_exception(caught.value))
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["a:b", "c:/cats.journal", "./cats:/x", "C:\\cats.journal"])
+def test_colon_in_a_path_is_allowed(path):
+    """A drive of Windows has one letter."""
+    assert path == check_journal_path(path)
 
 
 @pytest.mark.parametrize("path", [b"cats.journal", 5, None])

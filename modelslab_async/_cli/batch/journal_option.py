@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import click
 
 from ..._journal.journal_files import is_journal_file
+from ..._journal.sqlite_path import check_journal_path
 from ..._postgres.postgres_address import is_address, without_passwords
 from .. import output
 from ..command_error_types import MissingExtra
@@ -27,13 +28,14 @@ class LocationType(WrittenPath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a file's path as a `Path`, and a database's address as a checked string."""
-        if not is_address(value):
-            return super().convert(value, param, ctx)
         try:
-            parse_address(value)
+            if is_address(value):
+                parse_address(value)
+                return value
+            check_journal_path(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return value
+        return super().convert(value, param, ctx)
 
 
 def parse_address(address: str) -> "PostgresBatch":

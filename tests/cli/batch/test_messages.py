@@ -96,3 +96,28 @@ def test_journal_that_needs_another_key_is_reported(here):
     run = here("run", MODELSLAB_API_KEY=None, MODELSLAB_ENTERPRISE_API_KEY="another-key")
     assert (3, 1) == (run.returncode, run.stderr.count("this family needs the standard key"))
     assert "api_key=" not in run.stderr
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+asyncpg", " PostgreSQL"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status", "--journal", "ADDRESS"),
+        ("run", "ids.txt", "--journal", "ADDRESS"),
+        ("copy", "ADDRESS", "new.db"),
+        ("copy", "run.db", "ADDRESS"),
+    ],
+    ids=" ".join,
+)
+def test_url_that_is_no_address_is_told_and_not_repeated(here, command, scheme):
+    """It may hold a password. Nothing is created, and the message says how to write an address."""
+    (here.folder / "ids.txt").write_text("images:1\n")
+    (here.folder / "run.db").touch()
+    before = sorted(here.folder.rglob("*"))
+    address = f"{scheme}://app:a-secret@db.example/production?batch=cats"
+    done = here(*(address if word == "ADDRESS" else word for word in command))
+    assert 2 == done.returncode, done.stderr
+    assert "got a URL" in done.stderr
+    assert "begins with 'postgresql://'" in done.stderr
+    assert "a-secret" not in done.stdout + done.stderr
+    assert before == sorted(here.folder.rglob("*"))
