@@ -1,10 +1,24 @@
-"""The option type of a path that a command writes. Refuses a path that contains an API key."""
+"""The option types of paths and names that a command writes. They refuse an API key."""
 
 from typing import Any
 
 import click
 
 from . import output
+
+
+def written_name(name: str) -> str:
+    """
+    Return a name that a command writes.
+
+    Raises:
+        click.BadParameter: The name contains an API key of the environment.
+    """
+    if output.redact(name) != name:
+        raise click.BadParameter(
+            "it contains your API key, which the name would show; give another name"
+        )
+    return name
 
 
 class WrittenPath(click.Path):
@@ -17,9 +31,5 @@ class WrittenPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check that the path contains no API key, then convert it as `click.Path` does."""
-        path = str(value)
-        if output.redact(path) != path:
-            self.fail(
-                "it contains your API key, which the name would show; give another name", param, ctx
-            )
+        written_name(str(value))
         return super().convert(value, param, ctx)

@@ -111,10 +111,10 @@ def _any_quoting_pattern(character: str) -> str:
     Return a regular expression that matches a character, plain or escaped.
 
     The escapes are those of JSON, of URLs and of the `repr` of bytes. A dash also matches an
-    underscore, because a message may show a name with underscores in place of dashes.
+    underscore, and an underscore a dash, because a message may show a name in either spelling.
     """
     code = f"(?i:{ord(character):02x})"
-    plain = "[-_]" if character == "-" else re.escape(character)
+    plain = "[-_]" if character in "-_" else re.escape(character)
     # Each repetition is limited, so that searching text full of backslashes takes linear time.
     return rf"(?:\\{{0,8}}{plain}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 

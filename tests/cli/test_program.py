@@ -314,6 +314,17 @@ def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments
     assert "[key] stands for your API key" in done.stderr
 
 
+@pytest.mark.parametrize("value", ["", "=1"])
+def test_key_with_underscores_is_not_shown_with_dashes(program, value):
+    """The message about an unknown option names it with dashes."""
+    key = "a_secret_key-for_the-command_line"
+    arguments = ("generate", "realtime/text2img", "--prompt", "a cat", f"--{key}{value}")
+    done = program(*arguments, MODELSLAB_API_KEY=key)
+    assert 2 == done.returncode
+    assert key.replace("_", "-") not in (done.stdout + done.stderr).replace("_", "-")
+    assert "[key] stands for your API key" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -328,10 +339,11 @@ def test_key_that_was_typed_by_mistake_is_not_shown(program, tmp_path, arguments
         ("batch", "export", f"{KEY}.csv"),
         ("batch", "copy", "run.db", KEY),
         ("batch", "report", "--html", KEY),
+        ("batch", "schema", "--schema", f"for {KEY}"),
     ],
     ids=" ".join,
 )
-def test_no_file_or_folder_is_named_as_the_key(program, tmp_path, arguments):
+def test_no_file_folder_or_schema_is_named_as_the_key(program, tmp_path, arguments):
     """Its name would show the key. The message does not."""
     (tmp_path / "tickets.txt").write_text("images:1\n")
     (tmp_path / "prompts.txt").write_text("a cat\n")

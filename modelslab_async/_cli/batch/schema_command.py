@@ -4,11 +4,13 @@ import click
 
 from ..._journal.postgres_tables import DEFAULT_SCHEMA, migration_script
 from .. import options
+from ..written_path_type import written_name
 
 
 @click.command()
 @click.option(
     "--schema",
+    type=written_name,
     default=DEFAULT_SCHEMA,
     show_default=True,
     metavar="NAME",
