@@ -8,18 +8,14 @@ makes the client poll the ticket at once.
 import asyncio
 import hmac
 import logging
-import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from ._aio.callbacks import call_and_await
-from ._aio.yield_and_wakeup import is_cancelled
 from ._client import Client
+from ._engine.webhook_fetches import OnReply, WebhookFetches
 from ._engine.webhook_ticket_lookup import hinted_ticket
 from ._models.argument_checks import check_callback, check_type
-from ._models.errors import ClientClosed, ModelsLabError
-from ._models.replies import Reply
-from ._models.ticket import Ticket
+from ._models.errors import ClientClosed
 from ._parsing.webhook_ids import WebhookHint, read_webhook
 from ._submitting.webhook_addresses import check_secret
 
@@ -38,7 +34,6 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
-OnReply: TypeAlias = Callable[[Reply], object]
 
 
 def receiver(
@@ -53,15 +48,17 @@ def receiver(
     the shared account do the same. Late, repeated and forged deliveries do no harm, because each
     client gets the result by its own poll.
 
-    With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket once,
-    passes the reply to `on_reply`, and then answers the delivery. Submit with
+    With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket, passes
+    the reply to `on_reply`, and then answers the delivery. Deliveries that come before a fetch has
+    started share it and its answer: 200 if `on_reply` returned, 500 if it raised, 503 if the poll
+    failed. While 32 deliveries are in progress, others get a 503. Submit with
     `webhook=client.webhook_url(base, family="realtime")`, so that the address names the family.
 
     Args:
         client: Polls the tickets.
         secret: The same secret as for `client.webhook_url`; None for the client's random secret.
-        on_reply: Called with the fresh reply, and awaited if it is async. After a repeated
-            delivery, it is called again. After a forged delivery, the reply may be a `Processing`.
+        on_reply: Called with each fresh reply, and awaited if it is async. A repeated delivery may
+            call it again. After a forged delivery, the reply may be a `Processing`.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -94,10 +91,8 @@ class _Receiver:
     def __init__(self, client: Client, secret: str | None, on_reply: OnReply | None) -> None:
         self._client = client
         self._secret = secret
-        self._on_reply = on_reply
+        self._fetches = None if on_reply is None else WebhookFetches(client.engine, on_reply)
         self._in_progress = 0
-        self._waiting: set[Ticket] = set()
-        self._fetched_at: dict[Ticket, float] = {}
 
     async def take(self, scope: Message, receive: Receive) -> int:
         """Handle one delivery, and return the status code of the response."""
@@ -140,7 +135,7 @@ class _Receiver:
         engine = self._client.engine
         try:
             engine.take_hint(hint)
-            if self._on_reply is None:
+            if self._fetches is None:
                 return 200
             ticket = hinted_ticket(engine, hint, family)
         except ClientClosed:
@@ -151,52 +146,13 @@ class _Receiver:
                 "client.webhook_url(base, family=...)"
             )
             return 200
-        if ticket in self._waiting:
-            # Skip this delivery: an earlier delivery already waits to fetch the same ticket. That
-            # fetch has not started, so its reply will include whatever this delivery announces.
-            return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503
         self._in_progress += 1
         try:
-            await self._wait_for_floor(ticket)
-            return await self._pass_on(ticket, self._on_reply)
+            return await self._fetches.answer(ticket)
         finally:
             self._in_progress -= 1
-
-    async def _wait_for_floor(self, ticket: Ticket) -> None:
-        """Wait until `Pace.floor` seconds have passed since the previous fetch of this ticket."""
-        floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
-        self._waiting.add(ticket)
-        try:
-            await asyncio.sleep(self._fetched_at.get(ticket, -math.inf) + floor - now())
-        finally:
-            self._waiting.discard(ticket)
-        # Move the ticket's entry to the end of `_fetched_at`, so that the oldest entries stay in
-        # front.
-        self._fetched_at.pop(ticket, None)
-        self._fetched_at[ticket] = fetched_at = now()
-        while self._fetched_at[oldest := next(iter(self._fetched_at))] + floor < fetched_at:
-            del self._fetched_at[oldest]
-
-    async def _pass_on(self, ticket: Ticket, on_reply: OnReply) -> int:
-        """Fetch a ticket once, and pass the reply to `on_reply`."""
-        try:
-            reply = await self._client.fetch(ticket)
-        except ModelsLabError as error:
-            _logger.warning("the webhook of %s has no effect, its poll failed: %s", ticket, error)
-            return 503
-        try:
-            await call_and_await(on_reply, reply)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        # Catch CancelledError too: `on_reply` can raise it although this task was not cancelled.
-        except BaseException:
-            if is_cancelled():
-                raise
-            _logger.exception("on_reply raised for %s", ticket)
-            return 500
-        return 200
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -76,10 +76,17 @@ MUTATIONS = [
     ),
     Mutation(
         "webhook reply: a flood of deliveries is a flood of polls",
-        "webhooks.py",
+        "_engine/webhook_fetches.py",
         "-math.inf) + floor - now())",
         "-math.inf) - now())",
         _WEBHOOK_REPLIES,
+    ),
+    Mutation(
+        "webhook reply: a cancelled delivery cancels the poll of another one",
+        "_engine/webhook_fetches.py",
+        "if not fetch.deliveries:",
+        "if True:",
+        "../submitting/test_shared_webhook_fetches.py",
     ),
     Mutation(
         "webhook reply: any number of tickets at once",
