@@ -95,7 +95,12 @@ def check_number(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
-    if not is_valid(float(value)):
+    try:
+        number = float(value)
+    except OverflowError:
+        # Do not show the value: it has hundreds of digits.
+        raise ValueError(f"{name} is {expected}, got one that no float can hold") from None
+    if not is_valid(number):
         raise ValueError(f"{name} is {expected}, got {value}")
 
 

@@ -11,6 +11,8 @@ from .._models.key_kind import Tier
 
 # If a timer fires late, the next polls come faster, to catch up on at most this many seconds.
 _MAX_CATCH_UP_S = 0.05
+# At most this many starts of polls are kept, with 32 bytes each.
+_MAX_STARTS = 65_536
 
 
 class PollRate(Protocol):
@@ -41,22 +43,27 @@ class RateLimiter:
 
     If a timer fires late, the next polls come faster. Even then, at most `n` polls start within
     `n / rate` seconds, where `n` is the rate, rounded up: 3 polls in 1.2 seconds for a rate of 2.5.
+    Above 65,536 polls a second, `n` is an equal part of the rate, so that memory stays bounded.
     """
 
     rate: float
     _next_even: float = 0.0
     _recent: deque[float] = field(init=False)
+    _window_s: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._recent = deque(maxlen=ceil(self.rate))
+        parts = max(1, ceil(self.rate / _MAX_STARTS))
+        most = ceil(self.rate / parts)
+        self._recent = deque(maxlen=most)
+        self._window_s = most / self.rate
 
     @property
     def next_allowed(self) -> float:
         """The time at which the next poll may start."""
-        burst = ceil(self.rate)
-        if len(self._recent) < burst:
+        recent = self._recent
+        if len(recent) != recent.maxlen:
             return self._next_even
-        return max(self._next_even, self._recent[0] + burst / self.rate)
+        return max(self._next_even, recent[0] + self._window_s)
 
     def record(self, now: float) -> None:
         """Count a poll that starts now."""

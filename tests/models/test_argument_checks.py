@@ -65,6 +65,9 @@ def test_valid_argument_passes(check, values):
         (rate, 0, ValueError, "rate is a number of polls a second above 0, or None, got 0"),
         (rate, math.inf, ValueError, "got inf"),
         (rate, math.nan, ValueError, "got nan"),
+        (rate, 10**400, ValueError, "rate is .* above 0, or None, got one that no float can hold"),
+        (lease, Fraction(-(10**5000)), ValueError, "got one that no float can hold"),
+        (link_timeout, Fraction(10**400), ValueError, "got one that no float can hold"),
         (lease, 0, ValueError, "lease is a number of seconds above 0, got 0"),
         (lease, math.nan, ValueError, "got nan"),
         (lease, None, TypeError, "got None"),
@@ -84,6 +87,15 @@ def test_invalid_argument_is_refused(check, value, error, words):
     """The message says what was expected and what was given."""
     with pytest.raises(error, match=words):
         check(value)
+
+
+@pytest.mark.parametrize(
+    "name", ["timeout", "submit_timeout", "unsent_timeout", "wait_timeout", "rate"]
+)
+def test_number_beyond_a_float_is_refused(name):
+    """No client is made with a number that its timers cannot use."""
+    with pytest.raises(ValueError, match=f"{name} is a number of"):
+        Client(KEY, **{name: 10**400})
 
 
 def test_wrong_type_message_hides_the_value():

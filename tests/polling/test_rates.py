@@ -32,6 +32,19 @@ def test_rate_bounds_polls_in_every_second(virtually, world, rate):
     virtually(main)
 
 
+@pytest.mark.parametrize("rate", [2**63, 1e300])
+def test_huge_rate_polls_without_a_limit(virtually, world, rate):
+    """A program may give a huge rate to mean that there is no limit."""
+
+    async def main():
+        async with world(rate=rate) as here:
+            tickets = [here.emulator.add_job(("images", n), duration=0) for n in range(100)]
+            outcomes = await here.client.gather(tickets)
+            assert [Success] * 100 == [type(outcome) for outcome in outcomes]
+
+    virtually(main)
+
+
 def test_rate_starves_no_ticket(virtually, world):
     """With more due than the rate allows, each ticket is polled before any three times."""
 

@@ -1,5 +1,7 @@
 """The rate limiter spaces polls evenly, and bounds them in any second."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,3 +55,41 @@ def test_no_second_holds_more_polls_than_the_rate(rate, delays):
     burst = -int(-rate // 1)
     for first, later in zip(times, times[burst:], strict=False):
         assert later - first >= burst / rate - 1e-9
+
+
+@pytest.mark.parametrize("rate", [1e6, 2**63, 1.7e308])
+def test_limiter_of_a_huge_rate_takes_little_memory(rate):
+    """However many polls start, their times take at most three megabytes."""
+    tracemalloc.start()
+    try:
+        limiter = RateLimiter(rate)
+        for number in range(200_000):
+            limiter.record(number / 1000)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 3e6
+
+
+@pytest.mark.parametrize("rate", [2**63, 1.7e308])
+def test_huge_rate_delays_no_poll(rate):
+    """A program may give a huge rate to mean that there is no limit."""
+    assert 0.0 == pytest.approx(max(poll_times(RateLimiter(rate), 100_000)), abs=1e-9)
+
+
+def test_tiniest_rate_allows_one_poll():
+    """The time of the second poll is beyond every clock."""
+    assert [0.0, float("inf")] == poll_times(RateLimiter(5e-324), 2)
+
+
+@pytest.mark.parametrize("rate", [65_537.0, 100_000.5, 1e6])
+def test_high_rate_bounds_the_polls_of_a_second(rate):
+    """After a pause, a second has no more polls than the rate, but for one in some ten thousand."""
+    limiter = RateLimiter(rate)
+    poll_times(limiter, 10)
+    now, count = 100.0, 0
+    while now < 101.0:
+        limiter.record(now)
+        count += 1
+        now = max(now, limiter.next_allowed)
+    assert count == pytest.approx(rate, rel=2e-4)
