@@ -48,8 +48,9 @@ def read_submissions(
         on_skipped: Called with the location and the problem of a bad row. The row is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, no row has an endpoint, or `--send` names a
-            column that the table lacks. The error about `--send` is raised after the last row.
+        click.UsageError: The file cannot be read, no row has an endpoint, two columns name the same
+            parameter, or `--send` names a column that the table lacks. The error about `--send` is
+            raised after the last row.
     """
     name = source_name(source)
     keys, locations, columns = SubmissionKeys(), dict[str, str](), dict[str, None]()
@@ -59,6 +60,8 @@ def read_submissions(
             try:
                 submission = keys.ensure_key(_to_submission(row, spec, check))
                 _check_key_is_new(locations, submission, row.location)
+            except UnusableTable:  # This error ends the reading, although it is a ValueError.
+                raise
             except click.UsageError as problem:
                 on_skipped(row.location, problem.format_message())
             except ValueError as problem:
@@ -150,6 +153,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     Raises:
         ValueError: The row names no endpoint, lacks the submission key that `--key` requires, or
             has parameters that do not fit the endpoint.
+        UnusableTable: Two columns of the table name the same parameter.
         click.UsageError: The row names an unknown endpoint or a file that does not exist.
     """
     if row.problem:
@@ -157,6 +161,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     cells = {name: value for name, value in row.cells.items() if value not in (None, "")}
     named = {parameter_name(name): value for name, value in cells.items()}
     endpoint = _endpoint(named.pop(ENDPOINT_COLUMN, None), spec)
+    _check_names_differ(row, endpoint, spec)
     key = _key(named, row.cells, spec)
     sent = {name: value for name, value in named.items() if _is_sent(endpoint, name, spec)}
     parameters = {
@@ -169,12 +174,37 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     # Also check the columns that are not sent, because one of them may be a misspelt parameter.
     checked = dict.fromkeys(named.keys() - sent.keys(), "") | parameters
     check(endpoint.name, checked, key, row.cells)
-    others = (ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN))
+    others = _own_columns(spec)
     columns = {name: value for name, value in cells.items() if parameter_name(name) not in others}
     if row.has_types:
         # Replace each NaN with None, because some programs write NaN for a missing value.
         columns = parse_json(json.dumps(columns))
     return Submission(endpoint.name, parameters, key, columns=columns)
+
+
+def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionSpec) -> None:
+    """
+    Check that no two columns name the same parameter, or both name the key or the endpoint.
+
+    Raises:
+        UnusableTable: The columns are those of the table, so each row has them.
+        ValueError: The row is a JSON object, which has names of its own.
+    """
+    columns = dict[str, str]()
+    for column in row.cells:
+        name = parameter_name(column)
+        earlier = columns.setdefault(name, column)
+        if earlier == column or not (name in _own_columns(spec) or _is_sent(endpoint, name, spec)):
+            continue
+        problem = f"{shorten(earlier)!r} and {shorten(column)!r} both name {shorten(name)}"
+        if row.has_types:
+            raise ValueError(f"{problem}; keep one of them")
+        raise UnusableTable(f"the columns {problem}; keep one of them; nothing was sent")
+
+
+def _own_columns(spec: SubmissionSpec) -> tuple[str, str]:
+    """Return the names of the columns that hold the endpoint and the submission key."""
+    return ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN)
 
 
 def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:

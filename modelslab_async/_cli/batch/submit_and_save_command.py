@@ -137,8 +137,8 @@ def _read_rows(
     Read the whole table, before anything is sent.
 
     Raises:
-        click.UsageError: The table cannot be read, no row has an endpoint, or `--send` names a
-            column that the table lacks.
+        click.UsageError: The table cannot be read, no row has an endpoint, two columns name the
+            same parameter, or `--send` names a column that the table lacks.
         UnusableKey: An endpoint needs an API key that is not set.
     """
     skipped = SkippedRows(source_name(table))

@@ -262,6 +262,56 @@ def test_table_of_parameters_alone_has_no_note(here):
     assert "not sent" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("table", "options", "first", "second"),
+    [
+        (
+            "prompt,negative_prompt,negative prompt\na cat,blurry,dark\n",
+            (),
+            "negative_prompt",
+            "negative prompt",
+        ),
+        ("prompt,init-image,init_image\na cat,,\n", (), "init-image", "init_image"),
+        ("prompt,my key,my-key\na cat,1,2\n", ("--key", "my key"), "my key", "my-key"),
+        ("prompt,new one,new-one\na cat,1,2\n", ("--send", "new one"), "new one", "new-one"),
+    ],
+    ids=["parameter", "empty cells", "key", "sent column"],
+)
+def test_table_with_two_columns_for_one_parameter_is_refused(here, table, options, first, second):
+    """One of them would be left out of work that is paid for. The message names both."""
+    result = here(*SUBMIT, "-", *options, given=table)
+    assert 2 == result.returncode
+    assert f"{first!r} and {second!r} both name" in result.stderr
+    assert "nothing was sent" in result.stderr
+    assert not (here.folder / "run.db").exists()
+
+
+def test_row_with_two_names_of_one_parameter_is_named_and_skipped(here, submits):
+    """Each JSON object has names of its own, so the other rows are submitted."""
+    rows = [
+        '{"prompt": "a cat", "negative_prompt": "blurry", "negative prompt": "dark"}',
+        '{"prompt": "a dog", "negative prompt": "dark"}',
+    ]
+    result = here(*SUBMIT, "-", given="\n".join(rows))
+    assert 2 == result.returncode
+    assert (
+        "line 1 of standard input skipped: 'negative_prompt' and 'negative prompt' both name "
+        "negative_prompt; keep one of them" in result.stderr
+    )
+    sent = {each.fields["prompt"]: each.fields["negative_prompt"] for each in submits()}
+    assert {"a dog": "dark"} == sent
+
+
+def test_two_columns_of_one_name_that_are_not_sent_are_kept(here):
+    """They are no parameters, and the export has both."""
+    table = "prompt,my note,my_note\na cat,1,2\n"
+    result = here(*SUBMIT, "-", "--export", "out.jsonl", given=table)
+    assert 0 == result.returncode, result.stderr
+    [line] = (here.folder / "out.jsonl").read_text().splitlines()
+    found = json.loads(line)["input"]
+    assert ("1", "2") == (found["my note"], found["my_note"])
+
+
 def test_bad_rows_are_named_and_skipped(here, submits):
     """The other rows are submitted, and the exit code is that of a bad input."""
     rows = [
