@@ -292,8 +292,8 @@ class Client:
         Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
-            base: The receiver's public address, such as `"https://me.example/hooks?query"`. If it
-                has no scheme or no host, a `ValueError` is raised.
+            base: The receiver's public address, such as `"https://me.example/hooks?query"`. Without
+                a scheme or a host, or with a `#`, a `ValueError` is raised.
             secret: The receiver's secret; None for a random secret that this client keeps.
             family: The family of the endpoint. A receiver with `on_reply` needs it.
         """

@@ -24,11 +24,12 @@ def check_webhook_address(name: str, address: object) -> None:
         address: The value of the argument.
 
     Raises:
-        ValueError: The value is not an absolute HTTP address.
+        ValueError: The value is not an absolute HTTP address, or it has a fragment.
     """
     if not isinstance(address, str):
         got = f"a value of type {type(address).__name__}"
     elif _is_address(address):
+        _check_no_fragment(name, address)
         return
     else:
         got = "another text"
@@ -36,6 +37,14 @@ def check_webhook_address(name: str, address: object) -> None:
         f"{name} is a whole address that the service can reach, with https:// or http:// and a "
         f"host, such as 'https://me.example/hooks', got {got}; nothing was sent"
     )
+
+
+def _check_no_fragment(name: str, address: str) -> None:
+    if "#" in address:
+        raise ValueError(
+            f"{name} is an address without '#' and what follows it, because an HTTP request never "
+            "contains that part, got one with it; nothing was sent"
+        )
 
 
 def check_secret(secret: object) -> None:
@@ -77,7 +86,8 @@ class WebhookAddresses:
 
         Raises:
             TypeError: `secret` is neither a string nor None.
-            ValueError: `base` is not an absolute HTTP address, or `secret` is empty.
+            ValueError: `base` is not an absolute HTTP address or has a fragment, or `secret` is
+                empty.
         """
         check_webhook_address("the base of a webhook address", base)
         check_secret(secret)

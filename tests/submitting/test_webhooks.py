@@ -415,6 +415,22 @@ async def test_webhook_that_is_no_address_is_refused_before_it_is_sent(service, 
 
 @pytest.mark.parametrize(
     "address",
+    ["https://me.example/hooks#app", "https://me.example/hooks?a=b#", "https://me.example/#/?a=b"],
+)
+async def test_webhook_with_a_fragment_is_refused_before_it_is_sent(service, address):
+    """Programs cut off a fragment, so the secret behind it would never come back."""
+    here = service(accept)
+    async with here.client() as client:
+        with pytest.raises(ValueError, match="without '#' and what follows it") as refused:
+            client.webhook_url(address, family="realtime")
+        assert address not in str(refused.value)
+        with pytest.raises(ValueError, match="webhook is an address without '#'"):
+            await client.submit(REALTIME, prompt="a fox", webhook=address)
+    assert not here.submits
+
+
+@pytest.mark.parametrize(
+    "address",
     [None, "", "HTTPS://me.example", "http://[::1]:8000/", "https://u:p@me.example/hooks?a=b"],
 )
 async def test_webhook_that_is_an_address_or_none_is_sent(service, address):
