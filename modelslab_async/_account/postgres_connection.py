@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .._models.account_errors import AccountError
 from .._postgres.postgres_address import check_address, show_address
-from .._postgres.postgres_driver import describe_error
+from .._postgres.postgres_driver import UnusableAddress, connect, describe_error
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -110,9 +110,7 @@ class PostgresConnection:
         raise failure
 
     async def _connect(self) -> Any:
-        import asyncpg  # noqa: PLC0415 -- an extra.
-
-        connection = await asyncpg.connect(self.address, timeout=_CONNECT_TIMEOUT_S)
+        connection = await connect(self.address, timeout=_CONNECT_TIMEOUT_S)
         if self._channel:
             try:
                 await self._start_listening(connection)
@@ -139,6 +137,8 @@ class PostgresConnection:
             )
 
     def _account_error(self, error: Exception) -> AccountError:
+        if isinstance(error, UnusableAddress):
+            return AccountError(str(error), path=self.shown)
         detail = describe_error(error, self.address)
         return AccountError(
             "the account cannot be used; see that the server runs, can be reached, and lets this "

@@ -11,7 +11,7 @@ from .._models.journal_errors import (
     JournalReadOnly,
     WrongJournal,
 )
-from .._postgres.postgres_driver import describe_error
+from .._postgres.postgres_driver import UnusableAddress, describe_error
 
 # Error codes that mean a lost connection, or a server that accepts no connections now. "08" stands
 # for all codes that begin with it: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -122,6 +122,8 @@ class ErrorTranslator:
         """
         if isinstance(error, LocalError):
             return self.for_caller(error.error)
+        if isinstance(error, UnusableAddress):
+            return JournalError(str(error), path=self.path)
         if isinstance(error, JournalError):
             error.path = self.path
             return error

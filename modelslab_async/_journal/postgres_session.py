@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from .._postgres.postgres_driver import quote_name
+from .._postgres.postgres_driver import connect, quote_name
 from .._postgres.store_clock import StoreClock
 
 # Timeouts in seconds: for connecting, for a statement, and for a statement that may read a whole
@@ -88,10 +88,8 @@ class PostgresSession:
             raise
 
     async def _open(self) -> Any:
-        import asyncpg  # noqa: PLC0415 -- an extra.
-
         try:
-            return await asyncpg.connect(self._address, timeout=CONNECT_TIMEOUT_S)
+            return await connect(self._address, timeout=CONNECT_TIMEOUT_S)
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:

@@ -1,6 +1,18 @@
-"""Helpers for asyncpg: the check that it is installed, error messages, and quoted names."""
+"""Helpers for asyncpg: connecting, error messages, and quoted names."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from .postgres_address import hide_passwords
+
+
+class UnusableAddress(Exception):
+    """
+    The driver cannot use a part of an address, or an environment variable such as PGSSLMODE.
+
+    The message contains no password and no value from the part of the address after `?`.
+    """
 
 
 def require_asyncpg(user: str) -> None:
@@ -23,6 +35,38 @@ def require_asyncpg(user: str) -> None:
             '"modelslab-async[postgres]", or pip install asyncpg if you run from a clone',
             name="asyncpg",
         ) from None
+
+
+async def connect(address: str, *, timeout: int) -> Any:
+    """
+    Open a connection within `timeout` seconds, and return it.
+
+    Raises:
+        UnusableAddress: The driver cannot use a part of the address.
+        Exception: The server cannot be reached or refuses the connection. The driver's error is
+            raised unchanged, and its message may contain the password.
+    """
+    import asyncpg  # noqa: PLC0415 -- an extra.
+
+    try:
+        return await asyncpg.connect(address, timeout=timeout)
+    except OSError:  # Some TLS errors are a ValueError too.
+        raise
+    except (ValueError, OverflowError) as error:
+        detail = describe_error(error, address)
+    # Raise outside the `except` block. Otherwise `__context__` would hold the original error, whose
+    # message could contain the password.
+    raise UnusableAddress(
+        "a part of the address or a PG... environment variable cannot be used; correct it "
+        f"(PostgreSQL: {_hide_settings(detail, address)})"
+    )
+
+
+def _hide_settings(text: str, address: str) -> str:
+    # Hide the values, because one of them may be a password under a wrong name.
+    for _, value in parse_qsl(urlsplit(address).query):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "***", text)
+    return text
 
 
 def describe_error(error: Exception, address: str) -> str:

@@ -219,6 +219,22 @@ def test_password_in_a_setting_is_hidden(postgres):
     assert '"***" does not exist' in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u@127.0.0.1:9/db?target_session_attrs=a-secret-password",
+        "postgresql://u:a-secret-password@127.0.0.1:99999/db",
+        "postgresql://u:a-secret-password@a..b/db",
+    ],
+)
+def test_setting_that_the_driver_refuses_is_an_account_error(address):
+    """The message says what is wrong, and repeats no value, which may be in a wrong place."""
+    with pytest.raises(AccountError, match="a part of the address or a PG") as caught:
+        PostgresAccount(address)
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 async def test_connection_that_ends_at_a_bad_moment_is_named_as_that(store):
     """The driver then raises `InternalClientError`, as if it had a defect."""
     connection = store.account().make_membership()._connection

@@ -101,6 +101,24 @@ async def test_unreachable_server_is_an_error_at_once_without_the_password(addre
     assert caught.value.path.startswith("postgresql:///postgres?batch=")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u@127.0.0.1:9/db?batch=a&target_session_attrs=a-secret-password",
+        "postgresql://u@127.0.0.1:9/db?batch=a&ssl_min_protocol_version=a-secret-password",
+        "postgresql://u:a-secret-password@127.0.0.1:9/db?batch=a&sslmode=a-secret-password",
+        "postgresql://u:a-secret-password@127.0.0.1:99999/db?batch=a",
+        "postgresql://u:a-secret-password@a..b/db?batch=a",
+    ],
+)
+async def test_setting_that_the_driver_refuses_is_a_journal_error(address):
+    """The message says what is wrong, and repeats no value, which may be in a wrong place."""
+    with pytest.raises(JournalError, match="a part of the address or a PG") as caught:
+        async with Journal.open(address):
+            pass
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_password_is_nowhere_while_a_journal_is_open(address, caplog, monkeypatch):
     """Neither in a repr, nor in the log, nor in the database, nor in an error."""
     caplog.set_level(logging.DEBUG)
