@@ -147,8 +147,9 @@ class BatchGeneration:
                 # its own.
                 starting.cancel()
                 await asyncio.wait((starting,))
-        if starting.cancelled():
+        if starting.cancelled() and starting.cancelling():
             return None
+        # If only `on_submitted` was cancelled from within, this raises its CancelledError.
         started = starting.result()
         return await self._results.wait(started) if isinstance(started, Ticket) else started
 

@@ -688,6 +688,27 @@ async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monk
     assert len(emulator.submits) < 20
 
 
+async def test_hook_that_cancels_itself_ends_the_call_with_an_error(a_client, emulator, path):
+    """The error's cause names the ticket, and the next call finds the ticket in the journal."""
+    calls = itertools.count(1)
+
+    async def store(_):
+        if next(calls) == 2:
+            raise asyncio.CancelledError
+
+    async with a_client(on_submitted=store) as client, Batch.open(path, client=client) as batch:
+        pairs = batch.generate_many(rows(4), window=1)
+        assert "row 0" == (await anext(pairs))[0].key
+        with pytest.raises(RuntimeError, match="cancelled from within") as caught:
+            await anext(pairs)
+        cut_off = (await batch.journal.find_submit_by_key("row 1")).ticket
+        assert f"after the work was started as {cut_off}" in caught.value.__cause__.__notes__[0]
+    assert 2 == len(emulator.submits)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        assert 4 == len(await results_of(batch, rows(4)))
+    assert 4 == len(emulator.submits)
+
+
 async def test_failure_that_cannot_be_recorded_ends_the_call(path, monkeypatch):
     """It is no result that says that nothing was started: the work failed, and may be paid for."""
 
