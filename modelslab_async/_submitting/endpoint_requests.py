@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from .._models.errors import ClientClosed, InvalidRequest, TransportError, UnusableFile
 from .._models.key_kind import Tier
@@ -19,11 +19,13 @@ from .._transport.error_redaction import redacted_error
 from .._transport.sender import Sender
 from .._transport.transport_protocol import Request
 from .exchange_error_translation import name_endpoint
-from .file_reading import files_in, with_uploads
+from .file_reading import Upload, files_in, with_uploads
 from .request_building import build_request
 from .submit_request import SubmitRequest, hash_payload
 from .uploader import UPLOAD_ENDPOINT
 from .webhook_addresses import check_webhook_address
+
+T = TypeVar("T")
 
 CLOSED_MESSAGE = "the client was closed; nothing was started"
 
@@ -116,13 +118,25 @@ class EndpointRequests:
             UnusableFile: A file cannot be read, is empty, or is too large.
         """
         endpoint = self.check(submission.endpoint, submission.parameters, submission.key)
-        try:
-            uploads = await with_uploads(submission.parameters)
-        except UnusableFile as error:
-            # Redact the message: a caller may have passed the API key as the path of a file.
-            raise redacted_error(error, self._sender.credentials) from error.__cause__
+        uploads = await self._read_files(with_uploads(submission.parameters))
         columns = self._redacted(submission)
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
+
+    async def read_file(self, upload: Upload) -> str:
+        """
+        Return a file of a request as a data URL.
+
+        Raises:
+            UnusableFile: The file cannot be read any more, or has changed.
+        """
+        return await self._read_files(upload.data_url())
+
+    async def _read_files(self, reading: Awaitable[T]) -> T:
+        try:
+            return await reading
+        except UnusableFile as error:
+            # Redact the message: the path of a file may contain the API key.
+            raise redacted_error(error, self._sender.credentials) from error.__cause__
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
         """Return the columns of a submission, with the API key redacted."""

@@ -98,7 +98,10 @@ class Submitter:
         self.telemetry: Telemetry | None = None
         self._numbers = itertools.count()
         self._submit_tasks: set[asyncio.Task[SubmitResult]] = set()
-        self._uploader = Uploader(partial(endpoint_requests.ask, UPLOAD_ENDPOINT, timeout=timeout))
+        self._uploader = Uploader(
+            partial(endpoint_requests.ask, UPLOAD_ENDPOINT, timeout=timeout),
+            endpoint_requests.read_file,
+        )
 
     async def submit(
         self,

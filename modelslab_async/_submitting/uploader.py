@@ -35,12 +35,16 @@ class Uploader:
     Args:
         ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
             reply. Its second argument is the maximum number of seconds to connect.
+        read_file: Returns a file as a data URL. Its errors do not contain the API key.
     """
 
     def __init__(
-        self, ask: Callable[[Mapping[str, Any], float | None], Awaitable[dict[str, Any]]]
+        self,
+        ask: Callable[[Mapping[str, Any], float | None], Awaitable[dict[str, Any]]],
+        read_file: Callable[[Upload], Awaitable[str]],
     ) -> None:
         self._ask = ask
+        self._read_file = read_file
 
     async def upload_files(
         self,
@@ -78,7 +82,7 @@ class Uploader:
     async def _upload_file(
         self, upload: Upload, begin_request: BeginRequest, on_uploaded: OnUploaded
     ) -> str:
-        data_url = await upload.data_url()
+        data_url = await self._read_file(upload)
         now = asyncio.get_running_loop().time
         connect_timeout, started = begin_request(), now()
         try:

@@ -26,6 +26,7 @@ from modelslab_async import (
     Response,
     ServerError,
     Submission,
+    SubmitFailed,
     SubmitUncertain,
     Success,
     TransportError,
@@ -194,6 +195,28 @@ async def test_file_that_changes_while_its_request_waits_is_not_sent(here, tmp_p
         assert [] == here.submits
         await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
     assert 1 == here.starts.total()
+
+
+async def test_path_of_file_that_vanishes_before_its_upload_is_named_without_the_key(
+    here, tmp_path
+):
+    """Neither the error, its cause nor the event shows the key, which is a folder of the path."""
+    path = tmp_path / KEY / "house.png"
+    path.parent.mkdir()
+    path.write_bytes(PNG)
+    events = []
+    async with here.client(queue=1, on_event=events.append) as client:
+        submit_request = await client.engine.prepare(
+            Submission(IMG2IMG, {"prompt": "winter", "init_image": path})
+        )
+        path.unlink()
+        with pytest.raises(UnusableFile, match=r"FileNotFoundError.*\[key\]") as caught:
+            await client.engine.submitter.submit(submit_request)
+    assert KEY not in "".join(format_exception(caught.value))
+    [failed] = [event for event in events if isinstance(event, SubmitFailed)]
+    assert "[key]" in str(failed.error)
+    assert KEY not in f"{events!r} {failed.error}"
+    assert [] == here.submits
 
 
 TEXTS = [
