@@ -1,6 +1,11 @@
-"""Checks the path of a journal or a shared account, without accessing the file."""
+"""
+Checks the path of a journal or a shared account, and makes it absolute.
+
+The file itself is not accessed.
+"""
 
 import os
+from pathlib import Path
 from typing import Final
 
 from .._postgres.postgres_address import looks_like_url
@@ -12,7 +17,7 @@ _URI_PREFIX: Final = "file:"
 
 def check_journal_path(path: str | os.PathLike[str]) -> str:
     """
-    Check the path of a journal, and return it as a string.
+    Check the path of a journal, and return it as an absolute path.
 
     Raises:
         TypeError: The path is neither a str nor a path object that converts to a str.
@@ -29,7 +34,7 @@ def check_journal_path(path: str | os.PathLike[str]) -> str:
 
 def check_account_path(path: str | os.PathLike[str]) -> str:
     """
-    Check the path of a shared account, and return it as a string.
+    Check the path of a shared account, and return it as an absolute path.
 
     Raises:
         TypeError: The path is neither a str nor a path object that converts to a str.
@@ -62,7 +67,21 @@ def _check_path(
             f"the path of {owner} names a file, but {text!r:.200} {problem}; "
             f"write one such as {example!r}"
         )
-    return text
+    return _absolute(text)
+
+
+def _absolute(text: str) -> str:
+    """
+    Make a path absolute, because later connections open it again.
+
+    Otherwise, they would open another file if the program has changed its working folder meanwhile.
+    """
+    try:
+        return str(Path(text).absolute())
+    except OSError:
+        # The working folder was deleted. SQLite cannot open the relative path either, and its error
+        # becomes one of this package.
+        return text
 
 
 def _find_problem(text: str) -> str | None:

@@ -7,7 +7,6 @@ They contain no API key and no password, because they are sent over the cluster.
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self
 
 from attrs import evolve, frozen
@@ -124,7 +123,7 @@ def locate_account(account: str | os.PathLike[str] | None) -> str | None:
     if account is None:
         return None
     if not isinstance(account, str) or "://" not in account:
-        return str(Path(check_account_path(account)).absolute())
+        return check_account_path(account)
     check_address(account)
     if passwords(account):
         raise ValueError(

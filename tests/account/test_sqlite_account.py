@@ -1,14 +1,19 @@
 """The file of an account: what may be in it, and what a restart of the machine does to it."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from modelslab_async import AccountError, Client, SQLiteAccount, WrongAccount
+from modelslab_async.emulator import Emulator, Jobs
 
 KEY = "a-secret-key-0123456789"
+# A submit that never gets a slot fails here, instead of holding the suite.
+TIMEOUT_S = 300
 
 
 def test_value_that_is_no_account_is_refused(path):
@@ -81,6 +86,29 @@ def test_path_of_wrong_type_is_refused(path):
     """A path is a str or a path object of one."""
     with pytest.raises(TypeError, match=r"path of an account is a str or a pathlib\.Path"):
         SQLiteAccount(path)
+
+
+async def test_account_keeps_its_file_when_the_program_leaves_its_folder(tmp_path, monkeypatch):
+    """A relative path names the file that it named when the account was made."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    account = SQLiteAccount("account.db")
+    monkeypatch.chdir(tmp_path / "second")
+    transport = httpx.ASGITransport(app=Emulator(jobs=Jobs(duration=(0.0, 0.0))))
+    async with asyncio.timeout(TIMEOUT_S), Client(KEY, account=account, http=transport) as client:
+        await client.submit("realtime/text2img", prompt="a fox")
+    assert (tmp_path / "first" / "account.db").exists()
+    assert [] == list((tmp_path / "second").iterdir())
+
+
+def test_relative_path_in_a_deleted_folder_is_an_account_error(tmp_path, monkeypatch):
+    """The error names the path as it was given."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(AccountError, match=r"^account\.db: "):
+        SQLiteAccount("account.db")
 
 
 def test_missing_folder_is_an_account_error(tmp_path):

@@ -25,6 +25,7 @@ from modelslab_async import (
     Processing,
     Submission,
     SubmitRetried,
+    SubmitSent,
     SubmitUncertain,
     Success,
     Ticket,
@@ -306,6 +307,26 @@ async def test_unrecorded_ticket_is_named_by_the_error(a_client, emulator, path,
         ticket = emulator.submits[0].ticket
         assert str(ticket) in "".join(caught.value.__notes__)
         assert (await batch.journal.find_submit("7")).ticket is None
+
+
+async def test_submit_is_recorded_although_the_program_leaves_its_folder_meanwhile(
+    a_client, tmp_path, monkeypatch
+):
+    """A relative path of a journal names the file that it named when the batch was opened."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+
+    def leave(event):
+        if isinstance(event, SubmitSent):
+            monkeypatch.chdir(tmp_path / "second")
+
+    async with a_client(on_event=leave) as client, Batch.open("a.journal", client=client) as batch:
+        reply = await batch.submit(Submission(REALTIME, {"prompt": "a fox"}, key="fox"))
+        assert reply.ticket == (await batch.journal.find_submit_by_key("fox")).ticket
+        assert [] == await batch.uncertain()
+    assert ["a.journal"] == [file.name for file in (tmp_path / "first").iterdir()]
+    assert [] == list((tmp_path / "second").iterdir())
 
 
 async def test_cancelled_submit_in_flight_is_recorded(emulator, path):

@@ -93,6 +93,15 @@ async def test_path_of_wrong_type_is_refused(path):
         await open_and_count(path)
 
 
+async def test_relative_path_in_a_deleted_folder_is_an_error(tmp_path, monkeypatch):
+    """The error names the path as it was given."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(JournalError, match=r"^cats\.journal: "):
+        await open_and_count("cats.journal")
+
+
 async def test_name_too_long_for_the_file_system_is_an_error(tmp_path):
     """The error carries what the system said."""
     with pytest.raises(JournalError, match="too long"):
