@@ -153,9 +153,13 @@ class Engine:
         Close the client: wait for submits in flight, end every wait, and close the connections.
 
         If the caller is cancelled, closing goes on. A second call waits until the client is closed.
+
+        Raises:
+            RuntimeError: `on_submitted` or a transport awaits this call. The client stays open.
         """
         if asyncio.get_running_loop() is not self._loop:
             self._join_loop()
+        self.submitter.tasks.check_not_inside()
         self._is_closed = True
         if self._close_task is None:
             self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")

@@ -37,6 +37,7 @@ from .submit_recorder import (
 )
 from .submit_request import SubmitRequest
 from .submit_retries import SubmitRetries
+from .submit_tasks import SubmitTasks
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 from .webhook_addresses import WebhookAddresses
 
@@ -66,6 +67,7 @@ class Submitter:
 
     Attributes:
         slots: The slots of each API key that has been used, keyed by its tier.
+        tasks: The tasks that send submits.
         telemetry: Makes a span for each submit; None for no spans.
     """
 
@@ -97,7 +99,7 @@ class Submitter:
         self.slots: dict[Tier, Slots] = {}
         self.telemetry: Telemetry | None = None
         self._numbers = itertools.count()
-        self._submit_tasks: set[asyncio.Task[SubmitResult]] = set()
+        self.tasks = SubmitTasks()
         self._uploader = Uploader(
             partial(endpoint_requests.ask, UPLOAD_ENDPOINT, timeout=timeout),
             endpoint_requests.read_file,
@@ -184,8 +186,7 @@ class Submitter:
         self._endpoint_requests.close()
         for slots in self.slots.values():
             slots.close(ClientClosed(CLOSED_MESSAGE))
-        while self._submit_tasks:
-            await asyncio.wait(self._submit_tasks)
+        await self.tasks.wait_for_all()
 
     def hold_slot(self, ticket: Ticket, *, endpoint: str, age: float) -> None:
         """
@@ -241,11 +242,7 @@ class Submitter:
     async def _submit_in_task(
         self, active: ActiveSubmit, built_submit: BuiltSubmit
     ) -> SubmitResult:
-        submit_task = asyncio.create_task(
-            self._send_and_record(active, built_submit), name="modelslab_async submit"
-        )
-        self._submit_tasks.add(submit_task)
-        submit_task.add_done_callback(self._submit_tasks.discard)
+        submit_task = self.tasks.start(self._send_and_record(active, built_submit))
         caller_wait = asyncio.shield(submit_task)
         active.begin_attempt(submit_task, caller_wait)
         try:

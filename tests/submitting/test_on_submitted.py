@@ -7,6 +7,7 @@ import pytest
 from modelslab_async import (
     AuthenticationError,
     Batch,
+    ClientClosed,
     RateLimited,
     SubmitUncertain,
     Success,
@@ -182,6 +183,50 @@ def test_ticket_is_logged_when_loop_ends_in_hook(service, caplog):
 
     asyncio.run(main())
     assert "after the work was started as realtime:1" in caplog.text
+
+
+def test_client_that_is_closed_in_its_hook_stays_open(virtually, service):
+    """Closing waits for the hook, so `aclose` raises there at once. A note names the ticket."""
+    clients = []
+
+    async def close(_):
+        await clients[0].aclose()
+
+    async def main():
+        here = service()
+        client = here.client(on_submitted=close)
+        clients.append(client)
+        for number in (1, 2):
+            with pytest.raises(RuntimeError, match="after `submit` has returned") as caught:
+                await client.submit(REALTIME, prompt=f"fox {number}")
+            assert f"realtime:{number}" in noted(caught.value)
+        await client.aclose()
+        with pytest.raises(ClientClosed):
+            await client.submit(REALTIME, prompt="a dog")
+        assert 2 == len(here.submits)
+        assert asyncio.get_running_loop().time() < 1.0
+
+    virtually(main)
+
+
+def test_hook_may_start_to_close_the_client(virtually, service):
+    """The client is closed once the hook has returned, and the submit has its ticket."""
+    clients, closings = [], []
+
+    async def close(_):
+        closings.append(asyncio.create_task(clients[0].aclose()))
+        await asyncio.sleep(1.0)
+
+    async def main():
+        client = service().client(on_submitted=close)
+        clients.append(client)
+        reply = await client.submit(REALTIME, prompt="a fox")
+        assert Ticket("realtime", 1) == reply.ticket
+        await closings[0]
+        with pytest.raises(ClientClosed):
+            await client.submit(REALTIME, prompt="a dog")
+
+    virtually(main)
 
 
 def test_generate_many_raises_when_hook_cancels_itself(virtually, service):
