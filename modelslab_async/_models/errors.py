@@ -210,6 +210,7 @@ class SubmitUncertain(ModelsLabError):
     no `track_id`, search by the time of the submit. The `__cause__` is the error of the request.
 
     Attributes:
+        ticket: The ticket that the reply names although it is an error, if any. Wait for it first.
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
             has none. If the error is about an earlier submit in the journal of a batch, this is the
@@ -221,11 +222,12 @@ class SubmitUncertain(ModelsLabError):
         self,
         message: str = "",
         *,
+        ticket: Ticket | None = None,
         endpoint: str = "",
         track_id: str = "",
         payload_hash: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, ticket=ticket)
         self.endpoint = endpoint
         self.track_id = track_id
         self.payload_hash = payload_hash

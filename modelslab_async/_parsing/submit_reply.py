@@ -1,6 +1,7 @@
 """Turns the response to a submit into a reply with a ticket, or a typed error."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .._models.errors import GenerationFailed, InvalidRequest, ModelsLabError, UnreadableReply
@@ -12,6 +13,8 @@ from .reply import read_reply
 from .retry_after import Headers
 
 _SUBMIT_ID_FIELDS = ("training_id", "execution_id", "id", "request_id", "taskId")
+# In an error, a `request_id` alone names no job: gateways put one into each reply, to trace it.
+_JOB_ID_FIELDS = tuple(name for name in _SUBMIT_ID_FIELDS if name != "request_id")
 
 
 def read_submit_reply(
@@ -29,8 +32,8 @@ def read_submit_reply(
     """
     Read the response to one submit.
 
-    The ticket has the endpoint's family and the id from the reply. If the reply has no id, the
-    family and the id come from the URL in `fetch_result`.
+    The ticket has the endpoint's family and the id from the reply, or else both from the URL in
+    `fetch_result`. An error has a ticket if the reply names a job. Then the work may have begun.
 
     Args:
         family: The family of the endpoint's tickets.
@@ -45,12 +48,12 @@ def read_submit_reply(
         received_at: The time of the response, in seconds since 1970.
 
     Raises:
-        Refused: The server refuses the API key, the plan or the request. No work was started.
-        RateLimited: There were too many requests. No work was started.
+        Refused: The server refuses the API key, the plan or the request.
+        RateLimited: There were too many requests.
         GenerationFailed: The work was accepted and failed at once.
         TransientError: The reply does not say whether work was started.
     """
-    ticket = _find_ticket(body, family, params, (families, default_families or {}))
+    ticket, job = _find_tickets(body, family, params, (families, default_families or {}))
     try:
         reply = read_reply(
             ticket or Ticket.without_id(family.name, local_id),
@@ -61,7 +64,7 @@ def read_submit_reply(
             received_at=received_at,
         )
     except ModelsLabError as error:
-        error.ticket = None
+        error.ticket = job
         raise
     return _check_accepted(reply, ticket, status_code)
 
@@ -99,39 +102,56 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
     )
 
 
-def _find_ticket(
+def _find_tickets(
     body: bytes,
     family: Family,
     params: Mapping[str, Any],
     registries: Iterable[Mapping[str, Family]],
-) -> Ticket | None:
+) -> tuple[Ticket | None, Ticket | None]:
+    """
+    Return the ticket that a reply names, twice: for an accepted submit, and for an error.
+
+    The two differ if the only id is a `request_id`: then an error names no job.
+    """
     try:
         fields = parse_body(body)
     except UnreadableBodyError:
-        return None
-    for id_ in _candidate_ids(fields, family, params):
-        if ticket := _make_ticket(family, id_):
-            return ticket
+        return None, None
     # If the base URL leads to a proxy, the link in the reply may still lead to the service's own
     # host. So compare the link with the default URLs too.
-    url_families = (family for registry in registries for family in registry.values())
+    url_families = [family for registry in registries for family in registry.values()]
+    find = partial(_find_ticket, fields, family, params, url_families)
+    return find(_SUBMIT_ID_FIELDS), find(_JOB_ID_FIELDS)
+
+
+def _find_ticket(
+    fields: Mapping[str, Any],
+    family: Family,
+    params: Mapping[str, Any],
+    url_families: Iterable[Family],
+    id_fields: Sequence[str],
+) -> Ticket | None:
+    for id_ in _candidate_ids(fields, family, params, id_fields):
+        if ticket := _make_ticket(family, id_):
+            return ticket
     return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 
 
 def _candidate_ids(
-    fields: Mapping[str, Any], family: Family, params: Mapping[str, Any]
+    fields: Mapping[str, Any],
+    family: Family,
+    params: Mapping[str, Any],
+    id_fields: Sequence[str],
 ) -> Iterator[object]:
     first, *others = family.id_parts or ("id",)
     if others:
         *parent_fields, run_field = (first, *others)
         parent_ids = [fields.get(name) or params.get(name) for name in parent_fields]
-        run_id = next(
-            (fields[name] for name in (run_field, *_SUBMIT_ID_FIELDS) if fields.get(name)), None
-        )
+        run_id = next((fields[name] for name in (run_field, *id_fields) if fields.get(name)), None)
         if all(parent_ids) and run_id:
             yield "/".join(map(str, (*parent_ids, run_id)))
         return
-    for name in _SUBMIT_ID_FIELDS:
+    for name in id_fields:
         value = fields.get(name)
         if value and isinstance(value, (int, str)) and not isinstance(value, bool):
             yield value

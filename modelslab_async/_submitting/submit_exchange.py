@@ -13,12 +13,14 @@ from .._models.errors import (
     InvalidRequest,
     ModelsLabError,
     RateLimited,
+    Refused,
     ServerError,
     SubmitUncertain,
     TransientError,
     TransportError,
 )
 from .._models.replies import Processing, Success
+from .._models.ticket import Ticket
 from .._parsing.submit_reply import read_submit_reply
 from .._registry.family import Family
 from .._transport.sender import Sender
@@ -110,6 +112,10 @@ class SubmitExchange:
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
+        if _may_have_started(failure):
+            uncertain = uncertain_error(submit_request, failure.message, failure.ticket)
+            uncertain.__cause__ = failure
+            return uncertain
         if isinstance(failure, InvalidRequest):
             name_endpoint(failure, submit_request.endpoint.name)
         if isinstance(failure, GenerationFailed):
@@ -118,11 +124,7 @@ class SubmitExchange:
             failure.add_note(
                 f"the submit was to {submit_request.endpoint.name}, with {_id_text(submit_request)}"
             )
-        if not _may_have_started(failure):
-            return failure
-        uncertain = uncertain_error(submit_request, failure.message)
-        uncertain.__cause__ = failure
-        return uncertain
+        return failure
 
     async def _reply_to(
         self, built_submit: BuiltSubmit, connect_timeout: float | None
@@ -149,19 +151,31 @@ def _may_have_started(error: ModelsLabError) -> bool:
     match error:
         case TransportError() | ConnectionImpossible():
             return error.may_have_been_sent
-        case RateLimited():
-            return False
+        case RateLimited() | Refused():
+            # The reply contradicts itself if it names a job. Then do not submit, and pay, again.
+            return error.ticket is not None
         case _:
             return isinstance(error, TransientError)
 
 
-def uncertain_error(submit_request: SubmitRequest, reason: str) -> SubmitUncertain:
-    """Return the error for a submit that may or may not have started work."""
+def uncertain_error(
+    submit_request: SubmitRequest, reason: str, ticket: Ticket | None = None
+) -> SubmitUncertain:
+    """
+    Return the error for a submit that may or may not have started work.
+
+    Args:
+        submit_request: The request of the submit.
+        reason: Why it is uncertain.
+        ticket: The ticket that the reply names although it is an error; None if it names none.
+    """
+    named = f"the reply names {ticket}, so wait for that ticket first; " if ticket else ""
     where = "or in a webhook with that track_id" if submit_request.track_id else "by its time"
     return SubmitUncertain(
-        f"{submit_request.endpoint.name} ({_id_text(submit_request)}): {reason}; "
+        f"{submit_request.endpoint.name} ({_id_text(submit_request)}): {reason}; {named}"
         "the work may or may not have been started; look for it in what the service shows of your "
         f"account {where} before you submit, and pay, again",
+        ticket=ticket,
         endpoint=submit_request.endpoint.name,
         track_id=submit_request.track_id,
         payload_hash=submit_request.payload_hash,

@@ -279,6 +279,30 @@ async def test_refused_submit_can_be_sent_again(broken_client, path):
     assert [reply.ticket] == [each.ticket for each in emulator.submits if each.ticket]
 
 
+@pytest.mark.parametrize("status_code", [401, 429])
+async def test_refusal_that_names_a_job_leaves_its_submit_uncertain(path, status_code):
+    """The work may have begun, so the journal keeps the submit, and takes the reply's ticket."""
+    submits = []
+
+    def answer(request):
+        submits.append(request)
+        return httpx.Response(status_code, json={"status": "processing", "id": 111})
+
+    http, submission = httpx.MockTransport(answer), Submission(REALTIME, {"prompt": "a"}, key="a")
+    async with (
+        Client("a-key-for-tests", http=http) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        with pytest.raises(SubmitUncertain, match="the reply names realtime:111") as caught:
+            await batch.submit(submission)
+        with pytest.raises(SubmitUncertain):
+            await batch.submit(submission)
+        [uncertain] = await batch.uncertain()
+        await batch.journal.confirm(uncertain.track_id, caught.value.ticket)
+        assert Ticket("realtime", 111) == (await batch.submit(submission)).ticket
+    assert 1 == len(submits)
+
+
 async def test_submit_is_not_sent_if_it_cannot_be_recorded(a_client, emulator, path, monkeypatch):
     """A full disk stops the submit, and its slot is free again."""
 

@@ -11,7 +11,10 @@ from modelslab_async import (
     Family,
     GenerationFailed,
     InvalidRequest,
+    PaymentRequired,
+    PermissionDenied,
     Processing,
+    RateLimited,
     ServerError,
     Success,
     Ticket,
@@ -162,16 +165,60 @@ def test_refusal_without_a_reason_has_the_status_code():
         read({"status": "error"})
 
 
+REFUSED = {"status": "error", "message": "Invalid API key"}
+
+
 @pytest.mark.parametrize(
     ("body", "status_code", "error"),
     [
-        ({"status": "error", "message": "Invalid API key", "id": 5}, 200, AuthenticationError),
+        ({**REFUSED, "id": 5}, 200, AuthenticationError),
+        ({**RUNNING, "id": 5}, 429, RateLimited),
+        ({**RUNNING, "training_id": 5}, 402, PaymentRequired),
+        ({**RUNNING, "taskId": 5}, 403, PermissionDenied),
+        ({"status": "error", "message": "no", "id": 5}, 400, InvalidRequest),
         ({"id": 5}, 500, ServerError),
+        ({**RUNNING, "id": 5, "request_id": 6}, 401, AuthenticationError),
+        (
+            {**RUNNING, "fetch_result": "https://modelslab.com/api/v6/images/fetch/5"},
+            429,
+            RateLimited,
+        ),
+    ],
+)
+def test_error_has_the_ticket_that_its_reply_names(body, status_code, error):
+    """The work may have begun, whatever the status and the message say."""
+    with pytest.raises(error) as raised:
+        read(body, status_code=status_code)
+    assert Ticket("images", 5) == raised.value.ticket
+
+
+@pytest.mark.parametrize(
+    ("body", "status_code", "error"),
+    [
+        (REFUSED, 200, AuthenticationError),
+        ({**REFUSED, "id": ""}, 200, AuthenticationError),
+        ({**REFUSED, "id": None}, 401, AuthenticationError),
+        ({**RUNNING, "id": 0}, 429, RateLimited),
+        ({**RUNNING, "request_id": "trace-6"}, 429, RateLimited),
         (b"no JSON", 200, UnreadableReply),
     ],
 )
-def test_error_is_about_no_ticket(body, status_code, error):
-    """A refused or failed submit has no ticket, whatever id the body names."""
+def test_error_has_no_ticket_if_its_reply_names_no_job(body, status_code, error):
+    """An empty id names no job, and a gateway puts a `request_id` into each reply."""
     with pytest.raises(error) as raised:
         read(body, status_code=status_code)
     assert raised.value.ticket is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "ticket"),
+    [
+        ({"execution_id": "e"}, Ticket("workflows", "w/e")),
+        ({"request_id": "trace"}, None),
+    ],
+)
+def test_error_of_a_workflow_has_the_ticket_of_its_run(fields, ticket):
+    """The id of the workflow comes from the request, and alone names no run."""
+    with pytest.raises(RateLimited) as raised:
+        read(fields, family="workflows", params={"workflow_id": "w"}, status_code=429)
+    assert ticket == raised.value.ticket

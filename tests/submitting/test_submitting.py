@@ -253,6 +253,61 @@ def test_submit_that_may_have_started_is_not_sent_again(virtually, service, name
     virtually(main)
 
 
+QUEUED = {"status": "processing", "message": "queued"}
+REFUSED = {"status": "error", "message": "no"}
+# Replies that look like a refusal, and name a job.
+NAMES_JOB = {
+    "429": (429, QUEUED),
+    "401": (401, QUEUED),
+    "402": (402, QUEUED),
+    "403": (403, QUEUED),
+    "400": (400, REFUSED),
+    "500": (500, QUEUED),
+    "message of a limit": (200, {"status": "error", "message": "Too many requests"}),
+    "message of a key": (200, {"status": "error", "message": "Invalid API key"}),
+    "message of no credits": (200, {"status": "error", "message": "Insufficient credits"}),
+    "message of a plan": (200, {"status": "error", "message": "Upgrade your plan"}),
+}
+
+
+@pytest.mark.parametrize("name", NAMES_JOB)
+def test_refusal_that_names_a_job_is_not_sent_again(virtually, service, name):
+    """The work may have begun, so the error names its ticket, and one submit was sent."""
+    status_code, body = NAMES_JOB[name]
+
+    async def main():
+        here = service(lambda *_: json_response(status_code, id=111, **body))
+        async with here.client() as client:
+            with pytest.raises(SubmitUncertain, match="before you submit") as caught:
+                await client.submit(REALTIME, prompt="a fox")
+            assert Ticket("realtime", 111) == caught.value.ticket
+            assert "the reply names realtime:111" in str(caught.value)
+            assert "wait for that ticket" in str(caught.value)
+        assert 1 == len(here.submits)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"request_id": 111}, {"id": ""}, {"id": None}, {"id": 0}, {"id": "../up"}]
+)
+def test_refusal_that_names_no_job_started_nothing(virtually, service, fields):
+    """A gateway puts a `request_id` into each reply, and an empty id names no job."""
+
+    async def main():
+        replies = [(429, QUEUED), (401, REFUSED)]
+        here = service(
+            *(lambda *_, each=each: json_response(each[0], **each[1], **fields) for each in replies)
+        )
+        async with here.client() as client:
+            with pytest.raises(AuthenticationError) as caught:
+                await client.submit(REALTIME, prompt="a fox")
+            assert caught.value.ticket is None
+        assert 2 == len(here.submits)
+
+    virtually(main)
+
+
 def test_hash_tells_payloads_apart(virtually, service):
     """The same payload has one hash, whatever its track_id and webhook; another has another."""
 
