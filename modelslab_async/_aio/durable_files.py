@@ -45,6 +45,7 @@ def atomic_replace(path: Path) -> Generator[Path, None, None]:
     A reader sees the whole old file or the whole new one. If several writers replace the same file
     at once, the last one to end wins.
     """
+    path = path.absolute()
     # The name is random, because two tasks of one process may write the same file at once. Two
     # hosts or two containers may even use the same process id.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.draft")

@@ -105,6 +105,19 @@ def test_existing_folder_is_not_synced(disk_calls, tmp_path):
     assert [] == disk_calls.seen
 
 
+def test_draft_replaces_its_file_although_the_program_leaves_its_folder(tmp_path, monkeypatch):
+    """A relative path names the file that it named at the start, and no draft stays beside it."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    with atomic_replace(Path("out.csv")) as draft:
+        draft.write_text("whole")
+        monkeypatch.chdir(tmp_path / "second")
+    assert ["first/out.csv"] == [
+        str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()
+    ]
+
+
 def test_failed_draft_leaves_the_old_file(tmp_path):
     """No draft stays beside it."""
     file = tmp_path / "out"
