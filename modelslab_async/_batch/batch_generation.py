@@ -149,7 +149,7 @@ class BatchGeneration:
                 await asyncio.wait((starting,))
         if starting.cancelled() and starting.cancelling():
             return None
-        # If only `on_submitted` was cancelled from within, this raises its CancelledError.
+        # If `on_submitted` raised a CancelledError of its own, this line raises it.
         started = starting.result()
         return await self._results.wait(started) if isinstance(started, Ticket) else started
 
