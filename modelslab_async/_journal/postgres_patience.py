@@ -6,6 +6,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalError
 from .postgres_errors import ErrorTranslator, is_lost
 
@@ -87,7 +88,7 @@ class Patience:
                 await asyncio.wait([write], timeout=max(_FIRST_PAUSE_S, deadline - loop.time()))
                 if write.done():
                     return write.result()
-            raise self._failure
+            raise own_copy(self._failure)
         finally:
             write.cancel()
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalLocked
 from .postgres_context import PostgresContext
 from .postgres_copy_marks import CopyUnderWay
@@ -162,7 +163,7 @@ class PostgresWriter:
                 for queued in group:
                     await self._commit([queued])
             else:
-                _fail(group, self._translate.for_caller(error))
+                _fail(group[0], self._translate.for_caller(error))
         else:
             self._has_written = True
             for queued, result in zip(group, results, strict=True):
@@ -189,7 +190,7 @@ class PostgresWriter:
                 "this batch is being copied, so nothing can be added to it now; wait for the end "
                 "of the copy, and then use its target"
             )
-            _fail([queued], self._translate.for_caller(error))
+            _fail(queued, self._translate.for_caller(error))
         else:
             postponed = evolve(queued, copy_deadline=deadline)
             self._postponed.add(postponed)
@@ -206,8 +207,11 @@ class PostgresWriter:
     ) -> None:
         """Fail the operations. For each one that may have been committed, queue its undo."""
         self._abandoned += sum(queued.future.cancelled() for queued in group)
-        _fail([queued for queued in group if not queued.is_undo], error)
-        self._undos += [queued for queued in group if queued.is_undo]
+        for queued in group:
+            if queued.is_undo:
+                self._undos.append(queued)
+            else:
+                _fail(queued, own_copy(error))
         for queued, result in zip(group, transaction.unconfirmed or (), strict=False):
             if queued.undo is not None and not isinstance(result, CopyUnderWay):
                 self._undos.append(_undo_of(queued.undo, result))
@@ -218,9 +222,8 @@ def _undo_of(undo: Undo, result: Any) -> QueuedWrite:
     return QueuedWrite(lambda scope: undo(scope, result), future, is_undo=True)
 
 
-def _fail(group: Sequence[QueuedWrite], error: Exception) -> None:
-    for queued in group:
-        if queued.is_undo:
-            _logger.warning("a write that its caller was told had failed stays: %s", error)
-        elif not queued.future.done():
-            queued.future.set_exception(error)
+def _fail(queued: QueuedWrite, error: Exception) -> None:
+    if queued.is_undo:
+        _logger.warning("a write that its caller was told had failed stays: %s", error)
+    elif not queued.future.done():
+        queued.future.set_exception(error)

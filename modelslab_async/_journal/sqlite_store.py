@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalError, JournalReadOnly
 from . import read_only_connection
 from .sqlite_errors import file_gone_error
@@ -153,14 +154,14 @@ class SqliteStore:
             return
         self._failure = error
         _resolve_all([(self._opened, None, error)])
-        _resolve_all([(queued.future, None, error) for queued in in_progress])
+        _resolve_all([(queued.future, None, own_copy(error)) for queued in in_progress])
         while True:
             try:
                 queued_or_end = self._queue.get_nowait()
             except Empty:
                 return
             if queued_or_end is not None:
-                _resolve_all([(queued_or_end.future, None, error)])
+                _resolve_all([(queued_or_end.future, None, own_copy(error))])
 
 
 def _resolve_all(results: Sequence[Result]) -> None:

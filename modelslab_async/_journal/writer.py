@@ -187,8 +187,10 @@ class Writer:
                 for queued in group:
                     self._commit(db, [queued])
                 return
-            for_caller = self._error_for_caller(error)
-            self._resolve_all([(queued.future, None, for_caller) for queued in group])
+            # Each caller gets an error of its own, because callers add notes to their errors.
+            self._resolve_all(
+                [(queued.future, None, self._error_for_caller(error)) for queued in group]
+            )
         else:
             pairs = zip(group, results, strict=True)
             self._resolve_all([(queued.future, result, None) for queued, result in pairs])

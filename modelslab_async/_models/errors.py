@@ -43,9 +43,9 @@ All errors of this package, as one tree. Errors carry data, but never an API key
         └── WrongJournal        the file is no journal, or one of a newer version
 """
 
-from copy import copy
 from typing import Self
 
+from .error_copies import own_copy
 from .replies import Failed, Processing
 from .ticket import Ticket
 
@@ -91,9 +91,8 @@ class ModelsLabError(Exception):
 
     def with_ticket(self, ticket: Ticket) -> Self:
         """Return a copy of this error with another ticket."""
-        clone = copy(self)
+        clone = own_copy(self).with_traceback(None)
         clone.ticket = ticket
-        clone.__cause__ = self.__cause__
         return clone
 
     def __str__(self) -> str:

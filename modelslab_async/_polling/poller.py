@@ -24,6 +24,7 @@ import anyio.abc
 from .._aio.listeners import Listeners
 from .._aio.telemetry import Telemetry, traced
 from .._aio.yield_and_wakeup import Wakeup, is_cancelled
+from .._models.error_copies import own_copy
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
@@ -102,7 +103,7 @@ class Poller:
         if self._task is None:
             self._start()
         if self._fatal_error is not None:
-            watcher.fail(self._fatal_error)
+            watcher.fail(own_copy(self._fatal_error))
             return False
         if self.on_first_ticket is not None and not len(self._schedule):
             self.on_first_ticket()
@@ -194,8 +195,7 @@ class Poller:
                 group.cancel_scope.cancel()
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` did not cancel this task, the event loop is shutting down. End all tickets
-            # here, because no other task will do it.
+            # Without `aclose`, the event loop is closing, and only this task can end the tickets.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
@@ -208,7 +208,7 @@ class Poller:
             self._pool.cancel_timer()
             if not self._is_closing and self._fatal_error is not None:
                 for watcher in self._schedule.abandon():
-                    watcher.fail(self._fatal_error)
+                    watcher.fail(own_copy(self._fatal_error))
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
         # A task inherits the context variables of the task that starts it. So the poller's own task

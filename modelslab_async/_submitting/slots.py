@@ -18,6 +18,7 @@ from contextvars import Context
 
 from attrs import Factory, define, field
 
+from .._models.error_copies import own_copy
 from .._models.errors import RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
@@ -80,8 +81,7 @@ class Slots:
             ValueError: Other open clients of the shared account use different limits.
         """
         if self._close_error is not None:
-            # Every caller gets the same exception, so drop the traceback of the previous `raise`.
-            raise self._close_error.with_traceback(None)
+            raise own_copy(self._close_error)
         waiter = self._waiting.add(number)
         self._admit_waiting()
         try:

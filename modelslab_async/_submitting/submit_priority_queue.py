@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from attrs import Factory, define
 
+from .._models.error_copies import own_copy
+
 Waiter: TypeAlias = asyncio.Future[Exception | None]
 """Resolves to None when the submit is admitted, or to the error that rejects it."""
 
@@ -47,7 +49,7 @@ class SubmitPriorityQueue:
         heap, self._heap = self._heap, []
         for _, _, waiter in heap:
             if not waiter.done():
-                waiter.set_result(error)
+                waiter.set_result(own_copy(error))
 
 
 def is_admitted(waiter: Waiter) -> bool:

@@ -178,7 +178,7 @@ async def test_opening_answers_whatever_the_thread_dies_of(path, monkeypatch, er
 
 
 async def test_dead_thread_answers_all_that_wait_and_all_later_calls(path):
-    """The operation that killed the thread, those behind it, and calls after it get an error."""
+    """The operation that killed the thread, those behind it, and later calls get one error each."""
 
     def stop(_db):
         raise Stop("foreign")
@@ -188,6 +188,7 @@ async def test_dead_thread_answers_all_that_wait_and_all_later_calls(path):
             calls = [journal._store.write(stop), *(journal.add([f"images:{n}"]) for n in range(3))]
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert [JournalError] * 4 == [type(result) for result in results]
+            assert 4 == len({id(result) for result in results})
             with pytest.raises(JournalError, match="has died"):
                 await journal.add(["images:9"])
             assert 0 == (await journal.report()).tickets
@@ -282,6 +283,7 @@ async def test_failure_between_two_commits_answers_queued_calls(path, monkeypatc
         calls = [journal.add([f"images:{n}"]) for n in range(3)]
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [JournalError] * 3 == [type(result) for result in results]
+        assert 3 == len({id(result) for result in results})
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,8 @@ def test_stopped_poller_tells_every_caller_what_to_do(virtually, world, monkeypa
                 await here.client.gather(["images:9"])
             for error in [*errors, later.value]:
                 assert isinstance(error, RuntimeError)
+                assert not hasattr(error, "__notes__")
+                error.add_note("of one caller")
                 assert "make a new one and wait for the same tickets again" in str(error)
                 assert "ForeignError" in str(error)
                 assert KEY not in str(error)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from modelslab_async import Pace, RateLimited, ServerError, Ticket, TransportError
+from modelslab_async import Pace, PaymentRequired, RateLimited, ServerError, Ticket, TransportError
 from modelslab_async._models.errors import ClientClosed
 from modelslab_async._parsing.webhook_ids import WebhookHint
 from modelslab_async._polling.watchers import NULL_WATCHER
@@ -86,8 +86,8 @@ def test_rejected_waiters_get_the_error(virtually):
         queue = SubmitPriorityQueue()
         waiters = [queue.add(number) for number in (1, 2)]
         waiters[1].cancel()
-        queue.reject_all(error := ServerError("no"))
-        assert error is waiters[0].result()
+        queue.reject_all(ServerError("no"))
+        assert "no; " in str(waiters[0].result())
         assert not is_admitted(waiters[0])
         assert not queue
         queue.add(3)
@@ -241,8 +241,11 @@ def test_refused_key_is_unproven_again(virtually):
         slots.assign(TICKETS[0])
         waiting = [asyncio.create_task(slots.acquire(number)) for number in (2, 3)]
         await asyncio.sleep(0)
-        slots.reject_waiting(error := ServerError("no"))
-        assert [error, error] == await asyncio.gather(*waiting, return_exceptions=True)
+        slots.reject_waiting(PaymentRequired("no credits"))
+        errors = await asyncio.gather(*waiting, return_exceptions=True)
+        assert ["no credits"] * 2 == [str(error) for error in errors]
+        errors[0].add_note("of one caller")
+        assert not hasattr(errors[1], "__notes__")
         slots.on_completed(TICKETS[0])
         assert await taken(slots)
         assert "key_unconfirmed" == slots.wait_reason("p", 5)
@@ -259,9 +262,11 @@ def test_closed_slots_reject_all(virtually):
         waiting = asyncio.create_task(slots.acquire(2))
         await asyncio.sleep(0)
         slots.close(ClientClosed("closed"))
-        for each in (waiting, slots.acquire(3)):
-            with pytest.raises(ClientClosed):
+        for each in (waiting, slots.acquire(3), slots.acquire(4)):
+            with pytest.raises(ClientClosed) as caught:
                 await each
+            assert not hasattr(caught.value, "__notes__")
+            caught.value.add_note("of one caller")
 
     virtually(main)
 

@@ -1,0 +1,21 @@
+"""Copies of errors, for several callers that would otherwise get one error. Raises nothing."""
+
+from copy import copy
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+def own_copy(error: E) -> E:
+    """
+    Return a copy of an error, with its cause, its traceback and its notes.
+
+    If several callers got the same object, each would also see the notes and the traceback that
+    another caller adds. A note may say that work was started, and this is true for one caller only.
+    """
+    own = copy(error)
+    if (notes := getattr(error, "__notes__", None)) is not None:
+        own.__notes__ = [*notes]
+    own.__cause__, own.__context__ = error.__cause__, error.__context__
+    own.__suppress_context__ = error.__suppress_context__
+    return own.with_traceback(error.__traceback__)
