@@ -276,7 +276,7 @@ class Journal:
         Raises:
             ValueError: No such submit is recorded, or the submit has a ticket or is in flight.
         """
-        await self._store.write(submits.withdraw, track_id, now=self.clock())
+        await self.leases.withdraw(track_id)
 
     async def find_submit(self, track_id: str) -> PendingSubmit | None:
         """Return the submit with this track_id; None if no such submit is recorded."""
@@ -288,7 +288,7 @@ class Journal:
 
     async def uncertain(self) -> list[PendingSubmit]:
         """Return the submits that may or may not have started work, the oldest first."""
-        return await self._store.read(submits.uncertain, now=self.clock())
+        return await self.leases.uncertain()
 
     async def load_pace(self) -> dict[str, Any] | None:
         """Return the saved state of an adaptive pace; None if no state was saved."""

@@ -172,7 +172,7 @@ class BatchGeneration:
         """Return the ticket or result of a submission. Send it if its key is not in the journal."""
         settled: SubmitSettled | None = None
         while True:
-            recorded = await self._journal.find_submit_by_key(submission.key or "")
+            recorded = await self._submit_recorder.find_by_key(submission.key or "")
             if recorded is None:
                 if settled is not None:
                     return Unsubmitted(cause=ModelsLabError(str(settled)))
@@ -193,7 +193,7 @@ class BatchGeneration:
                 return Unsubmitted(cause=_conflict(submission, "key", other))
             elif recorded.ticket is not None:
                 return recorded.ticket
-            elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
+            elif await self._submit_recorder.is_uncertain(recorded):
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
                 # Another task or process is sending this submission now.

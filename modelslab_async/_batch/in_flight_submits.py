@@ -1,6 +1,7 @@
 """InFlightSubmits: tracks the submits that tasks of this process record and send."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -29,9 +30,16 @@ class InFlightSubmit:
 
 
 class InFlightSubmits:
-    """The submits in flight, at most one for each task."""
+    """
+    The submits in flight, at most one for each task.
 
-    def __init__(self) -> None:
+    Args:
+        on_cut_off: Called with each recorded submit whose task has ended without `leave`: something
+            has cancelled the task, or it was stopped by an exception such as `SystemExit`.
+    """
+
+    def __init__(self, on_cut_off: Callable[[OwnSubmit], object]) -> None:
+        self._on_cut_off = on_cut_off
         self._of_tasks: dict[asyncio.Task[object] | None, InFlightSubmit] = {}
 
     def enter(self) -> InFlightSubmit:
@@ -39,7 +47,7 @@ class InFlightSubmits:
         task = asyncio.current_task()
         self._of_tasks[task] = in_flight = InFlightSubmit()
         if task is not None:
-            task.add_done_callback(self._leave)
+            task.add_done_callback(self._on_task_ended)
         return in_flight
 
     def has_lease(self, task: asyncio.Task[Any] | None) -> bool:
@@ -62,11 +70,17 @@ class InFlightSubmits:
 
     def leave(self) -> None:
         """Remove the submit of the current task."""
-        self._leave(asyncio.current_task())
+        self._remove(asyncio.current_task())
 
-    def _leave(self, task: asyncio.Task[object] | None) -> None:
+    def _on_task_ended(self, task: asyncio.Task[object]) -> None:
+        in_flight = self._remove(task)
+        if in_flight is not None and in_flight.own is not None:
+            self._on_cut_off(in_flight.own)
+
+    def _remove(self, task: asyncio.Task[object] | None) -> InFlightSubmit | None:
         if (in_flight := self._of_tasks.pop(task, None)) is not None:
             in_flight.ended.set_result(None)
+        return in_flight
 
     async def wait_for_all(self) -> None:
         """Wait until no submit is in flight."""

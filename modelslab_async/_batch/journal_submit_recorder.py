@@ -18,6 +18,7 @@ from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .in_flight_submits import InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
+from .submit_run import SubmitRun
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -28,19 +29,15 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    In the journal, these submits belong to a run of their own, which polls nothing. While the lease
-    of that run lasts, other processes do not report the submits as uncertain, because replies may
-    still arrive.
+    In the journal, these submits belong to a run of their own: see `SubmitRun`.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
         self._journal = journal
         self._lease = lease
-        self._run_id: int | None = None
-        self._begin_lock = asyncio.Lock()
-        self._renewal_task: asyncio.Task[None] | None = None
+        self._run = SubmitRun(journal, lease=lease)
         self._is_closing = False
-        self._in_flight = InFlightSubmits()
+        self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)
         self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
         # Maps the track_id of a submit to an error. This process wanted to delete the record of the
@@ -63,11 +60,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         if (settled := self._settled.pop(submit_request.submit_id, None)) is not None:
             raise settled
         submit = self._pending_submit(submit_request)
-        run_id = await self._leased_run_id()
+        run_id = await self._run.id()
         record_own = self._journal.leases.record_own
         in_flight.lease = Lease(self._journal, run_id, self._lease)
         while (own := await record_own(submit, run_id, lease=self._lease)) is None:
-            run_id = await self._leased_run_id(ended=run_id)
+            run_id = await self._run.id(ended=run_id)
             in_flight.lease = Lease(self._journal, run_id, self._lease)
         in_flight.own = own
 
@@ -110,10 +107,12 @@ class JournalSubmitRecorder(SubmitRecorder):
         own = self._in_flight.recorded()
         try:
             await self._write(own, result)
-        except JournalError as error:
+        except (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
             self._unrecorded.keep(own, result)
             match result:
                 case Processing() | Success() | GenerationFailed(ticket=Ticket()):
+                    raise
+                case _ if not isinstance(error, JournalError):
                     raise
                 case _:
                     # Only log the journal's error, because the caller gets the submit's error.
@@ -126,6 +125,10 @@ class JournalSubmitRecorder(SubmitRecorder):
             # A callback of the caller may run next in this task, and may be slow. `close` must not
             # wait for it.
             self._in_flight.leave()
+
+    def _keep_cut_off(self, own: OwnSubmit) -> None:
+        """Keep a submit whose task has ended without a result. It will get no reply."""
+        self._unrecorded.keep(own, uncertain_error(own.submit))
 
     async def _write(
         self, own: OwnSubmit, result: SubmitReply | ModelsLabError, *, is_repeated: bool = False
@@ -197,10 +200,24 @@ class JournalSubmitRecorder(SubmitRecorder):
             _check_same(submit, submit_request)
             if submit.ticket is not None:
                 return await self._reply_to(submit.ticket)
-            if submit.track_id in {each.track_id for each in await self._journal.uncertain()}:
+            if await self.is_uncertain(submit):
                 raise uncertain_error(submit)
             await self.pause_for_result(submit.track_id)
         return None
+
+    async def is_uncertain(self, submit: PendingSubmit) -> bool:
+        """Whether no process waits for the reply to a recorded submit, or knows the reply."""
+        return submit.track_id in {each.track_id for each in await self._journal.uncertain()}
+
+    async def find_by_key(self, key: str) -> PendingSubmit | None:
+        """
+        Return the submit with this submission key; None if there is none.
+
+        First look among the submits of this process: another process may have deleted the record of
+        one that is still in flight.
+        """
+        own = self._journal.leases.unsettled.find(None, key=key)
+        return own or await self._journal.find_submit_by_key(key)
 
     async def pause_for_result(self, track_id: str) -> None:
         """
@@ -225,10 +242,11 @@ class JournalSubmitRecorder(SubmitRecorder):
                 return Processing(ticket=ticket)
 
     async def _find(self, submit_request: SubmitRequest) -> PendingSubmit | None:
-        submit = None
-        if submit_request.key is not None:
-            submit = await self._journal.find_submit_by_key(submit_request.key)
-        return submit or await self._journal.find_submit(submit_request.submit_id)
+        key, track_id = submit_request.key, submit_request.submit_id
+        submit = self._journal.leases.unsettled.find(track_id, key=key)
+        if submit is None and key is not None:
+            submit = await self._journal.find_submit_by_key(key)
+        return submit or await self._journal.find_submit(track_id)
 
     def start_closing(self) -> None:
         """Send no further submits. Those that wait for a slot end with an error."""
@@ -242,44 +260,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         """
         await self._in_flight.wait_for_all()
         await self._unrecorded.aclose()
-        if self._renewal_task is not None:
-            self._renewal_task.cancel()
-            await asyncio.wait([self._renewal_task])
-        if self._run_id is not None:
-            try:
-                await self._journal.leases.end_run(self._run_id, is_leaving=True)
-            except JournalError as error:
-                _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
-
-    async def _leased_run_id(self, *, ended: int | None = None) -> int:
-        """
-        Return the id of the run that the submits belong to. Begin a run if there is none yet.
-
-        Args:
-            ended: The id of a run that has ended. If the submits belong to it, begin a new run.
-        """
-        async with self._begin_lock:
-            if self._run_id is None or self._run_id == ended:
-                self._run_id = await self._journal.leases.begin_run(lease=self._lease)
-            if self._renewal_task is None:
-                self._renewal_task = asyncio.create_task(
-                    self._keep_lease(), name="modelslab_async submits"
-                )
-            return self._run_id
-
-    async def _keep_lease(self) -> None:
-        """
-        Renew the lease at intervals.
-
-        If another process has ended the run, this has no effect. The next submit begins a new run.
-        """
-        while True:
-            await asyncio.sleep(renewal_interval(self._lease))
-            try:
-                if self._run_id is not None:
-                    await self._journal.leases.renew(self._run_id, lease=self._lease)
-            except JournalError as error:
-                _logger.warning("the lease could not be renewed, trying again: %s", error)
+        await self._run.close()
 
 
 def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from .._journal.own_submits import OwnSubmit
+from .._models.error_copies import own_copy
 from .._models.errors import ModelsLabError
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import describe
@@ -35,51 +36,58 @@ class UnrecordedResults:
     ) -> None:
         self._write = write
         self._interval_s = interval
-        self._results: dict[str, tuple[OwnSubmit, _SubmitResult]] = {}
-        self._attempt: asyncio.Task[dict[str, Exception]] | None = None
+        self._results: dict[OwnSubmit, _SubmitResult] = {}
+        self._attempt: asyncio.Task[dict[OwnSubmit, Exception]] | None = None
         self._retrying: asyncio.Task[None] | None = None
 
     def keep(self, own: OwnSubmit, result: _SubmitResult) -> None:
         """Keep a result, and try to record it until that succeeds."""
-        self._results[own.submit.track_id] = (own, result)
+        self._results[own] = result
         if self._retrying is None or self._retrying.done():
             self._retrying = asyncio.create_task(
                 self._retry(), name="modelslab_async unrecorded results"
             )
 
-    async def record(self, submit_id: str) -> None:
+    async def record(self, track_id: str) -> None:
         """
-        Record the result of a submit now, if it is among the unrecorded results.
+        Record the results of the submits with this track_id now, if they are unrecorded.
 
         Raises:
-            JournalError: The result still cannot be recorded.
+            JournalError: A result still cannot be recorded.
         """
-        if submit_id in self._results and (error := (await self._record_all()).get(submit_id)):
-            raise error
+        if all(own.submit.track_id != track_id for own in self._results):
+            return
+        for own, error in (await self._record_all()).items():
+            if own.submit.track_id == track_id:
+                raise own_copy(error)
 
     async def aclose(self) -> None:
         """Try one last time to record the results, and log those that cannot be recorded."""
         if self._retrying is not None:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
-        for submit_id, error in (await self._record_all()).items():
+        for own, error in (await self._record_all()).items():
             _logger.warning(
                 "the journal lists submit %s as uncertain, though %s, because it cannot be "
                 "written: %s",
-                *(submit_id, describe(self._results[submit_id][1]), error),
+                *(own.submit.track_id, describe(self._results[own]), error),
             )
 
     async def _retry(self) -> None:
         while self._results:
-            await asyncio.sleep(self._interval_s)
-            for submit_id, error in (await self._record_all()).items():
+            errors = await self._record_all()
+            for own, error in errors.items():
                 _logger.warning(
-                    "the result of submit %s is not recorded, trying again: %s", submit_id, error
+                    "the result of submit %s is not recorded, trying again: %s",
+                    own.submit.track_id,
+                    error,
                 )
+            if errors:
+                await asyncio.sleep(self._interval_s)
 
-    async def _record_all(self) -> dict[str, Exception]:
+    async def _record_all(self) -> dict[OwnSubmit, Exception]:
         """
-        Try to record all results. Return an error for each that fails, keyed by submit id.
+        Try to record all results. Return an error for each that fails.
 
         Concurrent callers share one attempt, because an attempt may wait long for the journal's
         lock.
@@ -91,25 +99,22 @@ class UnrecordedResults:
         await asyncio.wait([attempt := self._attempt])
         return attempt.result()
 
-    async def _try_all(self) -> dict[str, Exception]:
-        errors: dict[str, Exception] = {}
+    async def _try_all(self) -> dict[OwnSubmit, Exception]:
+        errors: dict[OwnSubmit, Exception] = {}
         try:
             while new := self._results.keys() - errors.keys():
                 # Write concurrently. If the journal is locked, all writes then wait at the same
                 # time, not one after another.
                 tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
-                errors |= {submit_id: error for submit_id, error in tried if error is not None}
+                errors |= {own: error for own, error in tried if error is not None}
         finally:
             self._attempt = None
         return errors
 
-    async def _try(self, submit_id: str) -> Exception | None:
-        tried = self._results[submit_id]
+    async def _try(self, own: OwnSubmit) -> Exception | None:
         try:
-            await self._write(*tried)
+            await self._write(own, self._results[own])
         except Exception as error:  # noqa: BLE001 -- The other results are recorded all the same.
             return error
-        # A newer submit with the same id may have ended meanwhile. Then keep the newer result.
-        if self._results[submit_id] is tried:
-            del self._results[submit_id]
+        del self._results[own]
         return None

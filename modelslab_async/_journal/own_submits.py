@@ -10,7 +10,7 @@ from .lease_rows import renew
 from .submits import DuplicateSubmit, PendingSubmit, add_ticket, insert, record_submit, set_ticket
 
 
-@frozen
+@frozen(eq=False)
 class OwnSubmit:
     """
     A submit that a run of this process has recorded, and where it is recorded.

@@ -12,6 +12,7 @@ from .results_of_tickets import RecordedResult, SubmittedKey
 from .save_queue import SaveClaim
 from .submits import PendingSubmit
 from .tickets import OutcomeRow, PollUpdate
+from .unsettled_submits import UnsettledSubmits
 
 
 class RunOperations:
@@ -20,11 +21,15 @@ class RunOperations:
 
     A run keeps its tickets while its lease lasts. After that, another run may claim these tickets.
     The journal then refuses outcomes of these tickets from the first run.
+
+    Attributes:
+        unsettled: The submits of these runs whose results the journal does not have yet.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
+        self.unsettled = UnsettledSubmits()
 
     async def begin_run(self, *, lease: float) -> int:
         """
@@ -119,9 +124,15 @@ class RunOperations:
                 the columns.
             JournalReadOnly: The journal was copied to another store.
         """
-        row_id = await self._store.write(
-            own_submits.record_own, submit, run_id, now=self._clock(), lease=lease
-        )
+        self.unsettled.add(submit)
+        row_id = None
+        try:
+            row_id = await self._store.write(
+                own_submits.record_own, submit, run_id, now=self._clock(), lease=lease
+            )
+        finally:
+            if row_id is None:
+                self.unsettled.settle(submit)
         return None if row_id is None else OwnSubmit(submit, row_id, run_id)
 
     async def confirm_sent(
@@ -137,9 +148,11 @@ class RunOperations:
             ticket: The ticket of the work that the submit started.
             result: The result of the work, if the reply to the submit contained one.
         """
+        self.unsettled.set_ticket(own.submit, ticket)
         await self._store.write(
             own_submits.confirm_sent, own, ticket, result=result, now=self._clock()
         )
+        self.unsettled.settle(own.submit)
 
     async def withdraw_own(self, own: OwnSubmit) -> bool:
         """
@@ -148,11 +161,27 @@ class RunOperations:
         Do nothing and return False if another process has confirmed or deleted the submit. Also
         return False if an earlier call deleted the record, but its reply was lost.
         """
-        return await self._store.write(own_submits.withdraw_own, own)
+        is_deleted = await self._store.write(own_submits.withdraw_own, own)
+        self.unsettled.settle(own.submit)
+        return is_deleted
 
     async def mark_uncertain(self, own: OwnSubmit) -> None:
         """Record that a submit will get no reply, so it may or may not have started work."""
         await self._store.write(own_submits.mark_uncertain, own)
+        self.unsettled.settle(own.submit)
+
+    async def withdraw(self, track_id: str) -> None:
+        """See `Journal.withdraw`."""
+        self.unsettled.check_withdrawable(track_id)
+        await self._store.write(submits.withdraw, track_id, now=self._clock())
+
+    async def uncertain(self) -> list[PendingSubmit]:
+        """See `Journal.uncertain`."""
+        # A submit may begin or get its result during the read.
+        own = self.unsettled.track_ids()
+        listed = await self._store.read(submits.uncertain, now=self._clock())
+        own |= self.unsettled.track_ids()
+        return [each for each in listed if each.track_id not in own]
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
         """Return the recorded result of each given ticket that has an outcome."""

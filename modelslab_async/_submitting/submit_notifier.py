@@ -97,9 +97,12 @@ class SubmitNotifier(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Report and record the result of a recorded request, even if it was not sent."""
-        self.ended(result)
-        await self._recorder.finish(submit_request, result)
+        """Record and report the result of a recorded request, even if it was not sent."""
+        # Record first: a listener may end the program, or may be slow.
+        try:
+            await self._recorder.finish(submit_request, result)
+        finally:
+            self.ended(result)
 
     def ended(self, result: SubmitReply | ModelsLabError) -> None:
         """Report the result of an attempt."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from modelslab_async import Processing, RateLimited, Ticket
+from modelslab_async import JournalFull, Processing, RateLimited, Ticket
 from modelslab_async._batch.unrecorded_results import UnrecordedResults
 from modelslab_async._journal.own_submits import OwnSubmit
 from modelslab_async.journal import PendingSubmit
@@ -28,3 +28,28 @@ async def test_result_of_a_newer_submit_is_kept_while_an_older_one_is_recorded()
     await recording
     await unrecorded.aclose()
     assert [1, 2] == written
+
+
+async def test_results_of_two_submits_with_one_track_id_are_both_kept():
+    """Another process may have withdrawn the first. Its ticket is paid for nevertheless."""
+    submit = PendingSubmit(track_id="7", endpoint="e", payload_hash="ab", recorded_at=0.0)
+    replies = [Processing(ticket=Ticket("images", number)) for number in (1, 2)]
+    written, has_room = [], False
+
+    async def write(_own, reply):
+        if not has_room:
+            raise JournalFull("there is no room")
+        written.append(reply)
+
+    unrecorded = UnrecordedResults(write, interval=1000.0)
+    for row_id, reply in enumerate(replies):
+        unrecorded.keep(OwnSubmit(submit, row_id, 1), reply)
+    errors = await asyncio.gather(
+        unrecorded.record("7"), unrecorded.record("7"), return_exceptions=True
+    )
+    assert [JournalFull] * 2 == [type(error) for error in errors]
+    assert 2 == len({id(error) for error in errors})
+    has_room = True
+    await unrecorded.record("7")
+    assert replies == written
+    await unrecorded.aclose()
