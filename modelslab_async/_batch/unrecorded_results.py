@@ -102,7 +102,7 @@ class UnrecordedResults:
     async def _try_all(self) -> dict[OwnSubmit, Exception]:
         errors: dict[OwnSubmit, Exception] = {}
         try:
-            while new := self._results.keys() - errors.keys():
+            while new := [own for own in self._results if own not in errors]:
                 # Write concurrently. If the journal is locked, all writes then wait at the same
                 # time, not one after another.
                 tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)

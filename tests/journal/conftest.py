@@ -30,6 +30,13 @@ async def journal(path: Path | str, clock: Clock) -> AsyncIterator[Journal]:
 
 
 @pytest.fixture
+async def other(path: Path | str, clock: Clock) -> AsyncIterator[Journal]:
+    """The same journal, as another process opens it."""
+    async with Journal.open(path, clock=clock) as journal:
+        yield journal
+
+
+@pytest.fixture
 async def file_journal(file_path: Path, clock: Clock) -> AsyncIterator[Journal]:
     async with Journal.open(file_path, clock=clock) as journal:
         yield journal

@@ -479,8 +479,21 @@ async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
     assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
 
 
+async def test_sender_of_a_submit_neither_lists_nor_withdraws_it(journal, clock):
+    """Its lease is over, but the sender still waits for its reply, or has it in memory."""
+    run = await journal.leases.begin_run(lease=60)
+    own = await journal.leases.record_own(own_submit("t-1", clock), run, lease=60)
+    clock.now += 60
+    assert [] == await journal.uncertain()
+    with pytest.raises(ValueError, match="this process waits for the reply"):
+        await journal.withdraw("t-1")
+    await journal.leases.mark_uncertain(own)
+    assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
+    await journal.withdraw("t-1")
+
+
 @pytest.mark.parametrize("ending", ["lease over", "run ended", "no reply"])
-async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock, ending):
+async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, other, clock, ending):
     """Another process could submit the same key otherwise, and both would be paid for."""
     run = await journal.leases.begin_run(lease=60)
     first, second = [
@@ -488,7 +501,7 @@ async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock,
         for track_id in ("t-1", "t-2")
     ]
     with pytest.raises(ValueError, match="'t-1' is in flight in another process or task"):
-        await journal.withdraw("t-1")
+        await other.withdraw("t-1")
     assert await journal.find_submit("t-1") is not None
     await journal.leases.withdraw_own(second)
     assert await journal.find_submit("t-2") is None
@@ -499,7 +512,7 @@ async def test_submit_in_flight_is_withdrawn_by_its_sender_alone(journal, clock,
             await journal.leases.end_run(run)
         case "no reply":
             await journal.leases.mark_uncertain(first)
-    await journal.withdraw("t-1")
+    await other.withdraw("t-1")
     assert await journal.find_submit("t-1") is None
 
 
@@ -592,7 +605,7 @@ async def test_submit_is_found_by_its_track_id(journal, clock):
 
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "withdrawn", "key in use"])
-async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, clock, meanwhile):
+async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, other, clock, meanwhile):
     """If the submit was withdrawn, it is recorded again, unless another submit has its key."""
     submit = PendingSubmit(
         track_id="t-1",
@@ -606,7 +619,7 @@ async def test_sender_of_a_submit_records_its_ticket_in_any_case(journal, clock,
     own = await journal.leases.record_own(submit, run, lease=60)
     if meanwhile != "nothing":
         clock.now += 60
-        await journal.withdraw("t-1")
+        await other.withdraw("t-1")
     if meanwhile == "key in use":
         await journal.record_submit("t-2", endpoint="e", payload_hash="ab", key="row 1")
     for _ in range(2):
