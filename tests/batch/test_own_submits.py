@@ -90,10 +90,12 @@ async def test_second_call_waits_for_a_submit_in_flight_though_its_lease_is_over
             if meanwhile == "another process withdraws it":
                 await other.journal.withdraw(listed.track_id)
             assert [] == await batch.uncertain()
+            held.arrived.clear()
             second = asyncio.create_task(submit(batch, by))
-            waiting = asyncio.create_task(pausing.wait())
-            await asyncio.wait([second, waiting], return_when=asyncio.FIRST_COMPLETED)
-            assert not second.done()
+            waiting, sent = map(asyncio.create_task, (pausing.wait(), held.arrived.wait()))
+            await asyncio.wait([second, waiting, sent], return_when=asyncio.FIRST_COMPLETED)
+            assert (False, False) == (second.done(), sent.done())
+            sent.cancel()
         finally:
             held.released.set()
         assert await first == await second
