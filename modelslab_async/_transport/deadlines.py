@@ -28,6 +28,10 @@ T = TypeVar("T")
 # If the timer fires more than this many seconds late, the overdue exchanges get a grace period.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
+# A transport may lose a cancellation. In anyio before 4.16, this happens if a connection opens at
+# the same moment. So an exchange that has not ended this many seconds later is cancelled again.
+# Less time could interrupt a transport that is cleaning up.
+_CANCEL_AGAIN_S: Final = 60.0
 # The number of event-loop iterations between the deadline of an exchange and its cancellation.
 # Received bytes take up to three iterations to reach the task that waits for them.
 _ITERATIONS_BEFORE_EXPIRY: Final = 3
@@ -56,12 +60,28 @@ class _Exchange:
     had_grace: bool = False
     # The number of seconds that the exchange was allowed to take; None until it is cancelled.
     allowed_s: float | None = None
+    cancel_count: int = 0
+    _next_cancel: asyncio.TimerHandle | None = None
 
     def cut(self, allowed_s: float) -> None:
         """Cancel the exchange if it was not cancelled before, and record its time limit."""
         if self.allowed_s is None:
             self.allowed_s = allowed_s
-            self.task.cancel()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        self.cancel_count += 1
+        self.task.cancel()
+        self._next_cancel = self.task.get_loop().call_later(
+            _CANCEL_AGAIN_S, self._cancel, context=Context()
+        )
+
+    def end(self) -> None:
+        """Undo the cancellations, because the exchange has ended."""
+        if self._next_cancel is not None:
+            self._next_cancel.cancel()
+            for _ in range(self.cancel_count):
+                self.task.uncancel()
 
 
 class Deadlines:
@@ -101,7 +121,8 @@ class Deadlines:
         except asyncio.CancelledError as cancelled:
             # If other code cancelled the task too, that cancellation takes precedence over the
             # timeout.
-            if entry.allowed_s is not None and task.cancelling() <= entry.cancelling + 1:
+            own = entry.cancelling + entry.cancel_count
+            if entry.allowed_s is not None and task.cancelling() <= own:
                 late = DeadlinePassed(entry.allowed_s)
                 if is_unsent(cancelled):
                     mark_unsent(late)
@@ -109,8 +130,7 @@ class Deadlines:
             raise
         finally:
             del self._in_flight[entry]
-            if entry.allowed_s is not None:
-                task.uncancel()
+            entry.end()
 
     def give_up(self, now: float, age_s: float) -> None:
         """

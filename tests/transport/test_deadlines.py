@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_slow_cleanup_is_cancelled_once(virtually):
         assert 0 == asyncio.current_task().cancelling()
         assert 60.0 == asyncio.get_running_loop().time()
         await other
+
+    virtually(main)
+
+
+def test_lost_cancellation_is_repeated(virtually):
+    """An exchange whose transport goes on all the same ends a minute after its deadline."""
+
+    async def main():
+        deadlines = Deadlines(10.0)
+
+        async def deaf():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(99)
+            await asyncio.Event().wait()
+
+        with pytest.raises(DeadlinePassed) as late:
+            await deadlines.wait_for(deaf())
+        assert 10.0 == late.value.seconds
+        assert 70.0 == asyncio.get_running_loop().time()
+        assert 0 == asyncio.current_task().cancelling()
 
     virtually(main)
 
