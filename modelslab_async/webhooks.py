@@ -24,9 +24,6 @@ __all__ = ["receiver"]
 _MAX_BODY_BYTES = 1024 * 1024
 # The time to wait for the body of a delivery. The service waits 30 seconds for an answer.
 _BODY_TIMEOUT_S = 30.0
-# The maximum number of deliveries in progress if there is an `on_reply`. Further deliveries get a
-# 503 response.
-_MAX_IN_PROGRESS = 32
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -51,7 +48,7 @@ def receiver(
     With `on_reply`, no caller has to wait. At each delivery, the client fetches the ticket, passes
     the reply to `on_reply`, and then answers the delivery. Deliveries that come before a fetch has
     started share it and its answer: 200 if `on_reply` returned, 500 if it raised, 503 if the poll
-    failed. While 32 deliveries are in progress, others get a 503. Submit with
+    failed. While 32 fetches are in progress, a delivery that needs another gets a 503. Submit with
     `webhook=client.webhook_url(base, family="realtime")`, so that the address names the family.
 
     Args:
@@ -92,7 +89,6 @@ class _Receiver:
         self._client = client
         self._secret = secret
         self._fetches = None if on_reply is None else WebhookFetches(client.engine, on_reply)
-        self._in_progress = 0
 
     async def take(self, scope: Message, receive: Receive) -> int:
         """Handle one delivery, and return the status code of the response."""
@@ -146,13 +142,7 @@ class _Receiver:
                 "client.webhook_url(base, family=...)"
             )
             return 200
-        if self._in_progress >= _MAX_IN_PROGRESS:
-            return 503
-        self._in_progress += 1
-        try:
-            return await self._fetches.answer(ticket)
-        finally:
-            self._in_progress -= 1
+        return await self._fetches.answer(ticket)
 
 
 async def _read_body(receive: Receive) -> bytes | None:

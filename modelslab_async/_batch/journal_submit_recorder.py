@@ -4,6 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
+from .._aio.yield_and_wakeup import wait_to_end
 from .._engine.engine import Engine
 from .._journal.own_submits import OwnSubmit, SubmitSettled, record_gone_error
 from .._journal.submits import DuplicateSubmit
@@ -63,10 +64,16 @@ class JournalSubmitRecorder(SubmitRecorder):
         run_id = await self._run.id()
         record_own = self._journal.leases.record_own
         in_flight.lease = Lease(self._journal, run_id, self._lease)
-        while (own := await record_own(submit, run_id, lease=self._lease)) is None:
-            run_id = await self._run.id(ended=run_id)
-            in_flight.lease = Lease(self._journal, run_id, self._lease)
-        in_flight.own = own
+        while in_flight.own is None:
+            # If this task is cancelled, the journal may write the record all the same.
+            recording = asyncio.create_task(record_own(submit, run_id, lease=self._lease))
+            cancelled = await wait_to_end(recording)
+            in_flight.own = recording.result()
+            if cancelled is not None:
+                raise cancelled
+            if in_flight.own is None:
+                run_id = await self._run.id(ended=run_id)
+                in_flight.lease = Lease(self._journal, run_id, self._lease)
 
     def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
         """
@@ -93,7 +100,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             raise JournalError(message, path=self._journal.path)
 
     async def finish(
-        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
+        self, _submit_request: SubmitRequest, result: SubmitReply | ModelsLabError, /
     ) -> None:
         """
         Record the result of a submit. If it certainly started no work, delete its record instead.
@@ -108,19 +115,13 @@ class JournalSubmitRecorder(SubmitRecorder):
         try:
             await self._write(own, result)
         except (Exception, asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
+            # This also logs the journal's error if the caller gets the submit's error.
             self._unrecorded.keep(own, result)
             match result:
                 case Processing() | Success() | GenerationFailed(ticket=Ticket()):
                     raise
                 case _ if not isinstance(error, JournalError):
                     raise
-                case _:
-                    # Only log the journal's error, because the caller gets the submit's error.
-                    _logger.warning(
-                        "the result of submit %s is not recorded, trying again: %s",
-                        submit_request.submit_id,
-                        error,
-                    )
         finally:
             # A callback of the caller may run next in this task, and may be slow. `close` must not
             # wait for it.
@@ -141,7 +142,13 @@ class JournalSubmitRecorder(SubmitRecorder):
                 await leases.confirm_sent(own, result.ticket, result=result)
             case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
                 await leases.confirm_sent(own, ticket, result=reply)
-            case SubmitUncertain():
+            case SubmitUncertain(ticket=ticket):
+                if ticket is not None and not is_repeated:
+                    _logger.warning(
+                        "the journal does not have the ticket %s, which the reply to the submit %s "
+                        "names, because the reply is an error: %s",
+                        *(ticket, own.submit.track_id, result.message),
+                    )
                 await leases.mark_uncertain(own)
             case _:
                 if not await leases.withdraw_own(own):
@@ -206,7 +213,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         return None
 
     async def is_uncertain(self, submit: PendingSubmit) -> bool:
-        """Whether no process waits for the reply to a recorded submit, or knows the reply."""
+        """Return whether a recorded submit may have started work, and no reply is expected."""
         return submit.track_id in {each.track_id for each in await self._journal.uncertain()}
 
     async def find_by_key(self, key: str) -> PendingSubmit | None:
@@ -216,7 +223,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         First look among the submits of this process: another process may have deleted the record of
         one that is still in flight.
         """
-        own = self._journal.leases.unsettled.find(None, key=key)
+        own = self._journal.leases.unfinished.find(None, key=key)
         return own or await self._journal.find_submit_by_key(key)
 
     async def pause_for_result(self, track_id: str) -> None:
@@ -243,7 +250,7 @@ class JournalSubmitRecorder(SubmitRecorder):
 
     async def _find(self, submit_request: SubmitRequest) -> PendingSubmit | None:
         key, track_id = submit_request.key, submit_request.submit_id
-        submit = self._journal.leases.unsettled.find(track_id, key=key)
+        submit = self._journal.leases.unfinished.find(track_id, key=key)
         if submit is None and key is not None:
             submit = await self._journal.find_submit_by_key(key)
         return submit or await self._journal.find_submit(track_id)

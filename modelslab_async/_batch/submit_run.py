@@ -30,7 +30,7 @@ class SubmitRun:
         Return the id of the run. Begin a run if there is none yet.
 
         Args:
-            ended: The id of a run that has ended. If it is that of this run, begin a new run.
+            ended: The id of a run that has ended. If it is the current one, begin a new run.
         """
         async with self._begin_lock:
             if self._run_id is None or self._run_id == ended:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from .._journal.own_submits import OwnSubmit
 from .._models.error_copies import own_copy
-from .._models.errors import ModelsLabError
+from .._models.errors import ModelsLabError, SubmitUncertain
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import describe
 
@@ -67,11 +67,13 @@ class UnrecordedResults:
             self._retrying.cancel()
             await asyncio.wait([self._retrying])
         for own, error in (await self._record_all()).items():
-            _logger.warning(
-                "the journal lists submit %s as uncertain, though %s, because it cannot be "
-                "written: %s",
-                *(own.submit.track_id, describe(self._results[own]), error),
-            )
+            result = self._results[own]
+            if not isinstance(result, SubmitUncertain):
+                _logger.warning(
+                    "the journal lists submit %s as uncertain, though %s, because it cannot be "
+                    "written: %s",
+                    *(own.submit.track_id, describe(result), error),
+                )
 
     async def _retry(self) -> None:
         while self._results:

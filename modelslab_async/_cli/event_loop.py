@@ -21,8 +21,8 @@ def run_async(main: Callable[[*Arguments], Coroutine[Any, Any, T]], *arguments: 
     during the cleanup of the coroutine.
 
     Args:
-        main: The coroutine function. It is called when a signal can no longer raise
-            KeyboardInterrupt, so Python has no coroutine to warn about that never began.
+        main: The coroutine function. It is called once signals no longer raise KeyboardInterrupt.
+            Otherwise, Python could warn of a coroutine that was never awaited.
         arguments: The arguments of the function.
 
     Raises:

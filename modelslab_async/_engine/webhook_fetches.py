@@ -17,6 +17,9 @@ from .engine import Engine
 
 _logger = logging.getLogger("modelslab_async")
 
+# The maximum number of fetches in progress, each with its call of `on_reply`.
+_MAX_IN_PROGRESS = 32
+
 OnReply: TypeAlias = Callable[[Reply], object]
 
 
@@ -40,7 +43,7 @@ class WebhookFetches:
 
     Deliveries about one ticket share a fetch that has not started. Its reply will include whatever
     they announce. After the start, the server may have built the reply already, so a further
-    delivery begins another fetch.
+    delivery begins another fetch. If too many are in progress, its answer is 503.
 
     Args:
         engine: Polls the tickets.
@@ -50,6 +53,7 @@ class WebhookFetches:
     def __init__(self, engine: Engine, on_reply: OnReply) -> None:
         self._engine = engine
         self._on_reply = on_reply
+        self._in_progress: set[asyncio.Task[int]] = set()
         self._not_started: dict[Ticket, _SharedFetch] = {}
         self._fetched_at: dict[Ticket, float] = {}
 
@@ -62,7 +66,11 @@ class WebhookFetches:
         """
         fetch = self._not_started.get(ticket)
         if fetch is None:
+            if len(self._in_progress) >= _MAX_IN_PROGRESS:
+                return 503
             task = asyncio.create_task(self._run(ticket), name=f"modelslab_async webhook {ticket}")
+            self._in_progress.add(task)
+            task.add_done_callback(self._in_progress.discard)
             fetch = self._not_started[ticket] = _SharedFetch(task)
         fetch.deliveries += 1
         try:

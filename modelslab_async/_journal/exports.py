@@ -59,14 +59,16 @@ def target_and_format(
         raise ValueError(
             "path is the path of a file, as a text or a path object, got an empty text; name a file"
         )
+    # The file is written in another thread, and the program may leave its folder meanwhile.
+    absolute = str(Path(target).absolute())
     if file_format is None:
-        return target, format_from_path(target)
+        return absolute, format_from_path(target)
     formats = get_args(ExportFormat)
     expected_format = f"{', '.join(map(repr, formats))} or None"
     check_type("file_format", file_format, str, expected_format)
     if file_format not in formats:
         raise ValueError(f"file_format is {expected_format}, got another text")
-    return target, file_format
+    return absolute, file_format
 
 
 def export(

@@ -12,7 +12,7 @@ from .results_of_tickets import RecordedResult, SubmittedKey
 from .save_queue import SaveClaim
 from .submits import PendingSubmit
 from .tickets import OutcomeRow, PollUpdate
-from .unsettled_submits import UnsettledSubmits
+from .unfinished_submits import UnfinishedSubmits
 
 
 class RunOperations:
@@ -23,13 +23,13 @@ class RunOperations:
     The journal then refuses outcomes of these tickets from the first run.
 
     Attributes:
-        unsettled: The submits of these runs whose results the journal does not have yet.
+        unfinished: The submits of these runs whose results the journal does not have yet.
     """
 
     def __init__(self, store: JournalStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self.unsettled = UnsettledSubmits()
+        self.unfinished = UnfinishedSubmits()
 
     async def begin_run(self, *, lease: float) -> int:
         """
@@ -124,7 +124,7 @@ class RunOperations:
                 the columns.
             JournalReadOnly: The journal was copied to another store.
         """
-        self.unsettled.add(submit)
+        self.unfinished.add(submit)
         row_id = None
         try:
             row_id = await self._store.write(
@@ -132,7 +132,7 @@ class RunOperations:
             )
         finally:
             if row_id is None:
-                self.unsettled.settle(submit)
+                self.unfinished.remove(submit)
         return None if row_id is None else OwnSubmit(submit, row_id, run_id)
 
     async def confirm_sent(
@@ -148,11 +148,11 @@ class RunOperations:
             ticket: The ticket of the work that the submit started.
             result: The result of the work, if the reply to the submit contained one.
         """
-        self.unsettled.set_ticket(own.submit, ticket)
+        self.unfinished.set_ticket(own.submit, ticket)
         await self._store.write(
             own_submits.confirm_sent, own, ticket, result=result, now=self._clock()
         )
-        self.unsettled.settle(own.submit)
+        self.unfinished.remove(own.submit)
 
     async def withdraw_own(self, own: OwnSubmit) -> bool:
         """
@@ -162,25 +162,25 @@ class RunOperations:
         return False if an earlier call deleted the record, but its reply was lost.
         """
         is_deleted = await self._store.write(own_submits.withdraw_own, own)
-        self.unsettled.settle(own.submit)
+        self.unfinished.remove(own.submit)
         return is_deleted
 
     async def mark_uncertain(self, own: OwnSubmit) -> None:
         """Record that a submit will get no reply, so it may or may not have started work."""
         await self._store.write(own_submits.mark_uncertain, own)
-        self.unsettled.settle(own.submit)
+        self.unfinished.remove(own.submit)
 
     async def withdraw(self, track_id: str) -> None:
         """See `Journal.withdraw`."""
-        self.unsettled.check_withdrawable(track_id)
+        self.unfinished.check_withdrawable(track_id)
         await self._store.write(submits.withdraw, track_id, now=self._clock())
 
     async def uncertain(self) -> list[PendingSubmit]:
         """See `Journal.uncertain`."""
         # A submit may begin or get its result during the read.
-        own = self.unsettled.track_ids()
+        own = self.unfinished.track_ids()
         listed = await self._store.read(submits.uncertain, now=self._clock())
-        own |= self.unsettled.track_ids()
+        own |= self.unfinished.track_ids()
         return [each for each in listed if each.track_id not in own]
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:

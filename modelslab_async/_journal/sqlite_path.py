@@ -44,7 +44,7 @@ def check_account_path(path: str | os.PathLike[str]) -> str:
         path,
         "an account",
         example="account.db",
-        address_advice="'postgresql://host/database', in Python as the argument of PostgresAccount",
+        address_advice="'postgresql://host/database', and in Python PostgresAccount",
     )
 
 

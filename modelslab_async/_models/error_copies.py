@@ -1,4 +1,4 @@
-"""Copies of errors, for several callers that would otherwise get one error. Raises nothing."""
+"""Copies of errors, for several callers that would otherwise get one error object."""
 
 from copy import copy
 from typing import TypeVar
@@ -13,7 +13,10 @@ def own_copy(error: E) -> E:
     If several callers got the same object, each would also see the notes and the traceback that
     another caller adds. A note may say that work was started, and this is true for one caller only.
     """
-    own = copy(error)
+    try:
+        own = copy(error)
+    except Exception:  # noqa: BLE001 -- the constructor of a foreign error may raise anything.
+        return error
     if (notes := getattr(error, "__notes__", None)) is not None:
         own.__notes__ = [*notes]
     own.__cause__, own.__context__ = error.__cause__, error.__context__

@@ -209,7 +209,7 @@ class SubmitUncertain(ModelsLabError):
     no `track_id`, search by the time of the submit. The `__cause__` is the error of the request.
 
     Attributes:
-        ticket: The ticket that the reply names although it is an error, if any. Wait for it first.
+        ticket: The ticket that an error reply names, if any. Wait for it first.
         endpoint: The endpoint of the submit.
         track_id: The `track_id` in the request, from the caller or the client; "" if the request
             has none. If the error is about an earlier submit in the journal of a batch, this is the

@@ -53,7 +53,7 @@ def read_submit_reply(
         GenerationFailed: The work was accepted and failed at once.
         TransientError: The reply does not say whether work was started.
     """
-    ticket, job = _find_tickets(body, family, params, (families, default_families or {}))
+    ticket, error_ticket = _find_tickets(body, family, params, (families, default_families or {}))
     try:
         reply = read_reply(
             ticket or Ticket.without_id(family.name, local_id),
@@ -64,7 +64,7 @@ def read_submit_reply(
             received_at=received_at,
         )
     except ModelsLabError as error:
-        error.ticket = job
+        error.ticket = error_ticket
         raise
     return _check_accepted(reply, ticket, status_code)
 
@@ -88,7 +88,7 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
 
     If the reply has an id or the status `failed`, the work began, and the error is a
     `GenerationFailed`. Otherwise, the service refused the request, and the error is an
-    `InvalidRequest`. A reply that means "not found" always counts as a refusal.
+    `InvalidRequest`. A reply that means "not found" is always a refusal, even if it names a job.
     """
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
@@ -109,7 +109,7 @@ def _find_tickets(
     registries: Iterable[Mapping[str, Family]],
 ) -> tuple[Ticket | None, Ticket | None]:
     """
-    Return the ticket that a reply names, twice: for an accepted submit, and for an error.
+    Return the ticket of a reply that accepts the submit, and that of a reply that is an error.
 
     The two differ if the only id is a `request_id`: then an error names no job.
     """

@@ -195,7 +195,7 @@ class Poller:
                 group.cancel_scope.cancel()
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # Without `aclose`, the event loop is closing, and only this task can end the tickets.
+            # If `aclose` did not cancel this task, the loop is closing: no other task ends tickets.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise

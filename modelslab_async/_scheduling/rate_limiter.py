@@ -43,7 +43,8 @@ class RateLimiter:
 
     If a timer fires late, the next polls come faster. Even then, at most `n` polls start within
     `n / rate` seconds, where `n` is the rate, rounded up: 3 polls in 1.2 seconds for a rate of 2.5.
-    Above 65,536 polls a second, `n` is an equal part of the rate, so that memory stays bounded.
+    Above 65,536 polls a second, the rate is divided by the smallest integer that brings `n` to
+    65,536 or less, so that memory stays bounded.
     """
 
     rate: float

@@ -167,9 +167,9 @@ def uncertain_error(
     Args:
         submit_request: The request of the submit.
         reason: Why it is uncertain.
-        ticket: The ticket that the reply names although it is an error; None if it names none.
+        ticket: The ticket that an error reply names; None if it names none.
     """
-    named = f"the reply names {ticket}, so wait for that ticket first; " if ticket else ""
+    named = f"the reply names {ticket}, so wait for it first; " if ticket else ""
     where = "or in a webhook with that track_id" if submit_request.track_id else "by its time"
     return SubmitUncertain(
         f"{submit_request.endpoint.name} ({_id_text(submit_request)}): {reason}; {named}"

@@ -79,7 +79,7 @@ class SubmitRecorder:
         """
 
     async def finish(
-        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
+        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError, /
     ) -> None:
         """Record the result of a recorded request, even if it was not sent."""
 

@@ -42,8 +42,8 @@ def check_webhook_address(name: str, address: object) -> None:
 def _check_no_fragment(name: str, address: str) -> None:
     if "#" in address:
         raise ValueError(
-            f"{name} is an address without '#' and what follows it, because an HTTP request never "
-            "contains that part, got one with it; nothing was sent"
+            f"{name} must not contain '#', because HTTP requests leave out what follows it; got an "
+            "address with '#'; nothing was sent"
         )
 
 

@@ -114,7 +114,7 @@ async def test_submit_in_flight_is_not_withdrawn_by_its_own_process(emulator, pa
             sent = asyncio.create_task(batch.submit(ROW.endpoint, prompt="a cat", track_id=7))
             await held.arrived.wait()
             clock.ahead_s = 1000.0
-            with pytest.raises(ValueError, match=r"waits for the reply to the submit .* '7'"):
+            with pytest.raises(ValueError, match=r"'7' cannot be withdrawn now, .* not have its"):
                 await batch.journal.withdraw("7")
         finally:
             held.released.set()
@@ -173,7 +173,39 @@ async def test_submit_whose_task_is_cut_off_is_uncertain(emulator, path):
         await batch.journal.withdraw(uncertain.track_id)
 
 
-async def test_ticket_of_a_submit_that_is_cut_off_while_it_is_recorded_is_recorded(
+async def test_submit_whose_task_is_cut_off_while_it_is_recorded_is_uncertain(
+    emulator, path, monkeypatch
+):
+    """The journal writes the record all the same, so the batch must know the submit."""
+    record_own, began, released = RunOperations.record_own, asyncio.Event(), asyncio.Event()
+
+    async def record_later(*given, **more):
+        began.set()
+        await released.wait()
+        return await record_own(*given, **more)
+
+    monkeypatch.setattr(RunOperations, "record_own", record_later)
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        client_of(httpx.ASGITransport(app=emulator)) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        sent = asyncio.create_task(batch.submit(ROW))
+        await began.wait()
+        for task in submit_tasks():
+            task.cancel()
+        await asyncio.sleep(0)
+        released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sent
+        with pytest.raises(SubmitUncertain):
+            await batch.submit(ROW)
+        (uncertain,) = await batch.uncertain()
+        await batch.journal.withdraw(uncertain.track_id)
+    assert [] == emulator.submits
+
+
+async def test_submit_cancelled_while_recording_keeps_its_ticket(
     a_client, emulator, path, monkeypatch
 ):
     """The task is cancelled after the reply came, and before the journal has the ticket."""

@@ -29,7 +29,7 @@ class FullDisk:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
-        yield
+        yield  # Without it, this would be no context manager.
 
     async def begin(self):
         """Wait until a commit is held."""

@@ -719,8 +719,8 @@ async def test_journal_errors_after_a_submit_are_logged(
     async with broken_client(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
-    assert "the result of submit 2 is not recorded, trying again: there is no room" in caplog.text
     assert "the journal lists submit 2 as uncertain, though the submit ended" in caplog.text
+    assert "it cannot be written: there is no room" in caplog.text
 
 
 @pytest.fixture

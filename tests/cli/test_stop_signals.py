@@ -82,17 +82,29 @@ def test_signal_during_the_start_prints_no_traceback(fetch_interrupted_at, kind,
         assert run.stderr in ("", "modelslab-async: interrupted\n"), moment
 
 
+@pytest.mark.parametrize("moment", ["loop", "task"])
 @pytest.mark.parametrize("stop", STOP_SIGNALS)
-def test_signal_while_the_event_loop_is_made_prints_no_warning(program, with_site, stop):
-    """No coroutine exists yet that is never awaited."""
+def test_signal_before_the_coroutine_begins_prints_no_warning(program, with_site, stop, moment):
+    """The command ends in order, and Python has no coroutine to warn about."""
     site = f"""
 import asyncio, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 get_loop = asyncio.Runner.get_loop
+def stop():
+    os.kill(os.getpid(), {int(stop)})
 def interrupted(self):
-    if "demo" in sys.argv:
-        os.kill(os.getpid(), {int(stop)})
-    return get_loop(self)
+    if "demo" not in sys.argv:
+        return get_loop(self)
+    if "{moment}" == "loop":
+        stop()
+    loop = get_loop(self)
+    create_task = loop.create_task
+    def interrupted_create(*arguments):
+        loop.create_task = create_task
+        stop()
+        return create_task(*arguments)
+    loop.create_task = interrupted_create
+    return loop
 asyncio.Runner.get_loop = interrupted
 """
     run = program("demo", "--count", "3", PYTHONPATH=with_site(site))

@@ -485,7 +485,7 @@ async def test_sender_of_a_submit_neither_lists_nor_withdraws_it(journal, clock)
     own = await journal.leases.record_own(own_submit("t-1", clock), run, lease=60)
     clock.now += 60
     assert [] == await journal.uncertain()
-    with pytest.raises(ValueError, match="this process waits for the reply"):
+    with pytest.raises(ValueError, match="cannot be withdrawn now"):
         await journal.withdraw("t-1")
     await journal.leases.mark_uncertain(own)
     assert ["t-1"] == [each.track_id for each in await journal.uncertain()]

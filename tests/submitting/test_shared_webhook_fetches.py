@@ -172,17 +172,20 @@ def test_delivery_during_a_fetch_causes_another_fetch(virtually, world):
     virtually(main)
 
 
-def test_deliveries_that_share_a_fetch_are_bounded(virtually, world):
-    """A delivery that waits for the fetch of another one is in progress too; the 33rd gets 503."""
+def test_fetches_in_progress_are_bounded_and_not_their_deliveries(virtually, world):
+    """The 33rd ticket gets 503. A repeated delivery needs no fetch of its own, so it gets 200."""
 
     async def main():
-        replies = Replies()
         async with world(pace=Pace(floor=FLOOR_S)) as here:
-            deliveries = Deliveries(here, replies)
-            assert 200 == await deliveries.finish()
-            posts = [await deliveries.begin() for _ in range(40)]
-            answers = await asyncio.gather(*posts)
-            assert (32, 8) == (answers.count(200), answers.count(503))
-            assert (2, 2) == (len(replies), len(here.wire.requests))
+            deliveries = Deliveries(here, Replies())
+            ids = [str(number) for number in range(101, 134)]
+            for ticket_id in ids:
+                here.emulator.add_job(f"realtime:{ticket_id}", duration=0)
+                assert 200 == await deliveries.finish(ticket_id)
+            posts = [await deliveries.begin(ticket_id) for ticket_id in ids]
+            repeated = [await deliveries.begin(ids[0]) for _ in range(40)]
+            assert 32 * [200] + [503] == await asyncio.gather(*posts)
+            assert 40 * [200] == await asyncio.gather(*repeated)
+            assert 33 + 32 == len(here.wire.requests)
 
     virtually(main)

@@ -47,7 +47,7 @@ MUTATIONS = [
     Mutation(
         "standstill: a submit in flight is sent again once another process has withdrawn it",
         "_batch/journal_submit_recorder.py",
-        "submit = self._journal.leases.unsettled.find(track_id, key=key)",
+        "submit = self._journal.leases.unfinished.find(track_id, key=key)",
         "submit = None",
         "../batch/test_own_submits.py",
         "lease_is_over",

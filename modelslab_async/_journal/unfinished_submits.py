@@ -1,15 +1,16 @@
-"""UnsettledSubmits: the submits of this process whose results the journal does not have yet."""
+"""UnfinishedSubmits: the submits of one `Journal` object whose results are not recorded yet."""
 
 from .._models.ticket import Ticket
 from .submits import PendingSubmit
 
 
-class UnsettledSubmits:
+class UnfinishedSubmits:
     """
-    The submits that this process sends, and those whose results it could not record yet.
+    The submits that the batch sends, and those whose results it could not record yet.
 
-    This process knows more about them than the journal does. So they are not uncertain, even after
+    The batch knows more about them than the journal does. So they are not uncertain, even after
     their lease is over in the journal, and even if another process has deleted their records.
+    Another `Batch` of this process knows only what the journal has.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class UnsettledSubmits:
         """Set the ticket of a submit, before the journal has it."""
         self._tickets[id(submit)] = ticket
 
-    def settle(self, submit: PendingSubmit) -> None:
+    def remove(self, submit: PendingSubmit) -> None:
         """Remove a submit, because the journal has its result. Do nothing if it is not here."""
         self._submits.pop(id(submit), None)
         self._tickets.pop(id(submit), None)
@@ -52,10 +53,14 @@ class UnsettledSubmits:
         submit = self.find(track_id)
         if submit is None:
             return
-        message = f"this process waits for the reply to the submit with the track_id {track_id!r}"
-        if (ticket := self._tickets.get(id(submit))) is not None:
-            message = (
-                f"the submit with the track_id {track_id!r} was started as {ticket}, and this "
-                "process records that as soon as the journal can be written"
+        ticket = self._tickets.get(id(submit))
+        raise ValueError(
+            f"the submit with the track_id {track_id!r} cannot be withdrawn now, because "
+            + (
+                f"it was started as {ticket}, which the batch records as soon as the journal can "
+                "be written"
+                if ticket
+                else "the journal does not have its result yet; wait until its call has ended and "
+                "the journal can be written, then try again"
             )
-        raise ValueError(f"{message}; it cannot be withdrawn now")
+        )
