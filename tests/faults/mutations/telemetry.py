@@ -90,8 +90,8 @@ MUTATIONS = [
     ),
     Mutation(
         "webhook reply: any number of tickets at once",
-        "webhooks.py",
-        "if self._in_progress >= _MAX_IN_PROGRESS:",
+        "_engine/webhook_fetches.py",
+        "if len(self._in_progress) >= _MAX_IN_PROGRESS:",
         "if False:",
         _WEBHOOK_REPLIES,
     ),
