@@ -1,6 +1,5 @@
 """Copies of errors, for several callers that would otherwise get one error object."""
 
-from copy import copy
 from typing import TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -13,10 +12,14 @@ def own_copy(error: E) -> E:
     If several callers got the same object, each would also see the notes and the traceback that
     another caller adds. A note may say that work was started, and this is true for one caller only.
     """
+    # Do not use `copy.copy`. The package tblib, which Dask installs, changes how exceptions are
+    # copied: the copy of a foreign error would share its attributes with the original.
     try:
-        own = copy(error)
-    except Exception:  # noqa: BLE001 -- the constructor of a foreign error may raise anything.
+        own = type(error).__new__(type(error), *error.args)
+    except Exception:  # noqa: BLE001 -- a foreign class may raise anything.
         return error
+    vars(own).update(vars(error))
+    own.args = error.args
     if (notes := getattr(error, "__notes__", None)) is not None:
         own.__notes__ = [*notes]
     own.__cause__, own.__context__ = error.__cause__, error.__context__
