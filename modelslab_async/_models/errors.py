@@ -45,7 +45,7 @@ All errors of this package, as one tree. Errors carry data, but never an API key
 
 from typing import Self
 
-from .error_copies import own_copy
+from .error_copies import bare_copy, own_copy
 from .replies import Failed, Processing
 from .ticket import Ticket
 
@@ -82,12 +82,7 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def __copy__(self) -> Self:
-        # The package tblib, which Dask installs, changes how exceptions are pickled and copied.
-        # Without this method, a copy would share its attributes with the original.
-        clone = type(self).__new__(type(self))
-        clone.args = self.args
-        vars(clone).update(vars(self))
-        return clone
+        return bare_copy(self)
 
     def with_ticket(self, ticket: Ticket) -> Self:
         """Return a copy of this error with another ticket."""
