@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from .._journal.fair_write_lock import transaction
+from .._journal.schema import read_identity
 from .._models.account_errors import WrongAccount
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 
@@ -144,26 +145,22 @@ def _find_version(db: sqlite3.Connection, path: str) -> int | None:
     Raises:
         WrongAccount: The file belongs to another program, or to a newer version.
     """
-    identity: tuple[int, int, int] = db.execute(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    application_id, version, _ = identity
+    identity = read_identity(db)
     if not any(identity):
         return None
-    if application_id != _APPLICATION_ID:
+    if identity.application_id != _APPLICATION_ID:
         raise WrongAccount(
             "this is the file of another program; it was left as it is; give the path of an "
             "account, or of a file that does not exist yet",
             path=path,
         )
-    if version not in (_VERSION_WITHOUT_PERMITS, _VERSION):
+    if identity.version not in (_VERSION_WITHOUT_PERMITS, _VERSION):
         raise WrongAccount(
-            f"this account has version {version}, and this library knows version {_VERSION}; "
-            "use the same version of the library in all processes",
+            f"this account has version {identity.version}, and this library knows version "
+            f"{_VERSION}; use the same version of the library in all processes",
             path=path,
         )
-    return version
+    return identity.version
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:

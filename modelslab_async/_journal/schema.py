@@ -141,12 +141,26 @@ _FIRST_VERSION: Final = 2
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
 
 
-class _FileIdentity(NamedTuple):
-    """The values that show whether a database file is a journal, and which version it has."""
+class FileIdentity(NamedTuple):
+    """
+    The values that show to which program a database file belongs, and which version it has.
+
+    In an empty file, all are 0.
+    """
 
     application_id: int
     version: int
     object_count: int
+
+
+def read_identity(db: sqlite3.Connection) -> FileIdentity:
+    """Read the identity of a database file. This never changes the file."""
+    return FileIdentity(
+        *db.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+            "FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+    )
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
@@ -201,12 +215,7 @@ def _pending_migrations(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration]
 ) -> Sequence[Migration]:
     """Return the migrations that a file still needs. An empty file needs all of them."""
-    identity = _FileIdentity(
-        *db.execute(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-            "FROM pragma_application_id, pragma_user_version"
-        ).fetchone()
-    )
+    identity = read_identity(db)
     newest = newest_version(migrations)
     if identity.application_id != APPLICATION_ID:
         if any(identity):
