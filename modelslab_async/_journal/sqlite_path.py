@@ -5,11 +5,14 @@ The file itself is not accessed.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
-from .._postgres.postgres_address import looks_like_url
-
+# A path that begins so is a URL, such as the address of a database. The scheme has more than the
+# one letter of a Windows drive. One slash is enough, because `pathlib.Path` turns `//` into `/`,
+# and on Windows into a backslash. Errors do not quote a URL, because it may contain a password.
+_URL: Final = re.compile(r"[^/\\]{2,}:[/\\]")
 _MEMORY_PATH: Final = ":memory:"
 # Some builds of SQLite treat a path with this prefix as a URI with options.
 _URI_PREFIX: Final = "file:"
@@ -57,7 +60,7 @@ def _check_path(
             f"the path of {owner} is a str or a pathlib.Path, got a value of type "
             f"{type(path).__name__}"
         )
-    if looks_like_url(text):
+    if _URL.match(text):
         raise ValueError(
             f"the path of {owner} names a file, but got a URL, which is not repeated here; "
             f"write a path such as {example!r}, or for a database {address_advice}"

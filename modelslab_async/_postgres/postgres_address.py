@@ -7,9 +7,6 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
-# The first folder of a URL ends with a colon and has more than the one letter of a Windows drive.
-# One slash is enough, because `pathlib.Path` turns `//` into `/`, and on Windows into a backslash.
-_URL = re.compile(r"[^/\\]{2,}:[/\\]")
 # The pattern of one or more hosts, each with an optional port. IPv6 addresses are in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
@@ -19,15 +16,6 @@ _HOSTS = re.compile(
 def is_address(path: object) -> TypeGuard[str]:
     """Return whether a journal's location is a PostgreSQL address rather than a file path."""
     return isinstance(path, str) and path.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
-
-
-def looks_like_url(path: str) -> bool:
-    """
-    Return whether a text looks like a URL rather than the path of a file.
-
-    Such a text may contain a password, so error messages must not quote it.
-    """
-    return _URL.match(path) is not None
 
 
 def check_address(address: str) -> None:
