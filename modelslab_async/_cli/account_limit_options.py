@@ -12,30 +12,14 @@ from .. import SQLiteAccount
 from .._journal.sqlite_path import check_account_path
 from .._postgres.postgres_address import (
     check_address,
-    is_address,
     split_options,
     without_passwords,
 )
 from .command_error_types import MissingExtra
 from .options import F, NumberRange
-from .written_path_type import WrittenPath
+from .written_path_type import FileOrAddress
 
 DEFAULT_QUEUE = 5
-
-
-class _AccountType(WrittenPath):
-    """The type of `--account`: the path of a file, or the address of a database."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a file's path as a `Path`, and a database's address as a checked string."""
-        try:
-            if is_address(value):
-                _check_account_address(value)
-                return value
-            check_account_path(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def _check_account_address(address: str) -> None:
@@ -148,7 +132,7 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
         ),
         click.option(
             "--account",
-            type=_AccountType(dir_okay=False, path_type=Path),
+            type=FileOrAddress(check_account_path, _check_account_address),
             metavar="FILE",
             help=(
                 "Share --queue, --rate and pauses with all processes that name the same account: a "

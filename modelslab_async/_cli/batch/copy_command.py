@@ -5,7 +5,6 @@ The source keeps its rows and stays readable, but no run can begin in it any mor
 """
 
 import shlex
-from pathlib import Path
 
 import click
 from attrs import asdict
@@ -15,14 +14,12 @@ from ..._journal.journal_copy import copy_journal
 from .. import options, output
 from ..event_loop import run_async
 from ..exit_codes_and_advice import UNSAVED, exit_codes
-from .journal_option import JournalLocation, LocationType, journal_exists, shown
-
-_LOCATION = LocationType(dir_okay=False, path_type=Path)
+from .journal_option import LOCATION, JournalLocation, journal_exists, shown
 
 
 @click.command(epilog=exit_codes((UNSAVED,), is_ranked=False))
-@click.argument("source", type=_LOCATION)
-@click.argument("target", type=_LOCATION)
+@click.argument("source", type=LOCATION)
+@click.argument("target", type=LOCATION)
 @options.json_option("Print the counts of TARGET as JSON, as `batch status` does.")
 @options.debug
 def copy(*, source: JournalLocation, target: JournalLocation, as_json: bool) -> None:

@@ -2,17 +2,17 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import click
 
 from ..._journal.journal_files import is_journal_file
 from ..._journal.sqlite_path import check_journal_path
-from ..._postgres.postgres_address import is_address, without_passwords
+from ..._postgres.postgres_address import without_passwords
 from .. import output
 from ..command_error_types import MissingExtra
 from ..event_loop import run_async
-from ..written_path_type import WrittenPath
+from ..written_path_type import FileOrAddress
 
 if TYPE_CHECKING:
     from ..._journal.postgres_batch_location import PostgresBatch
@@ -21,21 +21,6 @@ JournalLocation: TypeAlias = Path | str
 """The path of a file, or the address of a batch in a database."""
 
 _DEFAULT_JOURNAL: Final = "run.db"
-
-
-class LocationType(WrittenPath):
-    """The option type of a journal: the path of a file, or the address of a batch in a database."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a file's path as a `Path`, and a database's address as a checked string."""
-        try:
-            if is_address(value):
-                parse_address(value)
-                return value
-            check_journal_path(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def parse_address(address: str) -> "PostgresBatch":
@@ -55,10 +40,13 @@ def parse_address(address: str) -> "PostgresBatch":
         raise MissingExtra(str(error)) from None
 
 
+LOCATION: Final = FileOrAddress(check_journal_path, parse_address)
+"""The option type of a journal."""
+
 journal = click.option(
     "--journal",
     "path",
-    type=LocationType(dir_okay=False, path_type=Path),
+    type=LOCATION,
     default=_DEFAULT_JOURNAL,
     show_default=True,
     metavar="FILE",
