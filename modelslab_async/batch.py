@@ -8,9 +8,9 @@ from typing import Any, Self, overload
 
 from ._aio.iteration import pass_in_chunks
 from ._batch.batch_generation import BatchGeneration, GenerationResult
+from ._batch.batch_runs import BatchRuns
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
 from ._batch.run_protocol import MAX_ADDED
-from ._batch.run_supervisor import RunSupervisor
 from ._batch.verify_recorded_files import verify_recorded_files
 from ._client import Client
 from ._downloads.downloads import Downloads
@@ -42,7 +42,7 @@ class Batch:
         self._client = client
         self._lease = lease
         self._journaled_submits = JournalSubmitRecorder(journal, lease=lease)
-        self._runs = RunSupervisor(journal, lease)
+        self._runs = BatchRuns(journal, lease)
 
     @classmethod
     @asynccontextmanager

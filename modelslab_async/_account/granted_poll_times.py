@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from attrs import Factory, define, frozen
 
-from .network_stall_detection import StalledPolls
-from .poll_permits import MAX_LATENESS_S
+from .poll_permit_rules import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
+from .stalled_polls import StalledPolls
 
 # If a response comes more than this many seconds later than usual, the network may have delayed the
 # poll. So the client reports a later start. Smaller delays do no harm, because the account keeps a

@@ -13,7 +13,7 @@ from .._models.key_kind import Tier
 from .._postgres.postgres_driver import quote_name, require_asyncpg
 from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
-from .poll_permits import check_account_rate
+from .poll_permit_rules import check_account_rate
 from .postgres_connection import PostgresConnection
 from .postgres_report_exchange import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements

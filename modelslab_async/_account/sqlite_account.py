@@ -11,7 +11,7 @@ from .._journal.sqlite_path import check_account_path
 from .._models.argument_checks import check_count
 from .._models.key_kind import Tier
 from .account_link import AccountLink
-from .poll_permits import check_account_rate
+from .poll_permit_rules import check_account_rate
 from .shared_limits import SharedLimits
 from .sqlite_report_exchange import (
     LOCK_TIMEOUT_S,

@@ -21,9 +21,9 @@ from .._models.ticket import Ticket
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from ..journal import Journal, PendingSubmit
 from .awaited_results import AwaitedResults
+from .batch_runs import BatchRuns
 from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
-from .run_supervisor import RunSupervisor
 from .submission_keys import with_keys
 from .uncertain_submits import uncertain_error
 
@@ -63,7 +63,7 @@ class BatchGeneration:
     async def run(
         self,
         requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
-        runs: RunSupervisor,
+        runs: BatchRuns,
         downloads: Downloads | None,
         *,
         timeout: float | None,

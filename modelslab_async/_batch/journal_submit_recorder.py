@@ -19,7 +19,7 @@ from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .in_flight_submits import InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
-from .submit_run import SubmitRun
+from .submit_lease import SubmitLease
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -30,13 +30,13 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    In the journal, these submits belong to a run of their own: see `SubmitRun`.
+    In the journal, these submits belong to a run of their own: see `SubmitLease`.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
         self._journal = journal
         self._lease = lease
-        self._run = SubmitRun(journal, lease=lease)
+        self._run = SubmitLease(journal, lease=lease)
         self._is_closing = False
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)

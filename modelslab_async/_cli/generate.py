@@ -22,7 +22,7 @@ from .client_factory import (
     missing_key_message,
 )
 from .command_error_types import Interrupted
-from .endpoint_command import EndpointCommand, extra_parameters_option, make_requests
+from .endpoint_parameter_options import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun

@@ -23,7 +23,7 @@ from ... import (
 )
 from ..exit_codes_and_advice import explain_unsaved
 from ..output import count_of
-from .row_names import join_names
+from .row_name_ranges import join_names
 
 # The current speed is the mean speed of the last 30 seconds.
 _RATE_WINDOW_S = 30.0

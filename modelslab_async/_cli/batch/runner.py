@@ -22,7 +22,7 @@ from ... import (
     Unsubmitted,
 )
 from ..._account.shared_limits import OtherLimits
-from ..._batch.run_supervisor import RunSupervisor
+from ..._batch.batch_runs import BatchRuns
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import output
@@ -132,7 +132,7 @@ def _make_downloads(plan: Plan, client: Client) -> Downloads | None:
         allow_private=plan.allow_private,
     )
     try:
-        RunSupervisor.check_downloads(downloads)
+        BatchRuns.check_downloads(downloads)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     check_out_folder(plan.folder)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from attrs import define, field
 
 from ..exit_tally import ExitTally
-from .row_names import join_names
+from .row_name_ranges import join_names
 
 
 @define

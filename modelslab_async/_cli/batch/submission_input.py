@@ -13,10 +13,10 @@ from ..._batch.submission_keys import SubmissionKeys
 from ..._tables.json_input import parse_json
 from ..._tables.table_errors import UnusableTable
 from ..._tables.ticket_columns import NamedRow, format_names, shorten
-from ..endpoint_command import find_endpoint, parse_file, parse_value
+from ..endpoint_parameter_options import find_endpoint, parse_file, parse_value
 from ..standard_input import source_name, unreadable_source
-from .submission_spec import SubmissionSpec, parameter_name
 from .submission_table import ENDPOINT_COLUMN, read_rows
+from .submission_table_options import SubmissionTableOptions, parameter_name
 
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], str | None, Mapping[str, Any]], object]
 _KEY_COLUMN: Final = "key"
@@ -32,7 +32,7 @@ class SubmissionRow:
 
 def read_submissions(
     source: str,
-    spec: SubmissionSpec,
+    spec: SubmissionTableOptions,
     check: RowCheck,
     on_skipped: Callable[[str, str], None],
 ) -> Iterator[SubmissionRow]:
@@ -76,7 +76,7 @@ def read_submissions(
         _check_sent_columns(columns, spec)
 
 
-def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
+def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionTableOptions) -> list[str]:
     """
     Return the names of columns that are left out of at least one request, as text for a message.
 
@@ -97,7 +97,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> 
     ]
 
 
-def _check_sent_columns(columns: Iterable[str], spec: SubmissionSpec) -> None:
+def _check_sent_columns(columns: Iterable[str], spec: SubmissionTableOptions) -> None:
     """
     Check that the table has every column that `--send` names.
 
@@ -120,7 +120,7 @@ def _check_key_is_new(locations: dict[str, str], submission: Submission, locatio
 
 
 def _check_endpoints(
-    rows: Iterator[NamedRow], spec: SubmissionSpec, name: str
+    rows: Iterator[NamedRow], spec: SubmissionTableOptions, name: str
 ) -> Iterator[NamedRow]:
     """
     Check that an option or a row names an endpoint, and return all rows unchanged.
@@ -146,7 +146,7 @@ def _check_endpoints(
     return iter(read)
 
 
-def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Submission:
+def _to_submission(row: NamedRow, spec: SubmissionTableOptions, check: RowCheck) -> Submission:
     """
     Turn a row into a submission.
 
@@ -182,7 +182,7 @@ def _to_submission(row: NamedRow, spec: SubmissionSpec, check: RowCheck) -> Subm
     return Submission(endpoint.name, parameters, key, columns=columns)
 
 
-def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionSpec) -> None:
+def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTableOptions) -> None:
     """
     Check that no two columns name the same parameter, or both name the key or the endpoint.
 
@@ -202,12 +202,12 @@ def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionSpec)
         raise UnusableTable(f"the columns {problem}; keep one of them; nothing was sent")
 
 
-def _own_columns(spec: SubmissionSpec) -> tuple[str, str]:
+def _own_columns(spec: SubmissionTableOptions) -> tuple[str, str]:
     """Return the names of the columns that hold the endpoint and the submission key."""
     return ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN)
 
 
-def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:
+def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionTableOptions) -> bool:
     return (
         endpoint.allows_extra
         or name in endpoint.parameters
@@ -215,14 +215,14 @@ def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:
     )
 
 
-def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:
+def _endpoint(name: Any, spec: SubmissionTableOptions) -> Endpoint:
     given = spec.endpoint if name is None else name
     if given is None:
         raise ValueError("it names no endpoint; give --endpoint, or a column `endpoint`")
     return find_endpoint(shorten(str(given)))
 
 
-def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionSpec) -> str | None:
+def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionTableOptions) -> str | None:
     value = named.pop(parameter_name(spec.key_column or _KEY_COLUMN), None)
     if value is None:
         if spec.key_column is not None:

@@ -14,7 +14,7 @@ from .. import output
 from ..account_limit_options import submitting_account_options
 from ..argument_completers import complete_endpoint
 from ..client_factory import UnusableKey, find_credentials, make_client, missing_key_message
-from ..endpoint_command import extra_parameters_option, find_endpoint
+from ..endpoint_parameter_options import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
@@ -26,7 +26,7 @@ from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .skipped_rows import SkippedRows
 from .submission_input import SubmissionRow, find_unsent_columns, read_submissions
-from .submission_spec import SubmissionSpec
+from .submission_table_options import SubmissionTableOptions
 from .ticket_and_submit_work import SubmitWork
 
 # How many seconds a batch keeps retrying a submit during an outage, before the batch stops.
@@ -106,7 +106,7 @@ def submit(
     defaults = _group_by_name(extra_parameters)
     if endpoint is not None:
         find_endpoint(endpoint)
-    spec = SubmissionSpec(endpoint, defaults, key, sends, input_format)
+    spec = SubmissionTableOptions(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
     # This client only checks the rows. `run_batch` makes the client that sends them.
     endpoints = make_client(*base_urls).engine.endpoints
@@ -131,7 +131,7 @@ def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, 
 
 
 def _read_rows(
-    table: str, spec: SubmissionSpec, endpoints: EndpointRequests, tally: ExitTally
+    table: str, spec: SubmissionTableOptions, endpoints: EndpointRequests, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
     Read the whole table, before anything is sent.

@@ -1,4 +1,4 @@
-"""RunSupervisor: begins and closes the runs of one batch in this process."""
+"""BatchRuns: begins and closes the runs of one batch in this process."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -15,7 +15,7 @@ from .poll_run import PollRun
 from .run_protocol import Run
 
 
-class RunSupervisor:
+class BatchRuns:
     """
     Begins the runs of a batch, one after another, and closes them.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelslab_async._cli.batch.row_names import join_names
+from modelslab_async._cli.batch.row_name_ranges import join_names
 
 
 @pytest.mark.parametrize(
