@@ -6,6 +6,7 @@ It runs no command itself, and starts no thread, which a fork would lose.
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -97,6 +98,10 @@ def _run() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for each in (*app._COMMANDS.values(), *app._BATCH_COMMANDS.values()):
         each.load()
+    # Commands import these when they need them: each child would spend half of its time on that.
+    for name in ("anyio._backends._asyncio", "cattrs.strategies", "uvloop"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     # The children copy no memory because of a garbage collection.
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
