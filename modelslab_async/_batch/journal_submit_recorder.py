@@ -1,7 +1,6 @@
 """JournalSubmitRecorder: records each submit before it is sent, and its result afterwards."""
 
 import asyncio
-import logging
 from functools import partial
 
 from .._aio.yield_and_wakeup import wait_to_end
@@ -22,8 +21,6 @@ from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .submit_run import SubmitRun
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
-
-_logger = logging.getLogger("modelslab_async")
 
 
 class JournalSubmitRecorder(SubmitRecorder):
@@ -146,13 +143,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
                 await leases.confirm_sent(own, ticket, result=reply)
             case SubmitUncertain(ticket=ticket):
-                if ticket is not None and not is_repeated:
-                    _logger.warning(
-                        "the journal does not have the ticket %s, which the reply to the submit %s "
-                        "names, because the reply is an error: %s",
-                        *(ticket, own.submit.track_id, result.message),
-                    )
-                await leases.mark_uncertain(own)
+                await leases.mark_uncertain(own, named_ticket=ticket)
             case _:
                 if not await leases.withdraw_own(own):
                     gone = record_gone_error(own, may_have_deleted=is_repeated)

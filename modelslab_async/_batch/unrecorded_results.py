@@ -68,7 +68,7 @@ class UnrecordedResults:
             await asyncio.wait([self._retrying])
         for own, error in (await self._record_all()).items():
             result = self._results[own]
-            if not isinstance(result, SubmitUncertain):
+            if not isinstance(result, SubmitUncertain) or result.ticket is not None:
                 _logger.warning(
                     "the journal lists submit %s as uncertain, though %s, because it cannot be "
                     "written: %s",

@@ -174,9 +174,9 @@ class RunOperations:
         self.unfinished.remove(own.submit)
         return is_deleted
 
-    async def mark_uncertain(self, own: OwnSubmit) -> None:
-        """Record that a submit will get no reply, so it may or may not have started work."""
-        await self._store.write(own_submits.mark_uncertain, own)
+    async def mark_uncertain(self, own: OwnSubmit, *, named_ticket: Ticket | None = None) -> None:
+        """Record that a submit may or may not have started work, and the ticket of its reply."""
+        await self._store.write(own_submits.mark_uncertain, own, named_ticket=named_ticket)
         self.unfinished.remove(own.submit)
 
     async def withdraw(self, track_id: str) -> None:
