@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
@@ -36,14 +37,36 @@ async def run_in_thread(
             deadlock is possible: such functions take all threads, and their coroutines need one.
     """
     limiter = anyio.CapacityLimiter(1) if waits_for_loop else None
-    future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args, limiter=limiter))
-    cancelled = await wait_to_end(future)
-    if cancelled is not None:
-        # Call `exception` even if `undo` is None, because asyncio logs an exception that is never
-        # retrieved.
-        if future.exception() is None and undo is not None:
-            # Suppress an error of `undo`, so that this task still ends with the CancelledError.
-            with suppress(Exception):
-                undo(future.result())
-        raise cancelled
-    return future.result()
+    outcome: Future[T] = Future()
+    running = anyio.to_thread.run_sync(_run, outcome, function, *args, limiter=limiter)
+    task = asyncio.ensure_future(running)
+    try:
+        cancelled = await wait_to_end(task)
+        if not outcome.cancel() and not outcome.done():
+            # The thread goes on, although something has cancelled `task`: `asyncio.run` cancels all
+            # tasks at the end of a program.
+            cancelled = await wait_to_end(asyncio.wrap_future(outcome)) or cancelled
+        if cancelled is not None:
+            if undo is not None and not outcome.cancelled() and outcome.exception() is None:
+                # Suppress an error of `undo`, so that this task still ends with the CancelledError.
+                with suppress(Exception):
+                    undo(outcome.result())
+            raise cancelled
+        if outcome.cancelled():
+            # The function was not called. This raises the reason.
+            task.result()
+        return outcome.result()
+    finally:
+        # Break a reference cycle: the traceback of an error holds this frame.
+        del outcome
+
+
+def _run(outcome: Future[T], function: Callable[[*Ts], T], *args: *Ts) -> None:
+    if not outcome.set_running_or_notify_cancel():
+        return
+    try:
+        outcome.set_result(function(*args))
+    except BaseException as error:  # noqa: BLE001 -- `run_in_thread` raises it.
+        outcome.set_exception(error)
+        # Break a reference cycle: the traceback of the error holds this frame.
+        del outcome

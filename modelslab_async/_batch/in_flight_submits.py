@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
+from .._aio.yield_and_wakeup import wait_to_end
 from .._journal.own_submits import OwnSubmit
 from .leased_tickets import Lease
 
@@ -18,12 +19,14 @@ class InFlightSubmit:
     Attributes:
         own: The record of the submit; None while it is not recorded yet.
         lease: The lease of the record. While it lasts, no other process settles the submit.
+        may_be_sent: Whether the submit may have been sent. Before that, it started no work.
         ended: Done once the result of the submit is recorded, or is kept in memory to be recorded
             later.
     """
 
     own: OwnSubmit | None = None
     lease: Lease | None = None
+    may_be_sent: bool = False
     ended: asyncio.Future[None] = field(
         factory=lambda: asyncio.get_running_loop().create_future(), init=False
     )
@@ -34,11 +37,11 @@ class InFlightSubmits:
     The submits in flight, at most one for each task.
 
     Args:
-        on_cut_off: Called with each recorded submit whose task has ended without `leave`: something
-            has cancelled the task, or it was stopped by an exception such as `SystemExit`.
+        on_cut_off: Called with each submit whose task has ended without `leave`: something has
+            cancelled the task, or it was stopped by an exception such as `SystemExit`.
     """
 
-    def __init__(self, on_cut_off: Callable[[OwnSubmit], object]) -> None:
+    def __init__(self, on_cut_off: Callable[[InFlightSubmit], object]) -> None:
         self._on_cut_off = on_cut_off
         self._of_tasks: dict[asyncio.Task[object] | None, InFlightSubmit] = {}
 
@@ -50,11 +53,17 @@ class InFlightSubmits:
             task.add_done_callback(self._on_task_ended)
         return in_flight
 
-    def has_lease(self, task: asyncio.Task[Any] | None) -> bool:
-        """Return whether the submit of `task` has a lease that is not over."""
+    def may_send(self, task: asyncio.Task[Any] | None) -> bool:
+        """
+        Return whether the submit of `task` may be sent: whether its lease is not over.
+
+        If so, the submit counts as sent from now on.
+        """
         in_flight = self._of_tasks.get(task)
-        lease = None if in_flight is None else in_flight.lease
-        return lease is not None and not lease.is_over
+        if in_flight is None or in_flight.lease is None or in_flight.lease.is_over:
+            return False
+        in_flight.may_be_sent = True
+        return True
 
     def recorded(self) -> OwnSubmit:
         """
@@ -74,8 +83,8 @@ class InFlightSubmits:
 
     def _on_task_ended(self, task: asyncio.Task[object]) -> None:
         in_flight = self._remove(task)
-        if in_flight is not None and in_flight.own is not None:
-            self._on_cut_off(in_flight.own)
+        if in_flight is not None:
+            self._on_cut_off(in_flight)
 
     def _remove(self, task: asyncio.Task[object] | None) -> InFlightSubmit | None:
         if (in_flight := self._of_tasks.pop(task, None)) is not None:
@@ -85,4 +94,5 @@ class InFlightSubmits:
     async def wait_for_all(self) -> None:
         """Wait until no submit is in flight."""
         while self._of_tasks:
-            await asyncio.wait([in_flight.ended for in_flight in self._of_tasks.values()])
+            # Do not leave early if this task is cancelled: the results could not be recorded later.
+            await wait_to_end(next(iter(self._of_tasks.values())).ended)

@@ -1,7 +1,6 @@
 """JournalSubmitRecorder: records each submit before it is sent, and its result afterwards."""
 
 import asyncio
-import logging
 from functools import partial
 
 from .._aio.yield_and_wakeup import wait_to_end
@@ -17,13 +16,11 @@ from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
-from .in_flight_submits import InFlightSubmits
+from .in_flight_submits import InFlightSubmit, InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .submit_lease import SubmitLease
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
-
-_logger = logging.getLogger("modelslab_async")
 
 
 class JournalSubmitRecorder(SubmitRecorder):
@@ -85,7 +82,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 settled the submit. The next attempt records the submit again before it sends it.
         """
         self._check_not_closing()
-        if not self._in_flight.has_lease(task):
+        if not self._in_flight.may_send(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
                 "stood still or its journal was slow",
@@ -127,9 +124,12 @@ class JournalSubmitRecorder(SubmitRecorder):
             # wait for it.
             self._in_flight.leave()
 
-    def _keep_cut_off(self, own: OwnSubmit) -> None:
-        """Keep a submit whose task has ended without a result. It will get no reply."""
-        self._unrecorded.keep(own, uncertain_error(own.submit))
+    def _keep_cut_off(self, in_flight: InFlightSubmit) -> None:
+        """Keep the result of a submit whose task has ended. It will get no reply."""
+        if (own := in_flight.own) is None:
+            return
+        unsent = ModelsLabError("it was cut off before it was sent")
+        self._unrecorded.keep(own, uncertain_error(own.submit) if in_flight.may_be_sent else unsent)
 
     async def _write(
         self, own: OwnSubmit, result: SubmitReply | ModelsLabError, *, is_repeated: bool = False
@@ -143,13 +143,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
                 await leases.confirm_sent(own, ticket, result=reply)
             case SubmitUncertain(ticket=ticket):
-                if ticket is not None and not is_repeated:
-                    _logger.warning(
-                        "the journal does not have the ticket %s, which the reply to the submit %s "
-                        "names, because the reply is an error: %s",
-                        *(ticket, own.submit.track_id, result.message),
-                    )
-                await leases.mark_uncertain(own)
+                await leases.mark_uncertain(own, named_ticket=ticket)
             case _:
                 if not await leases.withdraw_own(own):
                     gone = record_gone_error(own, may_have_deleted=is_repeated)
@@ -266,8 +260,10 @@ class JournalSubmitRecorder(SubmitRecorder):
         Call `start_closing` first. Otherwise, more submits may begin meanwhile.
         """
         await self._in_flight.wait_for_all()
-        await self._unrecorded.aclose()
-        await self._run.close()
+        try:
+            await self._unrecorded.aclose()
+        finally:
+            await self._run.close()
 
 
 def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:

@@ -13,6 +13,7 @@ def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     error = SubmitUncertain(
         f"{submit.endpoint} ({recorded_as} {submit.track_id}) may have been sent before, and may "
         f"or may not have started work: {where_to_look(submit)}",
+        ticket=submit.named_ticket,
         endpoint=submit.endpoint,
         track_id=submit.track_id,
         payload_hash=submit.payload_hash,
@@ -23,7 +24,9 @@ def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
 
 def where_to_look(submit: PendingSubmit) -> str:
     """Return a text that tells the user where to look for the work, and what to search for."""
-    in_account = "look for it in your account at the service"
+    named = submit.named_ticket
+    first = f"its reply names {named}, so wait for that ticket first, or " if named else ""
+    in_account = f"{first}look for it in your account at the service"
     if _has_track_id(submit):
         return f"{in_account}, or in a webhook with the track_id {submit.track_id}"
     return (

@@ -68,7 +68,7 @@ class UnrecordedResults:
             await asyncio.wait([self._retrying])
         for own, error in (await self._record_all()).items():
             result = self._results[own]
-            if not isinstance(result, SubmitUncertain):
+            if not isinstance(result, SubmitUncertain) or result.ticket is not None:
                 _logger.warning(
                     "the journal lists submit %s as uncertain, though %s, because it cannot be "
                     "written: %s",
@@ -94,23 +94,23 @@ class UnrecordedResults:
         Concurrent callers share one attempt, because an attempt may wait long for the journal's
         lock.
         """
-        if self._attempt is None:
-            self._attempt = asyncio.create_task(
-                self._try_all(), name="modelslab_async unrecorded results"
-            )
-        await asyncio.wait([attempt := self._attempt])
-        return attempt.result()
+        while True:
+            if self._attempt is None or self._attempt.done():
+                self._attempt = asyncio.create_task(
+                    self._try_all(), name="modelslab_async unrecorded results"
+                )
+            await asyncio.wait([attempt := self._attempt])
+            # `asyncio.run` cancels all tasks at the end of a program, and so this one as well.
+            if not attempt.cancelled():
+                return attempt.result()
 
     async def _try_all(self) -> dict[OwnSubmit, Exception]:
         errors: dict[OwnSubmit, Exception] = {}
-        try:
-            while new := [own for own in self._results if own not in errors]:
-                # Write concurrently. If the journal is locked, all writes then wait at the same
-                # time, not one after another.
-                tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
-                errors |= {own: error for own, error in tried if error is not None}
-        finally:
-            self._attempt = None
+        while new := [own for own in self._results if own not in errors]:
+            # Write concurrently. If the journal is locked, all writes then wait at the same time,
+            # not one after another.
+            tried = zip(new, await asyncio.gather(*map(self._try, new)), strict=True)
+            errors |= {own: error for own, error in tried if error is not None}
         return errors
 
     async def _try(self, own: OwnSubmit) -> Exception | None:

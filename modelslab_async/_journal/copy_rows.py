@@ -60,6 +60,7 @@ class CopiedSubmit(NamedTuple):
     recorded_at: float
     columns: str | None
     key: str | None
+    named_ticket: str | None
     family: str | None
     id: str | None
 

@@ -87,13 +87,16 @@ def confirm_sent(
         set_ticket(db, insert(db, own.submit, own.run_id), row_id)
 
 
-def mark_uncertain(db: sqlite3.Connection, own: OwnSubmit) -> None:
+def mark_uncertain(db: sqlite3.Connection, own: OwnSubmit, *, named_ticket: Ticket | None) -> None:
     """
-    Record that a submit will get no reply, so it may or may not have started work.
+    Record that a submit may or may not have started work, and the ticket that its reply names.
 
     The submit no longer belongs to its run, so `uncertain` lists it even while the run is active.
     """
-    db.execute("UPDATE submits SET run = NULL WHERE submit = ?", (_find_own(db, own),))
+    db.execute(
+        "UPDATE submits SET run = NULL, named_ticket = ? WHERE submit = ?",
+        (None if named_ticket is None else str(named_ticket), _find_own(db, own)),
+    )
 
 
 def withdraw_own(db: sqlite3.Connection, own: OwnSubmit) -> bool:

@@ -73,7 +73,7 @@ WHERE bytes_before < {PAGE_BYTES} ORDER BY ticket, output_index
 _OPEN_SUBMITS: Final = """
 SET LOCAL cursor_tuple_fraction = 1.0;
 DECLARE submits_to_copy NO SCROLL CURSOR FOR
-SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, family, id
+SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, family, id
 FROM submits LEFT JOIN LATERAL (
     SELECT family, id FROM tickets
     WHERE batch = submits.batch AND ticket = submits.ticket OFFSET 0

@@ -67,13 +67,14 @@ FROM unnest(
 """
 _ADD_SUBMITS: Final = f"""
 INSERT INTO submits (
-    batch, track_id, endpoint, payload_hash, recorded_at, columns, key, ticket
+    batch, track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, ticket
 )
-SELECT $1, track_id, endpoint, payload_hash, recorded_at, columns, key, known.ticket
+SELECT $1, track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, known.ticket
 FROM unnest(
-    $2::text[], $3::text[], $4::text[], $5::float8[], $6::text[], $7::text[], $8::text[], $9::text[]
+    $2::text[], $3::text[], $4::text[], $5::float8[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[]
 ) WITH ORDINALITY AS given (
-    track_id, endpoint, payload_hash, recorded_at, columns, key, family, id, n
+    track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, family, id, n
 ) LEFT JOIN {_KNOWN} ON true
 ORDER BY n
 """

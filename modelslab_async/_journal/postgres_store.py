@@ -128,12 +128,14 @@ class PostgresStore:
             return
         self._is_closed = True
         self.start_leaving()
-        if self._writer is not None:
-            await self._writer.aclose()
-        async with self._read_lock:
-            if self._patience.is_away:
-                self._reader.drop()
-            await self._reader.aclose()
+        try:
+            if self._writer is not None:
+                await self._writer.aclose()
+        finally:
+            async with self._read_lock:
+                if self._patience.is_away:
+                    self._reader.drop()
+                await self._reader.aclose()
 
     @asynccontextmanager
     async def _reading(self, *, is_snapshot: bool) -> AsyncGenerator[PostgresSession, None]:

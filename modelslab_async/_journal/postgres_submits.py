@@ -11,7 +11,7 @@ from .postgres_copy_marks import check_not_copied
 from .postgres_leases import renew
 from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
-from .row_codec import decode_columns
+from .row_codec import decode_columns, decode_named_ticket
 from .schema import UNRESOLVED
 from .submits import (
     DuplicateSubmit,
@@ -34,10 +34,12 @@ _CONFIRM: Final = """
 UPDATE submits SET ticket = $3
 WHERE batch = $1 AND submit = $2 AND (ticket IS NULL OR ticket = $3) RETURNING submit
 """
-_MARK_UNCERTAIN: Final = "UPDATE submits SET run = NULL WHERE batch = $1 AND submit = $2"
+_MARK_UNCERTAIN: Final = """
+UPDATE submits SET run = NULL, named_ticket = $3 WHERE batch = $1 AND submit = $2
+"""
 _COLUMNS: Final = (
     "submits.track_id, submits.endpoint, submits.payload_hash, submits.recorded_at, "
-    "submits.columns, submits.key, tickets.family, tickets.id"
+    "submits.columns, submits.key, submits.named_ticket, tickets.family, tickets.id"
 )
 _SELECT: Final = f"""
 SELECT {_COLUMNS}
@@ -154,9 +156,12 @@ async def _add_ticket(
     return row_id
 
 
-async def mark_uncertain(db: PostgresContext, own: OwnSubmit) -> None:
+async def mark_uncertain(
+    db: PostgresContext, own: OwnSubmit, *, named_ticket: Ticket | None
+) -> None:
     """See `own_submits.mark_uncertain`."""
-    await db.fetch(_MARK_UNCERTAIN, own.row_id)
+    named = None if named_ticket is None else str(named_ticket)
+    await db.fetch(_MARK_UNCERTAIN, own.row_id, named)
 
 
 async def withdraw(db: PostgresContext, track_id: str, *, now: float) -> None:
@@ -205,7 +210,7 @@ async def find_by_key(db: PostgresContext, key: str) -> PendingSubmit | None:
 
 
 def _submit(row: Sequence[Any]) -> PendingSubmit:
-    track_id, endpoint, payload_hash, recorded_at, columns, key, family, id_ = row
+    track_id, endpoint, payload_hash, recorded_at, columns, key, named, family, id_ = row
     return PendingSubmit(
         track_id=track_id,
         endpoint=endpoint,
@@ -214,6 +219,7 @@ def _submit(row: Sequence[Any]) -> PendingSubmit:
         key=key,
         ticket=None if family is None else Ticket(family, id_),
         columns=decode_columns(track_id, columns, "submits"),
+        named_ticket=decode_named_ticket(track_id, named),
     )
 
 

@@ -152,8 +152,11 @@ _VERSION_1: Migration = (
 # The host that saved the file. Null if an older version of this package recorded the file.
 _VERSION_2: Migration = ("ALTER TABLE files ADD COLUMN host text",)
 
+# The ticket that the reply to an uncertain submit names, as text. Null if it names none.
+_VERSION_3: Migration = ("ALTER TABLE submits ADD COLUMN named_ticket text",)
+
 # The first migration creates the tables. Each later migration upgrades them to the next version.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2)
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:

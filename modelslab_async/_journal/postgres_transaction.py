@@ -107,7 +107,7 @@ class Transaction:
         """
         try:
             return await self._attempt()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             self._session.drop()
             raise
 

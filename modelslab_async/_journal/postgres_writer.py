@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from attrs import evolve
 
+from .._aio.yield_and_wakeup import wait_to_end
 from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalLocked
 from .postgres_context import PostgresContext
@@ -43,6 +45,9 @@ class PostgresWriter:
 
     An operation that must wait for the end of a copy is carried out later, after other operations.
 
+    The writer has a task only while operations are queued. If something cancels this task, such as
+    `asyncio.run` at the end of a program, the queued operations are carried out nevertheless.
+
     If the server cannot be reached for too long, the callers get an error. If an operation with an
     `undo` may have been committed nevertheless, the writer undoes it before the next operation.
 
@@ -69,10 +74,10 @@ class PostgresWriter:
         self._number = 0
         self._has_written = False
         self._abandoned = 0
-        self._queue: asyncio.Queue[QueuedWrite | None] = asyncio.Queue()
+        self._queue: deque[QueuedWrite] = deque()
         self._undos: list[QueuedWrite] = []
         self._postponed: set[QueuedWrite] = set()
-        self._task = asyncio.create_task(self._run(), name="modelslab_async journal")
+        self._task: asyncio.Task[None] | None = None
 
     def put(
         self,
@@ -92,9 +97,7 @@ class PostgresWriter:
                 seconds after a lost connection, even if the journal is closing.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(
-            QueuedWrite(operation, future, undo, outlasts_leaving=outlasts_leaving)
-        )
+        self._enqueue(QueuedWrite(operation, future, undo, outlasts_leaving=outlasts_leaving))
         return future
 
     async def aclose(self) -> None:
@@ -105,8 +108,11 @@ class PostgresWriter:
         """
         for queued in [*self._postponed]:
             self._requeue(queued)
-        self._queue.put_nowait(None)
-        await asyncio.wait([self._task])
+        await self._wait_until_idle()
+        # Try one last time to undo what later operations did not.
+        undos, self._undos = self._undos, []
+        self._enqueue(*undos)
+        await self._wait_until_idle()
         if self._abandoned:
             _logger.warning(
                 "%d writes of callers that had left were given up while the database was away; "
@@ -117,27 +123,38 @@ class PostgresWriter:
             _logger.warning(
                 "%d submits that were not sent may stay recorded as uncertain", len(self._undos)
             )
-        if self._number:
-            try:
+        try:
+            if self._number:
                 await self._session.fetch(_FORGET, self._name)
-            except Exception:  # noqa: BLE001 -- another process will remove the row.
-                self._session.drop()
-        await self._session.aclose()
+        except Exception:  # noqa: BLE001 -- another process will remove the row.
+            self._session.drop()
+        finally:
+            await self._session.aclose()
 
-    async def _run(self) -> None:
-        is_open = True
-        while is_open:
+    def _enqueue(self, *writes: QueuedWrite) -> None:
+        self._queue.extend(writes)
+        self._start()
+
+    def _start(self) -> None:
+        if self._queue and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._write_queued(), name="modelslab_async journal")
+            # If the task is cancelled before it begins, another one has to do its work.
+            self._task.add_done_callback(lambda _: self._start())
+
+    async def _wait_until_idle(self) -> None:
+        self._start()
+        while self._task is not None and not self._task.done():
+            # Do not leave early if this task is cancelled: the program could end before the writes.
+            await wait_to_end(self._task)
+            self._start()
+
+    async def _write_queued(self) -> None:
+        while self._queue:
             group: list[QueuedWrite] = []
-            queued = await self._queue.get()
-            while queued is not None:
-                group.append(queued)
-                if len(group) == _MAX_OPERATIONS_PER_COMMIT or self._queue.empty():
-                    break
-                queued = self._queue.get_nowait()
-            is_open = queued is not None
+            while self._queue and len(group) < _MAX_OPERATIONS_PER_COMMIT:
+                group.append(self._queue.popleft())
             undos, self._undos = self._undos, []
-            if undos or group:
-                await self._commit([*undos, *group])
+            await self._commit([*undos, *group])
 
     async def _commit(self, group: Sequence[QueuedWrite]) -> None:
         """Carry out a group of operations. Each operation's future gets its result or its error."""
@@ -147,11 +164,7 @@ class PostgresWriter:
             has_written=self._has_written,
         )
         try:
-            results = await self._patience.repeat(
-                transaction.attempt,
-                is_unconfirmed=lambda: transaction.unconfirmed is not None,
-                outlasts_leaving=any(queued.outlasts_leaving for queued in group),
-            )
+            results = await self._carry_out(transaction, group)
         except DatabaseAway as away:
             self._give_up(transaction, group, away.failure)
         except UnknownCommit as unknown:
@@ -171,6 +184,21 @@ class PostgresWriter:
                     self._postpone(queued)
                 elif not queued.future.done():
                     queued.future.set_result(result)
+
+    async def _carry_out(self, transaction: Transaction, group: Sequence[QueuedWrite]) -> list[Any]:
+        while True:
+            try:
+                return await self._patience.repeat(
+                    transaction.attempt,
+                    is_unconfirmed=lambda: transaction.unconfirmed is not None,
+                    outlasts_leaving=any(queued.outlasts_leaving for queued in group),
+                )
+            # Callers may still wait for these operations, for example to close the journal. So try
+            # again. The next attempt finds out whether this one was committed.
+            except asyncio.CancelledError:
+                continue
+            except (KeyboardInterrupt, SystemExit) as error:
+                asyncio.get_running_loop().call_soon(_leave_loop, error)
 
     def _postpone(self, queued: QueuedWrite) -> None:
         """
@@ -200,7 +228,7 @@ class PostgresWriter:
         if queued in self._postponed:
             self._postponed.remove(queued)
             if not queued.future.done():
-                self._queue.put_nowait(queued)
+                self._enqueue(queued)
 
     def _give_up(
         self, transaction: Transaction, group: Sequence[QueuedWrite], error: Exception
@@ -215,6 +243,11 @@ class PostgresWriter:
         for queued, result in zip(group, transaction.unconfirmed or (), strict=False):
             if queued.undo is not None and not isinstance(result, CopyUnderWay):
                 self._undos.append(_undo_of(queued.undo, result))
+
+
+def _leave_loop(error: BaseException) -> NoReturn:
+    """End the run of the event loop with this error. Its tasks are not affected."""
+    raise error
 
 
 def _undo_of(undo: Undo, result: Any) -> QueuedWrite:

@@ -195,6 +195,21 @@ def decode_columns(owner: Ticket | str, text: str | None, table: str) -> Columns
     return columns
 
 
+def decode_named_ticket(track_id: str, text: str | None) -> Ticket | None:
+    """
+    Decode the ticket that the reply to an uncertain submit names.
+
+    Raises:
+        JournalDamaged: The text is not a ticket.
+    """
+    if text is None:
+        return None
+    try:
+        return Ticket.parse(text)
+    except DAMAGE as error:
+        raise damaged_row(track_id, "named ticket", "submits", error) from error
+
+
 def _encode_unresolved(outcome: Unresolved) -> ReplyColumns:
     record = to_dict(outcome)
     del record["kind"], record["ticket"]

@@ -1,7 +1,9 @@
 """RunOperations: lets a run claim and complete tickets of a journal while the run's lease lasts."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
+from .._aio.yield_and_wakeup import wait_to_end
 from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
 from . import lease_rows, own_submits, results_of_tickets, save_queue, submits, tickets
@@ -119,6 +121,9 @@ class RunOperations:
         Record nothing and return None if the run has ended. Other processes would list a submit of
         an ended run as uncertain, even while it is in flight.
 
+        A cancellation does not end the wait, because the journal may write the record all the same.
+        Call this method in a task of its own.
+
         Raises:
             ValueError: The track_id or the submission key was used before, or JSON cannot represent
                 the columns.
@@ -127,9 +132,13 @@ class RunOperations:
         self.unfinished.add(submit)
         row_id = None
         try:
-            row_id = await self._store.write(
-                own_submits.record_own, submit, run_id, now=self._clock(), lease=lease
+            write = asyncio.ensure_future(
+                self._store.write(
+                    own_submits.record_own, submit, run_id, now=self._clock(), lease=lease
+                )
             )
+            await wait_to_end(write)
+            row_id = write.result()
         finally:
             if row_id is None:
                 self.unfinished.remove(submit)
@@ -165,9 +174,9 @@ class RunOperations:
         self.unfinished.remove(own.submit)
         return is_deleted
 
-    async def mark_uncertain(self, own: OwnSubmit) -> None:
-        """Record that a submit will get no reply, so it may or may not have started work."""
-        await self._store.write(own_submits.mark_uncertain, own)
+    async def mark_uncertain(self, own: OwnSubmit, *, named_ticket: Ticket | None = None) -> None:
+        """Record that a submit may or may not have started work, and the ticket of its reply."""
+        await self._store.write(own_submits.mark_uncertain, own, named_ticket=named_ticket)
         self.unfinished.remove(own.submit)
 
     async def withdraw(self, track_id: str) -> None:

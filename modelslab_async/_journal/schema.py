@@ -134,11 +134,16 @@ _VERSION_4: Migration = (
     "ALTER TABLE files ADD COLUMN host TEXT",
 )
 
+_VERSION_5: Migration = (
+    # The ticket that the reply to an uncertain submit names, as text. Null if it names none.
+    "ALTER TABLE submits ADD COLUMN named_ticket TEXT",
+)
+
 # The version that the first migration creates. Version 1 was never released.
 _FIRST_VERSION: Final = 2
 # The first migration creates the tables in an empty file. Each later migration upgrades them to the
 # next version.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3, _VERSION_4)
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 class FileIdentity(NamedTuple):

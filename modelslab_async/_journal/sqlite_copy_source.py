@@ -36,7 +36,8 @@ _SELECT_FILES: Final = """
     WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?
 """
 _SELECT_SUBMITS: Final = """
-    SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, ticket, family, id
+    SELECT submit, track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket,
+        ticket, family, id
     FROM submits LEFT JOIN tickets USING (ticket)
     WHERE submit > ? ORDER BY submit LIMIT ?
 """

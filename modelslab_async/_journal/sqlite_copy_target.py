@@ -31,8 +31,8 @@ _ADD_FILE: Final = (
     f"recorded_at, host) VALUES ({_TICKET}, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD_SUBMIT: Final = (
-    "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, key, state, "
-    f"ticket) VALUES (?, ?, ?, ?, ?, ?, ?, {_TICKET})"
+    "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, key, "
+    f"named_ticket, state, ticket) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_TICKET})"
 )
 
 

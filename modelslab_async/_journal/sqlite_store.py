@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from .._aio.yield_and_wakeup import wait_to_end
 from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalError, JournalReadOnly
 from . import read_only_connection
@@ -43,7 +44,7 @@ class SqliteStore:
             on_end=self._end_writes,
         )
         self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._writer_ended = asyncio.Event()
+        self._writer_ended: asyncio.Future[None] = self._loop.create_future()
         self._read_only_error: JournalReadOnly | None = None
         self._failure: JournalError | None = None
         self._closed = False
@@ -136,7 +137,8 @@ class SqliteStore:
             self._closed = True
             self._queue.put(None)
         is_file_gone = self._writer.is_file_gone
-        await self._writer_ended.wait()
+        # Do not leave early if this task is cancelled: the program could end before the thread.
+        await wait_to_end(self._writer_ended)
         if is_file_gone:
             raise file_gone_error(self.path)
 
@@ -149,7 +151,7 @@ class SqliteStore:
         This method and `write` both run in the event loop, so `write` cannot queue an operation
         while this method runs.
         """
-        self._writer_ended.set()
+        self._writer_ended.set_result(None)
         if error is None:
             return
         self._failure = error

@@ -10,14 +10,14 @@ from .._models.argument_checks import check_texts, check_type
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .copy_marks import check_not_copied
-from .row_codec import decode_columns
+from .row_codec import decode_columns, decode_named_ticket
 from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .ticket_id_codec import family_names, read_ticket, row_id_of
 from .tickets import complete_new, insert_new
 
 _SELECT_SUBMITS = (
-    "SELECT track_id, endpoint, payload_hash, recorded_at, columns, key, ticket, family, id "
-    "FROM submits LEFT JOIN tickets USING (ticket)"
+    "SELECT track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, ticket, "
+    "family, id FROM submits LEFT JOIN tickets USING (ticket)"
 )
 
 
@@ -35,6 +35,8 @@ class PendingSubmit:
         columns: Values of the submit's row in the input table, keyed by the name of the column. The
             ticket of the work gets the same values.
         key: The submission key, which is the caller's own name for the submit; None if it has none.
+        named_ticket: The ticket that the reply names although the reply is an error. It may be the
+            work of this submit. None if no reply names a ticket.
     """
 
     track_id: str
@@ -44,6 +46,7 @@ class PendingSubmit:
     ticket: Ticket | None = None
     columns: Columns = field(factory=dict[str, Any])
     key: str | None = None
+    named_ticket: Ticket | None = None
 
 
 def check_submit(submit: PendingSubmit) -> None:
@@ -237,18 +240,21 @@ def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSu
     # Load the names of the families after the rows, because another process may just have added a
     # row with a new family.
     names = family_names(db)
-    return [
-        PendingSubmit(
-            track_id=track_id,
-            endpoint=endpoint,
-            payload_hash=payload_hash,
-            recorded_at=recorded_at,
-            key=key,
-            ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
-            columns=decode_columns(track_id, columns, "submits"),
-        )
-        for track_id, endpoint, payload_hash, recorded_at, columns, key, row_id, family, id_ in rows
-    ]
+    return [_submit(names, row) for row in rows]
+
+
+def _submit(names: Mapping[int, str], row: Sequence[Any]) -> PendingSubmit:
+    track_id, endpoint, payload_hash, recorded_at, columns, key, named, row_id, family, id_ = row
+    return PendingSubmit(
+        track_id=track_id,
+        endpoint=endpoint,
+        payload_hash=payload_hash,
+        recorded_at=recorded_at,
+        key=key,
+        ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
+        columns=decode_columns(track_id, columns, "submits"),
+        named_ticket=decode_named_ticket(track_id, named),
+    )
 
 
 def _check_found(changed: sqlite3.Cursor, track_id: str) -> None:

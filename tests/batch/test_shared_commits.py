@@ -69,7 +69,7 @@ class Outage:
     @staticmethod
     def count_queued(journal):
         """Return how many operations wait for the next transaction."""
-        return journal._store._writer._queue.qsize()
+        return len(journal._store._writer._queue)
 
 
 async def test_submit_that_was_not_sent_is_not_told_the_ticket_of_another(

@@ -281,7 +281,7 @@ async def test_refused_submit_can_be_sent_again(broken_client, path):
 
 @pytest.mark.parametrize("status_code", [401, 429])
 async def test_refusal_that_names_a_job_leaves_its_submit_uncertain(path, status_code):
-    """The work may have begun, so the journal keeps the submit, and takes the reply's ticket."""
+    """The work may have begun. The journal keeps the submit, and the ticket for later processes."""
     submits = []
 
     def answer(request):
@@ -295,10 +295,17 @@ async def test_refusal_that_names_a_job_leaves_its_submit_uncertain(path, status
     ):
         with pytest.raises(SubmitUncertain, match="the reply names realtime:111") as caught:
             await batch.submit(submission)
-        with pytest.raises(SubmitUncertain):
+    async with (
+        Client("a-key-for-tests", http=http) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        with pytest.raises(SubmitUncertain, match="its reply names realtime:111, so") as again:
             await batch.submit(submission)
+        [(_, result)] = [pair async for pair in batch.generate_many([submission])]
         [uncertain] = await batch.uncertain()
-        await batch.journal.confirm(uncertain.track_id, caught.value.ticket)
+        named = (caught.value.ticket, again.value.ticket, result.cause.ticket)
+        assert (uncertain.named_ticket,) * 3 == named
+        await batch.journal.confirm(uncertain.track_id, uncertain.named_ticket)
         assert Ticket("realtime", 111) == (await batch.submit(submission)).ticket
     assert 1 == len(submits)
 

@@ -177,6 +177,44 @@ async def test_failing_undo_keeps_the_cancellation():
         await task
 
 
+async def cancel_all_tasks():
+    """Cancel all tasks, as `asyncio.run` does at the end of a program. Let them end."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_thread_is_waited_for_though_all_tasks_are_cancelled():
+    """The caller could otherwise close a file that the thread still writes."""
+    started, release, undone = threading.Event(), threading.Event(), []
+
+    def work():
+        started.set()
+        release.wait(10)
+        return "opened"
+
+    task = asyncio.create_task(run_in_thread(work, undo=undone.append))
+    await asyncio.to_thread(started.wait, 10)
+    await cancel_all_tasks()
+    assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ["opened"] == undone
+
+
+async def test_work_whose_thread_has_not_begun_never_begins_once_all_tasks_are_cancelled():
+    """Nothing waits for it, so it must not run later."""
+    begun = []
+    task = asyncio.create_task(run_in_thread(begun.append, 1, undo=begun.append))
+    await asyncio.sleep(0)
+    await cancel_all_tasks()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [] == begun
+
+
 @pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
 async def test_foreign_exception_of_renewal_leaves_one_ticket_unsaved(fault, folder):
     """A poll for a new link may raise anything too."""

@@ -135,6 +135,12 @@ async def fill(journal):
     await journal.record_submit("t2", **settings)
     await journal.record_submit("t3", key="k3", columns={"row": 3}, **settings)
     await journal.confirm("t3", Ticket("realtime", 3), result=done(Ticket("realtime", 3)))
+    # The reply to this submit is an error, and names a ticket nevertheless.
+    refused = PendingSubmit(track_id="t5", recorded_at=journal.clock(), **settings)
+    run = await journal.leases.begin_run(lease=LEASE_S)
+    own = await journal.leases.record_own(refused, run, lease=LEASE_S)
+    await journal.leases.mark_uncertain(own, named_ticket=Ticket("realtime", 5))
+    await journal.leases.end_run(run)
     # The process of this run is gone: its lease is over, and it had a ticket and a submit.
     gone, _ = await claimed(journal, lease=0.0)
     await journal.record_submit("t4", key="k4", run_id=gone, columns={"row": 4}, **settings)
@@ -195,6 +201,7 @@ async def test_copy_has_everything(new_path, kinds, monkeypatch):
     assert await copy_journal(target, back)
     expected, copied = await content(original), await content(back)
     assert 11 == copied["report"]["tickets"]
+    assert Ticket("realtime", 5) in [each.named_ticket for each in copied["uncertain"]]
     assert comparable(expected) == comparable(copied)
     assert [each.files for each in copied["outcomes"] if each.files]
 

@@ -210,7 +210,7 @@ async def test_version_1_is_migrated(address, by_script):
     )
     if by_script:
         run_script(path, migration_script("version 1"))
-        assert [(2,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
+        assert [(3,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
     async with Journal.open(path) as journal:
         (old,) = await journal.files(A)
         assert ("/out/a.png", "ab", 5, 9.0, None) == (
@@ -218,8 +218,28 @@ async def test_version_1_is_migrated(address, by_script):
         )
         await journal.record_file(A, 1, path="/out/b.png", sha256="cd", size=6, url="https://b")
         assert [None, platform.node()] == [each.host async for each in journal.all_files()]
-    assert [(2,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
+    assert [(3,)] == run_sql(path, 'SELECT version FROM "version 1".journal_version')
     run_sql(path, 'DROP SCHEMA "version 1" CASCADE')
+
+
+async def test_version_2_is_migrated(address):
+    """Its uncertain submits are there, without tickets of their replies."""
+    path = f"{address}&schema=version%202"
+    run_sql(path, 'DROP SCHEMA IF EXISTS "version 2" CASCADE')
+    run_script(path, migration_script("version 2", migrations=MIGRATIONS[:2]))
+    run_script(
+        path,
+        f"""
+        SET search_path = "version 2";
+        INSERT INTO batches (name) VALUES ('{unquote(address.rpartition("=")[2])}');
+        INSERT INTO submits (batch, track_id, endpoint, payload_hash, recorded_at)
+        SELECT batch, 'my-1', 'realtime/text2img', '0', 9 FROM batches
+        """,
+    )
+    async with Journal.open(path) as journal:
+        (old,) = await journal.uncertain()
+        assert ("my-1", 9.0, None) == (old.track_id, old.recorded_at, old.named_ticket)
+    run_sql(path, 'DROP SCHEMA "version 2" CASCADE')
 
 
 async def test_printed_statements_create_the_tables(address):

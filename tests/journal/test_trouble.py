@@ -467,6 +467,31 @@ async def test_version_3_is_migrated(path):
         assert [None, platform.node()] == [each.host for each in recorded.files]
 
 
+async def test_version_4_is_migrated(path):
+    """Its uncertain submits are there, without tickets of their replies."""
+    with closing(connect(str(path), 5)) as db:
+        schema.prepare(db, str(path), schema.MIGRATIONS[:3])
+        assert 4 == db.execute("PRAGMA user_version").fetchone()[0]
+        db.executescript(
+            "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at) "
+            "VALUES ('my-1', 'realtime/text2img', '0', 9)"
+        )
+    async with Journal.open(path) as journal:
+        (old,) = await journal.uncertain()
+        assert ("my-1", 9.0, None) == (old.track_id, old.recorded_at, old.named_ticket)
+
+
+async def test_named_ticket_that_is_no_ticket_is_damage(path):
+    """SQLite does not enforce the type of a column."""
+    async with Journal.open(path) as journal:
+        await journal.record_submit("my-1", endpoint="e", payload_hash="ab")
+        for damage in ("x'00'", "7", "'images'"):
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute(f"UPDATE submits SET named_ticket = {damage}")
+            with pytest.raises(JournalDamaged, match="the named ticket of my-1 makes no sense"):
+                await journal.uncertain()
+
+
 async def test_host_that_is_no_text_is_damage(path):
     """SQLite does not enforce the type of a column."""
     async with Journal.open(path) as journal:

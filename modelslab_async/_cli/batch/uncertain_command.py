@@ -95,6 +95,7 @@ def _print(submit: PendingSubmit, path: JournalLocation, *, as_json: bool) -> No
         "endpoint": submit.endpoint,
         "key": submit.key,
         "sent_at": sent_at(submit),
+        "named_ticket": None if submit.named_ticket is None else str(submit.named_ticket),
         "input": dict(submit.columns),
     }
     if as_json:

@@ -710,6 +710,17 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
     assert 1 == len(submits())
 
 
+def test_uncertain_submit_shows_the_ticket_that_its_reply_names(here):
+    """The user can wait for this ticket before looking for the work elsewhere."""
+    lose_reply(here)
+    with closing(sqlite3.connect(here.folder / "run.db")) as db, db:
+        db.execute("UPDATE submits SET named_ticket = 'realtime:111'")
+    assert "its reply names realtime:111, so wait for" in here("uncertain").stderr
+    assert ["realtime:111"] == [
+        each["named_ticket"] for each in records(here("uncertain", "--json"))
+    ]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "where"),
     [

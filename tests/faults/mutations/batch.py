@@ -23,10 +23,18 @@ MUTATIONS = [
     Mutation(
         "standstill: a submit is sent that another process may have settled",
         "_batch/in_flight_submits.py",
-        "lease is not None and not lease.is_over",
-        "lease is not None",
+        "in_flight.lease is None or in_flight.lease.is_over",
+        "in_flight.lease is None",
         STALLS,
         "recorded_again",
+    ),
+    Mutation(
+        "cut off: a submit without a reply is sent again",
+        "_batch/in_flight_submits.py",
+        "in_flight.may_be_sent = True",
+        "in_flight.may_be_sent = False",
+        "../batch/test_own_submits.py",
+        "cut_off",
     ),
     Mutation(
         "standstill: a submit whose record is gone is sent again",
