@@ -215,6 +215,20 @@ async def test_unknown_family_is_raised_after_all_files_are_saved(
     assert (1, 1) == (report.saved, report.open)
 
 
+async def test_files_are_saved_with_a_concurrency_beyond_every_column(
+    a_client, emulator, path, make_downloads
+):
+    """It sets how many tickets are claimed at once, and a store has no such number."""
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        make_downloads(client, concurrency=2**70) as downloads,
+    ):
+        await batch.add([emulator.add_job("images:1", fails=False)])
+        (save_result,) = await all_of(batch.save(downloads))
+    assert Saved is type(save_result)
+
+
 async def test_recorded_files_are_not_downloaded_again(
     a_client, emulator, transport, file_path, make_downloads
 ):
