@@ -49,8 +49,9 @@ def check_count(
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {expected}, a whole one, got {_describe_type(value)}")
-    if value < least or (most is not None and value > most):
-        raise ValueError(f"{name} is {expected}, got {_show_integer(int(value))}")
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name} is {expected}, got {_show_integer(number)}")
 
 
 def check_rate(name: str, value: object, *, unit: str) -> None:
