@@ -115,7 +115,7 @@ def hide_passwords(text: str, address: str) -> str:
 def _check_name(option: str, name: str) -> str:
     if not _SIGNS_OF_SETTINGS.isdisjoint(name):
         raise ValueError(
-            f"the name of a {option} has none of the signs ; & = ? and settings are joined by &, "
+            f"the name of a {option} has none of the signs ; & = ?, and settings are joined by &, "
             f"as in ?{option}=NAME&sslmode=require; got another name, which is not repeated here"
         )
     return name
