@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 try:
     import distributed
@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from missing
 
-from ._models.argument_checks import check_count, check_type
+from ._models.argument_checks import MAX_INT32, check_count, check_type
 from ._shards.cluster_fetch import ClusterFetch, ClusterLost
 from ._shards.fetch_report import FetchReport, ShardFailure, ShardsFailed
 from ._shards.input_files import locate
@@ -31,6 +31,9 @@ from ._shards.split_file import input_spec
 __all__ = ["FetchReport", "ShardFailure", "ShardsFailed", "fetch"]
 
 T = TypeVar("T")
+
+# Each shard at work costs a task of asyncio, whether or not the cluster has a thread for it.
+_MAX_CONCURRENCY: Final = 100_000
 
 
 async def fetch(
@@ -77,8 +80,8 @@ async def fetch(
         ConnectionError: The connection to the Dask scheduler was lost.
     """
     check_type("dask_client", dask_client, distributed.Client, "a client of dask.distributed")
-    check_count("shard", shard, unit="tickets")
-    check_count("concurrency", concurrency, unit="shards", optional=True)
+    check_count("shard", shard, unit="tickets", most=MAX_INT32)
+    check_count("concurrency", concurrency, unit="shards", most=_MAX_CONCURRENCY, optional=True)
     limits = PollLimits.of(rate=rate, account=account, queue=queue, timeout=timeout)
     queued = ClusterFetch(locate("to", to), shard, input_spec(family, column), limits)
     fetching = queued.run(_DaskCluster(dask_client), locate("source", source), concurrency)

@@ -236,7 +236,8 @@ class Journal:
             key: The submission key, if there is one.
 
         Raises:
-            ValueError: The track_id or the key was used before, or the columns are not JSON data.
+            ValueError: The track_id or the key was used before, the columns are not JSON data, or
+                no run has such a number.
         """
         submit = PendingSubmit(
             track_id=track_id,
@@ -246,7 +247,7 @@ class Journal:
             columns=columns or {},
             key=key,
         )
-        submits.check_submit(submit)
+        submits.check_submit(submit, run_id)
         await self._store.write(submits.record_submit, submit, run_id)
 
     async def confirm(

@@ -30,8 +30,6 @@ reported poll. So the work for one poll hardly grows with the rate.
 import math
 from typing import Final
 
-from .._models.argument_checks import check_rate
-
 # The number of seconds for which a granted poll time stays valid.
 MAX_LATENESS_S: Final = 0.25
 # A poll that starts at most this many seconds late delays no other poll. At the full rate, the
@@ -41,8 +39,6 @@ FREE_LATENESS_S: Final = 0.02
 # A permit rests longer than the rate requires, by this fraction. So polls keep to the rate even if
 # the network delays one of them a little, and the server gets it together with later polls.
 HELD_BACK_SHARE: Final = 0.03
-# The maximum rate of an account. PostgreSQL numbers the permits with an `integer` of 32 bits.
-_MAX_RATE: Final = 2**31 - 1
 # A client that has sent no report for this many seconds counts as silent. Clients with open permits
 # report more often: every 0.25 s. A permit rests for longer than `MAX_SILENCE_S`. So the account
 # notices that a client is silent before it grants the client's permits to others.
@@ -68,21 +64,6 @@ MAX_ASK_GAP_S: Final = 1.0
 # exceed the rate. Two rest times at the lower rate are enough, because a permit rests at most twice
 # as long at the higher rate.
 SURPLUS_RESTS: Final = 2.0
-
-
-def check_account_rate(rate: float | None) -> None:
-    """
-    Raise an error unless a shared account can have this rate. None means no limit.
-
-    Raises:
-        TypeError: The rate is not a number.
-        ValueError: The rate is 0, negative, infinite, NaN or too high.
-    """
-    check_rate("rate", rate, unit="polls")
-    if rate is not None and rate > _MAX_RATE:
-        raise ValueError(
-            f"rate is at most {_MAX_RATE} polls a second, got {rate}; give None for no limit"
-        )
 
 
 def count_permits(rate: float) -> int:

@@ -8,16 +8,15 @@ from copy import copy
 
 from .._journal.process_identity import has_died
 from .._models.account_errors import WrongAccount
-from .._models.argument_checks import check_count, check_type
+from .._models.argument_checks import check_type
 from .._models.key_kind import Tier
 from .._postgres.postgres_driver import quote_name, require_asyncpg
 from .._postgres.store_clock import StoreClock
 from .account_link import AccountLink
-from .poll_permit_rules import check_account_rate
 from .postgres_connection import PostgresConnection
 from .postgres_report_exchange import PostgresMembership
 from .postgres_schema_sql import VERSION, create_statements, migrate_statements
-from .shared_limits import SharedLimits
+from .shared_limits import SharedLimits, check_account_limits
 
 # The key of the PostgreSQL advisory lock that keeps two processes from creating the tables at the
 # same time.
@@ -50,7 +49,7 @@ class PostgresAccount:
         rate: The maximum number of polls a second with one API key, of all clients together, up to
             2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each API key, of all clients together:
-            5, 10 or 15, depending on the plan; None for no limit.
+            5, 10 or 15, depending on the plan, and up to 2,147,483,647; None for no limit.
         schema: The schema with the tables of the account. It is created if it does not exist.
             Accounts with different limits need a schema each.
 
@@ -70,8 +69,7 @@ class PostgresAccount:
         queue: int | None = 5,
         schema: str = "modelslab_async",
     ) -> None:
-        check_account_rate(rate)
-        check_count("queue", queue, unit="slots", optional=True)
+        check_account_limits(rate, queue)
         check_type("schema", schema, str, "a text")
         require_asyncpg("PostgresAccount")
         self._limits = SharedLimits(rate, queue)

@@ -1,10 +1,32 @@
 """SharedLimits: the limits of a shared account. All open clients must have the same limits."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from .._models.argument_checks import MAX_INT32, check_count, check_rate
+
+# PostgreSQL numbers the permits of a rate, and stores the queue, in 32 bits. An SQLite file has the
+# same limits.
+MAX_LIMIT: Final = MAX_INT32
 
 
 class OtherLimits(ValueError):
     """Other clients have opened the shared account with other limits."""
+
+
+def check_account_limits(rate: float | None, queue: int | None) -> None:
+    """
+    Raise an error unless a shared account can have these limits. None means no limit.
+
+    Raises:
+        TypeError: A limit is not a number.
+        ValueError: A limit is 0, negative or too high, or the rate is NaN.
+    """
+    check_rate("rate", rate, unit="polls")
+    if rate is not None and rate > MAX_LIMIT:
+        raise ValueError(
+            f"rate is at most {MAX_LIMIT} polls a second, got {rate}; give None for no limit"
+        )
+    check_count("queue", queue, unit="slots", most=MAX_LIMIT, optional=True)
 
 
 class SharedLimits(NamedTuple):

@@ -8,11 +8,9 @@ from contextlib import closing
 
 from .._journal.fair_write_lock import WriteLock, transaction
 from .._journal.sqlite_path import check_account_path
-from .._models.argument_checks import check_count
 from .._models.key_kind import Tier
 from .account_link import AccountLink
-from .poll_permit_rules import check_account_rate
-from .shared_limits import SharedLimits
+from .shared_limits import SharedLimits, check_account_limits
 from .sqlite_report_exchange import (
     LOCK_TIMEOUT_S,
     SQLiteMembership,
@@ -44,7 +42,7 @@ class SQLiteAccount:
         rate: The maximum number of polls a second with one API key, of all clients together, up to
             2,147,483,647; None for no limit.
         queue: The maximum number of queued generations for each API key, of all clients together:
-            5, 10 or 15, depending on the plan; None for no limit.
+            5, 10 or 15, depending on the plan, and up to 2,147,483,647; None for no limit.
         clock: Returns the time in seconds. All processes of the machine must use the same clock.
 
     Raises:
@@ -63,8 +61,7 @@ class SQLiteAccount:
         queue: int | None = 5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_account_rate(rate)
-        check_count("queue", queue, unit="slots", optional=True)
+        check_account_limits(rate, queue)
         self.path = check_account_path(path)
         self._limits = SharedLimits(rate, queue)
         self._clock = clock

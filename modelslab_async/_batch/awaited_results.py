@@ -119,4 +119,5 @@ class AwaitedResults:
         try:
             self._engine.status_client.check_pollable(ticket)
         except ValueError as error:
-            self.resolve(ticket, unpollable_result(ticket, error))
+            shown = self._engine.status_client.redact_ticket(ticket)
+            self.resolve(ticket, unpollable_result(shown, error))

@@ -22,7 +22,7 @@ from .._models.saved_file import SavedFile
 from .._models.unresolved_outcomes import Unresolved
 from ..journal import Journal
 from .leased_tickets import TicketFeed, recheck_interval
-from .poll_run import PollRun
+from .poll_run import MAX_CLAIM, PollRun
 from .run_protocol import MAX_READY, RunStopped, closed_error
 
 
@@ -57,7 +57,7 @@ class SaveRun:
         self._before_run = before_run
         self._feed = feed or TicketFeed(is_closed=True)
         # Claim many successes at once, because each claim costs a commit.
-        self._max_claim = max(1, downloads.window // 2)
+        self._max_claim = min(max(1, downloads.window // 2), MAX_CLAIM)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
         self._has_news = asyncio.Event()
         self._has_polled_all = False

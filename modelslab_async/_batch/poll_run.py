@@ -22,7 +22,7 @@ from .run_protocol import MAX_READY, RunStopped, closed_error
 _logger = logging.getLogger("modelslab_async")
 
 # The maximum number of tickets in one claim.
-_MAX_CLAIM: Final = 500
+MAX_CLAIM: Final = 500
 
 
 class PollRun:
@@ -222,7 +222,7 @@ class PollRun:
         return await self._journal.leases.claim(
             self.run_id,
             before_run=self._before_run,
-            limit=min(window, _MAX_CLAIM),
+            limit=min(window, MAX_CLAIM),
             lease=self.lease.duration,
         )
 

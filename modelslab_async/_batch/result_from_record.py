@@ -44,8 +44,13 @@ def to_result(
 
 
 def unpollable_result(ticket: Ticket, error: ValueError) -> Unresolved:
-    """Return the result of a ticket that has not ended and that this client cannot poll."""
-    # The error names no ticket, because the id of the ticket may contain the API key.
+    """
+    Return the result of a ticket that has not ended and that this client cannot poll.
+
+    Args:
+        ticket: The ticket. If its id contains an API key, the key is redacted.
+        error: Why the client cannot poll the ticket.
+    """
     cause = InvalidRequest(str(error))
     cause.__cause__ = error
     return Unresolved(ticket=ticket, cause=cause)

@@ -58,9 +58,11 @@ async def verify_recorded_files(
         (changed if is_here else elsewhere[hosts[file]]).append(file)
     for file in found.missing:
         (elsewhere[hosts[file]] if file in hosts else missing).append(file)
+    unreadable = {file: found.unreadable[file] for file in changed if file in found.unreadable}
     return evolve(
         found,
         changed=tuple(changed),
+        unreadable=unreadable,
         missing=tuple(missing),
         elsewhere={host: tuple(files) for host, files in elsewhere.items()},
     )

@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from .._aio.yield_and_wakeup import is_cancelled
 from .._models.download_errors import DownloadError, FileNotWritten
@@ -11,6 +12,7 @@ from .._models.download_errors import DownloadError, FileNotWritten
 _FREE_SPACE_ADVICE = "make room or choose another folder"
 _PERMISSION_ADVICE = "choose a folder that this program may write to"
 _OPEN_FILES_ADVICE = "raise the limit of open files (`ulimit -n`), or lower `concurrency`"
+_OPEN_FILES_ERRNOS = (errno.EMFILE, errno.ENFILE)
 _ADVICE_BY_ERRNO = {
     errno.ENOSPC: _FREE_SPACE_ADVICE,
     errno.EDQUOT: _FREE_SPACE_ADVICE,
@@ -18,8 +20,7 @@ _ADVICE_BY_ERRNO = {
     errno.EACCES: _PERMISSION_ADVICE,
     errno.EPERM: _PERMISSION_ADVICE,
     errno.EROFS: _PERMISSION_ADVICE,
-    errno.EMFILE: _OPEN_FILES_ADVICE,
-    errno.ENFILE: _OPEN_FILES_ADVICE,
+    **dict.fromkeys(_OPEN_FILES_ERRNOS, _OPEN_FILES_ADVICE),
 }
 
 
@@ -60,10 +61,20 @@ def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
     )
 
 
+def unreadable_file_error(path: Path, fault: OSError) -> FileNotWritten:
+    """Return the error for an output whose final name belongs to a file that cannot be read."""
+    advice = "let this program read it, or move it away"
+    if fault.errno in _OPEN_FILES_ERRNOS:
+        advice = _OPEN_FILES_ADVICE
+    return FileNotWritten(
+        f"{path} is there already and cannot be read: {fault.strerror or fault}; {advice}, then "
+        "save again"
+    )
+
+
 def with_open_files_advice(message: str, fault: BaseException) -> str:
     """Add advice to the message of a network error, if too many files and sockets are open."""
-    number = fault.errno if isinstance(fault, OSError) else None
-    is_at_limit = number in (errno.EMFILE, errno.ENFILE)
+    is_at_limit = isinstance(fault, OSError) and fault.errno in _OPEN_FILES_ERRNOS
     return f"{message}; {_OPEN_FILES_ADVICE}" if is_at_limit else message
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -10,11 +11,11 @@ from typing import Self
 from attrs import evolve, frozen
 
 from .._aio.durable_files import IS_WINDOWS, fsync_folder, make_folder
+from .._models.download_errors import FileNotWritten
 from .file_locks import open_locked
-from .file_sha256_check import has_checksum
 from .file_stems import numbered_stem
 from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata
-from .publish import link_or_move
+from .publish import is_published, link_or_move
 
 PART_SUFFIX = ".part"
 _CHUNK_BYTES = 1 << 20
@@ -176,6 +177,7 @@ class PartFile:
 
         Raises:
             OSError: The file cannot be written or renamed, for example because the disk is full.
+            FileNotWritten: A file that has its final name already cannot be read.
         """
         digest = self.digest()
         os.fsync(self._file.fileno())
@@ -256,7 +258,7 @@ class PartFile:
         if link_or_move(self._path, path):
             self._was_moved = not self._path.exists()
             return True
-        return _is_published(path, self.size, digest)
+        return is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
         """Return the published file that has the size and checksum in `metadata`, or None."""
@@ -264,9 +266,11 @@ class PartFile:
         if size is None or digest is None:
             return None
         for path in sorted(self._folder.glob(f"{self.stem}.*")):
-            # Skip part files, because a part of another process may have the same bytes.
-            if PART_SUFFIX not in path.suffixes and _is_published(path, size, digest):
-                return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
+            # Skip part files, because a part of another process may have the same bytes. Also skip
+            # files that cannot be read, which may not be ours.
+            with suppress(FileNotWritten):
+                if PART_SUFFIX not in path.suffixes and is_published(path, size, digest):
+                    return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
         return None
 
 
@@ -279,10 +283,6 @@ class DiskFolder:
     def open(self, stem: str) -> PartFile:
         """Open or create the part file of the output with this stem. See `PartFile.open`."""
         return PartFile.open(self.path, stem)
-
-
-def _is_published(path: Path, size: int, digest: str) -> bool:
-    return not path.is_symlink() and has_checksum(path, size, digest)
 
 
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:

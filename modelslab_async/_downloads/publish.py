@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 from .._aio.durable_files import IS_WINDOWS
+from .download_error_translation import unreadable_file_error
 from .file_locks import open_locked
+from .file_sha256_check import has_checksum
 
 _LOCK_RETRY_S = 0.001
 # The longest time to wait for a lock. A process of this package usually holds the lock only while
@@ -30,6 +32,19 @@ def link_or_move(part: Path, path: Path) -> bool:
     except OSError:
         return _reserve_and_move(part, path)
     return True
+
+
+def is_published(path: Path, size: int, sha256: str) -> bool:
+    """
+    Whether the file that has a final path already has this size and SHA-256.
+
+    Raises:
+        FileNotWritten: The file cannot be read, so it is unknown whether it is the same file.
+    """
+    try:
+        return not path.is_symlink() and has_checksum(path, size, sha256)
+    except OSError as fault:
+        raise unreadable_file_error(path, fault) from fault
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:

@@ -25,12 +25,15 @@ class Verified:
         missing: Files that do not exist.
         elsewhere: Files that this host does not find, keyed by the name of the host that saved
             them. Only `Batch.verify` fills it.
+        unreadable: Why some of the files in `changed` cannot be read, such as `Permission denied`,
+            keyed by the file.
     """
 
     unchanged: tuple[SavedFile, ...]
     changed: tuple[SavedFile, ...]
     missing: tuple[SavedFile, ...]
     elsewhere: Mapping[str, tuple[SavedFile, ...]] = field(factory=dict, hash=False)
+    unreadable: Mapping[SavedFile, str] = field(factory=dict, hash=False)
 
 
 async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verified:
@@ -44,15 +47,24 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
     unchanged: list[SavedFile] = []
     changed: list[SavedFile] = []
     missing: list[SavedFile] = []
+    unreadable: dict[SavedFile, str] = {}
     for file in files:
         path = path_in(folder, file)
-        if await is_unchanged(file, path):
+        is_same, problem = await _compare(file, path)
+        if is_same:
             unchanged.append(file)
         elif await run_in_thread(is_missing, path):
             missing.append(file)
         else:
             changed.append(file)
-    return Verified(unchanged=tuple(unchanged), changed=tuple(changed), missing=tuple(missing))
+            if problem:
+                unreadable[file] = problem
+    return Verified(
+        unchanged=tuple(unchanged),
+        changed=tuple(changed),
+        missing=tuple(missing),
+        unreadable=unreadable,
+    )
 
 
 def path_in(folder: str | Path | None, file: SavedFile) -> Path:
@@ -76,8 +88,16 @@ def is_missing(path: Path) -> bool:
 
 async def is_unchanged(file: SavedFile, path: Path) -> bool:
     """Whether the file at a path has the recorded bytes. False if the file cannot be read."""
+    is_same, _ = await _compare(file, path)
+    return is_same
+
+
+async def _compare(file: SavedFile, path: Path) -> tuple[bool, str]:
+    """Whether the file at a path has the recorded bytes, and why it cannot be read, or ""."""
     try:
-        return await run_in_thread(has_checksum, path, file.size, file.sha256)
-    except (OSError, ValueError):
-        # The file cannot be read. A ValueError means that its path contains a NUL character.
-        return False
+        return await run_in_thread(has_checksum, path, file.size, file.sha256), ""
+    except OSError as error:
+        return False, error.strerror or str(error)
+    except ValueError as error:
+        # The path contains a NUL character.
+        return False, str(error)

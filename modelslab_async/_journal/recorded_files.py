@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 
-from .._models.argument_checks import check_count, check_texts, check_type
+from .._models.argument_checks import MAX_INT32, MAX_INT64, check_count, check_texts, check_type
 from .._models.ticket import Ticket
 from .row_codec import damaged_row
 from .ticket_id_codec import family_names, read_ticket, row_id_of
@@ -65,10 +65,10 @@ def check_file(file: RecordedFile) -> None:
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The number of the output or the size is negative.
+        ValueError: The number of the output or the size is negative, or too high for its column.
     """
-    check_count("output_index", file.output_index, least=0)
-    check_count("size", file.size, unit="bytes", least=0)
+    check_count("output_index", file.output_index, least=0, most=MAX_INT32)
+    check_count("size", file.size, unit="bytes", least=0, most=MAX_INT64)
     check_texts(sha256=file.sha256, url=file.url)
     check_type("is_length_verified", file.is_length_verified, bool, "True or False")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .._models.argument_checks import check_texts, check_type
+from .._models.argument_checks import MAX_INT64, check_count, check_texts, check_type
 from .._models.replies import Failed, Success
 from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .copy_marks import check_not_copied
@@ -49,18 +49,20 @@ class PendingSubmit:
     named_ticket: Ticket | None = None
 
 
-def check_submit(submit: PendingSubmit) -> None:
+def check_submit(submit: PendingSubmit, run_id: int | None) -> None:
     """
     Check the arguments of `Journal.record_submit`.
 
     Raises:
         TypeError: An argument has the wrong type.
+        ValueError: The number of the run is negative, or too high for its column.
     """
     check_texts(
         track_id=submit.track_id, endpoint=submit.endpoint, payload_hash=submit.payload_hash
     )
     check_type("key", submit.key, str | None, "a text or None")
     check_type("columns", submit.columns, Mapping, "a mapping of names to values, or None")
+    check_count("run_id", run_id, least=0, most=MAX_INT64, optional=True)
 
 
 class DuplicateSubmit(ValueError):

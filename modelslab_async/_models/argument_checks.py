@@ -8,34 +8,50 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from numbers import Integral, Real
 from types import UnionType
+from typing import Final
 
 from .ticket import NewTicket, NewTicketLike, Ticket, TicketLike
 
+# The highest values of the types INTEGER and BIGINT of PostgreSQL, and of an integer of SQLite.
+MAX_INT32: Final = 2**31 - 1
+MAX_INT64: Final = 2**63 - 1
+# Python converts no integer with thousands of digits to text.
+_MAX_SHOWN_BITS: Final = 128
+
 
 def check_count(
-    name: str, value: object, *, unit: str = "", least: int = 1, optional: bool = False
+    name: str,
+    value: object,
+    *,
+    unit: str = "",
+    least: int = 1,
+    most: int | None = None,
+    optional: bool = False,
 ) -> None:
     """
-    Check that an argument is a whole number of at least `least`.
+    Check that an argument is a whole number in a range.
 
     Args:
         name: The name of the argument.
         value: The value of the argument.
         unit: What the argument counts, in the plural.
         least: The lowest value that is allowed.
+        most: The highest value that is allowed; None for no limit.
         optional: Whether None is allowed.
 
     Raises:
         TypeError: The value is not a whole number.
-        ValueError: The value is less than `least`.
+        ValueError: The value is outside the range.
     """
-    expected = f"a number{_of_unit(unit)} of at least {least}{' or None' * optional}"
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    expected = f"a number{unit and f' of {unit}'} {allowed}{' or None' * optional}"
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} is {expected}, a whole one, got {_describe_type(value)}")
-    if value < least:
-        raise ValueError(f"{name} is {expected}, got {value}")
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name} is {expected}, got {_show_integer(number)}")
 
 
 def check_rate(name: str, value: object, *, unit: str) -> None:
@@ -274,8 +290,9 @@ def tickets_of(given: Sequence[TicketLike]) -> list[Ticket]:
     return [Ticket.of(ticket) for ticket in given]
 
 
-def _of_unit(unit: str) -> str:
-    return f" of {unit}" if unit else ""
+def _show_integer(value: int) -> str:
+    bits = value.bit_length()
+    return str(value) if bits <= _MAX_SHOWN_BITS else f"an integer of {bits} bits"
 
 
 def _describe_type(value: object) -> str:

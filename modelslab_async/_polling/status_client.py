@@ -133,6 +133,10 @@ class StatusClient:
         self._sender.credentials.check_ticket(ticket)
         self.family_of(ticket)
 
+    def redact_ticket(self, ticket: Ticket) -> Ticket:
+        """Return a ticket that can be shown: an API key in its id becomes "[key]"."""
+        return evolve(ticket, id=self._sender.credentials.redact_text(ticket.id))
+
     def new_ticket(self, given: NewTicketLike | NewTicket) -> NewTicket:
         """
         Return a ticket and its input columns in the form that a journal stores.

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
+# In a database's or a batch's name, these signs come from a mistyped setting, which may be secret.
+_SIGNS_OF_SETTINGS = frozenset(";&=?")
 # The pattern of one or more hosts, each with an optional port. IPv6 addresses are in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
@@ -22,7 +24,7 @@ def check_address(address: str) -> None:
     """
     Check that it is clear which part of an address is the password.
 
-    If it is unclear, an error message might hide only a part of the password.
+    If it is unclear, an error message might show the password, or a part of it.
 
     Raises:
         TypeError: The address is not a string.
@@ -35,9 +37,9 @@ def check_address(address: str) -> None:
         )
     if not _is_clear(address):
         raise ValueError(
-            "address begins with postgresql://, as in 'postgresql://user@host:5432/database', and "
-            "special characters of a password are percent-encoded; got another one, which is not "
-            "repeated here"
+            "address begins with postgresql://, as in 'postgresql://user@host:5432/database', "
+            "special characters of a password are percent-encoded, and settings are joined by &, "
+            "as in ?sslmode=require&password=...; got another one, which is not repeated here"
         )
 
 
@@ -49,7 +51,8 @@ def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, st
         The address without these options, and the values of the options by name.
 
     Raises:
-        ValueError: The address has an option twice, or an option without a value.
+        ValueError: The address has an option twice, or an option without a value, or a value that
+            looks like several settings. The message does not repeat the value.
     """
     location, mark, query = address.partition("?")
     options: dict[str, str] = {}
@@ -61,7 +64,7 @@ def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, st
         elif name in options or not value:
             raise ValueError(f"the address needs one {name}=NAME, got several or an empty one")
         else:
-            options[name] = unquote(value)
+            options[name] = _check_name(name, unquote(value))
     return location + ("?" + "&".join(kept) if kept else ""), options
 
 
@@ -109,6 +112,15 @@ def hide_passwords(text: str, address: str) -> str:
     return text
 
 
+def _check_name(option: str, name: str) -> str:
+    if not _SIGNS_OF_SETTINGS.isdisjoint(name):
+        raise ValueError(
+            f"the name of a {option} has none of the signs ; & = ?, and settings are joined by &, "
+            f"as in ?{option}=NAME&sslmode=require; got another name, which is not repeated here"
+        )
+    return name
+
+
 def _query_passwords(query: str) -> set[str]:
     settings = [setting.partition("=") for setting in query.split("&")]
     written = {value for name, _, value in settings if name in _SECRETS}
@@ -130,5 +142,13 @@ def _is_clear(address: str) -> bool:
         and not parts.fragment
         and "@" not in parts.path
         and "@" not in parts.query
+        and _SIGNS_OF_SETTINGS.isdisjoint(parts.path)
+        and not any(map(_hides_password, parts.query.split("&")))
         and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2]) is not None
     )
+
+
+def _hides_password(setting: str) -> bool:
+    """Return whether a setting of another name contains a password, as `sslmode=on;password=x`."""
+    name = setting.partition("=")[0]
+    return name not in _SECRETS and "password=" in unquote(setting).casefold()

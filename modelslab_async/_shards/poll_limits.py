@@ -12,11 +12,11 @@ from typing import Self
 from attrs import evolve, frozen
 
 from .._account.postgres_account import PostgresAccount
-from .._account.shared_limits import OtherLimits
+from .._account.shared_limits import OtherLimits, check_account_limits
 from .._account.sqlite_account import SQLiteAccount
 from .._client import Client
 from .._journal.sqlite_path import check_account_path
-from .._models.argument_checks import check_count, check_nonnegative_seconds, check_rate
+from .._models.argument_checks import check_nonnegative_seconds
 from .._models.events import Event
 from .._postgres.postgres_address import check_address, passwords
 from .._transport.credentials import MissingApiKey
@@ -82,8 +82,7 @@ class PollLimits:
             ValueError: An argument is out of its range, or the shared account's address is
                 malformed or has a password.
         """
-        check_rate("rate", rate, unit="polls")
-        check_count("queue", queue, unit="slots", optional=True)
+        check_account_limits(rate, queue)
         check_nonnegative_seconds("timeout", timeout, optional=True)
         return cls(rate=rate, account=locate_account(account), queue=queue, timeout=timeout)
 

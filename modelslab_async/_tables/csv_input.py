@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from attrs import evolve, frozen
@@ -16,6 +16,7 @@ from .ticket_columns import (
     format_names,
     is_ticket_column,
     row_from_cells,
+    unique_names,
 )
 
 _DELIMITERS = ",;\t"
@@ -97,9 +98,9 @@ def rows_from_csv(
         else:
             return
         if any(is_ticket_column(cell, spec) for cell in header.cells):
-            names = _unique_names(header.cells)
+            names, repeated = _unique_names(header.cells)
             for csv_row in csv_rows:
-                yield _row_with_header(csv_row, names, spec)
+                yield _row_with_header(csv_row, names, repeated, spec)
             return
         column = _ticket_column(header.cells, name, spec)
         yield _row_without_header(header, column, spec)
@@ -114,13 +115,15 @@ def named_rows_from_csv(lines: Iterable[str], delimiter: str) -> Iterator[NamedR
     Each row has all columns. The cells that a short row lacks are empty.
     """
     with _raised_field_limit():
-        names: list[str] | None = None
+        names: list[str] = []
+        repeated: dict[str, str] = {}
         for csv_row in _csv_rows(lines, delimiter):
-            if csv_row.problem or names is not None:
-                row = _named_row(csv_row, names or [])
-                yield evolve(row, cells={**dict.fromkeys(names or [], ""), **row.cells})
+            if csv_row.problem or names:
+                row = _named_row(csv_row, names)
+                cells = {**dict.fromkeys(names, ""), **row.cells}
+                yield evolve(row, cells=cells, repeated=repeated)
             else:
-                names = _unique_names(csv_row.cells)
+                names, repeated = _unique_names(csv_row.cells)
 
 
 def _named_row(csv_row: _CsvRow, names: list[str]) -> NamedRow:
@@ -131,15 +134,9 @@ def _named_row(csv_row: _CsvRow, names: list[str]) -> NamedRow:
     return NamedRow(location=csv_row.location, cells=cells)
 
 
-def _unique_names(header: Sequence[str]) -> list[str]:
-    """Return unique names of the columns. An empty or repeated name gets the column's number."""
-    names: list[str] = []
-    for number, cell in enumerate(header, 1):
-        name = cell or _name_from_number(number)
-        while name in names:
-            name = f"{name}_{number}"
-        names.append(name)
-    return names
+def _unique_names(header: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return unique names of the columns, as `unique_names` does. An empty name gets a number."""
+    return unique_names([cell or _name_from_number(n) for n, cell in enumerate(header, 1)])
 
 
 def _name_from_number(number: int) -> str:
@@ -197,11 +194,13 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
     )
 
 
-def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> InputRow:
-    row = _named_row(csv_row, header)
+def _row_with_header(
+    csv_row: _CsvRow, names: list[str], repeated: Mapping[str, str], spec: InputSpec
+) -> InputRow:
+    row = _named_row(csv_row, names)
     if row.problem:
         return InputRow(location=row.location, problem=row.problem)
-    return row_from_cells(row.location, row.cells, spec)
+    return row_from_cells(row.location, row.cells, spec, repeated)
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:

@@ -7,11 +7,15 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from .table_errors import UnusableTable
-from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells
+from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 Parse: TypeAlias = Callable[[str], Any]
 
 _TOO_DEEP = "it is nested too deeply"
+
+
+class _RepeatedKey(ValueError):
+    """An object has two values for one key."""
 
 
 @frozen
@@ -57,6 +61,8 @@ def items_from_json_lines(lines: Iterable[str], parse: Parse) -> Iterator[JsonIt
             yield JsonItem(location, parse(line))
         except RecursionError:
             yield JsonItem(location, problem=_TOO_DEEP)
+        except _RepeatedKey as error:
+            yield JsonItem(location, problem=str(error))
         except ValueError:
             yield JsonItem(location, problem="it is not a line of JSON")
 
@@ -78,6 +84,8 @@ def items_from_json_array(
     """
     try:
         values = parse("".join(lines))
+    except _RepeatedKey as error:
+        raise UnusableTable(f"in an object of {name}, {error}") from None
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise UnusableTable(
@@ -88,8 +96,28 @@ def items_from_json_array(
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON. NaN and Infinity become None: some programs write them for missing values."""
-    return json.loads(text, parse_constant=lambda _: None)
+    """
+    Parse JSON. NaN and Infinity become None: some programs write them for missing values.
+
+    Raises:
+        ValueError: The text is not JSON, or an object has two values for one key.
+    """
+    return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=object_from_pairs)
+
+
+def object_from_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """
+    Return the dictionary of an object, as a hook of `json.loads`.
+
+    Raises:
+        ValueError: The object has two values for one key. A dictionary would keep the last one.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for key, value in pairs:
+            if values[key] != value:
+                raise _RepeatedKey(f"{shorten(key)!r} has two values; keep one of them")
+    return values
 
 
 def _row_from_item(item: JsonItem, spec: InputSpec) -> InputRow:
@@ -98,7 +126,7 @@ def _row_from_item(item: JsonItem, spec: InputSpec) -> InputRow:
     if item.problem:
         return InputRow(location=location, problem=item.problem)
     if isinstance(value, dict):
-        return row_from_cells(location, value, spec)
+        return row_from_cells(location, value, spec, {})
     if is_id_value(value):
         return InputRow(location=location, text=str(value).strip())
     return InputRow(

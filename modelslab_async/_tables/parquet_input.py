@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from .json_input import parse_json
 from .table_errors import UnusableTable, missing_pyarrow
-from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
+from .ticket_columns import (
+    InputRow,
+    InputSpec,
+    format_names,
+    is_ticket_column,
+    row_from_cells,
+    unique_names,
+)
 
 _MAGIC: Final = b"PAR1"
 _NANOSECONDS_PER_SECOND: Final = 1_000_000_000
@@ -39,7 +46,7 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
         raise missing_pyarrow(f"reading the Parquet file {source}") from None
     try:
         with parquet.ParquetFile(source) as file:
-            names = file.schema_arrow.names
+            names, repeated = unique_names(file.schema_arrow.names)
             if not any(is_ticket_column(name, spec) for name in names):
                 raise UnusableTable(
                     f"{source} has no column with a known name; it has {format_names(names)}; "
@@ -53,8 +60,8 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
                 ]
                 for values in zip(*columns, strict=True):
                     number += 1
-                    cells = dict(zip(names, values, strict=True))
-                    yield row_from_cells(f"row {number}", _plain(cells), spec)
+                    cells = _plain(dict(zip(names, values, strict=True)))
+                    yield row_from_cells(f"row {number}", cells, spec, repeated)
     except arrow.ArrowException as error:
         raise UnusableTable(
             f"{source} is a damaged Parquet file; write it again: {error!s:.200}"

@@ -11,7 +11,6 @@ import httpx
 from attrs import asdict, evolve, field, frozen
 
 from .._models.errors import TransportError
-from .._models.short_repr import short_repr
 
 # The maximum length of a response body, in bytes. Parsing such a body takes up to 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
@@ -36,6 +35,10 @@ _match_simple_url = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).ful
 
 def _without_query(url: str) -> str:
     return url.partition("?")[0]
+
+
+def _length_of(body: bytes) -> str:
+    return f"<{len(body)} bytes>"
 
 
 def _allow() -> None:
@@ -85,6 +88,9 @@ class Response:
     """
     One complete HTTP response. Its body is not decoded.
 
+    Its `repr` leaves out the headers and the bytes of the body, because a server may repeat the
+    key in them.
+
     Attributes:
         status_code: The HTTP status.
         headers: Names and values, as received.
@@ -92,8 +98,8 @@ class Response:
     """
 
     status_code: int
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    body: bytes = field(default=b"", repr=short_repr)
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=_length_of)
 
 
 def origin_of(url: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """FileLinks: the delay, expiry and redirects of the emulator's links to files."""
 
+import math
 from urllib.parse import parse_qs
 
 from attrs import field, frozen
@@ -8,9 +9,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
+from modelslab_async._models.short_repr import short_repr
+
 from . import shared_replies
 from .media.files import MediaFile
 from .range_requests import file_response
+from .request_fields import read_count
 
 _EXPIRES_PARAM = "expires"
 _REDIRECT_COUNT_PARAM = "redirects"
@@ -57,12 +61,16 @@ class FileLinks:
             age: The seconds since the end of the file's job.
             now: The time on the emulator's clock.
         """
-        query_params = {name: values[0] for name, values in parse_qs(request.url.query).items()}
         if age < self.delay:
             return not_found()
-        if self.lifetime is not None and not now < float(query_params.get(_EXPIRES_PARAM, "0")):
-            return Response(b"Request has expired", 403, {"content-type": "text/plain"})
-        followed = int(query_params.get(_REDIRECT_COUNT_PARAM, "0"))
+        query_params = {name: values[0] for name, values in parse_qs(request.url.query).items()}
+        try:
+            expires = _read_time(query_params.get(_EXPIRES_PARAM, "0"))
+            followed = _read_redirects(query_params.get(_REDIRECT_COUNT_PARAM, "0"))
+        except ValueError as error:
+            return _text_response(400, str(error))
+        if self.lifetime is not None and not now < expires:
+            return _text_response(403, "Request has expired")
         if followed < self.redirects:
             next_url = str(
                 request.url.include_query_params(**{_REDIRECT_COUNT_PARAM: followed + 1})
@@ -86,4 +94,26 @@ class FileLinks:
 
 def not_found() -> Response:
     """Return the 404 reply to a request for a file that does not exist."""
-    return Response(b"Not Found", 404, {"content-type": "text/plain"})
+    return _text_response(404, "Not Found")
+
+
+def _text_response(status_code: int, text: str) -> Response:
+    return Response(text.encode(), status_code, {"content-type": "text/plain"})
+
+
+def _read_time(text: str) -> float:
+    try:
+        time = float(text)
+    except ValueError:
+        time = math.nan
+    if math.isnan(time):
+        raise ValueError(f"{_EXPIRES_PARAM} is a time in seconds, got {short_repr(text)}")
+    return time
+
+
+def _read_redirects(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(
+            f"{_REDIRECT_COUNT_PARAM} is a whole number of at least 0, got {short_repr(text)}"
+        )
+    return read_count(text)

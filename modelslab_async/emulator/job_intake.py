@@ -16,6 +16,7 @@ from .job import Job
 from .job_settings import Jobs
 from .job_store import JobStore
 from .reply_bodies import URLBuilder
+from .request_fields import read_count
 from .routes import Routes, SubmitRoute
 from .served_endpoints import FAMILY_BY_DEPLOY_TYPE, FETCH_RESULT_FAMILY, family_name_of, suffix_of
 
@@ -189,4 +190,4 @@ def _is_yes(value: object) -> bool:
 def _file_count(fields: Mapping[str, Any]) -> int:
     """Return how many files a submit asks for in `samples`, which may be an int or a string."""
     wanted = str(fields.get("samples") or 1)
-    return min(max(1, int(wanted)), _MAX_FILE_COUNT) if wanted.isdecimal() else 1
+    return max(1, read_count(wanted, most=_MAX_FILE_COUNT)) if wanted.isdecimal() else 1

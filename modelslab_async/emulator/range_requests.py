@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from .media.files import MediaFile
+from .request_fields import read_count
 
 _SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -37,16 +38,16 @@ def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | Non
     requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
     if requested is None or headers.get("if-range", file.etag) != file.etag:
         return None
-    first, last = requested.groups()
+    first, last = (read_count(digits) if digits else None for digits in requested.groups())
     end = len(file.content) - 1
-    if first:
+    if first is not None:
         # RFC 9110: a range that ends before it starts is invalid, and a server ignores it.
-        if last and int(last) < int(first):
+        if last is not None and last < first:
             return None
-        return int(first), min(int(last or end), end) if int(first) <= end else -1
-    if not last:
+        return first, min(end if last is None else last, end) if first <= end else -1
+    if last is None:
         return None
-    return (max(0, end + 1 - int(last)), end) if int(last) else (1, 0)
+    return (max(0, end + 1 - last), end) if last else (1, 0)
 
 
 def _response(

@@ -1,12 +1,16 @@
 """Reads the fields and the API key of a request, wherever the client puts them."""
 
 import json
+import sys
 from collections.abc import Mapping
 from email import message_from_bytes
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+
+# Every number with so many digits is greater than `sys.maxsize`.
+_MAX_DIGITS = len(str(sys.maxsize)) + 1
 
 
 class UnreadableRequestError(ValueError):
@@ -54,6 +58,15 @@ def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
         if isinstance(name, str) and isinstance(content, bytes):
             fields[name] = content.decode(errors="replace")
     return fields
+
+
+def read_count(digits: str, *, most: int = sys.maxsize) -> int:
+    """
+    Return the number that a string of decimal digits names, or `most` if the number is greater.
+
+    Unlike `int`, this function takes any number of digits.
+    """
+    return min(int(digits.lstrip("0")[:_MAX_DIGITS] or "0"), most)
 
 
 def find_key(fields: Mapping[str, Any], request: Request) -> str:

@@ -15,7 +15,7 @@ from .file_link_settings import FileLinks, not_found
 from .job_intake import JobIntake, ReceivedSubmit
 from .poll_counts import PollCounts
 from .reply_bodies import URLBuilder
-from .request_fields import UnreadableRequestError, find_key, read_fields
+from .request_fields import UnreadableRequestError, find_key, read_count, read_fields
 from .routes import FetchRoute, FileRoute, Routes, SubmitRoute, UtilityRoute
 from .submit_checks import SubmitChecks, missing_parameter
 from .utility_replies import UtilityReplies
@@ -205,7 +205,7 @@ class RequestHandler:
             and job.has_succeeded(now)
             and job.link_suffix == suffix
             and number.isdecimal()
-            and int(number) < job.file_count
+            and read_count(number) < job.file_count
         )
         if job is None or not exists:
             return not_found()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from .application import Emulator
+from .setting_validators import check_port
 
 _SHUTDOWN_TIMEOUT_S = 1
 # The server closes connections that are idle for this many seconds, as nginx does by default.
@@ -46,11 +47,14 @@ async def run_server(
 
     Raises:
         OSError: The address is in use, or does not belong to this machine.
+        TypeError: The port is not a whole number.
+        ValueError: The port is out of its range.
 
     Example:
         async with run_server(Emulator()) as base_url:
             ...  # base_url is something like http://127.0.0.1:50123/api
     """
+    check_port(port)
     async with emulator.deliver_webhooks(), _run_uvicorn(emulator, host, port) as base_url:
         yield base_url
 
@@ -105,6 +109,8 @@ async def serve(
 
     Raises:
         OSError: The address is in use, or does not belong to this machine.
+        TypeError: The port is not a whole number.
+        ValueError: The port is out of its range.
     """
     async with run_server(emulator, host=host, port=port) as base_url:
         if ready is not None:

@@ -1,9 +1,13 @@
-"""Validators and a converter for the emulator's settings."""
+"""Validators and a converter for the settings of the emulator and of its servers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute
+
+from modelslab_async._models.argument_checks import check_count
+
+_MAX_PORT = 65_535
 
 
 def check_share(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
@@ -53,6 +57,17 @@ def check_range(_instance: object, attribute: "Attribute[Any]", value: tuple[flo
             f"{attribute.name} is a number of seconds of at least 0, or (shortest, longest), "
             f"got {value!r}"
         )
+
+
+def check_port(port: int) -> None:
+    """
+    Check that a server can listen on a port. The port 0 means any free port.
+
+    Raises:
+        TypeError: The port is not a whole number.
+        ValueError: The port is out of range.
+    """
+    check_count("port", port, least=0, most=_MAX_PORT)
 
 
 def as_range(value: float | tuple[float, float]) -> tuple[float, float]:

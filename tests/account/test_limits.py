@@ -5,10 +5,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelslab_async import Batch, Client, Downloads, Success, Ticket
+from modelslab_async import (
+    Batch,
+    Client,
+    Downloads,
+    PostgresAccount,
+    SQLiteAccount,
+    Success,
+    Ticket,
+)
 from modelslab_async._account import postgres_report_exchange, sqlite_report_exchange
 from modelslab_async._journal.process_identity import this_process
 from modelslab_async._journal.tickets import OutcomeRow
+from modelslab_async._shards.poll_limits import PollLimits
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-0123456789"
@@ -20,6 +29,18 @@ async def test_other_limits_are_refused(members, store, clock):
     await member.report()
     with pytest.raises(ValueError, match=r"rate=50 and queue=5 .* got rate=50 and queue=10"):
         store.account(clock, rate=50, queue=10)
+
+
+@pytest.mark.parametrize("queue", [2**31, 2**63])
+async def test_queue_that_no_store_can_hold_is_refused(tmp_path, queue):
+    """PostgreSQL holds it in 32 bits, and both stores take the same numbers."""
+    for make in (
+        lambda: SQLiteAccount(tmp_path / "account.db", queue=queue),
+        lambda: PostgresAccount("postgresql://127.0.0.1:1/db", queue=queue),
+        lambda: PollLimits.of(rate=None, account="account.db", queue=queue, timeout=None),
+    ):
+        with pytest.raises(ValueError, match="queue is a number of slots from 1 to 2147483647"):
+            make()
 
 
 async def test_limits_change_once_all_clients_have_left(members, store, clock):

@@ -830,6 +830,7 @@ async def test_unresolved_ticket_with_damaged_reply_is_polled_again(path):
         ("their_own:1", "unknown family 'their_own'", True),
         ("images:1/2", "an id of family 'images' has 1 part", False),
         ("images:a-key-for-tests", "images:[key] is no ticket", False),
+        ("workflows:1/x-a-key-for-tests", "workflows:1/x-[key] is no ticket", False),
     ],
 )
 async def test_unpollable_ticket_ends_its_submission_alone(
@@ -856,6 +857,9 @@ async def test_unpollable_ticket_ends_its_submission_alone(
                 assert str(cause).startswith(message)
             case result:
                 pytest.fail(str(result))
+        shown = ticket.replace("a-key-for-tests", "[key]")
+        assert shown == str(results[row.key].ticket)
+        assert "a-key-for-tests" not in f"{results!r} {results[row.key]._repr_html_()}"
         assert 1 == (await batch.report()).open
 
 

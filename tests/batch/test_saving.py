@@ -1,6 +1,7 @@
 """Each file of a success is recorded before it is handed out, and none is saved twice."""
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -32,6 +33,7 @@ from modelslab_async import (
     Unresolved,
     Unsaved,
 )
+from modelslab_async._downloads import file_sha256_check
 from modelslab_async._downloads.file_stems import stem_of
 from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, FileLinks, Jobs, ScriptedReply
@@ -213,6 +215,20 @@ async def test_unknown_family_is_raised_after_all_files_are_saved(
             report = await batch.report()
     assert (Saved, Ticket("images", 1)) == (type(first), first.ticket)
     assert (1, 1) == (report.saved, report.open)
+
+
+async def test_files_are_saved_with_a_concurrency_beyond_every_column(
+    a_client, emulator, path, make_downloads
+):
+    """It sets how many tickets are claimed at once, and a store has no such number."""
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        make_downloads(client, concurrency=2**70) as downloads,
+    ):
+        await batch.add([emulator.add_job("images:1", fails=False)])
+        (save_result,) = await all_of(batch.save(downloads))
+    assert Saved is type(save_result)
 
 
 async def test_recorded_files_are_not_downloaded_again(
@@ -469,6 +485,44 @@ async def test_verify_finds_and_repairs_files(a_client, emulator, transport, pat
         assert {"2", "4"} == {each.ticket.id for each in results}
         assert 2 == len(transport.fetched)
         assert 5 == len((await batch.verify(folder)).unchanged)
+
+
+async def test_file_that_cannot_be_read_is_named_and_ends_alone(
+    a_client, emulator, path, make_downloads, *, folder, monkeypatch
+):
+    """The folder is not blamed, and the next repair saves the file if it can be read by then."""
+    tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 4)]
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client) as batch,
+        make_downloads(client) as downloads,
+    ):
+        await batch.add(tickets)
+        await all_of(batch.save(downloads))
+        denied = folder / "images-2-0.png"
+        (folder / "images-3-0.png").write_bytes(b"scribbled over")
+
+        def digest_unless_denied(file, name):
+            if file.name == str(denied):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return hashlib.file_digest(file, name)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(file_sha256_check, "file_digest", digest_unless_denied)
+            found = await batch.verify(repair=True)
+            results = {each.ticket.id: each for each in await all_of(batch.save(downloads))}
+        assert ["2", "3"] == [file.ticket.id for file in found.changed]
+        assert {"2": "Permission denied"} == {
+            file.ticket.id: reason for file, reason in found.unreadable.items()
+        }
+        assert {"2", "3"} == results.keys()
+        assert isinstance(results["3"], Saved)
+        assert isinstance(results["2"].cause, FileNotWritten)
+        assert f"{denied} is there already and cannot be read" in results["2"].cause.message
+        assert "choose a folder" not in results["2"].cause.message
+        (saved,) = await all_of(batch.save(downloads))
+        assert [denied] == [file.path for file in saved.files]
+        assert {} == (await batch.verify()).unreadable
 
 
 async def test_repaired_folder_gets_copies_of_unchanged_files(

@@ -104,11 +104,11 @@ async def test_method_of_batch_refuses_wrong_argument(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"output_index": "0"}, "output_index is a number of at least 0, a whole one, got"),
+        ({"output_index": "0"}, "output_index is a number from 0 to 2147483647, a whole one, got"),
         ({"path": b"a.png"}, f"{PATH} .* bytes"),
         ({"path": 5}, f"{PATH} .* int"),
         ({"sha256": None}, "sha256 is a text, got None"),
-        ({"size": "1"}, "size is a number of bytes of at least 0, a whole one, got"),
+        ({"size": "1"}, "size is a number of bytes from 0 to .*, a whole one, got"),
         ({"url": None}, "url is a text, got None"),
         ({"is_length_verified": "no"}, "is_length_verified is True or False, got"),
     ],
@@ -120,6 +120,37 @@ async def test_file_with_wrong_argument_is_not_recorded(path, wrong, words):
         with pytest.raises(TypeError, match=f"^{words}"):
             await journal.record_file("images:1", **FILE | wrong)
         assert [] == await journal.files("images:1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"output_index": 2**31}, "output_index is a number from 0 to 2147483647, got 2147483648"),
+        ({"size": 2**63}, "size is a number of bytes from 0 to 9223372036854775807, got"),
+    ],
+)
+async def test_file_with_number_beyond_its_column_is_not_recorded(path, wrong, words):
+    """Both stores take the same numbers, and the error says which."""
+    async with Journal.open(path) as journal:
+        await journal.add(["images:1"])
+        with pytest.raises(ValueError, match=f"^{words}"):
+            await journal.record_file("images:1", **FILE | wrong)
+        assert [] == await journal.files("images:1")
+
+
+@pytest.mark.parametrize(
+    ("run_id", "error", "words"),
+    [
+        (2**63, ValueError, "run_id is a number from 0 to 9223372036854775807 or None, got"),
+        ("1", TypeError, "run_id is a number from 0 .*, a whole one, got .* str"),
+    ],
+)
+async def test_submit_of_a_run_beyond_its_column_is_not_recorded(path, run_id, error, words):
+    """Both stores take the same numbers, and the error says which."""
+    async with Journal.open(path) as journal:
+        with pytest.raises(error, match=f"^{words}"):
+            await journal.record_submit(**SUBMIT, run_id=run_id)
+        assert [] == await journal.uncertain()
 
 
 @pytest.mark.parametrize(

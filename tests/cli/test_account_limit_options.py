@@ -106,6 +106,15 @@ def test_other_limits_are_refused(program, emulator, request, when, command):
     assert before == (len(emulator.submits), emulator.polls.total())
 
 
+def test_queue_beyond_every_account_is_refused(program, tmp_path):
+    """The message says which numbers are allowed, and no account is made."""
+    account = tmp_path / "new.db"
+    run = program("wait", "images:1", "--account", str(account), "--queue", str(2**63))
+    assert 2 == run.returncode
+    assert "is not in the range 1<=x<=2147483647" in " ".join(run.stderr.split())
+    assert not account.exists()
+
+
 def test_same_limits_are_taken(program, emulator, opened):
     """A wait shares the poll rate of an account that another process has open."""
     ticket = emulator.add_job("images:770001")

@@ -16,6 +16,7 @@ from modelslab_async import (
     ClientClosed,
     Downloads,
     Failed,
+    FileNotWritten,
     LinkGone,
     Saved,
     Ticket,
@@ -217,6 +218,26 @@ async def test_file_that_may_not_be_looked_at_is_changed(server, make_downloads,
 
     assert ((good,), (denied,)) == (result.unchanged, result.changed)
     assert (gone, too_long) == result.missing
+    assert {denied: "Permission denied"} == result.unreadable
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+async def test_save_names_the_file_in_its_place_that_may_not_be_read(
+    server, make_downloads, open_folder
+):
+    """The folder may be written, so another folder would not help."""
+    open_folder.chmod(0o777)
+    async with make_downloads(to=open_folder) as downloads:
+        (file,) = await downloads.save(success(server.link("0")))
+        file.path.chmod(0o000)
+        with unprivileged_user(), pytest.raises(FileNotWritten) as caught:
+            await downloads.save(success(server.link("0")))
+
+    assert caught.value.message == (
+        f"{file.path} is there already and cannot be read: Permission denied; let this program "
+        "read it, or move it away, then save again"
+    )
+    assert [file.path] == [*open_folder.glob("*.png")]
 
 
 async def test_closed_downloads_raise_client_closed(server, make_downloads):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import FileNotWritten, JournalFull, Saved
-from modelslab_async._downloads import publish
+from modelslab_async._downloads import file_sha256_check, publish
 from modelslab_async._downloads.download_error_translation import write_error
 from modelslab_async._downloads.file_locks import open_locked
 from modelslab_async._downloads.part_file import PartFile
@@ -257,6 +257,27 @@ def test_part_of_another_process_is_not_found_as_file(folder, is_kept):
     assert (file if is_kept else None) == (again.published and again.published.path)
     again.delete()
     second.delete()
+
+
+@pytest.mark.usefixtures("links")
+def test_file_beside_an_unrecorded_one_may_be_unreadable(folder, monkeypatch):
+    """Only its name is like that of the output, and the unrecorded file is found all the same."""
+    made = part(folder)
+    file = made.publish("bin").path
+    made.close()
+    (folder / "a-1-0.part").unlink(missing_ok=True)
+    (folder / "a-1-0.bak").write_bytes(b"data")
+
+    def digest_unless_denied(opened, name):
+        if opened.name.endswith(".bak"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return hashlib.file_digest(opened, name)
+
+    monkeypatch.setattr(file_sha256_check, "file_digest", digest_unless_denied)
+    again = PartFile.open(folder, "a-1-0")
+
+    assert file == (again.published and again.published.path)
+    again.delete()
 
 
 def test_hard_linked_part_is_not_written(folder):

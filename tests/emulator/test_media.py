@@ -11,6 +11,8 @@ from modelslab_async.emulator.media.pictures import draw
 
 LINK = "http://emulator.test/media/generations/images/5-0.png"
 CONTENT = make_file("images:5#0", "png").content
+# More digits than `int` takes.
+MANY_DIGITS = "9" * 5000
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,8 @@ async def test_current_etag_gives_304(visitor):
         ("bytes=-7", CONTENT[-7:]),
         ("bytes=-100000", CONTENT),
         ("bytes=4-100000", CONTENT[4:]),
+        pytest.param(f"bytes=4-{MANY_DIGITS}", CONTENT[4:], id="huge end"),
+        pytest.param(f"bytes=-{MANY_DIGITS}", CONTENT, id="huge suffix"),
     ],
 )
 async def test_range_gives_that_part(asked, part, visitor):
@@ -66,7 +70,10 @@ async def test_range_gives_that_part(asked, part, visitor):
     )
 
 
-@pytest.mark.parametrize("asked", ["bytes=100000-", "bytes=-0"])
+@pytest.mark.parametrize(
+    "asked",
+    ["bytes=100000-", "bytes=-0", pytest.param(f"bytes={MANY_DIGITS}-", id="huge start")],
+)
 async def test_range_outside_the_file_gives_416(asked, visitor):
     """The reply says how long the file is."""
     reply = await visitor.http.get(LINK, headers={"range": asked})
@@ -103,6 +110,7 @@ async def test_range_of_another_version_gives_the_whole_file(current, status_cod
         "images/5-x.png",
         "images/5-0.mp4",
         "nowhere/5-0.png",
+        pytest.param(f"images/5-{MANY_DIGITS}.png", id="huge number"),
         "x",
     ],
 )
@@ -173,6 +181,29 @@ async def test_link_redirects_before_it_gives_the_file(clock, visit):
     reply = await visitor.http.get(link, follow_redirects=True)
 
     assert ([302, 302], CONTENT) == ([each.status_code for each in reply.history], reply.content)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("expires=1e9&redirects=abc", "redirects is a whole number of at least 0, got 'abc'"),
+        ("expires=1e9&redirects=1.5", "redirects is a whole number of at least 0, got '1.5'"),
+        ("expires=1e9&redirects=-1", "redirects is a whole number of at least 0, got '-1'"),
+        ("expires=1e9&redirects=%00", r"redirects is a whole number of at least 0, got '\x00'"),
+        ("expires=abc", "expires is a time in seconds, got 'abc'"),
+        ("expires=nan", "expires is a time in seconds, got 'nan'"),
+    ],
+)
+async def test_misspelt_query_of_a_link_gives_400(query, expected, clock, visit):
+    """The reply says what was expected."""
+    emulator = Emulator(clock=clock, links=FileLinks(redirects=1, lifetime=5.0))
+    emulator.add_job("images:5", duration=0)
+
+    reply = await visit(emulator).http.get(f"{LINK}?{query}")
+
+    assert 400 == reply.status_code
+    assert reply.text.startswith(expected)
+    assert 100 > len(reply.text)
 
 
 async def test_html_page_and_plain_file_replace_the_file(clock, visit):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelslab_async._registry.endpoints import ENDPOINTS
 from modelslab_async.emulator import Emulator, Jobs
 
 FETCH = "v6/images/fetch"
@@ -199,6 +200,14 @@ async def test_wrong_method_or_route_gives_json(method, path, status_code, visit
     reply = await visitor.http.request(method, path)
 
     assert (status_code, "error") == (reply.status_code, reply.json()["status"])
+
+
+async def test_huge_number_of_samples_gives_as_many_files_as_any_job(visitor):
+    """A job has four files at most."""
+    reply = await visitor.start(ENDPOINTS["realtime/text2img"], samples="9" * 5000)
+
+    assert 200 == reply.status_code
+    assert 4 == len(reply.json()["future_links"])
 
 
 async def test_submit_reply_repeats_parameters_without_the_key(emulator, visitor):

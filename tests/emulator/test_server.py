@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 
-from modelslab_async.emulator import Emulator, run_server, serve
+from modelslab_async.emulator import Emulator, run_faulty_server, run_server, serve
 
 
 async def test_served_emulator_answers_and_closes_its_port(emulator):
@@ -157,3 +157,14 @@ async def test_bug_in_the_emulator_gives_500_and_a_traceback():
     with pytest.raises(RuntimeError, match="the clock is broken"):
         await emulator(HTTP, receive, send)
     assert (sent[0]["status"], sent[1]["body"]) == (500, b'{"message":"Server Error"}')
+
+
+@pytest.mark.parametrize(
+    ("port", "error"), [(65536, ValueError), (-1, ValueError), ("80", TypeError)]
+)
+@pytest.mark.parametrize("run", [run_server, run_faulty_server])
+async def test_number_that_is_no_port_is_refused(emulator, run, port, error):
+    """The message says which numbers are allowed."""
+    with pytest.raises(error, match=r"^port is a number from 0 to 65535, "):
+        async with run(emulator, port=port):
+            pass

@@ -11,7 +11,7 @@ import re
 import traceback
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import anyio.to_thread
 import asyncpg
@@ -80,6 +80,15 @@ def test_counterpart_takes_the_same_arguments(operation):
         ("postgresql://u:a-secret-password@h/db?batch=a&batch=b", "one batch=NAME"),
         ("postgresql://u:a-secret-p@ssword@h/d@b?batch=a", "percent-encoded"),
         (f"postgresql://u:a-secret-password@h/db?batch=a&schema={'s' * 64}", "63 bytes"),
+        ("postgresql://h/db?batch=a;password=a-secret-password", "settings are joined by &"),
+        ("postgresql://h/db?batch=a%26password%3Da-secret-password", "settings are joined by &"),
+        ("postgresql://h/db?batch=a;pasword=a-secret-password", "name of a batch has none of"),
+        ("postgresql://h/db?batch=a?u:a-secret-password", "name of a batch has none of"),
+        ("postgresql://h/db?batch=a%26a-secret-password", "name of a batch has none of"),
+        ("postgresql://h/db?batch=a&schema=s;a-secret-password", "name of a schema has none of"),
+        ("postgresql://h/db?batch=a&sslmode=on;Password=a-secret-password", "joined by &"),
+        ("postgresql://h/db;password=a-secret-password?batch=a", "joined by &"),
+        ("postgresql://h/db&password=a-secret-password&batch=a", "joined by &"),
         (Path("postgresql://u:a-secret-password@h/db?batch=a"), "begins with 'postgresql://'"),
     ],
 )
@@ -89,6 +98,14 @@ async def test_malformed_address_is_refused_and_not_shown(path, message):
         async with Journal.open(path):
             pass
     assert "a-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["two cats", "v1.2/cats", "cats:3 (old), été", "a@b#c+d"])
+def test_name_of_a_batch_may_have_spaces_and_signs(name):
+    """The address shows it as it is written there."""
+    path = f"postgresql://h/db?batch={quote(name, safe='')}"
+    assert name == PostgresBatch.parse(path).name
+    assert path == PostgresBatch.parse(path).shown
 
 
 async def test_unreachable_server_is_an_error_at_once_without_the_password(address):

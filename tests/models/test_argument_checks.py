@@ -36,6 +36,10 @@ def rate(value):
     check_rate("rate", value, unit="polls")
 
 
+def size(value):
+    check_count("size", value, unit="bytes", least=0, most=2**63 - 1)
+
+
 def lease(value):
     check_positive_seconds("lease", value)
 
@@ -44,6 +48,7 @@ def lease(value):
     ("check", "values"),
     [
         (queue, [None, 1, 15]),
+        (size, [0, 2**63 - 1]),
         (rate, [None, 0.1, 5]),
         (lease, [0.001, 3, math.inf, Fraction(1, 3)]),
         (link_timeout, [None, 0, 0.0, 5, math.inf]),
@@ -62,6 +67,9 @@ def test_valid_argument_passes(check, values):
         (queue, "5", TypeError, "queue is a number of slots .*a whole one, got .* type str"),
         (queue, 1.5, TypeError, "type float"),
         (queue, True, TypeError, "type bool"),
+        (queue, -(10**400), ValueError, "slots of at least 1 or None, got an integer of 1329 bits"),
+        (size, 2**63, ValueError, "size is a number of bytes from 0 to 9223372036854775807, got"),
+        (size, 10**400, ValueError, "got an integer of 1329 bits"),
         (rate, 0, ValueError, "rate is a number of polls a second above 0, or None, got 0"),
         (rate, math.inf, ValueError, "got inf"),
         (rate, math.nan, ValueError, "got nan"),

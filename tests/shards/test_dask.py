@@ -143,6 +143,19 @@ async def test_wrong_client_is_refused(tmp_path):
         await fetch(object(), "a.csv", to=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"shard": 2**31}, "shard is a number of tickets from 1 to 2147483647, got"),
+        ({"concurrency": 10**9}, "concurrency is a number of shards from 1 to 100000 or None, got"),
+    ],
+)
+async def test_number_that_no_cluster_can_use_is_refused(dask_client, tmp_path, wrong, words):
+    """Otherwise the name of a part could be too long, or a task for each shard use all memory."""
+    with pytest.raises(ValueError, match=f"^{words}"):
+        await fetch(dask_client, tmp_path / "a.csv", to=tmp_path / "out", **wrong)
+
+
 async def test_missing_distributed_is_named(monkeypatch):
     """The error says what to install."""
     monkeypatch.delitem(sys.modules, "modelslab_async.dask", raising=False)

@@ -1,13 +1,14 @@
 """The commands `batch status`, `export` and `verify`, which report what a journal holds."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from attrs import asdict
 from rich.text import Text
 
-from ... import Batch, Report, Verified
+from ... import Batch, Report, SavedFile, Verified
 from ..._downloads.verify_saved_files import is_missing
 from ...journal import UnsavedTicket
 from .. import options, output
@@ -95,7 +96,8 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
 
     The command compares the size and the SHA-256 of each file. FOLDER is where the files are now.
     Without FOLDER, each file is expected where it was saved. The recorded path of each changed or
-    missing file is printed, one per line. The exit code is 8 if a file is changed or missing.
+    missing file is printed, one per line. A file that cannot be read is printed as `unreadable`,
+    with the reason. The exit code is 8 if a file is changed, missing or unreadable.
     A file that is not here, because another host saved it, is printed as `elsewhere HOST:PATH`.
     """
     require_journal(path)
@@ -107,20 +109,11 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     found = run_async(check)
     if folder is not None and is_missing(folder):
         output.print_message(_missing_folder_message(folder, found))
-    for state, files in (("changed", found.changed), ("missing", found.missing)):
-        for file in files:
-            record = {"state": state, "ticket": str(file.ticket), "path": str(file.path)}
-            if as_json:
-                output.print_record(record)
-            else:
-                output.print_line(f"{state} {file.path}")
-    for host, files in found.elsewhere.items():
-        for file in files:
-            record = {"state": "elsewhere", "ticket": str(file.ticket), "path": str(file.path)}
-            if as_json:
-                output.print_record(record | {"host": host})
-            else:
-                output.print_line(f"elsewhere {host}:{file.path}")
+    for record, line in _bad_files(found):
+        if as_json:
+            output.print_record(record)
+        else:
+            output.print_line(line)
     bad = len(found.changed) + len(found.missing)
     advice = ""
     if bad:
@@ -129,10 +122,36 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
     unchanged = output.count_of(len(found.unchanged), "file is", "files are")
     changed = output.count_of(bad, "is", "are")
     output.print_message(f"{unchanged} unchanged, {changed} not{advice}")
+    if unreadable := len(found.unreadable):
+        it = "it" if unreadable == 1 else "them"
+        output.print_message(
+            f"{output.count_of(unreadable, 'file', 'files')} cannot be read; before the next run, "
+            f"let this program read {it}, or move {it} away"
+        )
     if found.elsewhere:
         counts = Counter({host: len(files) for host, files in found.elsewhere.items()})
         output.print_message(other_hosts_message(counts, path))
     return UNSAVED if bad else 0
+
+
+def _bad_files(found: Verified) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield a record and a line of text for each file that is not unchanged."""
+    for file in found.changed:
+        reason = found.unreadable.get(file)
+        if reason is None:
+            yield _record("changed", file), f"changed {file.path}"
+        else:
+            record = _record("unreadable", file) | {"reason": reason}
+            yield record, f"unreadable {file.path}: {reason}"
+    for file in found.missing:
+        yield _record("missing", file), f"missing {file.path}"
+    for host, files in found.elsewhere.items():
+        for file in files:
+            yield _record("elsewhere", file) | {"host": host}, f"elsewhere {host}:{file.path}"
+
+
+def _record(state: str, file: SavedFile) -> dict[str, str]:
+    return {"state": state, "ticket": str(file.ticket), "path": str(file.path)}
 
 
 def _missing_folder_message(folder: Path, found: Verified) -> str:

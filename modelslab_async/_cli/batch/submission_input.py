@@ -192,11 +192,12 @@ def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTable
     """
     columns = dict[str, str]()
     for column in row.cells:
-        name = parameter_name(column)
+        given = row.repeated.get(column, column)
+        name = parameter_name(given)
         earlier = columns.setdefault(name, column)
         if earlier == column or not (name in _own_columns(spec) or _is_sent(endpoint, name, spec)):
             continue
-        problem = f"{shorten(earlier)!r} and {shorten(column)!r} both name {shorten(name)}"
+        problem = f"{shorten(earlier)!r} and {shorten(given)!r} both name {shorten(name)}"
         if row.has_types:
             raise ValueError(f"{problem}; keep one of them")
         raise UnusableTable(f"the columns {problem}; keep one of them; nothing was sent")

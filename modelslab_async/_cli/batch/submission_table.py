@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
 from ... import ENDPOINTS
 from ..._tables.csv_input import named_rows_from_csv
-from ..._tables.json_input import JsonItem, items_from_json_array, items_from_json_lines
+from ..._tables.json_input import (
+    JsonItem,
+    items_from_json_array,
+    items_from_json_lines,
+    object_from_pairs,
+)
 from ..._tables.table_errors import UnusableTable
 from ..._tables.table_reader import ENCODING
 from ..._tables.ticket_columns import NamedRow
@@ -21,6 +27,7 @@ PROMPT: Final = "prompt"
 # Bytes that are not UTF-8 are decoded as lone surrogates, so that reading does not fail on them.
 # `_checked_lines` then finds the surrogates, and names the line in its error.
 _ENCODING_ERRORS: Final = "surrogateescape"
+_parse_json = partial(json.loads, object_pairs_hook=object_from_pairs)
 
 
 def read_rows(source: str, spec: SubmissionTableOptions) -> Iterator[NamedRow]:
@@ -70,10 +77,10 @@ def _rows(lines: Iterator[str], source: str, spec: SubmissionTableOptions) -> It
     ):
         case "json" if first.startswith("["):
             advice = "give an array of objects, or one object a line"
-            items = items_from_json_array(all_lines, json.loads, name=source, advice=advice)
+            items = items_from_json_array(all_lines, _parse_json, name=source, advice=advice)
             return map(_row_of_item, items)
         case "json":
-            return map(_row_of_item, items_from_json_lines(all_lines, json.loads))
+            return map(_row_of_item, items_from_json_lines(all_lines, _parse_json))
         case "csv":
             return named_rows_from_csv(all_lines, delimiter_of(first))
         case _:

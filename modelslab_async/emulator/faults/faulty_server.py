@@ -13,6 +13,7 @@ from attrs import Factory, define
 
 from ..application import Emulator
 from ..background_tasks import BackgroundTasks
+from ..setting_validators import check_port
 from .connection_faults import fault_action
 from .fault_plan import Faults, FaultSequence
 from .raw_connection import FaultyConnection
@@ -67,11 +68,14 @@ async def run_faulty_server(
 
     Raises:
         OSError: The address is in use, or does not belong to this machine.
+        TypeError: The port is not a whole number.
+        ValueError: The port is out of its range.
 
     Example:
         async with run_faulty_server(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
             ...
     """
+    check_port(port)
     server = _FaultyServer(
         upstream, faults or Faults(), traffic or Traffic(), max_connections, ssl_context
     )

@@ -272,10 +272,11 @@ def test_table_of_parameters_alone_has_no_note(here):
             "negative prompt",
         ),
         ("prompt,init-image,init_image\na cat,,\n", (), "init-image", "init_image"),
+        ("prompt,width,prompt\na cat,512,a dog\n", (), "prompt", "prompt"),
         ("prompt,my key,my-key\na cat,1,2\n", ("--key", "my key"), "my key", "my-key"),
         ("prompt,new one,new-one\na cat,1,2\n", ("--send", "new one"), "new one", "new-one"),
     ],
-    ids=["parameter", "empty cells", "key", "sent column"],
+    ids=["parameter", "empty cells", "same name", "key", "sent column"],
 )
 def test_table_with_two_columns_for_one_parameter_is_refused(here, table, options, first, second):
     """One of them would be left out of work that is paid for. The message names both."""
@@ -291,6 +292,7 @@ def test_row_with_two_names_of_one_parameter_is_named_and_skipped(here, submits)
     rows = [
         '{"prompt": "a cat", "negative_prompt": "blurry", "negative prompt": "dark"}',
         '{"prompt": "a dog", "negative prompt": "dark"}',
+        '{"prompt": "a cat", "prompt": "two cats", "negative_prompt": "dark"}',
     ]
     result = here(*SUBMIT, "-", given="\n".join(rows))
     assert 2 == result.returncode
@@ -298,6 +300,7 @@ def test_row_with_two_names_of_one_parameter_is_named_and_skipped(here, submits)
         "line 1 of standard input skipped: 'negative_prompt' and 'negative prompt' both name "
         "negative_prompt; keep one of them" in result.stderr
     )
+    assert "line 3 of standard input skipped: 'prompt' has two values; keep one" in result.stderr
     sent = {each.fields["prompt"]: each.fields["negative_prompt"] for each in submits()}
     assert {"a dog": "dark"} == sent
 

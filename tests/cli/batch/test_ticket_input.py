@@ -52,12 +52,84 @@ def read(tmp_path):
         '[\n  "images:7",\n  8\n]\n',
         '\ufeff[7, "8"]',
         '{"id": 7}\n"images:8"\n',
-        '{"Request ID": 7, "id": 9}\n{"id": "8"}\n',
+        '{"Request ID": 7, "other": 9}\n{"id": "8"}\n',
+        "id,ID,request_id\n7,7,7\n8,,\n",
+        '{"id": 7, "request_id": "7 "}\n{"id": 8, "task_id": null}\n',
     ],
 )
 def test_usual_formats_are_read(read, text):
     """Quoted line breaks, delimiters in cells, arrays, and quotes around a ticket are read."""
     assert (["images:7", "images:8"], []) == read(text, family="images")
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        ("id,request_id\n7,7\n9,10\n8,\n", "id", "request_id"),
+        ("ID,id\n7,7\n9,10\n8,8\n", "ID", "id"),
+        ("id,prompt,id\n7,a,7\n9,b,10\n8,c,8\n", "id", "id"),
+        ("ticket,tickets\nimages:7,\nimages:9,images:10\nimages:8,\n", "ticket", "tickets"),
+        ('{"id": 7}\n{"id": 9, "request_id": 10}\n{"id": 8}\n', "id", "request_id"),
+        ('[{"id": 7}, {"task_id": 9, "Job ID": 10}, 8]', "task_id", "Job ID"),
+    ],
+)
+def test_row_with_two_ids_is_reported_and_skipped(read, text, first, second):
+    """No id is chosen by chance, because it may be that of another job."""
+    tickets, messages = read(text, family="images")
+    assert ["images:7", "images:8"] == tickets
+    assert ["2", "3"][text[0] not in "{["] in messages[0]
+    assert f"{first!r} and {second!r} have different values" in messages[0]
+    assert len(messages) == 1
+
+
+def test_key_with_two_values_is_reported(read):
+    """JSON programs disagree on which one counts. In an array, the whole file is refused."""
+    text = '{"id": 7, "id": 7}\n{"id": 9, "id": 10}\n{"id": 9, "a": {"b": 1, "b": 2}}\n{"id": 8}\n'
+    tickets, messages = read(text, family="images")
+    assert ["images:7", "images:8"] == tickets
+    assert ["'id' has two values", "'b' has two values"] == [
+        line.partition(": ")[2].partition(";")[0] for line in messages
+    ]
+    with pytest.raises(click.UsageError, match=r"in an object of .*ids, 'id' has two values"):
+        read('[{"id": 7}, {"id": 9, "id": 10}]', family="images")
+
+
+def test_id_among_two_is_chosen_by_the_name_of_its_column(read):
+    """The message about two ids names this option."""
+    table = "id,request_id\n1,7\n2,8\n"
+    assert (["images:7", "images:8"], []) == read(table, family="images", column="request_id")
+    _, messages = read(table, family="images")
+    assert "choose one with --column NAME" in messages[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,family,model_family\n7,images,\n9,images,video\n8,images,images\n",
+        """{"id": 7, "api": "images"}\n{"id": 9, "family": "images", "api": "video"}
+        {"id": 8, "family": "images", "endpoint": "realtime/text2img"}""",
+    ],
+)
+def test_row_with_two_families_is_reported_and_skipped(read, text):
+    """Unless the ticket or `--family` names the family anyway."""
+    tickets, messages = read(text)
+    assert ["images:7", "images:8"] == tickets
+    assert "have different values" in messages[0]
+    assert (["images:7", "images:9", "images:8"], []) == read(text, family="images")
+
+
+def test_parquet_with_two_columns_of_one_name_is_read_whole(read_columns, tmp_path):
+    """Neither replaces the other. If they are ids, they must be the same."""
+    columns = [pa.array(each) for each in ([7, 9, 8], ["a", "b", "c"], [7, 10, None], [1, 2, 3])]
+    table = pa.Table.from_arrays(columns, names=["id", "note", "id", "note"])
+    parquet.write_table(table, tmp_path / "made")
+    found, messages = read_columns((tmp_path / "made").read_bytes(), family="images")
+    assert [
+        ("images:7", {"note": "a", "id_3": 7, "note_4": 1}),
+        ("images:8", {"note": "c", "id_3": None, "note_4": 3}),
+    ] == found
+    assert ["row 2"] == [message.partition(" of ")[0] for message in messages]
+    assert "'id' and 'id' have different values" in messages[0]
 
 
 @pytest.fixture
