@@ -258,8 +258,8 @@ class Client:
         Start many generations, and yield each request with its outcome as the outcomes come.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
-        other requests. The client sends no more requests once the server has refused the API key,
-        or once the caller leaves the loop.
+        other requests. The client sends no more requests with an API key that the server has
+        refused, and none at all once the caller leaves the loop.
 
         Args:
             requests: `Submission` objects, or pairs of an endpoint and its parameters.
