@@ -57,7 +57,7 @@ class Client:
         unsent_timeout: How many seconds to retry a submit that cannot be sent. After that, the
             submit fails with a `TransportError`, and nothing is paid.
         max_submits: How many submits the client may pay for, 0 or more; None for no limit.
-        wait_timeout: The timeout of waits that get no timeout of their own; None for no limit.
+        wait_timeout: The timeout of calls whose `timeout` is None; None for no limit.
         on_submitted: Called by `submit` with each `Submitted`, to store its ticket. May be async.
             If it raises, `submit` raises the same error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
