@@ -57,7 +57,7 @@ class Client:
         unsent_timeout: How many seconds to retry a submit that cannot be sent. After that, the
             submit fails with a `TransportError`, and nothing is paid.
         max_submits: How many submits the client may pay for, 0 or more; None for no limit.
-        wait_timeout: The timeout of waits that get no timeout of their own; None for no limit.
+        wait_timeout: The timeout of calls whose `timeout` is None; None for no limit.
         on_submitted: Called by `submit` with each `Submitted`, to store its ticket. May be async.
             If it raises, `submit` raises the same error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
@@ -258,8 +258,8 @@ class Client:
         Start many generations, and yield each request with its outcome as the outcomes come.
 
         The client reads `requests` only as far as `window` allows. A failed request does not end
-        other requests. The client sends no more requests once the server has refused the API key,
-        or once the caller leaves the loop.
+        other requests. The client sends no more requests with an API key that the server has
+        refused, and none at all once the caller leaves the loop.
 
         Args:
             requests: `Submission` objects, or pairs of an endpoint and its parameters.

@@ -79,8 +79,8 @@ def generate(
 
     The ticket is printed on standard error when the work has started. The path of each file is
     printed on standard output when the file is complete. After Ctrl-C or SIGTERM, the service
-    continues the work, and a message says how to get its files. A submit that may have been paid
-    for is never sent again.
+    continues the work, and a message says how to get its files. If a result without an id is not
+    saved, its links are printed. A submit that may have been paid for is never sent again.
     """
     requests = make_requests(ENDPOINTS[endpoint], parameters)
     _check_count(len(requests), most)

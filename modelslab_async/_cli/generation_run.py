@@ -1,7 +1,7 @@
 """Runs the requests of a `generate` command, and prints the results and the open tickets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, nullcontext
 from typing import Any
 
@@ -18,6 +18,7 @@ from .. import (
     Polled,
     Processing,
     Saved,
+    SavedFile,
     SaveResult,
     Submitted,
     Success,
@@ -66,6 +67,8 @@ class GenerationRun:
         self._tally = ExitTally()
         # The tickets whose files the user can still get: not failed, and not saved yet.
         self._open: list[Ticket] = []
+        # The unsaved results without an id. The service gives such a result only once.
+        self._unsaved_without_id: dict[Ticket, Success] = {}
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
         # Further options for the resume command, such as `--allow-private`, to save the files that
@@ -81,6 +84,8 @@ class GenerationRun:
         if submitted.ticket.has_id:
             self._open.append(submitted.ticket)
             output.print_message(f"started {submitted.ticket}")
+        elif isinstance(submitted.reply, Success):
+            self._unsaved_without_id[submitted.ticket] = submitted.reply
         self._show_progress()
 
     def on_event(self, event: Event) -> None:
@@ -111,10 +116,14 @@ class GenerationRun:
                         # one, so that the poller can run.
                         await asyncio.sleep(0)
         finally:
-            # A second signal may interrupt `aclose` while a submit is in flight. In that case,
-            # `_may_be_submitting` stays true, and the last message mentions the submit.
-            await client.aclose()
-            self._may_be_submitting = False
+            try:
+                # A second signal may interrupt `aclose` while a submit is in flight. In that case,
+                # `_may_be_submitting` stays true, and the last message mentions the submit.
+                await client.aclose()
+                self._may_be_submitting = False
+            finally:
+                for ticket in tuple(self._unsaved_without_id):
+                    self._print_unsaved_links(ticket)
 
     async def _outcomes(
         self, client: Client, timeout: float | None
@@ -149,11 +158,14 @@ class GenerationRun:
                 self._tally.codes[exit_code_for(cause).code] += 1
                 if cause.argument == "allow_private":
                     self._needed_options = ["--allow-private"]
+                if not self._as_json:
+                    self._print_unsaved_links(ticket, save_result.files)
             case Failed():
                 output.print_message(explain(GenerationFailed.of(save_result)))
                 self._count_ended(save_result)
             case Unresolved():
                 self._tally.count(save_result)
+        self._unsaved_without_id.pop(ticket, None)
         if isinstance(save_result, (Saved, Unsaved)) and not self._as_json:
             for file in save_result.files:
                 output.print_path(self._console, file.path)
@@ -172,6 +184,23 @@ class GenerationRun:
         if self._as_json:
             context = {"endpoint": self._endpoint, "track_id": track_id, "parameters": request}
             output.print_record(record | context)
+
+    def _print_unsaved_links(self, ticket: Ticket, files: Collection[SavedFile] = ()) -> None:
+        """
+        Print the links of a result without an id, because no command can get its files later.
+
+        Args:
+            ticket: The ticket of the result. If it has an id, nothing is printed.
+            files: The files of the result that are saved. Their links are not printed.
+        """
+        success = self._unsaved_without_id.pop(ticket, None)
+        if success is None or not success.output:
+            return
+        output.print_message(f"{ticket}: the service gives this result only once; keep its links:")
+        saved = {file.n for file in files}
+        for n, link in enumerate(success.output):
+            if n not in saved:
+                output.print_detail(link)
 
     def interrupted_message(self) -> str:
         """Return the message after a signal: what was started, and how to get its files."""

@@ -75,6 +75,11 @@ def print_message(text: str) -> None:
     click.echo(message_line(text), file=sys.stderr)
 
 
+def print_detail(text: str) -> None:
+    """Print a line of any length on standard error, below the message that explains it."""
+    click.echo(sanitize(redact(text)), file=sys.stderr)
+
+
 def print_record(record: Mapping[str, Any]) -> None:
     """Print a record as a line of JSON on standard output, without API keys."""
     line = json.dumps(record, default=str)

@@ -1,7 +1,7 @@
 """
 BulkGeneration: runs one call of `generate_many`.
 
-If one request fails, the others go on. If the server refuses the API key, no more are sent.
+If one request fails, the others go on. Requests that need a refused API key are not sent.
 """
 
 import asyncio
@@ -13,12 +13,13 @@ from typing import Any, TypeAlias, TypeVar
 from .._aio.concurrent_map import ConcurrentMap
 from .._models.argument_checks import check_count, check_iterable, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
+from .._models.key_kind import Tier
 from .._models.replies import Processing, Success
 from .._models.submission import Submission
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import SubmitRecorder, reply_or_raise
-from .._submitting.uploader import original_error
+from .._submitting.uploader import UPLOAD_ENDPOINT, original_error
 from .engine import Engine
 
 GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]] | Submission
@@ -29,7 +30,7 @@ RequestT = TypeVar("RequestT", bound=GenerationRequest)
 
 class BulkSubmits:
     """
-    Submits many requests. Once the server has refused the API key, no more requests are sent.
+    Submits many requests. Requests that need a refused API key are not sent.
 
     Args:
         engine: The engine that submits the requests.
@@ -39,7 +40,7 @@ class BulkSubmits:
     def __init__(self, engine: Engine, submit_recorder: SubmitRecorder | None = None) -> None:
         self._engine = engine
         self._submit_recorder = submit_recorder or SubmitRecorder()
-        self._refusals: list[ModelsLabError] = []
+        self._refusals: dict[Tier, ModelsLabError] = {}
 
     async def submit(
         self, submission: Submission, progress: SubmitProgress | None = None
@@ -55,25 +56,37 @@ class BulkSubmits:
             BaseException: The recorder or `on_submitted` raised this exception. If the submit
                 already had a result, a note on the exception describes the result.
         """
-        if self._refusals:
-            return Unsubmitted(cause=self._refusals[0])
+        tiers = self._engine.endpoints.tiers_of(submission)
+        if (refused := self._find_refusal(tiers)) is not None:
+            return refused
         try:
             submit_request = await self._engine.prepare(submission)
             if progress is not None:
                 progress.request = submit_request
-            # Check again, because the server may have refused the API key while this task was
-            # reading the files of the request.
-            if self._refusals:
-                return Unsubmitted(cause=self._refusals[0])
+            # Check again, because the server may have refused a key while this task was reading
+            # the files of the request.
+            if (refused := self._find_refusal(tiers)) is not None:
+                return refused
             result = await self._engine.submitter.submit(
                 submit_request, self._submit_recorder, progress=progress
             )
         except (AuthenticationError, PaymentRequired) as error:
-            self._refusals.append(original_error(error))
+            self._add_refusal(submission, error)
             return Unsubmitted(cause=error)
         except ModelsLabError as error:
             return Unsubmitted(cause=error)
         return reply_or_raise(result)
+
+    def _find_refusal(self, tiers: Iterable[Tier]) -> Unsubmitted | None:
+        """Return the result of a request that needs these kinds of keys, if one was refused."""
+        causes = (self._refusals[tier] for tier in tiers if tier in self._refusals)
+        return next((Unsubmitted(cause=cause) for cause in causes), None)
+
+    def _add_refusal(self, submission: Submission, error: ModelsLabError) -> None:
+        cause = original_error(error)
+        # Only the error of an upload differs from its original.
+        endpoint = submission.endpoint if cause is error else UPLOAD_ENDPOINT
+        self._refusals[self._engine.endpoints.tier_of(endpoint)] = cause
 
     async def submit_in_time(
         self, submission: Submission, timeout: float, deadline: float

@@ -204,8 +204,19 @@ class EndpointRequests:
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
         """Whether a request and the uploads of its files use the same API key."""
-        upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
-        return self.key_tier(submit_request) == upload_tier
+        return self.key_tier(submit_request) == self.tier_of(UPLOAD_ENDPOINT)
+
+    def tiers_of(self, submission: Submission) -> set[Tier]:
+        """
+        Return the kinds of API key that a submission and the uploads of its files need.
+
+        Raises:
+            ValueError: The endpoint is unknown, or the client lacks one of the keys.
+        """
+        names = [submission.endpoint]
+        if any(files_in(submission.parameters)):
+            names.append(UPLOAD_ENDPOINT)
+        return {self.tier_of(name) for name in names}
 
     def tier_of(self, name: str) -> Tier:
         """
@@ -243,7 +254,7 @@ class EndpointRequests:
                 "text is a str"
             )
         try:
-            self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
+            self.tier_of(UPLOAD_ENDPOINT)
         except ValueError as error:
             raise ValueError(
                 f"the file for {parameter!r} would be uploaded to {UPLOAD_ENDPOINT} first, which "

@@ -495,6 +495,20 @@ async def test_refused_key_sends_no_more(path):
         assert 5 == len(await results_of(batch, rows(5)))
 
 
+async def test_refused_enterprise_key_ends_no_standard_submission(path):
+    """Each key stands for itself: the standard submissions that come later are sent."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1), keys={"a-key-for-tests"})
+    enterprise = Submission("enterprise_realtime/text2img", {"prompt": "x"}, key="enterprise")
+    async with (
+        client_of(emulator, enterprise_key="a-wrong-enterprise-key") as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        pairs = await results_of(batch, [enterprise, *rows(3)], window=1)
+    results = {submission.key: result for submission, result in pairs}
+    assert isinstance(results.pop("enterprise").cause, AuthenticationError)
+    assert {f"row {n}": Success for n in range(3)} == {key: type(r) for key, r in results.items()}
+
+
 async def test_failed_ticket_that_is_reopened_during_a_run_is_polled_again(path):
     """The server was wrong. The run does not record its earlier reply a second time."""
     ids, polls, reopened = itertools.count(1), itertools.count(), asyncio.Event()

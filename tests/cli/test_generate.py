@@ -1,6 +1,7 @@
 """`generate`: from the parameters of an endpoint to files, in one command."""
 
 import asyncio
+import base64
 import json
 import shlex
 import signal
@@ -107,14 +108,27 @@ class BrokenSubmits(Emulator):
         await super().__call__(scope, receive, send_status_500)
 
 
-class EmptyResults(Emulator):
-    """A server whose every reply is a success without an output."""
+class ImmediateResults(Emulator):
+    """A server that answers each submit with the same success, and holds back every file."""
 
-    def __init__(self, **fields) -> None:
+    def __init__(self, *output, **fields) -> None:
         super().__init__()
-        self._reply = JSONResponse({"status": "success", "output": [], **fields})
+        self._fields = fields
+        self._has_download = threading.Event()
+        self.answer_with(*output)
+
+    def answer_with(self, *output):
+        self._reply = JSONResponse({"status": "success", "output": output, **self._fields})
+
+    def wait_for_download(self):
+        assert self._has_download.wait(timeout=TIMEOUT_S)
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["method"] == "GET":
+            self._has_download.set()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         await self._reply(scope, receive, send)
 
 
@@ -416,6 +430,51 @@ def test_unsaved_files_say_how_to_get_them_later(program, tmp_path):
     assert Path(out) == Path(later.stdout.strip()).parent
 
 
+# Such a link has a signature. It is longer than any message.
+PRIVATE_LINK = f"http://127.0.0.1/1.png?signature={'x' * 3000}"
+PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 100).decode()
+
+
+def test_unsaved_links_of_result_without_id_are_printed(on_server):
+    """No command can get such files later, so the user gets each link that was not saved, whole."""
+    program = on_server(ImmediateResults(PICTURE, PRIVATE_LINK))
+    run = program(*on_server.arguments[:-1])
+    assert 8 == run.returncode
+    assert Path(run.stdout.strip()).is_file()
+    *_, announcement, link = run.stderr.splitlines()
+    assert "allow it with --allow-private" in run.stderr
+    assert "realtime:no-id:" in announcement
+    assert "the service gives this result only once" in announcement
+    assert PRIVATE_LINK == link
+    assert PICTURE not in run.stderr
+
+
+def test_record_has_the_links_of_unsaved_result_without_id(on_server):
+    """With `--json` the links are in the record, and only there."""
+    program = on_server(ImmediateResults(PRIVATE_LINK))
+    run = program(*on_server.arguments[:-1], "--json")
+    assert (8, 1) == (run.returncode, run.stderr.count("\n"))
+    assert [PRIVATE_LINK] == json.loads(run.stdout)["output"]
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_interrupted_save_prints_the_links_of_result_without_id(on_server, as_json):
+    """A signal during the download of such a result ends the command, and its link is printed."""
+    emulator = ImmediateResults()
+    program = on_server(emulator)
+    link = program.environment["MODELSLAB_BASE_URL"] + "/1.png"
+    emulator.answer_with(link)
+    with program.start(*on_server.arguments, *as_json) as process:
+        emulator.wait_for_download()
+        process.send_signal(signal.SIGINT)
+        printed, messages = process.communicate(timeout=TIMEOUT_S)
+    assert (130, "") == (process.returncode, printed)
+    announcement, printed_link, last = messages.splitlines()
+    assert "the service gives this result only once" in announcement
+    assert link == printed_link
+    assert "interrupted after 1 of 1 were started" in last
+
+
 def test_resume_command_names_the_hosts(on_server):
     """A base URL that was given as an option is part of the command for later."""
     program = on_server(Emulator(jobs=RUNNING))
@@ -521,7 +580,7 @@ def test_terminal_shows_progress_and_path(on_server, tmp_path):
 @pytest.mark.parametrize("fields", [{"id": 7}, {}])
 def test_generation_without_outputs_is_reported(on_server, fields):
     """A generation that has no outputs prints no path and a message, even if it has no id."""
-    run = on_server(EmptyResults(**fields))(*on_server.arguments)
+    run = on_server(ImmediateResults(**fields))(*on_server.arguments)
     assert (0, "") == (run.returncode, run.stdout)
     assert "no outputs to save" in run.stderr
 

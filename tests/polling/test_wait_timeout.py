@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from modelslab_async import Batch, Unresolved, WaitTimeout
+from modelslab_async import Batch, Success, Unresolved, WaitTimeout
 from modelslab_async.emulator import Jobs
 
 TICKET = "images:1"
@@ -67,6 +67,19 @@ def test_infinite_timeout_is_no_limit(virtually, world, method):
         async with world(wait_timeout=10.0, emulated=emulated) as here:
             here.emulator.add_job(TICKET, **SLOW)
             await WAITS[method](here.client, timeout=float("inf"))
+            assert now() >= 100.0
+
+    virtually(main)
+
+
+def test_watch_has_no_limit(virtually, world):
+    """It takes no timeout, and its caller sees how the job goes on, however long that takes."""
+
+    async def main():
+        async with world(wait_timeout=10.0) as here:
+            here.emulator.add_job(TICKET, **SLOW)
+            *_, last = [update async for update in here.client.watch(TICKET)]
+            assert isinstance(last, Success)
             assert now() >= 100.0
 
     virtually(main)

@@ -380,6 +380,24 @@ def test_refused_key_ends_long_source(virtually, service, kind):
     virtually(main)
 
 
+@pytest.mark.parametrize("kind", [AuthenticationError, PaymentRequired])
+def test_refused_key_ends_nothing_of_another_key(virtually, service, kind):
+    """Standard requests are sent, however early the server refuses the enterprise key."""
+    code = {AuthenticationError: 401, PaymentRequired: 402}[kind]
+    enterprise = [("enterprise_realtime/text2img", {"prompt": str(n)}) for n in range(2)]
+
+    async def main():
+        here = service(lambda *_: json_response(code, status="error", message="no"))
+        async with here.client(enterprise_key="an-enterprise-key") as client:
+            requests = [enterprise[0], *prompts(3), enterprise[1]]
+            outcomes = [outcome async for _, outcome in client.generate_many(requests, window=1)]
+        assert [Unsubmitted, *[Success] * 3, Unsubmitted] == [*map(type, outcomes)]
+        assert [kind, kind] == [type(outcomes[index].cause) for index in (0, -1)]
+        assert 4 == len(here.submits)
+
+    virtually(main)
+
+
 def test_generate_many_yields_outcomes_of_every_kind(virtually, service):
     """Each request comes back with its own outcome, whatever became of the others."""
     steps = [

@@ -481,6 +481,23 @@ def test_refused_key_ends_nothing_of_another_key(virtually):
     virtually(main)
 
 
+def test_refused_upload_key_ends_only_requests_with_files(virtually):
+    """The client uploads no second file, and sends the enterprise work that has none."""
+    name = "enterprise_realtime/img2img"
+
+    async def main():
+        here = Site(*[answered(401, status="error", message="no")] * 3)
+        images = [PNG, LINK, PNG, LINK]
+        requests = [(name, {"prompt": "winter", "init_image": image}) for image in images]
+        async with here.client(enterprise_key="an-enterprise-key") as client:
+            outcomes = [outcome async for _, outcome in client.generate_many(requests, window=1)]
+        assert [Unsubmitted, Success, Unsubmitted, Success] == [*map(type, outcomes)]
+        assert 1 == here.uploads
+        assert 2 == here.starts.total()
+
+    virtually(main)
+
+
 async def test_refused_key_costs_one_upload_of_files_on_disk(tmp_path):
     """Also while the files of the others are still being read."""
     paths = [tmp_path / f"{number}.png" for number in range(200)]
