@@ -1,5 +1,6 @@
 """The schedule as a state machine: its laws hold for any sequence of events."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -220,8 +221,13 @@ class ScheduleMachine(RuleBasedStateMachine):
         assert 0 == len([each for each in outcomes if isinstance(each, Success)])
 
 
-TestMachine = ScheduleMachine.TestCase
-TestMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+class TestMachine(ScheduleMachine.TestCase):
+    settings = settings(max_examples=75, stateful_step_count=60, deadline=None)
+
+
+@pytest.mark.thorough
+class TestMachineForLong(ScheduleMachine.TestCase):
+    settings = settings(max_examples=500, stateful_step_count=60, deadline=None)
 
 
 def open_tickets(count, **pace):
