@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,21 @@ _batch_numbers = itertools.count(1)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    With an old anyio, ignore sockets that nothing has closed.
+
+    Before version 4.16, anyio leaves the socket open if it is cancelled just as a connection opens.
+    httpx clients connect by anyio, and the client cancels their calls.
+    """
+    if tuple(map(int, version("anyio").split(".")[:2])) < (4, 16):
+        for leaked in ("<socket", "<function _SelectorTransport.__del__"):
+            config.addinivalue_line(
+                "filterwarnings",
+                f"ignore:Exception ignored in. {leaked}:pytest.PytestUnraisableExceptionWarning",
+            )
 
 
 def pytest_collection() -> None:
