@@ -50,11 +50,16 @@ def _check_key(_instance: object, _attribute: object, value: Any) -> None:
             f"the key of a submission is a text of 1 to {_MAX_KEY_LENGTH} characters or None, "
             f"got {reprlib.repr(value)}"
         )
-    if _UNSTORABLE.search(value):
+    if not is_storable(value):
         raise ValueError(
             "the key of a submission holds no NUL character and no half of a surrogate pair, "
             f"because a journal cannot store them, got {reprlib.repr(value)}; leave them out"
         )
+
+
+def is_storable(text: str) -> bool:
+    """Whether every journal can store a text, such as a key or a track_id."""
+    return _UNSTORABLE.search(text) is None
 
 
 @frozen(hash=False)

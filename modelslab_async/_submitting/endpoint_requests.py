@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import reprlib
 import time
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 from .._models.errors import ClientClosed, InvalidRequest, TransportError, UnusableFile
 from .._models.key_kind import Tier
-from .._models.submission import Submission
+from .._models.submission import Submission, is_storable
 from .._models.ticket import encode_columns
 from .._parsing.utility_reply import read_utility_reply
 from .._registry.endpoint import Endpoint
@@ -28,6 +29,8 @@ from .webhook_addresses import check_webhook_address
 T = TypeVar("T")
 
 CLOSED_MESSAGE = "the client was closed; nothing was started"
+# PostgreSQL refuses longer values in an index, such as the one that finds a submit by its track_id.
+_MAX_TRACK_ID_BYTES = 2_000
 
 
 class EndpointRequests:
@@ -284,4 +287,11 @@ def _check_track_id(track_id: object) -> None:
         raise ValueError(  # noqa: TRY004 -- every wrong parameter of a submit is a ValueError.
             "the track_id is a text or a whole number, got a value of type "
             f"{type(track_id).__name__}; give str(...) of it, or leave it out for a random one"
+        )
+    text = str(track_id)
+    if not is_storable(text) or len(text.encode()) > _MAX_TRACK_ID_BYTES:
+        raise ValueError(
+            f"the track_id is a text of at most {_MAX_TRACK_ID_BYTES:,} bytes without NUL and "
+            f"without half of a surrogate pair, because a journal stores it, got "
+            f"{reprlib.repr(text)}; shorten it, or leave these characters out"
         )
