@@ -305,6 +305,68 @@ def test_row_with_two_names_of_one_parameter_is_named_and_skipped(here, submits)
     assert {"a dog": "dark"} == sent
 
 
+@pytest.mark.parametrize(
+    ("table", "options", "name"),
+    [
+        ("prompt,prompt\na cat,a dog\n", (), "prompt"),
+        ("prompt,width,width\na cat,512,768\n", (), "width"),
+        ("prompt,width,width\na cat,,\n", (), "width"),
+        ("prompt,key,key\na cat,1,2\n", (), "key"),
+        ("prompt,id,id\na cat,1,2\n", ("--key", "id"), "id"),
+        ("prompt,new,new\na cat,1,2\n", ("--send", "new"), "new"),
+    ],
+    ids=["prompt", "parameter", "empty cells", "key", "named key", "sent column"],
+)
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_table_with_one_name_for_two_columns_is_refused(here, table, options, name, dry_run):
+    """A spreadsheet that joins tables makes such columns, and one of them would not be sent."""
+    result = here(*SUBMIT, "-", *options, *dry_run, given=table)
+    assert (2, "") == (result.returncode, result.stdout)
+    assert f"the columns {name!r} and {name!r} both name {name}; keep one of" in result.stderr
+    assert not (here.folder / "run.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("repeated", "name"),
+    [
+        ('"prompt": "a cat", "prompt": "a fox"', "prompt"),
+        ('"prompt": "a cat", "key": "1", "key": "2"', "key"),
+    ],
+)
+def test_row_with_two_values_of_one_name_is_named_and_skipped(here, submits, repeated, name):
+    """One of the values would be left out. A JSON array is refused as a whole."""
+    rows = ['{"prompt": "a dog"}', f"{{{repeated}}}", '{"prompt": "a hen"}']
+    array = here(*SUBMIT, "-", given=f"[{', '.join(rows)}]")
+    assert 2 == array.returncode
+    assert f"in an object of standard input, {name!r} has two values" in array.stderr
+    assert [] == submits()
+    lines = here(*SUBMIT, "-", given="\n".join(rows))
+    assert 2 == lines.returncode
+    assert f"line 2 of standard input skipped: {name!r} has two values; keep one" in lines.stderr
+    assert {"a dog", "a hen"} == {each.fields["prompt"] for each in submits()}
+
+
+@pytest.mark.parametrize(
+    "track_id",
+    ["a\\u0000b", "a\\ud800b", "x" * 2001],
+    ids=["NUL", "half a surrogate pair", "too long"],
+)
+def test_row_with_a_track_id_that_no_journal_holds_is_named_and_skipped(
+    here, submits, track_id, path
+):
+    """The other rows are submitted, more of them than are in progress at once."""
+    journal = ("--journal", str(path))
+    bad = f'{{"prompt": "bad", "track_id": "{track_id}"}}'
+    rows = [bad, *(f'{{"prompt": "cat {n}"}}' for n in range(120))]
+    dry = here(*SUBMIT, "-", "--dry-run", *journal, given="\n".join(rows))
+    assert (2, "") == (dry.returncode, dry.stdout)
+    assert "120 would be submitted" in dry.stderr
+    result = here("submit", "--endpoint", REALTIME, "-", *journal, given="\n".join(rows))
+    assert 2 == result.returncode
+    assert "line 1 of standard input skipped: the track_id is" in result.stderr
+    assert {f"cat {n}" for n in range(120)} == {each.fields["prompt"] for each in submits()}
+
+
 def test_two_columns_of_one_name_that_are_not_sent_are_kept(here):
     """They are no parameters, and the export has both."""
     table = "prompt,my note,my_note\na cat,1,2\n"
