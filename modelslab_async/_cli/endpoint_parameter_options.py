@@ -11,6 +11,7 @@ import click
 from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
 from .options import F
+from .path_like_text import looks_like_path
 
 # The name of the argument in which a command's function gets the endpoint's parameters.
 _PARAMETERS = "parameters"
@@ -151,7 +152,7 @@ def parse_value(endpoint: Endpoint, name: str, text: str) -> Any:
     if name in _TEXT_PARAMETERS:
         return text
     if not endpoint.takes_file(name):
-        return _parse_json(text)
+        return parse_plain(text)
     return parse_file(endpoint, name, text)
 
 
@@ -162,18 +163,28 @@ def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
     Raises:
         click.UsageError: The text is neither a file nor a link.
     """
-    if text.casefold().startswith(_LINK_SCHEMES):
+    if is_link(text):
         return text
     if _is_file(text):
         return Path(text)
-    # The registry does not list the parameters of a workflow endpoint, so any of them may take a
-    # file. If the text is not the path of an existing file, it is a plain value.
-    if name not in endpoint.parameters:
-        return _parse_json(text)
     shown = text[:_MAX_SHOWN_CHARS]
+    # The registry does not list the parameters of a workflow endpoint, so any of them may take a
+    # file. A text that is no path is a plain value.
+    if name not in endpoint.parameters:
+        if name in _TEXT_PARAMETERS or not looks_like_path(text):
+            return parse_plain(text)
+        raise click.UsageError(
+            f"there is no file {shown!r} for {name}; give its path, or a link to it; to send it "
+            f"as a text, put it in double quotes: '\"{shown}\"'"
+        )
     raise click.UsageError(
         f"{name} takes a file, and there is no file {shown!r}; give its path, or a link to it"
     )
+
+
+def is_link(text: str) -> bool:
+    """Whether a text is a link to a file, or a file as a data URL."""
+    return text.casefold().startswith(_LINK_SCHEMES)
 
 
 def _is_file(text: str) -> bool:
@@ -183,7 +194,7 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _parse_json(text: str) -> Any:
+def parse_plain(text: str) -> Any:
     """Parse a number, boolean, list, map or quoted text as JSON. Keep any other text as it is."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
