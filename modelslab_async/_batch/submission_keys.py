@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
@@ -16,7 +15,6 @@ from .._models.submission import Submission
 # time that the program runs.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
-_DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
 
 
 async def with_keys(
@@ -53,24 +51,38 @@ class SubmissionKeys:
         """
         if submission.key is not None:
             return submission
-        key = _digest(submission)
-        self._seen[key] += 1
-        return submission.with_key(key + (f"-{self._seen[key]}" if self._seen[key] > 1 else ""))
+        return submission.with_key(self.number(digest_of(submission)))
+
+    def number(self, digest: str) -> str:
+        """Return a new submission key: the digest, with a number if it was given before."""
+        self._seen[digest] += 1
+        return digest + (f"-{self._seen[digest]}" if self._seen[digest] > 1 else "")
 
 
-def is_derived(key: str) -> bool:
-    """Whether a submission key looks like a key that `SubmissionKeys` makes."""
-    return _DERIVED_KEY.fullmatch(key) is not None
+def is_numbered(key: str, digest: str) -> bool:
+    """Whether a submission key is a digest itself, or the digest with a number."""
+    base, _, number = key.partition("-")
+    return base == digest and (key == base or (number.isascii() and number.isdecimal()))
 
 
-def _digest(submission: Submission) -> str:
-    """Return a digest of the endpoint and the parameters, in hexadecimal digits."""
+def digest_of(submission: Submission, *, track_id: str | None = None) -> str:
+    """
+    Return a digest of the endpoint and the parameters, in hexadecimal digits.
+
+    Args:
+        submission: The submission. The digest does not depend on its track_id.
+        track_id: A track_id on which the digest depends too; None for none.
+
+    Raises:
+        ValueError: A parameter has a type from which no digest can be computed.
+    """
     parameters = {
         name: value
         for name, value in submission.parameters.items()
         if name not in _UNSTABLE_PARAMETERS
     }
-    text = json.dumps([submission.endpoint, parameters], sort_keys=True, default=_describe)
+    payload = [submission.endpoint, parameters] + ([] if track_id is None else [track_id])
+    text = json.dumps(payload, sort_keys=True, default=_describe)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
 

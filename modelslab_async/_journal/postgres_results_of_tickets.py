@@ -49,7 +49,7 @@ WHERE reply.state IS NOT NULL OR NOT EXISTS (
 ORDER BY n
 """
 _SELECT_KEYS: Final = """
-SELECT key, endpoint, payload_hash,
+SELECT key, track_id, endpoint, payload_hash,
     CASE WHEN replies.completed_at IS NULL THEN NULL ELSE replies.state END, saves.state
 FROM submits
     LEFT JOIN replies ON replies.batch = $1 AND replies.ticket = submits.ticket
@@ -98,6 +98,6 @@ def _result(row: Any, files: tuple[RecordedFile, ...]) -> RecordedResult | None:
 async def submitted_keys(db: PostgresContext, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """See `results_of_tickets.submitted_keys`."""
     return {
-        key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
-        for key, endpoint, payload_hash, state, save_state in await db.fetch_whole(_SELECT_KEYS)
+        key: SubmittedKey.of(*submit, saves_files=saves_files)
+        for key, *submit in await db.fetch_whole(_SELECT_KEYS)
     }

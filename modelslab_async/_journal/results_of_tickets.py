@@ -25,7 +25,7 @@ _SELECT_RESULT: Final = f"""
         AND (tickets.state > {UNRESOLVED} OR replies.ticket IS NOT NULL)
 """
 _SELECT_KEYS: Final = """
-    SELECT key, endpoint, payload_hash, tickets.state, saves.state
+    SELECT key, track_id, endpoint, payload_hash, tickets.state, saves.state
     FROM submits LEFT JOIN tickets ON tickets.ticket = submits.ticket
         LEFT JOIN saves ON saves.ticket = submits.ticket
     WHERE key IS NOT NULL
@@ -38,6 +38,7 @@ class SubmittedKey:
     What the journal records about a submit with a submission key, the caller's own name for it.
 
     Attributes:
+        track_id: The `track_id` of the request, or a random string if the request has none.
         endpoint: The name of the endpoint.
         payload_hash: The digest of the endpoint and the parameters.
         has_failed: Whether the server reported the work as failed.
@@ -45,6 +46,7 @@ class SubmittedKey:
             is finished only after its files are saved.
     """
 
+    track_id: str
     endpoint: str
     payload_hash: str
     has_failed: bool
@@ -53,6 +55,7 @@ class SubmittedKey:
     @classmethod
     def of(
         cls,
+        track_id: str,
         endpoint: str,
         payload_hash: str,
         state: int | None,
@@ -67,6 +70,7 @@ class SubmittedKey:
         """
         is_saved = not saves_files or save_state == SAVED
         return cls(
+            track_id=track_id,
             endpoint=endpoint,
             payload_hash=payload_hash,
             has_failed=state == FAILED,
@@ -131,8 +135,8 @@ def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, Su
             after its files are saved.
     """
     return {
-        key: SubmittedKey.of(endpoint, payload_hash, state, save_state, saves_files=saves_files)
-        for key, endpoint, payload_hash, state, save_state in db.execute(_SELECT_KEYS)
+        key: SubmittedKey.of(*submit, saves_files=saves_files)
+        for key, *submit in db.execute(_SELECT_KEYS)
     }
 
 

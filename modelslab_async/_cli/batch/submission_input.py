@@ -6,28 +6,19 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import click
-from attrs import frozen
 
 from ... import ENDPOINTS, Endpoint, Submission
-from ..._batch.submission_keys import SubmissionKeys
 from ..._tables.json_input import parse_json
 from ..._tables.table_errors import UnusableTable
 from ..._tables.ticket_columns import NamedRow, format_names, shorten
 from ..endpoint_parameter_options import find_endpoint, parse_file, parse_value
 from ..standard_input import source_name, unreadable_source
+from .row_keys import RowKeys, SubmissionRow, content_of
 from .submission_table import ENDPOINT_COLUMN, read_rows
 from .submission_table_options import SubmissionTableOptions, parameter_name
 
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], str | None, Mapping[str, Any]], object]
 _KEY_COLUMN: Final = "key"
-
-
-@frozen
-class SubmissionRow:
-    """The submission of one row, and the location of that row, such as `line 3`."""
-
-    location: str
-    submission: Submission
 
 
 def read_submissions(
@@ -53,13 +44,13 @@ def read_submissions(
             raised after the last row.
     """
     name = source_name(source)
-    keys, locations, columns = SubmissionKeys(), dict[str, str](), dict[str, None]()
+    keys, locations, columns = RowKeys(), dict[str, str](), dict[str, None]()
     try:
         for row in _check_endpoints(read_rows(source, spec), spec, name):
             columns.update(dict.fromkeys(row.cells))
             try:
-                submission = keys.ensure_key(_to_submission(row, spec, check))
-                _check_key_is_new(locations, submission, row.location)
+                found = keys.ensure_key(_to_submission_row(row, spec, check))
+                _check_key_is_new(locations, found)
             except UnusableTable:  # This error ends the reading, although it is a ValueError.
                 raise
             except click.UsageError as problem:
@@ -67,7 +58,7 @@ def read_submissions(
             except ValueError as problem:
                 on_skipped(row.location, str(problem))
             else:
-                yield SubmissionRow(row.location, submission)
+                yield found
     except UnusableTable as problem:
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
@@ -113,10 +104,9 @@ def _check_sent_columns(columns: Iterable[str], spec: SubmissionTableOptions) ->
             )
 
 
-def _check_key_is_new(locations: dict[str, str], submission: Submission, location: str) -> None:
-    key = submission.key or ""
-    if (earlier := locations.setdefault(key, location)) != location:
-        raise ValueError(f"its key {key!r} is that of {earlier}; give each row its own")
+def _check_key_is_new(locations: dict[str, str], row: SubmissionRow) -> None:
+    if (earlier := locations.setdefault(row.key, row.location)) != row.location:
+        raise ValueError(f"its key {row.key!r} is that of {earlier}; give each row its own")
 
 
 def _check_endpoints(
@@ -146,9 +136,11 @@ def _check_endpoints(
     return iter(read)
 
 
-def _to_submission(row: NamedRow, spec: SubmissionTableOptions, check: RowCheck) -> Submission:
+def _to_submission_row(
+    row: NamedRow, spec: SubmissionTableOptions, check: RowCheck
+) -> SubmissionRow:
     """
-    Turn a row into a submission.
+    Turn a row of the table into a row with a submission.
 
     Raises:
         ValueError: The row names no endpoint, lacks the submission key that `--key` requires, or
@@ -164,13 +156,11 @@ def _to_submission(row: NamedRow, spec: SubmissionTableOptions, check: RowCheck)
     _check_names_differ(row, endpoint, spec)
     key = _key(named, row.cells, spec)
     sent = {name: value for name, value in named.items() if _is_sent(endpoint, name, spec)}
-    parameters = {
-        name: _parameter_value(endpoint, name, value, has_types=row.has_types)
-        for name, value in sent.items()
+    defaults = {
+        name: texts[0] if len(texts) == 1 else [*texts] for name, texts in spec.defaults.items()
     }
-    for name, texts in spec.defaults.items():
-        values = [parse_value(endpoint, name, text) for text in texts]
-        parameters.setdefault(name, values if len(values) > 1 else values[0])
+    parameters = _values(endpoint, defaults, has_types=False)
+    parameters |= _values(endpoint, sent, has_types=row.has_types)
     # Also check the columns that are not sent, because one of them may be a misspelt parameter.
     checked = dict.fromkeys(named.keys() - sent.keys(), "") | parameters
     check(endpoint.name, checked, key, row.cells)
@@ -179,7 +169,8 @@ def _to_submission(row: NamedRow, spec: SubmissionTableOptions, check: RowCheck)
     if row.has_types:
         # Replace each NaN with None, because some programs write NaN for a missing value.
         columns = parse_json(json.dumps(columns))
-    return Submission(endpoint.name, parameters, key, columns=columns)
+    submission = Submission(endpoint.name, parameters, key, columns=columns)
+    return SubmissionRow.of(row.location, submission, content_of(submission, defaults | sent))
 
 
 def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTableOptions) -> None:
@@ -236,6 +227,13 @@ def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionTableOpt
             return str(value)
         case _:
             raise ValueError(f"its key is of type {type(value).__name__}, not a text or a number")
+
+
+def _values(endpoint: Endpoint, cells: Mapping[str, Any], *, has_types: bool) -> dict[str, Any]:
+    return {
+        name: _parameter_value(endpoint, name, cell, has_types=has_types)
+        for name, cell in cells.items()
+    }
 
 
 def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:

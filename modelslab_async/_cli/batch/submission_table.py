@@ -77,7 +77,8 @@ def _rows(lines: Iterator[str], source: str, spec: SubmissionTableOptions) -> It
     ):
         case "json" if first.startswith("["):
             advice = "give an array of objects, or one object a line"
-            items = items_from_json_array(all_lines, _parse_json, name=source, advice=advice)
+            name = source_name(source)
+            items = items_from_json_array(all_lines, _parse_json, name=name, advice=advice)
             return map(_row_of_item, items)
         case "json":
             return map(_row_of_item, items_from_json_lines(all_lines, _parse_json))

@@ -21,11 +21,12 @@ from ..exit_tally import ExitTally
 from ..standard_input import source_name
 from .journal_option import journal_exists
 from .missing_parameter_advice import missing_parameter_advice
+from .row_keys import SubmissionRow
 from .rows_in_journal import RowsInJournal
 from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .skipped_rows import SkippedRows
-from .submission_input import SubmissionRow, find_unsent_columns, read_submissions
+from .submission_input import find_unsent_columns, read_submissions
 from .submission_table_options import SubmissionTableOptions
 from .ticket_and_submit_work import SubmitWork
 
@@ -197,10 +198,10 @@ def _print_dry_run(
 
     async def compare() -> tuple[RowsInJournal, list[SubmissionRow]]:
         if not await journal_exists(plan.path):
-            return RowsInJournal(new=rows), []
+            return RowsInJournal(rows=rows, new=rows), []
         async with Batch.open(plan.path) as batch:
             found = await RowsInJournal.find(batch, endpoints, rows, saves_files=False)
-            return found, await found.conflicts(rows, endpoints)
+            return found, await found.conflicts(endpoints)
 
     found, conflicts = run_async(compare)
     found.check_keys()

@@ -9,8 +9,8 @@ from attrs import define, field, frozen
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_requests import EndpointRequests
+from .row_keys import SubmissionRow
 from .rows_in_journal import RowsInJournal
-from .submission_input import SubmissionRow
 
 # How many submissions of a batch are in progress at once. The number exceeds the queue limit of any
 # plan. So a submission is always ready when the service's queue has room.
@@ -117,6 +117,7 @@ class SubmitWork:
         """
         known = await RowsInJournal.find(batch, self.endpoints, self.rows, saves_files=saves_files)
         known.check_keys()
+        self.rows = known.rows
         self._recorded_keys = frozenset(known.recorded)
         self._finished_keys = frozenset(
             key for key, submit in known.recorded.items() if submit.is_finished
