@@ -27,10 +27,15 @@ class RekeyedRows:
         journal: Has the columns of each submit.
         endpoints: Prepares the rows' requests, to compute the digests of their payloads.
         recorded: The submits of the journal, by their keys, that a new row may repeat.
+        known: Rows of the table that are in the journal under their own keys.
     """
 
     def __init__(
-        self, journal: Journal, endpoints: EndpointRequests, recorded: Mapping[str, SubmittedKey]
+        self,
+        journal: Journal,
+        endpoints: EndpointRequests,
+        recorded: Mapping[str, SubmittedKey],
+        known: Iterable[SubmissionRow],
     ) -> None:
         self._journal = journal
         self._endpoints = endpoints
@@ -38,14 +43,25 @@ class RekeyedRows:
         for key, submit in recorded.items():
             self._recorded[submit.endpoint, submit.payload_hash].append(key)
         self._track_ids = {key: submit.track_id for key, submit in recorded.items()}
+        self._known_contents = {digest_of(row.content) for row in known}
         # Equal rows share the result, because a journal may have thousands of equal submits.
         self._kinds: dict[tuple[str, ...], set[RecordedKind]] = {}
 
     async def find(self, rows: Iterable[SubmissionRow]) -> list[SubmissionRow]:
-        """Return the rows, all of them new, whose work the journal has under another kind."""
+        """
+        Return the rows, all of them new, whose work the journal has.
+
+        A row is not among them if the user wants the same work again. This is so if the key of the
+        row and those in the journal are all keys of the user. It is also so if the rows differ in
+        their track_ids, and one of the earlier rows is still in the table.
+        """
         if not self._recorded:
             return []
-        return [row for row in rows if await self._recorded_kinds(row) - {row.kind}]
+        return [row for row in rows if await self._recorded_kinds(row) - self._wanted_kinds(row)]
+
+    def _wanted_kinds(self, row: SubmissionRow) -> set[RecordedKind]:
+        is_variant = digest_of(row.content) in self._known_contents
+        return set[RecordedKind]() if row.kind == "track_id" and not is_variant else {row.kind}
 
     async def _recorded_kinds(self, row: SubmissionRow) -> set[RecordedKind]:
         """Return the kinds of the keys under which the journal has the work of a row."""

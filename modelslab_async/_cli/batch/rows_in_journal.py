@@ -64,7 +64,8 @@ class RowsInJournal:
             for key, submit in recorded.items()
             if key not in table_keys and not submit.has_failed
         }
-        rekeyed = await RekeyedRows(batch.journal, endpoints, others).find(new)
+        known = [row for row in rows if row.key in recorded]
+        rekeyed = await RekeyedRows(batch.journal, endpoints, others, known).find(new)
         return cls(rows=rows, recorded=recorded, new=new, rekeyed=rekeyed)
 
     def check_keys(self) -> None:
@@ -72,8 +73,7 @@ class RowsInJournal:
         Raise an error if `rekeyed` has rows, because this run would pay for them again.
 
         Such rows occur if an earlier run computed the submission keys and this run takes them from
-        a column, or the reverse. They also occur if the table had no track_ids and has them now, or
-        the reverse.
+        a column, or the reverse. They also occur if the track_ids of the table have changed.
 
         Raises:
             click.UsageError: `rekeyed` has rows.

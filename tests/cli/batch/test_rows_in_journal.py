@@ -136,8 +136,15 @@ def test_equal_rows_are_known_by_their_track_ids(here, submit, submits):
     assert {("1", "1"), ("2", "2")} == {
         (each["track_id"], each["input"]["track_id"]) for each in exported
     }
-    assert 0 == submit("prompt,track_id\na cat,3\n").returncode
-    assert 3 == len(submits())
+
+
+def test_rows_with_new_track_ids_are_not_paid_for_again(submit, submits):
+    """A table may get random track_ids each time that a program writes it."""
+    assert 0 == submit("prompt,track_id\na cat,1\na dog,2\n").returncode
+    result = submit("prompt,track_id\na cat,3\na dog,4\n")
+    assert 2 == result.returncode
+    assert f"2 rows, the first at line 2, are {REFUSED}" in result.stderr
+    assert 2 == len(submits())
 
 
 @pytest.mark.parametrize("ids", [("1", '"1"'), ('"1"', "1")], ids=["number", "text"])
