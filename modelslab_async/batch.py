@@ -20,7 +20,7 @@ from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_positive_seconds, check_tickets, check_type
+from ._models.argument_checks import check_tickets, check_type
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
 from ._models.ticket import NewTicket, NewTickets
@@ -61,7 +61,7 @@ class Batch:
             path: The journal's file; for many hosts, `"postgresql://host/database?batch=cats"`.
             client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
-                seconds. On Linux, processes of the same machine take over at once.
+                seconds, a finite number. On Linux, those of the same machine take over at once.
             clock: Returns the seconds since 1970. The default for a database is its own clock.
 
         Raises:
@@ -78,7 +78,7 @@ class Batch:
             ```
         """
         check_type("client", client, Client | None, "a Client, such as Client('my key'), or None")
-        check_positive_seconds("lease", lease)
+        BatchRuns.check_lease(lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
             try:
