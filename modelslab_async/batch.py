@@ -126,7 +126,7 @@ class Batch:
             GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written, or is closing. Nothing was sent, unless a
                 note on the error names a ticket. The batch records that ticket as soon as it can.
-            ValueError: As in `Client.submit`, or another submit has the same track_id.
+            ValueError: As in `Client.submit`, or the track_id is empty, or another submit has it.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.
         """
