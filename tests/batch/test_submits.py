@@ -405,9 +405,9 @@ async def test_unrecorded_ticket_is_named_by_the_error(a_client, emulator, path,
             patch.setattr(RunOperations, "confirm_sent", full)
             with pytest.raises(JournalFull) as caught:
                 await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        ticket = emulator.submits[0].ticket
-        assert str(ticket) in "".join(caught.value.__notes__)
-        assert (await batch.journal.find_submit("7")).ticket is None
+            ticket = emulator.submits[0].ticket
+            assert str(ticket) in "".join(caught.value.__notes__)
+            assert (await batch.journal.find_submit("7")).ticket is None
 
 
 async def test_submit_is_recorded_although_the_program_leaves_its_folder_meanwhile(
