@@ -124,8 +124,8 @@ class Batch:
         Raises:
             SubmitUncertain: The work may have been started, now or earlier.
             GenerationFailed: The work failed, now or earlier.
-            JournalError: The journal cannot be written, or is closing. Nothing was sent, unless a
-                note on the error names a ticket. The batch records that ticket as soon as it can.
+            JournalError: The journal cannot be written, or the batch drains or closes. Nothing was
+                sent, unless a note names a ticket. The batch records it as soon as it can.
             ValueError: As in `Client.submit`, or the track_id is empty, or another submit has it.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.
@@ -228,10 +228,10 @@ class Batch:
         """
         Start no new work, and finish the requests in flight.
 
-        After this call, `run` and `generate_many` end soon, and `save` ends after its current
-        transfers. To continue later, open the batch again.
+        `run` and `generate_many` end soon, and `save` ends after its current transfers. A `submit`
+        that is not sent yet, or is new, raises `JournalError`. To continue, open the batch again.
         """
-        self._runs.drain()
+        self._runs.drain(self._journaled_submits)
 
     async def retry_failed(self) -> int:
         """

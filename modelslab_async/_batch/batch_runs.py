@@ -148,9 +148,14 @@ class BatchRuns:
             feed=feed,
         )
 
-    def drain(self) -> None:
-        """Begin no new run. Let active runs finish their transfers and return ready results."""
+    def drain(self, journaled_submits: JournalSubmitRecorder) -> None:
+        """
+        Begin no new run, and send no further submit.
+
+        Let active runs finish their transfers and return ready results.
+        """
         self._is_draining = True
+        journaled_submits.drain()
         for feed in self._feeds:
             feed.drain()
         for run in self._active_runs:

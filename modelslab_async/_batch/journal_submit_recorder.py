@@ -26,6 +26,7 @@ from .earlier_submits import EarlierSubmits, check_same, prepare, track_id_of
 from .in_flight_submits import InFlightSubmit, InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .submit_lease import SubmitLease
+from .submit_stop import SubmitStop
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -45,7 +46,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._journal = journal
         self._lease = lease
         self._run = SubmitLease(journal, lease=lease)
-        self._is_closing = False
+        self._stop = SubmitStop(journal.path)
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)
         self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
@@ -58,10 +59,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         Record a request that is about to be sent.
 
         Raises:
-            JournalError: The journal cannot be written, or the batch is closing; nothing is sent.
+            JournalError: The journal cannot be written, or the batch drains or closes; nothing is
+                sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
-        self._check_not_closing()
+        self._stop.check()
         in_flight = self._in_flight.enter()
         # If the result of an earlier attempt at this submit is unrecorded, record it first. If that
         # attempt started no work, this deletes its record, which would conflict with the new one.
@@ -88,11 +90,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         Check that the recorded submit of `task` may still be sent.
 
         Raises:
-            JournalError: The batch is closing.
+            JournalError: The batch drains or closes.
             TransportError: The lease of the submit's record is over, so another process may have
                 settled the submit. The next attempt records the submit again before it sends it.
         """
-        self._check_not_closing()
+        self._stop.check()
         if not self._in_flight.may_send(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
@@ -102,10 +104,9 @@ class JournalSubmitRecorder(SubmitRecorder):
             error.advice = "if this happens often, open the batch with a longer lease"
             raise error
 
-    def _check_not_closing(self) -> None:
-        if self._is_closing:
-            message = "the batch is closing, and nothing was sent; open it again"
-            raise JournalError(message, path=self._journal.path)
+    def refusal(self) -> JournalError | None:
+        """Return the error for a further attempt, if the batch drains or closes; else None."""
+        return self._stop.refusal()
 
     async def finish(
         self, _submit_request: SubmitRequest, result: SubmitReply | ModelsLabError, /
@@ -177,6 +178,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         Send a submission or, if it has been sent before, return the recorded reply.
 
         Raises:
+            JournalError: The batch drains or closes, and nothing was sent.
             UnusableFile: A file of the submission cannot be read, and it was not sent before.
             ValueError: The submission is invalid. Or a different submission was sent with the same
                 track_id or submission key.
@@ -186,7 +188,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         # neither, send it.
         if submission.key is None and track_id_of(submission) is None:
             _check_not_empty(submission)
-            return await engine.submitter.submit(_readable(prepared), self)
+            return await self._stop.submit(engine, _readable(prepared), self)
         if isinstance(prepared, SubmitRequest):
             # An earlier call may have ended before it could raise its error. Discard the error,
             # because this call is a new decision to submit.
@@ -199,7 +201,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 # Another process has settled this submit, and its user may have submitted the work
                 # in another journal. So do not send it again.
                 return duplicate
-            match await engine.submitter.submit(_readable(prepared), self):
+            match await self._stop.submit(engine, _readable(prepared), self):
                 case CallbackFailure(DuplicateSubmit()) as duplicate:
                     # Another task or process has recorded the same submit. Wait for its reply.
                     continue
@@ -241,9 +243,13 @@ class JournalSubmitRecorder(SubmitRecorder):
         await self._unrecorded.record(track_id)
         await asyncio.sleep(recheck_interval(self._lease))
 
+    def drain(self) -> None:
+        """Send no further submits. Those that wait end with an error. Finish those in flight."""
+        self._stop.stop("the batch is draining")
+
     def start_closing(self) -> None:
-        """Send no further submits. Those that wait for a slot end with an error."""
-        self._is_closing = True
+        """Do what `drain` does, because the batch is closing."""
+        self._stop.stop("the batch is closing")
 
     async def close(self) -> None:
         """
