@@ -55,7 +55,7 @@ class Batch:
         clock: Callable[[], float] = time.time,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a new or an existing batch, and close it at the end of the `async with` block.
+        Open a batch for the `async with` block. If the journal does not exist, create it.
 
         Args:
             path: The journal's file; for many hosts, `"postgresql://host/database?batch=cats"`.

@@ -128,6 +128,14 @@ async def test_new_journal_is_created_once_by_many(path):
     assert 8 == await count_tickets(path)
 
 
+async def test_opening_a_missing_journal_creates_it_although_it_is_only_read(path):
+    """So the page on journals says that a misspelt path looks like an empty batch."""
+    async with Journal.open(path) as journal:
+        assert path.exists()
+        assert 0 == (await journal.report()).tickets
+        assert [] == [each async for each in journal.recorded_outcomes()]
+
+
 async def test_full_disk_writes_nothing_partially(path):
     """SQLite's limit on pages stands for a full disk."""
     await filled(path, 10)
