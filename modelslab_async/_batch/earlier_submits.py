@@ -102,10 +102,8 @@ def check_same(
     Raises:
         ValueError: The submit has another submission key, another endpoint or another payload.
     """
-    what, value = "track_id", submit.track_id
     has_same_key = submit.key is not None and submit.key == submission.key
-    if has_same_key:
-        what, value = "key", submit.key
+    what, value = ("key", submit.key) if has_same_key else ("track_id", submit.track_id)
     has_other_key = not has_same_key and None not in (submit.key, submission.key)
     if has_other_key or not is_same_work(submission, prepared, submit):
         raise ValueError(
