@@ -20,7 +20,7 @@ from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
-from ._models.argument_checks import check_positive_seconds, check_tickets, check_type
+from ._models.argument_checks import check_tickets, check_type
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
 from ._models.ticket import NewTicket, NewTickets
@@ -55,13 +55,13 @@ class Batch:
         clock: Callable[[], float] = time.time,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a new or an existing batch, and close it at the end of the `async with` block.
+        Open a batch for the `async with` block. If the journal does not exist, create it.
 
         Args:
             path: The journal's file; for many hosts, `"postgresql://host/database?batch=cats"`.
             client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
-                seconds. On Linux, processes of the same machine take over at once.
+                seconds, a finite number. On Linux, those of the same machine take over at once.
             clock: Returns the seconds since 1970. The default for a database is its own clock.
 
         Raises:
@@ -78,7 +78,7 @@ class Batch:
             ```
         """
         check_type("client", client, Client | None, "a Client, such as Client('my key'), or None")
-        check_positive_seconds("lease", lease)
+        BatchRuns.check_lease(lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
             try:
@@ -124,9 +124,9 @@ class Batch:
         Raises:
             SubmitUncertain: The work may have been started, now or earlier.
             GenerationFailed: The work failed, now or earlier.
-            JournalError: The journal cannot be written, or is closing. Nothing was sent, unless a
-                note on the error names a ticket. The batch records that ticket as soon as it can.
-            ValueError: As in `Client.submit`, or another submit has the same track_id.
+            JournalError: The journal cannot be written, or the batch drains or closes. Nothing was
+                sent, unless a note names a ticket. The batch records it as soon as it can.
+            ValueError: As in `Client.submit`, or the track_id is empty, or another submit has it.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.
         """
@@ -228,10 +228,10 @@ class Batch:
         """
         Start no new work, and finish the requests in flight.
 
-        After this call, `run` and `generate_many` end soon, and `save` ends after its current
-        transfers. To continue later, open the batch again.
+        `run` and `generate_many` end soon, and `save` ends after its current transfers. A `submit`
+        that is not sent yet, or is new, raises `JournalError`. To continue, open the batch again.
         """
-        self._runs.drain()
+        self._runs.drain(self._journaled_submits)
 
     async def retry_failed(self) -> int:
         """

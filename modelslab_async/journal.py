@@ -108,7 +108,7 @@ class Journal:
 
     async def report(self) -> Report:
         """Return the progress of the batch in numbers."""
-        return await self._store.read(queries.report, now=self.clock())
+        return await self.leases.report()
 
     async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
         """Return a ticket's outcome, or its most recent recorded reply while the ticket is open."""

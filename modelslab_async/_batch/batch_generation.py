@@ -13,7 +13,7 @@ from .._engine.bulk_generation import BulkSubmits, GenerationRequest, check_bulk
 from .._engine.engine import Engine
 from .._journal.own_submits import SubmitSettled
 from .._journal.submits import DuplicateSubmit
-from .._models.errors import GenerationFailed, ModelsLabError, UnusableFile
+from .._models.errors import GenerationFailed, ModelsLabError
 from .._models.journal_errors import SubmissionConflict
 from .._models.replies import Success
 from .._models.submission import Submission
@@ -22,6 +22,7 @@ from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from ..journal import Journal, PendingSubmit
 from .awaited_results import AwaitedResults
 from .batch_runs import BatchRuns
+from .earlier_submits import is_same_work, prepare
 from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
 from .submission_keys import with_keys
@@ -172,7 +173,7 @@ class BatchGeneration:
         """Return the ticket or result of a submission. Send it if its key is not in the journal."""
         settled: SubmitSettled | None = None
         while True:
-            recorded = await self._submit_recorder.find_by_key(submission.key or "")
+            recorded = await self._submit_recorder.earlier.find_by_key(submission.key or "")
             if recorded is None:
                 if settled is not None:
                     return Unsubmitted(cause=ModelsLabError(str(settled)))
@@ -193,7 +194,7 @@ class BatchGeneration:
                 return Unsubmitted(cause=_conflict(submission, "key", other))
             elif recorded.ticket is not None:
                 return recorded.ticket
-            elif await self._submit_recorder.is_uncertain(recorded):
+            elif await self._submit_recorder.earlier.is_uncertain(recorded):
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
                 # Another task or process is sending this submission now.
@@ -221,17 +222,7 @@ class BatchGeneration:
                 return reply.ticket
 
     async def _is_same(self, submission: Submission, recorded: PendingSubmit) -> bool:
-        """Whether a recorded submit has the same endpoint and parameters as a submission."""
-        try:
-            submit_request = await self._engine.prepare(submission)
-        except UnusableFile:
-            # A file of the submission cannot be read. The caller may have deleted the file after
-            # the earlier submit, so compare only the endpoints.
-            return submission.endpoint == recorded.endpoint
-        return (submission.endpoint, submit_request.payload_hash) == (
-            recorded.endpoint,
-            recorded.payload_hash,
-        )
+        return is_same_work(submission, await prepare(self._engine, submission), recorded)
 
     async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
         """Pass each result of the runs to the task that waits for the result's ticket."""

@@ -6,7 +6,12 @@ from typing import Any
 from .._aio.yield_and_wakeup import finish
 from .._downloads.downloads import Downloads
 from .._engine.engine import Engine
-from .._models.argument_checks import check_count, check_nonnegative_seconds, check_type
+from .._models.argument_checks import (
+    check_count,
+    check_nonnegative_seconds,
+    check_number,
+    check_type,
+)
 from ..journal import Journal
 from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
@@ -32,6 +37,19 @@ class BatchRuns:
         # The ids of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: list[int] = []
         self._is_draining = False
+
+    @staticmethod
+    def check_lease(lease: float) -> None:
+        """
+        Check that a lease is a finite number of seconds above 0.
+
+        Raises:
+            TypeError: The lease is not a number.
+            ValueError: The lease is out of range.
+        """
+        # In the journal, a run with an endless lease is the mark of a copy.
+        expected = "a finite number of seconds above 0"
+        check_number("lease", lease, expected, lambda number: 0 < number < float("inf"))
 
     @staticmethod
     def check_downloads(downloads: Downloads) -> None:
@@ -130,9 +148,14 @@ class BatchRuns:
             feed=feed,
         )
 
-    def drain(self) -> None:
-        """Begin no new run. Let active runs finish their transfers and return ready results."""
+    def drain(self, journaled_submits: JournalSubmitRecorder) -> None:
+        """
+        Begin no new run, and send no further submit.
+
+        Let active runs finish their transfers and return ready results.
+        """
         self._is_draining = True
+        journaled_submits.drain()
         for feed in self._feeds:
             feed.drain()
         for run in self._active_runs:

@@ -7,18 +7,26 @@ from .._aio.yield_and_wakeup import wait_to_end
 from .._engine.engine import Engine
 from .._journal.own_submits import OwnSubmit, SubmitSettled, record_gone_error
 from .._journal.submits import DuplicateSubmit
-from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain, TransportError
+from .._models.errors import (
+    GenerationFailed,
+    ModelsLabError,
+    SubmitUncertain,
+    TransportError,
+    UnusableFile,
+)
 from .._models.journal_errors import JournalError
-from .._models.replies import Failed, Processing, Success
+from .._models.replies import Processing, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
+from .earlier_submits import EarlierSubmits, check_same, prepare, track_id_of
 from .in_flight_submits import InFlightSubmit, InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .submit_lease import SubmitLease
+from .submit_stop import SubmitStop
 from .uncertain_submits import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -28,13 +36,17 @@ class JournalSubmitRecorder(SubmitRecorder):
     Records the submits of this process in one journal.
 
     In the journal, these submits belong to a run of their own: see `SubmitLease`.
+
+    Attributes:
+        earlier: Finds the submits that the batch has recorded earlier.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
+        self.earlier = EarlierSubmits(journal)
         self._journal = journal
         self._lease = lease
         self._run = SubmitLease(journal, lease=lease)
-        self._is_closing = False
+        self._stop = SubmitStop(journal.path)
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)
         self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
@@ -47,10 +59,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         Record a request that is about to be sent.
 
         Raises:
-            JournalError: The journal cannot be written, or the batch is closing; nothing is sent.
+            JournalError: The journal cannot be written, or the batch drains or closes; nothing is
+                sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
-        self._check_not_closing()
+        self._stop.check()
         in_flight = self._in_flight.enter()
         # If the result of an earlier attempt at this submit is unrecorded, record it first. If that
         # attempt started no work, this deletes its record, which would conflict with the new one.
@@ -77,11 +90,11 @@ class JournalSubmitRecorder(SubmitRecorder):
         Check that the recorded submit of `task` may still be sent.
 
         Raises:
-            JournalError: The batch is closing.
+            JournalError: The batch drains or closes.
             TransportError: The lease of the submit's record is over, so another process may have
                 settled the submit. The next attempt records the submit again before it sends it.
         """
-        self._check_not_closing()
+        self._stop.check()
         if not self._in_flight.may_send(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
@@ -91,10 +104,9 @@ class JournalSubmitRecorder(SubmitRecorder):
             error.advice = "if this happens often, open the batch with a longer lease"
             raise error
 
-    def _check_not_closing(self) -> None:
-        if self._is_closing:
-            message = "the batch is closing, and nothing was sent; open it again"
-            raise JournalError(message, path=self._journal.path)
+    def refusal(self) -> JournalError | None:
+        """Return the error for a further attempt, if the batch drains or closes; else None."""
+        return self._stop.refusal()
 
     async def finish(
         self, _submit_request: SubmitRequest, result: SubmitReply | ModelsLabError, /
@@ -162,63 +174,61 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def submit_once(
         self, engine: Engine, submission: Submission
     ) -> SubmitReply | CallbackFailure:
-        """Send a submission or, if it has been sent before, return the recorded reply."""
-        submit_request = await engine.prepare(submission)
+        """
+        Send a submission or, if it has been sent before, return the recorded reply.
+
+        Raises:
+            JournalError: The batch drains or closes, and nothing was sent.
+            UnusableFile: A file of the submission cannot be read, and it was not sent before.
+            ValueError: The submission is invalid. Or a different submission was sent with the same
+                track_id or submission key.
+        """
+        prepared = await prepare(engine, submission)
         # Only a submission key or a track_id can identify an earlier submit. If the submission has
         # neither, send it.
-        if submission.key is None and submission.parameters.get("track_id") is None:
-            return await engine.submitter.submit(submit_request, self)
-        # An earlier call may have ended before it could raise its error. Discard the error, because
-        # this call is a new decision to submit.
-        self._settled.pop(submit_request.submit_id, None)
+        if submission.key is None and track_id_of(submission) is None:
+            _check_not_empty(submission)
+            return await self._stop.submit(engine, _readable(prepared), self)
+        if isinstance(prepared, SubmitRequest):
+            # An earlier call may have ended before it could raise its error. Discard the error,
+            # because this call is a new decision to submit.
+            self._settled.pop(prepared.submit_id, None)
         duplicate: CallbackFailure | None = None
         while True:
-            if (earlier := await self.recorded_reply(submit_request)) is not None:
+            if (earlier := await self._recorded_reply(submission, prepared)) is not None:
                 return earlier
             if duplicate is not None and isinstance(duplicate.error, SubmitSettled):
                 # Another process has settled this submit, and its user may have submitted the work
                 # in another journal. So do not send it again.
                 return duplicate
-            match await engine.submitter.submit(submit_request, self):
+            match await self._stop.submit(engine, _readable(prepared), self):
                 case CallbackFailure(DuplicateSubmit()) as duplicate:
                     # Another task or process has recorded the same submit. Wait for its reply.
                     continue
                 case result:
                     return result
 
-    async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
+    async def _recorded_reply(
+        self, submission: Submission, prepared: SubmitRequest | UnusableFile
+    ) -> SubmitReply | None:
         """
-        Return the recorded reply to a request; None if the request was never sent.
+        Return the recorded reply to a submission; None if the submission was never sent.
 
-        If another process or task is sending the request now, wait until the reply is recorded.
+        If another process or task is sending it now, wait until the reply is recorded.
 
         Raises:
-            SubmitUncertain: The request may have been sent, and may have started work.
-            GenerationFailed: The request was sent, and its generation failed.
-            ValueError: A different request was sent with the same track_id or submission key.
+            SubmitUncertain: It may have been sent, and may have started work.
+            GenerationFailed: It was sent, and its generation failed.
+            ValueError: A different submission was sent with the same track_id or submission key.
         """
-        while (submit := await self._find(submit_request)) is not None:
-            _check_same(submit, submit_request)
+        while (submit := await self.earlier.find(submission)) is not None:
+            check_same(submission, prepared, submit)
             if submit.ticket is not None:
-                return await self._reply_to(submit.ticket)
-            if await self.is_uncertain(submit):
+                return await self.earlier.reply_to(submit.ticket)
+            if await self.earlier.is_uncertain(submit):
                 raise uncertain_error(submit)
             await self.pause_for_result(submit.track_id)
         return None
-
-    async def is_uncertain(self, submit: PendingSubmit) -> bool:
-        """Return whether a recorded submit may have started work, and no reply is expected."""
-        return submit.track_id in {each.track_id for each in await self._journal.uncertain()}
-
-    async def find_by_key(self, key: str) -> PendingSubmit | None:
-        """
-        Return the submit with this submission key; None if there is none.
-
-        First look among the submits of this process: another process may have deleted the record of
-        one that is still in flight.
-        """
-        own = self._journal.leases.unfinished.find(None, key=key)
-        return own or await self._journal.find_submit_by_key(key)
 
     async def pause_for_result(self, track_id: str) -> None:
         """
@@ -233,25 +243,13 @@ class JournalSubmitRecorder(SubmitRecorder):
         await self._unrecorded.record(track_id)
         await asyncio.sleep(recheck_interval(self._lease))
 
-    async def _reply_to(self, ticket: Ticket) -> SubmitReply:
-        match await self._journal.last(ticket):
-            case Processing() | Success() as reply:
-                return reply
-            case Failed() as failed:
-                raise GenerationFailed.of(failed)
-            case _:
-                return Processing(ticket=ticket)
-
-    async def _find(self, submit_request: SubmitRequest) -> PendingSubmit | None:
-        key, track_id = submit_request.key, submit_request.submit_id
-        submit = self._journal.leases.unfinished.find(track_id, key=key)
-        if submit is None and key is not None:
-            submit = await self._journal.find_submit_by_key(key)
-        return submit or await self._journal.find_submit(track_id)
+    def drain(self) -> None:
+        """Send no further submits. Those that wait end with an error. Finish those in flight."""
+        self._stop.stop("the batch is draining")
 
     def start_closing(self) -> None:
-        """Send no further submits. Those that wait for a slot end with an error."""
-        self._is_closing = True
+        """Do what `drain` does, because the batch is closing."""
+        self._stop.stop("the batch is closing")
 
     async def close(self) -> None:
         """
@@ -266,19 +264,17 @@ class JournalSubmitRecorder(SubmitRecorder):
             await self._run.close()
 
 
-def _check_same(submit: PendingSubmit, submit_request: SubmitRequest) -> None:
-    """
-    Check that a recorded submit has the same endpoint and payload as a request.
+def _readable(prepared: SubmitRequest | UnusableFile) -> SubmitRequest:
+    """Return the request of a submission. Raise `UnusableFile` if a file cannot be read."""
+    if isinstance(prepared, UnusableFile):
+        raise prepared
+    return prepared
 
-    Raises:
-        ValueError: The submit has another endpoint or another payload.
-    """
-    payload = (submit_request.endpoint.name, submit_request.payload_hash)
-    if (submit.endpoint, submit.payload_hash) != payload:
-        what, value = "track_id", submit_request.submit_id
-        if submit.key is not None and submit.key == submit_request.key:
-            what, value = "key", submit.key
+
+def _check_not_empty(submission: Submission) -> None:
+    """Refuse an empty track_id, because the next call could not find the submit by it."""
+    if submission.parameters.get("track_id") == "":
         raise ValueError(
-            f"{what} {value!r} is in this journal for another submit to {submit.endpoint}; "
-            f"give each submit its own {what}"
+            "the track_id, by which this journal knows a submit, is empty; give another, or leave "
+            "it out for a random one"
         )

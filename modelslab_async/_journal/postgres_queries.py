@@ -1,6 +1,6 @@
 """Counts and lists the contents of a journal in PostgreSQL. See `queries`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from attrs import frozen
@@ -12,6 +12,7 @@ from .._models.unresolved_outcomes import Outcome, Unresolved
 from .page_size import PAGE_BYTES, bytes_of
 from .postgres_context import PostgresContext, now_sql
 from .postgres_files import files_between
+from .postgres_submits import count_uncertain
 from .process_identity import has_died
 from .queries import RecordedOutcome, Report, SubmitOrigin
 from .recorded_files import RecordedFile
@@ -47,7 +48,6 @@ SELECT count(*) FILTER (WHERE state = {SAVE_PENDING}),
 FROM saves WHERE batch = $1
 """
 _COUNT_FILES: Final = "SELECT count(*) FROM files WHERE batch = $1"
-_COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE batch = $1 AND ticket IS NULL"
 _OUTCOME_BYTES: Final = bytes_of("body", "other_fields", "columns")
 # `bytes_read` is the total size of the texts up to and including a row. A page ends with the row
 # that reaches `$4`.
@@ -81,7 +81,7 @@ WHERE tickets.batch = $1 AND family = $2 AND id = $3 AND replies.state IS NOT NU
 """
 
 
-async def report(db: PostgresContext, *, now: float) -> Report:
+async def report(db: PostgresContext, own_submits: Set[str], *, now: float) -> Report:
     """See `queries.report`."""
     await db.session.run_script(_BEGIN_REPORT)
     ((tickets,),) = await db.fetch_whole(_COUNT_TICKETS)
@@ -89,7 +89,7 @@ async def report(db: PostgresContext, *, now: float) -> Report:
     running = await db.fetch_whole(_COUNT_RUNNING, db.moment(now))
     ((save_pending, unsaved, saved),) = await db.fetch_whole(_COUNT_SAVES)
     ((files,),) = await db.fetch_whole(_COUNT_FILES)
-    ((uncertain,),) = await db.fetch_whole(_COUNT_UNCERTAIN)
+    uncertain = await count_uncertain(db, own_submits, now=now)
     return Report(
         tickets=tickets,
         open=tickets - unresolved - success - failed,

@@ -1,6 +1,6 @@
 """Records submits in a PostgreSQL database before they are sent. See `submits`."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 from .._models.replies import Failed, Success
@@ -59,6 +59,11 @@ SELECT {_COLUMNS}, {_RUN_STATE}
 FROM submits LEFT JOIN runs ON runs.run = submits.run
     LEFT JOIN tickets ON tickets.batch = submits.batch AND tickets.ticket = submits.ticket
 WHERE submits.batch = $1 AND submits.ticket IS NULL ORDER BY submits.submit
+"""
+_SELECT_UNCERTAIN_IDS: Final = f"""
+SELECT submits.track_id, {_RUN_STATE}
+FROM submits LEFT JOIN runs ON runs.run = submits.run
+WHERE submits.batch = $1 AND submits.ticket IS NULL
 """
 _SELECT_ORPHANED: Final = f"""
 SELECT {_COLUMNS}, {_RUN_STATE}
@@ -185,6 +190,12 @@ async def uncertain(db: PostgresContext, *, now: float) -> list[PendingSubmit]:
     """See `submits.uncertain`."""
     rows = await db.fetch(_SELECT_UNCERTAIN, db.moment(now))
     return [_submit(row[:-2]) for row in rows if not _is_active(*row[-2:])]
+
+
+async def count_uncertain(db: PostgresContext, own: Set[str], *, now: float) -> int:
+    """See `submits.count_uncertain`."""
+    rows = await db.fetch_whole(_SELECT_UNCERTAIN_IDS, db.moment(now))
+    return sum(track_id not in own for track_id, *state in rows if not _is_active(*state))
 
 
 async def orphaned(db: PostgresContext, *, now: float) -> list[PendingSubmit]:

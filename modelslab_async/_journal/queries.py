@@ -1,7 +1,7 @@
 """Counts and lists the contents of a journal."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final, NamedTuple
 
 from attrs import field, frozen
@@ -22,6 +22,7 @@ from .schema import (
     SUCCESS,
     UNRESOLVED,
 )
+from .submits import count_uncertain
 from .ticket_id_codec import compact_id, family_names, read_ticket
 
 _COUNT_TICKETS: Final = f"""
@@ -47,7 +48,6 @@ _COUNT_NOT_FOUND: Final = f"""
         CASE WHEN json_valid(other_fields) THEN json_extract(other_fields, '$.reason') END
 """
 _COUNT_FILES: Final = "SELECT count(*) FROM files"
-_COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE state = 'uncertain'"
 _SELECT_OUTCOMES: Final = f"""
     SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag,
         replies.state, body, other_fields, columns
@@ -87,7 +87,8 @@ class Report:
         save_pending: Succeeded tickets whose files are queued to be saved.
         unsaved: Succeeded tickets with files that could not be saved. The next `save` retries them.
         saved: Succeeded tickets whose files are all saved.
-        uncertain: Submits that may or may not have started work.
+        uncertain: Submits that may or may not have started work. A submit whose process waits for
+            its reply does not count.
     """
 
     tickets: int
@@ -150,8 +151,12 @@ class RecordedOutcome:
     columns: Columns = field(factory=dict[str, Any])
 
 
-def report(db: sqlite3.Connection, *, now: float) -> Report:
-    """Return all counts of a journal, as they are at one moment."""
+def report(db: sqlite3.Connection, own_submits: Set[str], *, now: float) -> Report:
+    """
+    Return all counts of a journal, as they are at one moment.
+
+    See `count_uncertain` about `own_submits`.
+    """
     db.execute("BEGIN")
     tickets, unresolved, success, failed, polls = db.execute(_COUNT_TICKETS).fetchone()
     save_pending, unsaved, saved = db.execute(_COUNT_SAVES).fetchone()
@@ -168,7 +173,7 @@ def report(db: sqlite3.Connection, *, now: float) -> Report:
         save_pending=save_pending,
         unsaved=unsaved,
         saved=saved,
-        uncertain=_count(db, _COUNT_UNCERTAIN),
+        uncertain=count_uncertain(db, own_submits, now=now),
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from .._aio.yield_and_wakeup import wait_to_end
 from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
-from . import lease_rows, own_submits, results_of_tickets, save_queue, submits, tickets
+from . import lease_rows, own_submits, queries, results_of_tickets, save_queue, submits, tickets
 from .journal_store import JournalStore
 from .lease_rows import Claim
 from .own_submits import OwnSubmit
+from .queries import Report
 from .results_of_tickets import RecordedResult, SubmittedKey
 from .save_queue import SaveClaim
 from .submits import PendingSubmit
@@ -191,6 +192,11 @@ class RunOperations:
         listed = await self._store.read(submits.uncertain, now=self._clock())
         own |= self.unfinished.track_ids()
         return [each for each in listed if each.track_id not in own]
+
+    async def report(self) -> Report:
+        """See `Journal.report`."""
+        own = self.unfinished.track_ids()
+        return await self._store.read(queries.report, own, now=self._clock())
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
         """Return the recorded result of each given ticket that has an outcome."""

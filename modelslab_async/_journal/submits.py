@@ -1,7 +1,7 @@
 """Records each submit before it is sent, so that paid work is never lost. Stores no payload."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from attrs import field, frozen
@@ -18,6 +18,10 @@ from .tickets import complete_new, insert_new
 _SELECT_SUBMITS = (
     "SELECT track_id, endpoint, payload_hash, recorded_at, columns, key, named_ticket, ticket, "
     "family, id FROM submits LEFT JOIN tickets USING (ticket)"
+)
+_IS_UNCERTAIN = (
+    "submits.state = 'uncertain' AND NOT EXISTS "
+    f"(SELECT 1 FROM runs WHERE runs.run = submits.run AND {RUN_IS_ALIVE})"
 )
 
 
@@ -209,12 +213,18 @@ def in_flight_error(track_id: str) -> ValueError:
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
     """Return submits that may have started work and belong to no active run, oldest first."""
-    return _select(
-        db,
-        f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
-        f"WHERE runs.run = submits.run AND {RUN_IS_ALIVE}) ORDER BY submit",
-        now,
-    )
+    return _select(db, f"{_SELECT_SUBMITS} WHERE {_IS_UNCERTAIN} ORDER BY submit", now)
+
+
+def count_uncertain(db: sqlite3.Connection, own: Set[str], *, now: float) -> int:
+    """
+    Return the number of submits that `uncertain` returns, without those of this process.
+
+    `own` contains the track_ids of the submits that this process has in flight, or whose results
+    it has not recorded yet.
+    """
+    rows = db.execute(f"SELECT track_id FROM submits WHERE {_IS_UNCERTAIN}", (now,))
+    return sum(track_id not in own for (track_id,) in rows)
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:

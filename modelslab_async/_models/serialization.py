@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from . import download_errors, errors, journal_errors, unsent_errors
-from .errors import ModelsLabError, WaitTimeout
+from .errors import GenerationFailed, ModelsLabError, WaitTimeout
 from .replies import Failed, Processing, Reply, Success
 from .ticket import Ticket
 from .unresolved_outcomes import Outcome, Unresolved
@@ -18,11 +18,15 @@ _KIND_NAMES: Mapping[type, str] = {
     Failed: "failed",
     Unresolved: "unresolved",
 }
+# The classes of errors that `_read_error` can make from a message. A `GenerationFailed` is made
+# from a reply.
 _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     name: kind
     for module in (errors, download_errors, journal_errors, unsent_errors)
     for name, kind in vars(module).items()
-    if isinstance(kind, type) and issubclass(kind, ModelsLabError)
+    if isinstance(kind, type)
+    and issubclass(kind, ModelsLabError)
+    and not issubclass(kind, GenerationFailed)
 }
 # The attributes of an error that its dictionary contains, besides the message. The ticket and the
 # last reply are left out, because the dictionary of the outcome already contains them.
@@ -78,7 +82,13 @@ def _read(record: Mapping[str, Any], kind: str) -> Reply | Outcome:
 
 def _write_error(error: ModelsLabError) -> Record:
     details = {name: getattr(error, name) for name in _ERROR_FIELDS if hasattr(error, name)}
-    return {"error": type(error).__name__, "message": error.message, **details}
+    return {"error": _readable_name(error), "message": error.message, **details}
+
+
+def _readable_name(error: ModelsLabError) -> str:
+    """Return the name of the error's class, or of the nearest base class that can be read back."""
+    kinds = type(error).__mro__
+    return next(kind.__name__ for kind in kinds if _ERRORS_BY_NAME.get(kind.__name__) is kind)
 
 
 def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:

@@ -86,6 +86,10 @@ class SubmitNotifier(SubmitRecorder):
             )
         )
 
+    def refusal(self) -> Exception | None:
+        """Return the recorder's error for a further attempt; None if it may be sent again."""
+        return self._recorder.refusal()
+
     def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
         """
         Let the recorder check that the request may still be sent.

@@ -65,6 +65,10 @@ class SubmitRecorder:
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""
 
+    def refusal(self) -> Exception | None:
+        """Return the error for a further attempt at a submit; None if it may be sent again."""
+        return None
+
     def check_sendable(self, task: "asyncio.Task[SubmitResult] | None") -> None:
         """
         Check that the recorded request may still be sent.

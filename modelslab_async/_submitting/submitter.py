@@ -168,6 +168,8 @@ class Submitter:
                 return result
             active.progress.record_failure(result)
             pause = active.retries.pause_after(result)
+            if (refusal := active.notifier.refusal()) is not None:
+                return CallbackFailure(refusal, result)
             active.notifier.retried(result, pause)
             if pause:
                 await self._endpoint_requests.sleep_while_open(pause)

@@ -16,6 +16,7 @@ from modelslab_async import (
     Pace,
     Saved,
     Success,
+    TransportError,
     Unresolved,
     Unsaved,
 )
@@ -89,6 +90,27 @@ async def test_poll_that_raises_ends_its_ticket_alone(emulator, ids, file_path):
         outcomes = {each.ticket: each for each in await all_of(batch.run(timeout=600))}
     assert [Success, Unresolved, Success, Success] == [type(outcomes[each]) for each in ids]
     assert KEY not in str(outcomes[ids[1]].cause)
+
+
+class VPNDown(TransportError):
+    """An error of a caller's own transport."""
+
+
+async def test_outcome_with_an_error_class_of_the_caller_can_be_read_back(path, tmp_path):
+    """The journal has the nearest class of the package in its place, with the same message."""
+
+    class NoVPN:
+        async def exchange(self, _request):
+            raise VPNDown("the vpn is down", may_have_been_sent=False)
+
+    client = Client(KEY, http=NoVPN(), pace=Pace(floor=0.01, ceiling=0.02, max_failures=2))
+    async with client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1"])
+        [outcome] = await all_of(batch.run(timeout=600))
+        assert isinstance(outcome.cause, VPNDown)
+        [recorded] = await all_of(batch.outcomes())
+        assert (TransportError, "the vpn is down") == (type(recorded.cause), recorded.cause.message)
+        assert 1 == await batch.export(tmp_path / "all.csv")
 
 
 async def test_save_that_raises_ends_its_ticket_alone(

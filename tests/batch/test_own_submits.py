@@ -102,6 +102,27 @@ async def test_second_call_waits_for_a_submit_in_flight_though_its_lease_is_over
     assert 1 == len(emulator.submits)
 
 
+async def test_report_counts_no_submit_in_flight_as_uncertain(emulator, path):
+    """It counts what `uncertain` lists: nothing while the lease lasts, and never an own submit."""
+    held, clock = HeldReplies(emulator), Clock()
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        client_of(held) as client,
+        Batch.open(path, client=client, clock=clock) as batch,
+        Batch.open(path, clock=clock) as other,
+    ):
+        try:
+            sent = asyncio.create_task(batch.submit(ROW))
+            await held.arrived.wait()
+            assert (0, 0) == ((await batch.report()).uncertain, (await other.report()).uncertain)
+            clock.ahead_s = 1000.0
+            assert (0, 1) == ((await batch.report()).uncertain, (await other.report()).uncertain)
+        finally:
+            held.released.set()
+        await sent
+        assert 0 == (await other.report()).uncertain
+
+
 async def test_submit_in_flight_is_not_withdrawn_by_its_own_process(emulator, path):
     """Its lease is over, but its reply may still come. It would be paid twice."""
     held, clock = HeldReplies(emulator), Clock()

@@ -206,7 +206,10 @@ async def test_submit_that_another_process_sent_during_a_stall_is_not_sent(
     assert 1 == len(emulator.submits)
 
 
-@pytest.mark.parametrize("event", ["its caller leaves", "its batch drains", "its batch closes"])
+@pytest.mark.parametrize(
+    "event",
+    ["its caller leaves", "its batch drains", "the batch of its table drains", "its batch closes"],
+)
 async def test_submit_that_is_given_up_while_it_connects_is_not_sent(
     emulator, base_url, path, before_connections, event
 ):
@@ -218,8 +221,8 @@ async def test_submit_that_is_given_up_while_it_connects_is_not_sent(
 
     async with Client("a-key-for-tests", base_url=base_url, pace=PACE) as client:
         async with Batch.open(path, client=client) as batch:
-            drains = event == "its batch drains"
-            submit = asyncio.create_task(generate(batch) if drains else batch.submit(row))
+            is_row = event == "the batch of its table drains"
+            submit = asyncio.create_task(generate(batch) if is_row else batch.submit(row))
             await held.began.wait()
             match event:
                 case "its caller leaves":
@@ -227,12 +230,14 @@ async def test_submit_that_is_given_up_while_it_connects_is_not_sent(
                     await asyncio.wait([submit])
                 case "its batch drains":
                     batch.drain()
+                case "the batch of its table drains":
+                    batch.drain()
                     assert [] == await submit
                 case _:
                     asyncio.get_running_loop().call_soon(held.released.set)
             if event != "its batch closes":
                 held.released.set()
-        if event == "its batch closes":
+        if event in ("its batch drains", "its batch closes"):
             with pytest.raises(JournalError, match="nothing was sent"):
                 await submit
         assert [] == emulator.submits

@@ -30,6 +30,7 @@ from modelslab_async import (
     Success,
     Ticket,
     TransportError,
+    UnusableFile,
 )
 from modelslab_async._batch.journal_submit_recorder import JournalSubmitRecorder
 from modelslab_async._journal.run_operations import RunOperations
@@ -113,6 +114,75 @@ async def test_key_of_a_submission_is_answered_from_the_journal(a_client, emulat
     async with a_client() as client, Batch.open(path, client=client) as batch:
         with pytest.raises(ValueError, match="is in this journal for another submit"):
             await batch.submit(Submission(REALTIME, {"prompt": "a dog"}, key="row 1"))
+    assert 1 == len(emulator.submits)
+
+
+async def test_submit_whose_file_is_gone_is_answered_from_the_journal(
+    a_client, emulator, path, tmp_path
+):
+    """The program deletes its upload after the submit. Its error would say: nothing was started."""
+    image = tmp_path / "in.png"
+    parameters = {"prompt": "a cat", "init_image": image}
+    named = [
+        Submission("realtime/img2img", parameters, key="row 1"),
+        Submission("realtime/img2img", parameters | {"track_id": 7}),
+    ]
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        image.write_bytes(b"\x89PNG\r\n\x1a\n")
+        tickets = [(await batch.submit(each)).ticket for each in named]
+        image.unlink()
+        assert tickets == [(await batch.submit(each)).ticket for each in named]
+        with pytest.raises(UnusableFile, match="nothing was started"):
+            await batch.submit(named[0].with_key("row 2"))
+        with pytest.raises(ValueError, match="'row 1' is in this journal for another submit"):
+            await batch.submit(Submission("images/img2img", parameters, key="row 1"))
+    assert 2 == len(emulator.submits)
+
+
+async def test_submit_with_the_track_id_of_another_key_is_refused(a_client, emulator, path):
+    """Its own key would name no submit in the journal, and nothing would say so."""
+    first = Submission(REALTIME, {"prompt": "a cat", "track_id": 7}, key="row 1")
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        ticket = (await batch.submit(first)).ticket
+        with pytest.raises(ValueError, match="track_id '7' is in this journal for another submit"):
+            await batch.submit(first.with_key("row 2"))
+        assert ticket == (await batch.submit(REALTIME, prompt="a cat", track_id=7)).ticket
+    assert 1 == len(emulator.submits)
+
+
+async def test_key_is_looked_up_before_the_track_id(emulator, path):
+    """The row is known by its key, although another row with its new track_id is in flight."""
+    held = HeldReplies(emulator)
+    first = Submission(REALTIME, {"prompt": "a cat", "track_id": 7}, key="row 1")
+    async with (
+        Client("a-key-for-tests", http=held) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        held.released.set()
+        ticket = (await batch.submit(first)).ticket
+        held.arrived.clear()
+        held.released.clear()
+        second = Submission(REALTIME, {"prompt": "a dog", "track_id": 8}, key="row 2")
+        in_flight = asyncio.create_task(batch.submit(second))
+        await held.arrived.wait()
+        try:
+            renumbered = Submission(REALTIME, {"prompt": "a cat", "track_id": 8}, key="row 1")
+            assert ticket == (await batch.submit(renumbered)).ticket
+        finally:
+            held.released.set()
+        await in_flight
+    assert 2 == len(emulator.submits)
+
+
+async def test_empty_track_id_is_refused(a_client, emulator, path):
+    """It names no submit, so the same program would pay again."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(
+            ValueError, match=r"track_id, .* is empty; give another, or leave it out"
+        ):
+            await batch.submit(REALTIME, prompt="a cat", track_id="")
+        keyed = Submission(REALTIME, {"prompt": "a cat", "track_id": ""}, key="row 1")
+        assert (await batch.submit(keyed)).ticket == (await batch.submit(keyed)).ticket
     assert 1 == len(emulator.submits)
 
 
@@ -335,9 +405,9 @@ async def test_unrecorded_ticket_is_named_by_the_error(a_client, emulator, path,
             patch.setattr(RunOperations, "confirm_sent", full)
             with pytest.raises(JournalFull) as caught:
                 await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        ticket = emulator.submits[0].ticket
-        assert str(ticket) in "".join(caught.value.__notes__)
-        assert (await batch.journal.find_submit("7")).ticket is None
+            ticket = emulator.submits[0].ticket
+            assert str(ticket) in "".join(caught.value.__notes__)
+            assert (await batch.journal.find_submit("7")).ticket is None
 
 
 async def test_submit_is_recorded_although_the_program_leaves_its_folder_meanwhile(

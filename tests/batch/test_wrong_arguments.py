@@ -35,7 +35,7 @@ async def awaited():
             {"client": KEY},
             r"client is a Client, such as Client\('my key'\), or None, got .*str",
         ),
-        (Batch, {"lease": "60"}, "lease is a number of seconds above 0, got .* type str"),
+        (Batch, {"lease": "60"}, "lease is a finite number of seconds above 0, got .* type str"),
         (Batch, {"clock": 5}, "clock is a function, got .* type int"),
         (Batch, {"clock": awaited}, "clock is called and not awaited"),
         (Journal, {"clock": None}, "clock is a function, got None"),
@@ -47,6 +47,15 @@ async def test_open_refuses_wrong_types(path, cls, arguments, words):
     with pytest.raises(TypeError, match=f"^{words}") as caught:
         await opened(cls, path, **arguments)
     assert KEY not in str(caught.value)
+
+
+async def test_open_refuses_a_lease_without_end(path):
+    """After a kill, such a lease would keep the journal from every other process."""
+    for value in (float("inf"), 0, float("nan")):
+        with pytest.raises(ValueError, match=r"^lease is a finite number of seconds above 0"):
+            await opened(Batch, path, lease=value)
+    async with Journal.open(path) as journal:
+        assert await journal.leases.begin_run(lease=60.0)
 
 
 FILE = {"output_index": 0, "path": "a.png", "sha256": "00", "size": 1, "url": "https://a/1.png"}

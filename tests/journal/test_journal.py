@@ -475,8 +475,10 @@ async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
     run = await journal.leases.begin_run(lease=60)
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
     assert [] == await journal.uncertain()
+    assert 0 == (await journal.report()).uncertain
     clock.now += 60
     assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
+    assert 1 == (await journal.report()).uncertain
 
 
 async def test_sender_of_a_submit_neither_lists_nor_withdraws_it(journal, clock):

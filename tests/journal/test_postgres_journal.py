@@ -20,11 +20,14 @@ from journal_states import dump, run_script, run_sql, states
 
 from modelslab_async import (
     Failed,
+    JournalDamaged,
     JournalError,
     JournalReadOnly,
+    ModelsLabError,
     Processing,
     Success,
     Ticket,
+    Unresolved,
     WrongJournal,
 )
 from modelslab_async._journal import (
@@ -48,6 +51,7 @@ from modelslab_async.journal import Journal, PendingSubmit
 
 A, B = Ticket("images", 1), Ticket("images", 2)
 PASSWORD = "a-secret-password"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "journal.md"
 
 
 def done(ticket):
@@ -824,6 +828,37 @@ async def test_damaged_reply_is_an_error_that_names_the_ticket(address, tmp_path
             await journal.export(tmp_path / "out.csv")
         assert (A, journal.path) == (caught.value.ticket, caught.value.path)
     assert {"images:1": "success"} == states(address)
+
+
+@pytest.mark.parametrize("is_unresolved", [False, True])
+async def test_documented_statements_reopen_a_damaged_ticket_alone(address, is_unresolved):
+    """A ticket of another family with the same id keeps its outcome."""
+    of_other_family = Ticket("voice", A.id)
+    async with Journal.open(address) as journal:
+        await journal.add([A, of_other_family])
+        run, numbers = await claimed_by(journal)
+        unresolved = Unresolved(ticket=A, cause=ModelsLabError("the network is down"))
+        outcome = unresolved if is_unresolved else done(A)
+        await journal.leases.complete(
+            run,
+            [
+                OutcomeRow(numbers[A], 1, outcome),
+                OutcomeRow(numbers[of_other_family], 1, done(of_other_family)),
+            ],
+        )
+        columns = "body = '{cut', other_fields = '{cut'"
+        run_sql(address, f"UPDATE replies SET {columns} WHERE ticket = {numbers[A]}")
+        with pytest.raises(JournalDamaged):
+            await journal.last(A)
+        [script] = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+        name = PostgresBatch.parse(address).name
+        run_script(address, script.replace("'cats'", f"'{name}'").replace("'101'", f"'{A.id}'"))
+        assert (1, 1) == ((await journal.report()).open, (await journal.report()).success)
+        assert await journal.last(A) is None
+        assert done(of_other_family) == await journal.last(of_other_family)
+        run, numbers = await claimed_by(journal)
+        assert [A] == [*numbers]
+        assert [True] == await journal.leases.complete(run, [OutcomeRow(numbers[A], 1, done(A))])
 
 
 async def test_text_that_the_database_cannot_store_is_refused_alone(address):

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -125,6 +126,14 @@ async def test_new_journal_is_created_once_by_many(path):
 
     await asyncio.gather(*(one(number) for number in range(8)))
     assert 8 == await count_tickets(path)
+
+
+async def test_opening_a_missing_journal_creates_it_although_it_is_only_read(path):
+    """So the page on journals says that a misspelt path looks like an empty batch."""
+    async with Journal.open(path) as journal:
+        assert path.exists()
+        assert 0 == (await journal.report()).tickets
+        assert [] == [each async for each in journal.recorded_outcomes()]
 
 
 async def test_full_disk_writes_nothing_partially(path):
@@ -549,15 +558,17 @@ async def test_outcome_without_room_leaves_its_ticket_open(path):
 async def test_damaged_reply_names_its_ticket_everywhere(path, body):
     """Each read of the reply names file and ticket, and the documented repair works."""
     async with Journal.open(path) as journal:
-        await journal.add([A])
+        of_other_family = Ticket("voice", A.id)
+        await journal.add([A, of_other_family])
         run = await journal.leases.begin_run(lease=60)
-        ((number, _),) = (
-            await journal.leases.claim(run, before_run=run, limit=1, lease=60)
-        ).tickets
+        claimed = (await journal.leases.claim(run, before_run=run, limit=2, lease=60)).tickets
         await journal.leases.complete(
-            run, [OutcomeRow(number, 1, Success(ticket=A, raw={}))], save_files=True
+            run,
+            [OutcomeRow(number, 1, Success(ticket=ticket, raw={})) for number, ticket in claimed],
+            save_files=True,
         )
-        await journal._store.write(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
+        damage = f"UPDATE replies SET body = ? WHERE ticket = {claimed[0].row_id}"
+        await journal._store.write(lambda db: db.execute(damage, (body,)))
 
         async def page():
             return [each async for each in journal.recorded_outcomes()]
@@ -571,16 +582,15 @@ async def test_damaged_reply_names_its_ticket_everywhere(path, body):
         assert ["the reply of images:1 makes"] == [
             each.error[:27] for each in await journal.unsaved()
         ]
-        # What the page on batches says.
-        await journal._store.write(lambda db: [db.execute(each) for each in MENDED.split(";")])
-        assert (1, 0) == ((await journal.report()).open, (await journal.report()).success)
+        [repair] = re.findall(r'sqlite3 cats\.journal "(UPDATE .*?)"', PAGE.read_text())
+        statements = repair.replace("101", A.id).split(";")
+        await journal._store.write(lambda db: [db.execute(each) for each in statements])
+        assert (1, 1) == ((await journal.report()).open, (await journal.report()).success)
         assert await journal.last(A) is None
+        assert isinstance(await journal.last(of_other_family), Success)
 
 
-MENDED = """
-UPDATE tickets SET state = 0, run = 0, completed_at = NULL WHERE id = 1;
-DELETE FROM replies WHERE ticket IN (SELECT ticket FROM tickets WHERE id = 1)
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "batch.md"
 
 
 def test_unknown_sqlite_error_keeps_its_message():

@@ -264,7 +264,7 @@ def test_invalid_timeout_is_refused_before_any_request(wrong, virtually, world):
 
 async def test_batch_refuses_invalid_arguments(tmp_path):
     """Both `open` and `run` check their numbers."""
-    with pytest.raises(TypeError, match=r"^lease is a number"):
+    with pytest.raises(TypeError, match=r"^lease is a finite number"):
         async with Batch.open(tmp_path / "a.journal", lease="60"):
             pass
     async with (

@@ -9,7 +9,9 @@ from reply_strategies import REPLIES, TICKET
 from modelslab_async import (
     ClientClosed,
     Failed,
+    GenerationFailed,
     HandshakeFailed,
+    ModelsLabError,
     PaymentRequired,
     Processing,
     RateLimited,
@@ -78,6 +80,35 @@ def test_cause_keeps_attributes_of_its_class(cause):
     assert type(cause) is type(restored.cause)
     assert vars(cause) == vars(restored.cause)
     assert str(cause) == str(restored.cause)
+
+
+class VPNDown(TransportError):
+    """An error of a caller's own transport."""
+
+
+class RateLimited2(RateLimited):
+    """An error with the name of another error of the package."""
+
+
+RateLimited2.__name__ = "AuthenticationError"
+
+
+@pytest.mark.parametrize(
+    ("cause", "nearest"),
+    [
+        (VPNDown("no vpn", may_have_been_sent=False), TransportError),
+        (RateLimited2("slow", retry_after=30.0), RateLimited),
+        (GenerationFailed(Failed(ticket=TICKET, message="no")), ModelsLabError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_cause_of_a_class_that_cannot_be_read_back_becomes_its_nearest_base(cause, nearest):
+    """A caller's own transport or family may raise a subclass of an error of the package."""
+    cause = cause.with_ticket(TICKET)
+    restored = from_dict(json.loads(json.dumps(to_dict(Unresolved(ticket=TICKET, cause=cause)))))
+    assert nearest is type(restored.cause)
+    for name in vars(nearest("")):
+        assert getattr(cause, name) == getattr(restored.cause, name)
 
 
 def test_missing_cause_field_gets_its_default():
