@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from attrs import Factory, define, frozen
 
-from .poll_permit_rules import MAX_LATENESS_S
+from .network_stall_backoff import StalledPolls
+from .poll_permit_timing import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
-from .stalled_polls import StalledPolls
 
 # If a response comes more than this many seconds later than usual, the network may have delayed the
 # poll. So the client reports a later start. Smaller delays do no harm, because the account keeps a

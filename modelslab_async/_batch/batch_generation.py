@@ -26,7 +26,7 @@ from .earlier_submits import is_same_work, prepare
 from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
 from .submission_keys import with_keys
-from .uncertain_submits import uncertain_error
+from .uncertain_submit_errors import uncertain_error
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 

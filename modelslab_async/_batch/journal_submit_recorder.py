@@ -25,9 +25,9 @@ from ..journal import Journal, PendingSubmit
 from .earlier_submits import EarlierSubmits, check_same, prepare, track_id_of
 from .in_flight_submits import InFlightSubmit, InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
-from .submit_lease import SubmitLease
+from .own_submits_lease import OwnSubmitsLease
 from .submit_stop import SubmitStop
-from .uncertain_submits import uncertain_error
+from .uncertain_submit_errors import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
 
@@ -35,7 +35,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    In the journal, these submits belong to a run of their own: see `SubmitLease`.
+    In the journal, these submits belong to a run of their own: see `OwnSubmitsLease`.
 
     Attributes:
         earlier: Finds the submits that the batch has recorded earlier.
@@ -45,7 +45,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self.earlier = EarlierSubmits(journal)
         self._journal = journal
         self._lease = lease
-        self._run = SubmitLease(journal, lease=lease)
+        self._run = OwnSubmitsLease(journal, lease=lease)
         self._stop = SubmitStop(journal.path)
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)

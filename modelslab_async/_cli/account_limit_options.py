@@ -16,8 +16,8 @@ from .._postgres.postgres_address import (
     split_options,
     without_passwords,
 )
-from .command_error_types import MissingExtra
 from .options import F, NumberRange
+from .shared_command_errors import MissingExtra
 from .written_path_type import FileOrAddress
 
 DEFAULT_QUEUE = 5

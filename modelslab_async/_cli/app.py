@@ -13,7 +13,6 @@ import click
 from .. import ModelsLabError, __version__
 from .._account.shared_limits import OtherLimits
 from . import output
-from .command_error_types import Interrupted, other_limits_error
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -25,6 +24,7 @@ from .exit_codes_and_advice import (
 )
 from .lazy_command_group import CommandGroup, CommandSource
 from .options import ProgramSettings, debug
+from .shared_command_errors import Interrupted, other_limits_error
 from .standard_output import replace_standard_output
 from .stop_signals import stop_signals
 
@@ -85,12 +85,12 @@ _BATCH_COMMANDS = {
         "Wait for all tickets of IDS, or resume an earlier run",
     ),
     "schema": CommandSource(
-        "batch.schema_command.schema",
+        "batch.postgres_schema_command.schema",
         "Print the SQL that creates the tables in PostgreSQL, or brings older ones up to date",
     ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
     "submit": CommandSource(
-        "batch.submit_and_save_command.submit",
+        "batch.submit_command.submit",
         "Start a generation for each row of TABLE, wait for all, and save their files",
     ),
     "uncertain": CommandSource(

@@ -9,8 +9,8 @@ from .. import Client, Event, Pace, Submitted
 from .._account.shared_limits import OtherLimits
 from .._transport.credentials import Credentials, MissingApiKey
 from .account_limit_options import AccountLimits
-from .command_error_types import other_limits_error
 from .exit_codes_and_advice import BAD_KEY
+from .shared_command_errors import other_limits_error
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import click
 from .. import Ticket
 from .._transport.credentials import ENVIRONMENT_VARIABLES
 from . import options, output
-from .command_error_types import Interrupted, require_emulator
 from .event_loop import run_async
+from .shared_command_errors import Interrupted, require_emulator
 from .ticket_arguments import parse_ticket
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from attrs import define, field
 
 from .. import ModelsLabError, Outcome, Unresolved
 from . import output
-from .command_error_types import Interrupted
 from .event_loop import run_async
 from .exit_codes_and_advice import USAGE, code_for, exit_code_for, explain, worst_code
+from .shared_command_errors import Interrupted
 
 
 @define

@@ -21,12 +21,12 @@ from .client_factory import (
     make_client,
     missing_key_message,
 )
-from .command_error_types import Interrupted
 from .endpoint_parameter_options import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
 from .out_folder_check import check_out_folder
+from .shared_command_errors import Interrupted
 from .written_path_type import WrittenPath
 
 

@@ -9,8 +9,8 @@ import pytest
 from everyday import pairs
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
+from modelslab_async._account.network_stall_backoff import StalledPolls
 from modelslab_async._account.report_and_answer_types import PollResult
-from modelslab_async._account.stalled_polls import StalledPolls
 
 
 def poll_at_once(times, now):

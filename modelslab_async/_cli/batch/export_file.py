@@ -12,7 +12,7 @@ import click
 
 from ... import Batch
 from ..._journal.exports import ExportFormat, format_from_path
-from ..command_error_types import missing_pyarrow
+from ..shared_command_errors import missing_pyarrow
 from ..standard_input import STDIN
 
 # `-` means standard input for a command that reads, and standard output for a command that writes.

@@ -10,8 +10,8 @@ from ..._journal.journal_files import is_journal_file
 from ..._journal.sqlite_path import check_journal_path
 from ..._postgres.postgres_address import without_passwords
 from .. import output
-from ..command_error_types import MissingExtra
 from ..event_loop import run_async
+from ..shared_command_errors import MissingExtra
 from ..written_path_type import FileOrAddress
 
 if TYPE_CHECKING:

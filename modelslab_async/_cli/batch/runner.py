@@ -28,12 +28,12 @@ from ..._transport.credentials import MissingApiKey
 from .. import output
 from ..account_limit_options import AccountLimits
 from ..client_factory import UnusableKey, make_client, missing_key_message
-from ..command_error_types import Interrupted, other_limits_error
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsaved, explain_unsubmitted
 from ..exit_tally import ExitTally
 from ..out_folder_check import check_out_folder
 from ..result_record import result_record
+from ..shared_command_errors import Interrupted, other_limits_error
 from .export_file import write_export
 from .interrupt import drain_on_signal
 from .journal_exit_codes import JournalExitCodes

@@ -14,8 +14,8 @@ from ..._tables.ticket_columns import NamedRow, format_names, shorten
 from ..endpoint_parameter_options import find_endpoint, parse_file, parse_value
 from ..standard_input import source_name, unreadable_source
 from .row_keys import RowKeys, SubmissionRow, content_of
-from .submission_table import ENDPOINT_COLUMN, read_rows
 from .submission_table_options import SubmissionTableOptions, parameter_name
+from .submission_table_rows import ENDPOINT_COLUMN, read_rows
 
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], str | None, Mapping[str, Any]], object]
 _KEY_COLUMN: Final = "key"

@@ -13,7 +13,7 @@ from ..._tables.table_reader import (
 )
 from ..._tables.ticket_columns import InputRow, InputSpec
 from ..._transport.credentials import Credentials
-from ..command_error_types import MissingExtra
+from ..shared_command_errors import MissingExtra
 from ..standard_input import STDIN, open_text, source_name, unreadable_source
 from ..ticket_arguments import parse_pollable_ticket
 

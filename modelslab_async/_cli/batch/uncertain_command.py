@@ -5,7 +5,7 @@ import shlex
 import click
 
 from ... import ENDPOINTS, Batch, Ticket
-from ..._batch.uncertain_submits import sent_at, where_to_look
+from ..._batch.uncertain_submit_errors import sent_at, where_to_look
 from ...journal import PendingSubmit
 from .. import options, output
 from ..event_loop import run_async

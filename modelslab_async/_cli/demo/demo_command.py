@@ -14,10 +14,10 @@ from rich.text import Text
 
 from ... import FAMILIES, Client, Pace
 from .. import options, output
-from ..command_error_types import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..out_folder_check import check_out_folder
+from ..shared_command_errors import Interrupted, require_emulator
 from ..stop_signals import stop_signals
 from ..written_path_type import WrittenPath
 from .planned_jobs import DemoPlan, PlannedJob

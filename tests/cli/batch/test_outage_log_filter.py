@@ -10,7 +10,7 @@ import pytest
 
 from modelslab_async import Request, Response, TransportError
 from modelslab_async._cli.batch.outage_log_filter import rare_outage_warnings
-from modelslab_async._cli.batch.submit_and_save_command import OUTAGE_S
+from modelslab_async._cli.batch.submit_command import OUTAGE_S
 from modelslab_async._cli.client_factory import make_client
 
 
@@ -41,8 +41,8 @@ def test_submit_of_a_batch_is_tried_for_half_an_hour(virtually, monkeypatch, cap
 
 _SHORT_OUTAGES = """
 import sys
-from modelslab_async._cli.batch import submit_and_save_command
-submit_and_save_command.OUTAGE_S = 600.0
+from modelslab_async._cli.batch import submit_command
+submit_command.OUTAGE_S = 600.0
 from modelslab_async._cli.app import run
 sys.exit(run(sys.argv[1:]))
 """

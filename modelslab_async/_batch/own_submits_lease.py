@@ -1,4 +1,4 @@
-"""SubmitLease: the run and the lease of the submits of this process. It polls nothing."""
+"""OwnSubmitsLease: the run and the lease of the submits of this process. It polls nothing."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from .leased_tickets import renewal_interval
 _logger = logging.getLogger("modelslab_async")
 
 
-class SubmitLease:
+class OwnSubmitsLease:
     """
     The run of one journal that the submits of this process belong to.
 
