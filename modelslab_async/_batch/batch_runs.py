@@ -35,7 +35,7 @@ class BatchRuns:
         self._active_runs: list[Run[Any]] = []
         self._feeds: list[TicketFeed] = []
         # The ids of runs that have ended, but whose end could not be recorded in the journal.
-        self._unended_run_ids: list[int] = []
+        self._unended_run_ids: set[int] = set()
         self._is_draining = False
 
     @staticmethod
@@ -186,8 +186,10 @@ class BatchRuns:
 
     async def _begin(self) -> int:
         while self._unended_run_ids:
-            await self._journal.leases.end_run(self._unended_run_ids[-1])
-            self._unended_run_ids.pop()
+            run_id = next(iter(self._unended_run_ids))
+            # Another task that begins a run may end this run too. Ending it twice does no harm.
+            await self._journal.leases.end_run(run_id)
+            self._unended_run_ids.discard(run_id)
         return await self._journal.leases.begin_run(lease=self._lease)
 
     async def _close(self, run: Run[Any]) -> None:
@@ -195,4 +197,4 @@ class BatchRuns:
             self._active_runs.remove(run)
             await run.close()
             if not run.is_released:
-                self._unended_run_ids.append(run.run_id)
+                self._unended_run_ids.add(run.run_id)

@@ -728,6 +728,39 @@ async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, file_
     assert "stay leased for up to 0.6 s" in caplog.text
 
 
+@pytest.mark.parametrize("unended", [1, 2])
+async def test_runs_that_begin_at_once_free_the_tickets_of_runs_whose_end_was_not_recorded(
+    a_client, emulator, path, monkeypatch, unended
+):
+    """The first two runs after a lock or an outage give an outcome for each ticket."""
+    tickets = [emulator.add_job(("images", n), duration=1000.0) for n in range(unended)]
+    now, end_run = 1_800_000_000.0, RunOperations.end_run
+
+    async def locked(*_args, **_more):
+        raise JournalLocked("locked")
+
+    async with (
+        asyncio.timeout(300),
+        a_client() as client,
+        Batch.open(path, client=client, clock=lambda: now) as batch,
+    ):
+        await batch.add(tickets)
+        left = [asyncio.create_task(all_of(batch.run(window=1))) for _ in tickets]
+
+        async def all_running():
+            return (await batch.report()).running == unended
+
+        await until(all_running)
+        monkeypatch.setattr(RunOperations, "end_run", locked)
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left)
+        monkeypatch.setattr(RunOperations, "end_run", end_run)
+        results = await asyncio.gather(*(all_of(batch.run(timeout=0.1)) for _ in range(2)))
+        assert {*tickets} == {each.ticket for run in results for each in run}
+        assert 0 == (await batch.report()).running
+
+
 async def test_no_key_is_in_the_file(file_path):
     """Even if the service's replies hold it."""
 
