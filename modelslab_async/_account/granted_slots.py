@@ -35,7 +35,7 @@ class GrantedSlots(Slots):
         return SlotUse(
             tickets=tuple(
                 HeldTicket(ticket, record.endpoint, record.submitted_at + account_offset)
-                for ticket, record in self._records.items()
+                for ticket, record in self._holders.items()
             ),
             in_flight=self._in_flight,
             uncertain_until=tuple(when + account_offset for when in self._uncertain.expiries()),

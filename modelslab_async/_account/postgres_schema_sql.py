@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .._submitting.slots import MAX_SLOT_AGE_S
+from .._submitting.slot_holders import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .postgres_notify_sql import NEWS_FUNCTIONS
 from .postgres_poll_times_sql import (

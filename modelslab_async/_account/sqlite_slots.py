@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .._submitting.slots import MAX_SLOT_AGE_S
+from .._submitting.slot_holders import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .report_and_answer_types import HeldTicket, KeyAllotment, SlotUse
 

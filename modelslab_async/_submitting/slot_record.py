@@ -16,9 +16,9 @@ class SlotRecord:
     Attributes:
         endpoint: The name of the endpoint that made the ticket.
         submitted_at: The time at which the reply to the submit came.
-        eta: The seconds that the server expects the work to take; 0 if it gave no eta.
         polled_at: The time of the latest poll that checked whether the slot is free. Before the
             first such poll, it is `submitted_at`.
+        eta: The seconds that the server expects the work to take; 0 if it gave no eta.
         track_id: The track_id of the request; "" if there is none.
         expects_webhook: Whether a webhook will report the end of the work.
         was_named_by_webhook: Whether a webhook has named the ticket, before or after the reply to
@@ -27,11 +27,11 @@ class SlotRecord:
 
     endpoint: str
     submitted_at: float
-    eta: float
     polled_at: float
-    track_id: str
-    expects_webhook: bool
-    was_named_by_webhook: bool
+    eta: float = 0.0
+    track_id: str = ""
+    expects_webhook: bool = False
+    was_named_by_webhook: bool = False
 
     def initial_facts(self, now: float) -> InitialTicketFacts:
         """Return what the poller should know before the first poll of the ticket."""

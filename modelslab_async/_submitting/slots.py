@@ -24,16 +24,13 @@ from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
-from .early_webhook_ids import EarlyWebhooks
 from .refused_payload_spacing import DuplicatePayloads
+from .slot_holders import SlotHolders
 from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
 from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
 
-# The longest time, in seconds, for which a ticket holds a slot. A ticket that is never polled must
-# not hold its slot forever.
-MAX_SLOT_AGE_S = 3600.0
 # A scan polls the tickets that are due. This is the longest time between two scans, in seconds.
 _MAX_SCAN_GAP_S = 0.5
 # The shortest time between two scans, in seconds per ticket that holds a slot. It takes precedence
@@ -59,8 +56,7 @@ class Slots:
     _polls: SlotPolls = field(alias="polls")
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
     has_other_waiters: bool = False
-    _records: dict[Ticket, SlotRecord] = Factory(dict)
-    _early_webhooks: EarlyWebhooks = Factory(EarlyWebhooks)
+    _holders: SlotHolders = Factory(SlotHolders)
     _uncertain: UncertainSlots = Factory(UncertainSlots)
     _in_flight: int = 0
     _waiting: SubmitPriorityQueue = Factory(SubmitPriorityQueue)
@@ -123,28 +119,24 @@ class Slots:
         now = asyncio.get_running_loop().time()
         self._is_key_accepted = True
         self._in_flight -= 1
-        was_named_by_webhook = self._early_webhooks.has(track_id, ticket.id)
-        self._records[ticket] = SlotRecord(
-            endpoint, now, eta or 0.0, now, track_id, expects_webhook, was_named_by_webhook
+        record = SlotRecord(
+            endpoint,
+            now,
+            polled_at=now,
+            eta=eta or 0.0,
+            track_id=track_id,
+            expects_webhook=expects_webhook,
         )
+        self._holders.add(ticket, record)
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
         """Hold a slot for the ticket of a process that has died."""
-        record = SlotRecord(
-            endpoint,
-            submitted_at,
-            eta=0.0,
-            polled_at=submitted_at,
-            track_id="",
-            expects_webhook=False,
-            was_named_by_webhook=False,
-        )
-        self._records.setdefault(ticket, record)
+        self._holders.adopt(ticket, endpoint=endpoint, submitted_at=submitted_at)
 
     def on_completed(self, ticket: Ticket) -> None:
         """Free the slot of a ticket whose work has ended, if the ticket holds a slot."""
-        record = self._records.pop(ticket, None)
+        record = self._holders.remove(ticket)
         if record is None:
             return
         took = asyncio.get_running_loop().time() - record.submitted_at
@@ -154,22 +146,12 @@ class Slots:
 
     def initial_facts_of(self, ticket: Ticket) -> InitialTicketFacts | None:
         """Return what is known about a ticket before its first poll; None if it holds no slot."""
-        record = self._records.get(ticket)
+        record = self._holders.get(ticket)
         return None if record is None else record.initial_facts(asyncio.get_running_loop().time())
 
     def take_hint(self, hint: WebhookHint) -> Ticket | None:
         """Mark the tickets of a webhook. Return the first with the hint's track_id, else None."""
-        found: list[Ticket] = []
-        for ticket, record in self._records.items():
-            if hint.track_id and record.track_id == hint.track_id:
-                found.append(ticket)
-            elif ticket.id not in hint.ids:
-                continue
-            record.was_named_by_webhook = True
-        if not found:
-            # Remember the ids, because a webhook may come before the reply to its submit.
-            self._early_webhooks.remember((hint.track_id, *hint.ids))
-        return found[0] if found else None
+        return self._holders.take_hint(hint)
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
         """
@@ -224,7 +206,7 @@ class Slots:
     @property
     def used(self) -> int:
         """The number of slots in use."""
-        return self._in_flight + len(self._records) + self._uncertain.count
+        return self._in_flight + len(self._holders) + self._uncertain.count
 
     def _has_room(self, now: float) -> bool:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
@@ -264,11 +246,7 @@ class Slots:
 
     def _evict_stale(self, now: float) -> None:
         self._uncertain.expire(now)
-        while self._records:
-            ticket, record = next(iter(self._records.items()))
-            if now - record.submitted_at < MAX_SLOT_AGE_S:
-                return
-            del self._records[ticket]
+        self._holders.remove_stale(now)
 
     def _schedule_polls(self) -> None:
         """If all slots are used, poll the tickets that are due. Set a timer for the next scan."""
@@ -276,7 +254,7 @@ class Slots:
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]
         if self._is_full(now):
-            wake_times.extend(self._polls.poll_due(self._records, now))
+            wake_times.extend(self._polls.poll_due(self._holders.records, now))
             wake_times.extend(filter(None, (self._uncertain.expire(now),)))
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
@@ -285,7 +263,7 @@ class Slots:
             # many tickets, scan less often, because each scan takes longer.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
-                now + _SCAN_GAP_PER_SLOT_S * len(self._records),
+                now + _SCAN_GAP_PER_SLOT_S * len(self._holders),
             )
             self._timer = loop.call_at(when, self._on_timer, context=Context())
 

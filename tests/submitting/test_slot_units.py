@@ -41,7 +41,7 @@ class RecordingPoller:
 
 
 def record_of(*, submitted_at=0.0, eta=0.0, webhook=False, early=False, track_id=""):
-    return SlotRecord("e/x", submitted_at, eta, submitted_at, track_id, webhook, early)
+    return SlotRecord("e/x", submitted_at, submitted_at, eta, track_id, webhook, early)
 
 
 def slots_of(limit, poller=None):
@@ -323,6 +323,26 @@ def test_slot_is_lost_after_an_hour(virtually):
         assert "slots_used" == slots.wait_reason("p", 2)
         await asyncio.sleep(1.0)
         assert slots.wait_reason("p", 2) is None
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("age", [7200.0, 3000.0])
+def test_slot_of_a_dead_process_is_lost_an_hour_after_its_submit(virtually, age):
+    """A younger ticket that took its slot earlier does not keep it there."""
+
+    async def main():
+        slots = slots_of(3)
+        await slots.acquire(1)
+        slots.assign(TICKETS[0])
+        for ticket in TICKETS[1:3]:
+            submitted_at = asyncio.get_running_loop().time() - age
+            slots.hold(ticket, endpoint="e/x", submitted_at=submitted_at)
+        await asyncio.sleep(max(0.0, 3600.0 - age - 1.0))
+        assert ("slots_used" if age < 3600.0 else None) == slots.wait_reason("p", 2)
+        await asyncio.sleep(1.0)
+        assert slots.wait_reason("p", 2) is None
+        assert 1 == slots.used
 
     virtually(main)
 

@@ -5,6 +5,7 @@ from .mutation import (
     CLOSING,
     GENERATE_TIMEOUT,
     LAST_CHECK,
+    SLOT_UNITS,
     SUBMIT_SIMULATION,
     SUBMITTING,
     UNSENT,
@@ -166,5 +167,13 @@ MUTATIONS = [
         "not self._has_caller",
         BUDGET,
         "in_flight",
+    ),
+    Mutation(
+        "slots: an old ticket keeps its slot behind a younger one",
+        "_submitting/slot_holders.py",
+        "self._is_sorted = False",
+        "pass",
+        SLOT_UNITS,
+        "dead_process",
     ),
 ]
