@@ -215,9 +215,9 @@ class Engine:
             return Slots(self._queue, SlotPolls(self.poller))
         return self._joined_account.make_slots(tier, SlotPolls(self.poller))
 
-    def _free_slot(self, ticket: Ticket) -> None:
+    def _free_slot(self, ticket: Ticket, observed: float = 0.0) -> None:
         for slots in self.submitter.slots.values():
-            slots.on_completed(ticket)
+            slots.on_completed(ticket, observed=observed)
 
     def wait_limit(self, timeout: float | None) -> float | None:
         """Return `timeout`, or by default the client's `wait_timeout`. Return None for no limit."""

@@ -15,12 +15,14 @@ class Completion(NamedTuple):
         watchers: The watchers to notify.
         polls: The number of polls of the ticket.
         waited: The seconds since the ticket was added.
+        was_running: Whether a poll of the ticket saw its job running.
     """
 
     outcome: Outcome
     watchers: tuple[Watcher, ...]
     polls: int
     waited: float
+    was_running: bool
 
 
 class Effects(NamedTuple):

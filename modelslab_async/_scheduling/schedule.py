@@ -284,7 +284,7 @@ class Schedule:
         del self._open[entry.ticket]
         if not self._open:
             self._sole_watcher = ()
-        return Completion(outcome, watchers, entry.polls, now - entry.added)
+        return Completion(outcome, watchers, entry.polls, now - entry.added, bool(entry.last))
 
     def _is_open(self, entry: Entry) -> bool:
         """Return whether an entry has a watcher. If it has none, forget the entry."""

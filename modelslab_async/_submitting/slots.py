@@ -134,14 +134,20 @@ class Slots:
         """Hold a slot for the ticket of a process that has died."""
         self._holders.adopt(ticket, endpoint=endpoint, submitted_at=submitted_at)
 
-    def on_completed(self, ticket: Ticket) -> None:
-        """Free the slot of a ticket whose work has ended, if the ticket holds a slot."""
+    def on_completed(self, ticket: Ticket, *, observed: float = 0.0) -> None:
+        """
+        Free the slot of a ticket whose work has ended, if the ticket holds a slot.
+
+        Args:
+            ticket: The ticket.
+            observed: The seconds for which polls watched for the end of the work.
+        """
         record = self._holders.remove(ticket)
         if record is None:
             return
-        took = asyncio.get_running_loop().time() - record.submitted_at
-        self._uncertain.record_duration(record.endpoint, took)
-        self._polls.on_completed(ticket, record.eta, took)
+        age = asyncio.get_running_loop().time() - record.submitted_at
+        self._uncertain.record_end(record.endpoint, age, observed=observed)
+        self._polls.on_completed(ticket, record.eta, age)
         self._admit_waiting()
 
     def initial_facts_of(self, ticket: Ticket) -> InitialTicketFacts | None:

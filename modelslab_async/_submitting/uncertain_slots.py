@@ -9,6 +9,9 @@ DEFAULT_DURATION_S = 120.0
 # The maximum time for which a submit that may have started work holds a slot.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
+# If the first poll shows that work has ended, and polls began more than this many seconds after the
+# submit, the duration of the work is unknown: it may have ended long before.
+_MAX_UNOBSERVED_S = DEFAULT_DURATION_S
 
 
 @define(eq=False)
@@ -18,7 +21,7 @@ class UncertainSlots:
 
     Each submit is counted for a limited time. This is the longest duration of the eight most recent
     generations at its endpoint, but at most ten minutes. If no generation has ended at the endpoint
-    yet, the time is two minutes.
+    yet, the time is two minutes. A generation whose end was noticed late does not count.
 
     Attributes:
         count: The number of submits that are counted now.
@@ -32,6 +35,18 @@ class UncertainSlots:
         """Count a submit that may have started work at this endpoint."""
         self._submit_times.setdefault(endpoint, deque()).append(now)
         self.count += 1
+
+    def record_end(self, endpoint: str, age: float, *, observed: float) -> None:
+        """
+        Record that a generation at an endpoint has ended.
+
+        Args:
+            endpoint: The name of the endpoint.
+            age: The seconds from its submit to the poll that showed its end.
+            observed: The seconds for which polls watched for the end of the work.
+        """
+        if age - observed <= _MAX_UNOBSERVED_S:
+            self.record_duration(endpoint, age)
 
     def record_duration(self, endpoint: str, seconds: float) -> None:
         """Record how long a generation took at an endpoint."""

@@ -99,6 +99,48 @@ def test_slot_is_held_as_long_as_earlier_work_took(virtually):
     virtually(main)
 
 
+@pytest.mark.parametrize("end_comes_by", ["wait", "fetch", "wait after a restart"])
+def test_end_that_was_noticed_late_does_not_prolong_the_hold(virtually, end_comes_by):
+    """The age of a ticket tells how long its work took only if the client polled it meanwhile."""
+
+    async def main():
+        here = Account(20.0, lossy=2)
+        async with here.client(queue=1) as former, here.client(queue=1) as latter:
+            ticket = (await former.submit(REALTIME, prompt="a fox")).ticket
+            await asyncio.sleep(3000.0)
+            client = former
+            if end_comes_by == "wait after a restart":
+                client = latter
+                client.engine.submitter.hold_slot(ticket, endpoint=REALTIME, age=3000.0)
+            await (client.fetch(ticket) if end_comes_by == "fetch" else client.wait(ticket))
+            before = now()
+            with pytest.raises(SubmitUncertain):
+                await client.submit(REALTIME, prompt="a dog")
+            await client.submit(REALTIME, prompt="a cat")
+            assert 120 == round(now() - before)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("waits_from", [0.0, 60.0, 200.0])
+def test_slot_is_held_as_long_as_work_that_polls_saw_running(virtually, waits_from):
+    """A wait that begins while the work runs tells when it ends."""
+
+    async def main():
+        here = Account(300.0, lossy=2)
+        async with here.client(queue=1) as client:
+            ticket = (await client.submit(REALTIME, prompt="a fox")).ticket
+            await asyncio.sleep(waits_from)
+            await client.wait(ticket)
+            before = now()
+            with pytest.raises(SubmitUncertain):
+                await client.submit(REALTIME, prompt="a dog")
+            await client.submit(REALTIME, prompt="a cat")
+            assert 300.0 <= now() - before < 330.0
+
+    virtually(main)
+
+
 def test_other_slots_are_used_meanwhile(virtually, service):
     """An uncertain submit costs one slot, and the others are used."""
 

@@ -8,6 +8,7 @@ from .mutation import (
     SLOT_UNITS,
     SUBMIT_SIMULATION,
     SUBMITTING,
+    UNCERTAIN_SLOTS,
     UNSENT,
     UPLOADS,
     Mutation,
@@ -175,5 +176,13 @@ MUTATIONS = [
         "pass",
         SLOT_UNITS,
         "dead_process",
+    ),
+    Mutation(
+        "slots: the age of a ticket counts as the duration of its work",
+        "_submitting/uncertain_slots.py",
+        "if age - observed <= _MAX_UNOBSERVED_S:",
+        "if True:",
+        UNCERTAIN_SLOTS,
+        "noticed_late",
     ),
 ]
