@@ -103,6 +103,8 @@ class AccountLink:
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
+        for slots in self._slots.values():
+            slots.end_polls_for_others()
         self._silence_timer.start(asyncio.get_running_loop().time())
         try:
             try:

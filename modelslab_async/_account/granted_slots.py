@@ -59,6 +59,11 @@ class GrantedSlots(Slots):
         self.has_other_waiters = allotment.has_other_waiters
         self._admit()
 
+    def end_polls_for_others(self) -> None:
+        """Stop polls for submits of other clients, because the account gives no more answers."""
+        self.has_other_waiters = False
+        self._admit()
+
     def pause(self, until: float) -> None:
         """Let no submit start before `until`, a time on the event loop's clock."""
         self._paused_until = max(self._paused_until, until)

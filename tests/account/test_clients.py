@@ -1,8 +1,10 @@
 """Clients that share an account: together they keep to its limits, and none holds up another."""
 
 import asyncio
+import gc
 import logging
 import re
+import weakref
 
 import pytest
 
@@ -70,6 +72,31 @@ async def test_ticket_of_a_closed_client_keeps_its_slot(store):
             await second.submit(ENDPOINT, prompt="a hare")
         assert [] == refusals(emulator)
         assert emulator.polls[str(ticket)]
+
+
+async def test_closed_client_is_freed_while_another_waits_for_its_slot(store):
+    """It polls its tickets for the other client until it has left the account, and not longer."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(600.0, 600.0)))
+    account = store.account(queue=1)
+    async with (
+        asyncio.timeout(300),
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account) as other,
+    ):
+        client = Client(KEY, base_url=url, account=account)
+        async with client:
+            await client.submit(ENDPOINT, prompt="a fox")
+            waiting = asyncio.create_task(other.submit(ENDPOINT, prompt="a hare"))
+            while not client.engine.submitter.slots["standard"].has_other_waiters:
+                await asyncio.wait([waiting], timeout=0.01)
+        engine = weakref.ref(client.engine)
+        del client
+        # A task that has just ended is freed in the next iteration of the event loop.
+        await asyncio.sleep(0)
+        gc.collect()
+        assert engine() is None
+        waiting.cancel()
+        await asyncio.wait([waiting])
 
 
 async def report_pauses(store, **pauses):
