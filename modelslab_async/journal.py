@@ -1,7 +1,6 @@
 """Journal: stores a batch in a file or in a database, and reads it back."""
 
 import os
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -135,11 +134,7 @@ class Journal:
             OSError: The file cannot be written.
         """
         target, chosen = exports.target_and_format(path, file_format)
-        stop = threading.Event()
-        try:
-            return await self._store.read(exports.export, target, chosen, is_cancelled=stop.is_set)
-        finally:
-            stop.set()
+        return await self._store.export(target, chosen)
 
     async def record_file(
         self,

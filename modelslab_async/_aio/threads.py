@@ -19,6 +19,7 @@ async def run_in_thread(
     *args: *Ts,
     undo: Callable[[T], object] | None = None,
     waits_for_loop: bool = False,
+    on_cancel: Callable[[], object] | None = None,
 ) -> T:
     """
     Run a function in a thread, and wait for its end even if this task is cancelled.
@@ -35,17 +36,19 @@ async def run_in_thread(
         waits_for_loop: Whether the function waits for coroutines in the event loop. If true, its
             thread does not count towards anyio's limit, which the whole program shares. Otherwise a
             deadlock is possible: such functions take all threads, and their coroutines need one.
+        on_cancel: Called if this task is cancelled, for example to make the function end sooner.
     """
     limiter = anyio.CapacityLimiter(1) if waits_for_loop else None
     outcome: Future[T] = Future()
     running = anyio.to_thread.run_sync(_run, outcome, function, *args, limiter=limiter)
     task = asyncio.ensure_future(running)
     try:
-        cancelled = await wait_to_end(task)
+        cancelled = await wait_to_end(task, on_cancel=on_cancel)
         if not outcome.cancel() and not outcome.done():
             # The thread goes on, although something has cancelled `task`: `asyncio.run` cancels all
             # tasks at the end of a program.
-            cancelled = await wait_to_end(asyncio.wrap_future(outcome)) or cancelled
+            wrapped = asyncio.wrap_future(outcome)
+            cancelled = await wait_to_end(wrapped, on_cancel=on_cancel) or cancelled
         if cancelled is not None:
             if undo is not None and not outcome.cancelled() and outcome.exception() is None:
                 # Suppress an error of `undo`, so that this task still ends with the CancelledError.

@@ -104,9 +104,16 @@ async def finish(operation: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def wait_to_end(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+async def wait_to_end(
+    future: asyncio.Future[Any], *, on_cancel: Callable[[], object] | None = None
+) -> asyncio.CancelledError | None:
     """
     Wait until a future is done, even if this task is cancelled meanwhile.
+
+    Args:
+        future: The future.
+        on_cancel: Called at each cancellation of this task, for example to make the future done
+            sooner.
 
     Returns:
         The cancellation, which the caller has to raise; None if this task was not cancelled.
@@ -120,4 +127,6 @@ async def wait_to_end(future: asyncio.Future[Any]) -> asyncio.CancelledError | N
                 await asyncio.wait((future,))
             except asyncio.CancelledError as error:
                 cancelled = error
+                if on_cancel is not None:
+                    on_cancel()
     return cancelled

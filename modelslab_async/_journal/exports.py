@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -72,19 +73,20 @@ def target_and_format(
 
 
 def export(
-    db: sqlite3.Connection, path: str, file_format: ExportFormat, is_cancelled: Callable[[], bool]
+    db: sqlite3.Connection, path: str, file_format: ExportFormat, stop: threading.Event
 ) -> int:
     """
     Write a snapshot of all outcomes to a file. Return the number of outcomes.
 
     Raises:
+        InterruptedError: `stop` was set, so no file is written.
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
         ValueError: `path` leads to a file of the journal itself.
     """
     (_, _, own_file) = db.execute("PRAGMA database_list").fetchone()
     if is_journal_file(path, own_file):
         raise ValueError(f"{path!r} is a file of the journal; give the export another name")
-    return write_export(_Snapshot(db, is_cancelled), path, file_format)
+    return write_export(_Snapshot(db, stop), path, file_format)
 
 
 class Snapshot(Protocol):
@@ -103,6 +105,10 @@ class Snapshot(Protocol):
         """The number of outcomes that have been read so far."""
         ...
 
+    def check_wanted(self) -> None:
+        """Raise `InterruptedError` if the export was cancelled."""
+        ...
+
 
 def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> int:
     """
@@ -111,22 +117,24 @@ def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> in
     An existing file is replaced only when the new file is complete.
 
     Raises:
+        InterruptedError: The export was cancelled, so no file is written.
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
     """
     target = Path(path)
     remove_old_drafts(target)
     with atomic_replace(target) as draft:
         _WRITERS[file_format](draft, snapshot)
+        snapshot.check_wanted()
     return snapshot.count
 
 
 class _Snapshot:
     """A snapshot of an SQLite file."""
 
-    def __init__(self, db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, db: sqlite3.Connection, stop: threading.Event) -> None:
         self.count = 0
         self._db = db
-        self._is_cancelled = is_cancelled
+        self._stop = stop
         # Read everything in one transaction, so that all pages show the same moment.
         db.execute("BEGIN")
 
@@ -135,7 +143,7 @@ class _Snapshot:
         cursor: int | None = 0
         while cursor is not None:
             page, cursor = outcome_page(self._db, cursor, PAGE_SIZE)
-            self._check_cancelled()
+            self.check_wanted()
             self.count += len(page)
             yield page
 
@@ -146,11 +154,12 @@ class _Snapshot:
     def _input_rows(self) -> Iterator[Columns]:
         for number, row in enumerate(input_rows(self._db)):
             if number % PAGE_SIZE == 0:
-                self._check_cancelled()
+                self.check_wanted()
             yield row
 
-    def _check_cancelled(self) -> None:
-        if self._is_cancelled():
+    def check_wanted(self) -> None:
+        """See `Snapshot`."""
+        if self._stop.is_set():
             raise InterruptedError("the export was cancelled")
 
 

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from .exports import ExportFormat
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -42,6 +44,14 @@ class JournalStore(Protocol):
         **kwargs: P.kwargs,
     ) -> T:
         """Carry out an operation that only reads."""
+        ...
+
+    async def export(self, path: str, file_format: ExportFormat) -> int:
+        """
+        Write all outcomes to a file, and return their number.
+
+        If this task is cancelled, stop at the next page, and wait until nothing writes any more.
+        """
         ...
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:

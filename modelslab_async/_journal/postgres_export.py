@@ -1,7 +1,8 @@
 """Exports a journal from a PostgreSQL database. See `exports`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import threading
+from collections.abc import Awaitable, Iterator
 from typing import Any, Final, TypeVar
 
 from .._aio.threads import run_in_thread
@@ -44,20 +45,21 @@ async def export(
     db: PostgresContext,
     path: str,
     file_format: ExportFormat,
-    is_cancelled: Callable[[], bool],
+    stop: threading.Event,
 ) -> int:
     """See `exports.export`."""
     await db.session.run_script(_BEGIN)
-    snapshot = PostgresSnapshot(db, is_cancelled)
-    writing = run_in_thread(exports.write_export, snapshot, path, file_format, waits_for_loop=True)
-    task = asyncio.ensure_future(writing)
+    snapshot = PostgresSnapshot(db, stop)
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        # Wait until the thread has ended, because it may still need this event loop to read a page.
-        snapshot.cancel()
-        await asyncio.wait((task,))
-        raise
+        # The thread needs this event loop to read a page.
+        return await run_in_thread(
+            exports.write_export,
+            snapshot,
+            path,
+            file_format,
+            waits_for_loop=True,
+            on_cancel=stop.set,
+        )
     except Exception as error:
         if snapshot.read_error is None:
             # Every read succeeded, so the error does not come from the database. Wrap it, so that
@@ -75,17 +77,12 @@ class PostgresSnapshot:
         read_error: The error of a read that failed; None if all reads succeeded.
     """
 
-    def __init__(self, db: PostgresContext, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, db: PostgresContext, stop: threading.Event) -> None:
         self.count = 0
         self.read_error: BaseException | None = None
         self._db = db
-        self._is_cancelled = is_cancelled
-        self._was_cancelled = False
+        self._stop = stop
         self._loop = asyncio.get_running_loop()
-
-    def cancel(self) -> None:
-        """Make the thread that writes the file stop when it next reads a page."""
-        self._was_cancelled = True
 
     def pages(self) -> Iterator[list[RecordedOutcome]]:
         """See `Snapshot`."""
@@ -100,6 +97,11 @@ class PostgresSnapshot:
     def input_columns(self) -> tuple[InputColumn, ...]:
         """See `Snapshot`."""
         return input_columns(self._input_rows())
+
+    def check_wanted(self) -> None:
+        """See `exports.Snapshot`."""
+        if self._stop.is_set():
+            raise InterruptedError("the export was cancelled")
 
     def _input_rows(self) -> Iterator[Columns]:
         rows: list[Any] = []
@@ -122,6 +124,5 @@ class PostgresSnapshot:
         except BaseException as error:
             self.read_error = error
             raise
-        if self._was_cancelled or self._is_cancelled():
-            raise InterruptedError("the export was cancelled")
+        self.check_wanted()
         return result

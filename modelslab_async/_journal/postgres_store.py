@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from .._models.journal_errors import JournalError
+from . import exports
+from .exports import ExportFormat
 from .postgres_batch_location import PostgresBatch
 from .postgres_context import PostgresContext
 from .postgres_errors import is_lost
@@ -113,6 +116,10 @@ class PostgresStore:
         except Exception as error:  # noqa: BLE001 -- it is raised below.
             failure = self._translate.for_caller(error)
         raise failure
+
+    async def export(self, path: str, file_format: ExportFormat) -> int:
+        """See `JournalStore`."""
+        return await self.read(exports.export, path, file_format, threading.Event())
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
         """See `JournalStore`."""

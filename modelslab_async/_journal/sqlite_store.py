@@ -3,14 +3,17 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from .._aio.threads import run_in_thread
 from .._aio.yield_and_wakeup import wait_to_end
 from .._models.error_copies import own_copy
 from .._models.journal_errors import JournalError, JournalReadOnly
-from . import read_only_connection
+from . import exports, read_only_connection
+from .exports import ExportFormat
 from .sqlite_errors import file_gone_error
 from .writer import QueuedOperation, Result, Writer
 
@@ -86,8 +89,7 @@ class SqliteStore:
             JournalError: The journal is closed, was opened for reading only, or its writing thread
                 has ended with an error.
         """
-        if self._closed:
-            raise JournalError("this journal is closed; open it again", path=self.path)
+        self._check_open()
         if self._read_only_error is not None:
             raise JournalReadOnly(self._read_only_error.message, path=self.path)
         if self._pid != os.getpid():
@@ -110,13 +112,24 @@ class SqliteStore:
         Raises:
             JournalError: The journal is closed or cannot be read.
         """
-        if self._closed:
-            raise JournalError("this journal is closed; open it again", path=self.path)
+        self._check_open()
         return await asyncio.to_thread(
             read_only_connection.read,
             self.path,
             self._lock_timeout,
             lambda db: operation(db, *args, **kwargs),
+        )
+
+    async def export(self, path: str, file_format: ExportFormat) -> int:
+        """See `JournalStore`."""
+        self._check_open()
+        stop = threading.Event()
+        return await run_in_thread(
+            read_only_connection.read,
+            self.path,
+            self._lock_timeout,
+            lambda db: exports.export(db, path, file_format, stop),
+            on_cancel=stop.set,
         )
 
     async def wait_briefly(self, write: Awaitable[T]) -> T:
@@ -141,6 +154,10 @@ class SqliteStore:
         await wait_to_end(self._writer_ended)
         if is_file_gone:
             raise file_gone_error(self.path)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise JournalError("this journal is closed; open it again", path=self.path)
 
     def _end_writes(
         self, error: JournalError | None, in_progress: Sequence[QueuedOperation]

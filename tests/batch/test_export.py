@@ -303,5 +303,32 @@ async def test_cancelled_export_stops(batch, tmp_path, monkeypatch):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await wait_for_drafts(tmp_path, 0)
     assert [] == list(tmp_path.glob("*out*"))
+
+
+async def test_export_that_is_cancelled_in_its_last_page_replaces_no_file(
+    batch, tmp_path, monkeypatch
+):
+    """When the call ends, nothing writes any more, however late the cancellation came."""
+    target = tmp_path / "out.jsonl"
+    target.write_text("an earlier export")
+    is_writing, may_go_on, to_line = threading.Event(), threading.Event(), exports._json_line
+
+    def held(each):
+        is_writing.set()
+        may_go_on.wait(TIMEOUT_S)
+        return to_line(each)
+
+    monkeypatch.setattr(exports, "_json_line", held)
+    task = asyncio.create_task(batch.export(target))
+    await asyncio.to_thread(is_writing.wait, TIMEOUT_S)
+    for _ in range(2):
+        task.cancel()
+        # The task gets the cancellation in the second iteration of the event loop from here.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [target] == list(tmp_path.glob("*out*"))
+    assert "an earlier export" == target.read_text()

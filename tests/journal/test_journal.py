@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -711,7 +712,7 @@ async def test_export_shows_one_moment(file_journal, file_path, monkeypatch):
         run, [OutcomeRow(claimed[A], 1, done(A)), OutcomeRow(claimed[B], 1, done(B))]
     )
     with closing(connect(str(file_path), 5)) as db:
-        pages = exports._Snapshot(db, lambda: False).pages()
+        pages = exports._Snapshot(db, threading.Event()).pages()
         first = next(pages)
         await file_journal.leases.complete(run, [OutcomeRow(claimed[C], 1, done(C))])
         rest = list(pages)
