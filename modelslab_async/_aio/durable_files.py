@@ -12,7 +12,7 @@ from typing import Final
 IS_WINDOWS = os.name == "nt"
 _TOKEN_BYTES: Final = 8
 # A process may still be writing a younger draft.
-_MAX_DRAFT_AGE_S: Final = 86_400.0
+MAX_DRAFT_AGE_S: Final = 86_400.0
 
 
 def fsync_folder(folder: Path) -> None:
@@ -65,11 +65,11 @@ def remove_old_drafts(path: Path) -> None:
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if draft.fullmatch(entry.name):
-                remove_if_old(entry)
+                remove_if_old(entry, MAX_DRAFT_AGE_S)
 
 
-def remove_if_old(entry: os.DirEntry[str]) -> None:
-    """Remove a file if it has not changed for a day. Leave it if it cannot be removed."""
+def remove_if_old(entry: os.DirEntry[str], age_s: float) -> None:
+    """Remove a file if it has not changed for `age_s` seconds. Leave it if that fails."""
     with suppress(OSError):
-        if time.time() - entry.stat().st_mtime > _MAX_DRAFT_AGE_S:
+        if time.time() - entry.stat().st_mtime > age_s:
             Path(entry.path).unlink()

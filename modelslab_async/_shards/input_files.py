@@ -14,14 +14,16 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from .._aio.durable_files import make_folder, remove_if_old
+from .._aio.durable_files import MAX_DRAFT_AGE_S, make_folder, remove_if_old
 from .._tables.table_errors import UnusableTable
 
 _DIGEST_BYTES: Final = 8
 _MAX_LABEL_CHARS: Final = 100
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = re.compile(r"part-(?P<label>.+)-(?P<digest>[0-9a-f]{16})-(?P<size>\d+)-\d+\.parquet")
-HIDDEN_SUFFIXES: Final = (".draft", ".shard")
+# The seconds after which a hidden file is removed, by its suffix. A shard is written long before it
+# is polled, because all shards of a table are queued at once. So a fetch may need it for weeks.
+_MAX_HIDDEN_AGES_S: Final = {".draft": MAX_DRAFT_AGE_S, ".shard": 30 * 86_400.0}
 
 
 @frozen(kw_only=True)
@@ -158,8 +160,9 @@ def _digests_by_label(folder: str, size: int) -> dict[str, set[str]]:
     digests = defaultdict[str, set[str]](set)
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".part-") and entry.name.endswith(HIDDEN_SUFFIXES):
-                remove_if_old(entry)
+            max_age_s = _MAX_HIDDEN_AGES_S.get(Path(entry.name).suffix)
+            if entry.name.startswith(".part-") and max_age_s is not None:
+                remove_if_old(entry, max_age_s)
             elif part := _PART.fullmatch(entry.name):
                 if int(part["size"]) != size:
                     raise ValueError(

@@ -50,6 +50,8 @@ def finish_shard(shard: Shard, limits: PollLimits) -> PartCounts:
     part = Path(shard.part)
     counts = read_counts(part)
     if counts is not None and not counts.unresolved:
+        # Another worker has finished this shard since it was queued.
+        Path(shard.path).unlink(missing_ok=True)
         return counts
     try:
         tickets = read_shard(shard)

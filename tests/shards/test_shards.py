@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -468,6 +469,32 @@ def test_hidden_files_of_killed_processes_are_removed(write, tmp_path):
         os.utime(each, (0, 0))
     find_inputs(str(path), str(folder), 2)
     assert [other.name, young.name] == sorted(each.name for each in folder.iterdir())
+
+
+def test_shards_that_are_queued_for_weeks_outlast_another_fetch(write, tmp_path, monkeypatch):
+    """It reads another table into the same folder, and removes only what is older."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", KEY)
+    folder, day = tmp_path / "out", 86_400.0
+    (file,) = find_inputs(str(write("a.csv", (1, 2, 3))), str(folder), 1)
+    split = split_file(file, str(folder), 1, input_spec("images", None))
+    for shard, days in zip(split.shards, (2, 29, 31), strict=True):
+        os.utime(shard.path, (time.time() - days * day,) * 2)
+    find_inputs(str(write("b.csv", (4,))), str(folder), 1)
+    assert [1, 1] == [len(read_shard(shard)) for shard in split.shards[:2]]
+    assert not Path(split.shards[2].path).exists()
+
+
+def test_shard_that_another_worker_has_finished_is_removed(tmp_path):
+    """Its part is there, so nothing needs the tickets any more."""
+    ticket = Ticket("images", "1")
+    path, part = tmp_path / "shard", tmp_path / "part"
+    path.write_text("images:1\t\n")
+    success = Success(ticket=ticket, output=("https://a",), raw={"status": "success"})
+    row = RecordedOutcome(outcome=success, polls=1, added_at=1.0, completed_at=2.0, columns={})
+    write_part(part, [{}], [row])
+    counts = finish_shard(Shard(path=str(path), part=str(part), size=1), PollLimits())
+    assert PartCounts(success=1) == counts
+    assert not path.exists()
 
 
 def test_parts_are_no_inputs(write, tmp_path):
