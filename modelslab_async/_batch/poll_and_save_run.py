@@ -11,8 +11,8 @@ from .._aio.concurrent_map import ConcurrentMap
 from .._aio.threads import run_in_thread
 from .._downloads.downloads import Downloads
 from .._downloads.file_stems import stem_of
+from .._downloads.part_folder import part_stems, remove_stale
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
-from .._downloads.stale_parts import part_stems, remove_stale
 from .._journal.recorded_files import RecordedFile
 from .._journal.save_queue import PendingSave, SaveClaim
 from .._models.download_errors import DownloadError

@@ -31,7 +31,7 @@ from .generation_save import GenerationSave
 from .http_get import HTTPClient, LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
-from .part_file import DiskFolder
+from .part_folder import DiskFolder
 from .save_output import OnSaved, OutputSaver, new_part_limit
 from .save_result_types import Saved, SaveResult, Unsaved
 from .size_limit import SizeLimit

@@ -8,6 +8,7 @@ from attrs import Factory, define, evolve
 
 from .part_file import PublishedFile
 from .part_metadata import PartMetadata
+from .part_protocol import Part
 
 _CHUNK_BYTES = 1 << 20
 
@@ -91,6 +92,10 @@ class MemoryFolder:
         part = MemoryPart(self, stem)
         self._parts.append(part)
         return part
+
+    def finish(self, part: Part) -> None:
+        """Remove the bytes of the part of an output that has been saved."""
+        part.delete()
 
     def clear(self) -> None:
         """Remove all complete files, and the bytes of all parts."""

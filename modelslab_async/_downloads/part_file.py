@@ -274,24 +274,14 @@ class PartFile:
         return None
 
 
-@frozen
-class DiskFolder:
-    """The folder on disk in which the files are saved. It is created if it does not exist."""
-
-    path: Path
-
-    def open(self, stem: str) -> PartFile:
-        """Open or create the part file of the output with this stem. See `PartFile.open`."""
-        return PartFile.open(self.path, stem)
-
-
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
     """Open and lock the first unlocked file among `<stem>.part`, `<stem>.2.part` and so on."""
     number = 1
-    while (file := open_locked(path := _part_path(folder, stem, number))) is None:
+    while (file := open_locked(path := part_path(folder, stem, number))) is None:
         number += 1
     return path, file
 
 
-def _part_path(folder: Path, stem: str, number: int) -> Path:
+def part_path(folder: Path, stem: str, number: int) -> Path:
+    """Return the path of a part file of an output: `<stem>.part`, `<stem>.2.part` and so on."""
     return folder / f"{numbered_stem(stem, number)}{PART_SUFFIX}"

@@ -41,3 +41,7 @@ class PartFolder(Protocol):
     def open(self, stem: str, /) -> Part:
         """Open or create the part for a file name without a suffix. Blocking I/O."""
         ...
+
+    def finish(self, part: Part, /) -> None:
+        """Delete the part of an output that has been saved. Blocking I/O."""
+        ...

@@ -108,7 +108,7 @@ class OutputSaver:
                     if on_saved is not None:
                         await on_saved(result)
                     with as_download_error():
-                        await run_in_thread(part.delete)
+                        await run_in_thread(self.folder.finish, part)
                     return result
                 size = part.size
             with as_download_error():

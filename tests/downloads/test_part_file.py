@@ -22,8 +22,8 @@ from modelslab_async._downloads import file_sha256_check, publish
 from modelslab_async._downloads.download_error_translation import write_error
 from modelslab_async._downloads.file_locks import open_locked
 from modelslab_async._downloads.part_file import PartFile
+from modelslab_async._downloads.part_folder import DiskFolder, part_stems, remove_stale
 from modelslab_async._downloads.part_metadata import PartMetadata
-from modelslab_async._downloads.stale_parts import part_stems, remove_stale
 
 from .conftest import names, picture, success
 
@@ -386,6 +386,20 @@ def test_stale_parts_are_removed_unless_locked(folder, monkeypatch):
     remove_stale(folder, "a-1-0")
     remove_stale(folder, "a-1-1")
     assert ["a-1-0.bin"] == names(folder)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_saved_output_keeps_the_parts_that_others_write(folder, number):
+    """A part that no process has locked was left by a cut download, and is removed."""
+    made = [part(folder) for _ in range(4)]
+    saved, cut = made[number - 1], made[2]
+    saved.publish("bin")
+    cut.close()
+    DiskFolder(folder).finish(saved)
+    left = {path.name for path in folder.glob("*.part")}
+    assert {f"a-1-0{'.2' if number == 1 else ''}.part", "a-1-0.4.part"} == left
+    for each in made:
+        each.close()
 
 
 def test_planted_symlink_is_not_followed(folder):

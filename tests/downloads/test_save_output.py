@@ -645,6 +645,26 @@ async def test_cancelled_transfer_leaves_part(server, make_downloads, folder):
     assert ["images-1-0.png"] == names(folder)
 
 
+async def test_complete_save_removes_the_parts_of_all_cut_ones(server, make_downloads, folder):
+    """Several processes were cut while they saved one output, and no later save opens `.2.part`."""
+    server.content = picture(3 << 20)
+    server.answers = [server.stalled(5 << 19) for _ in range(3)]
+    parts = [folder / f"images-1-0{number}.part" for number in ("", ".2", ".3")]
+
+    async with make_downloads() as downloads:
+        tasks = [asyncio.create_task(downloads.save(success(server.link()))) for _ in parts]
+        for part in parts:
+            while not part.exists() or part.stat().st_size < 2 << 20:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert 6 == len(names(folder))
+        await downloads.save(success(server.link()))
+
+    assert ["images-1-0.png"] == names(folder)
+
+
 async def test_cancelled_unresumable_transfer_leaves_nothing(server, make_downloads, folder):
     """Bytes that cannot be continued are not kept_size."""
     server.content, server.etag = picture(4000), None
