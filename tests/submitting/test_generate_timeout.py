@@ -197,6 +197,24 @@ def test_time_is_up_while_in_flight(virtually, caplog):
     assert "started, though its caller has gone: realtime:1" in caplog.text
 
 
+@pytest.mark.parametrize("after", [4.0, 5.2])
+def test_caller_that_leaves_around_the_deadline_loses_no_ticket(virtually, caplog, after):
+    """The log has the ticket, whether the caller is cancelled before or just after its timeout."""
+
+    async def main():
+        here = Slow(answer=60.0)
+        async with here.client() as client:
+            generate = client.generate(REALTIME, timeout=5.0, prompt="a fox")
+            generating = asyncio.create_task(generate)
+            await asyncio.sleep(after)
+            generating.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await generating
+
+    virtually(main)
+    assert 1 == caplog.text.count("started, though its caller has gone: realtime:1")
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
 @pytest.mark.parametrize("connect", [0.0, 60.0])
 def test_eager_tasks_do_not_change_what_timeout_says(virtually, connect):
