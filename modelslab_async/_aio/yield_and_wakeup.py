@@ -96,9 +96,9 @@ def is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def finish(operation: Coroutine[Any, Any, T]) -> T:
-    """Run an operation in a new task to its end, even if this task is cancelled meanwhile."""
-    task = asyncio.create_task(operation)
+async def finish(operation: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:
+    """Run an operation in its own task to its end, even if this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(operation)
     cancelled = await wait_to_end(task)
     if cancelled is not None:
         raise cancelled from (None if task.cancelled() else task.exception())
