@@ -23,10 +23,18 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
             `run` yields the results of all items in progress, and then raises the exception.
         window: The maximum number of items that are in progress, or done but not yet received by
             the caller.
+        on_unreceived: Called with each result that is ready when the caller closes the generator.
     """
 
-    def __init__(self, function: Callable[[ItemT], Awaitable[ResultT]], window: int) -> None:
+    def __init__(
+        self,
+        function: Callable[[ItemT], Awaitable[ResultT]],
+        window: int,
+        *,
+        on_unreceived: Callable[[ResultT], object] = lambda _: None,
+    ) -> None:
         self._function = function
+        self._on_unreceived = on_unreceived
         self._window = asyncio.Semaphore(window)
         self._results: deque[tuple[ItemT, ResultT]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +77,8 @@ class ConcurrentMap(Generic[ItemT, ResultT]):
             reader_task.cancel()
             for task in self._tasks:
                 task.cancel()
+            for _, unreceived in self._results:
+                self._on_unreceived(unreceived)
             await asyncio.wait({reader_task, *self._tasks})
 
     def stop_reading(self) -> None:

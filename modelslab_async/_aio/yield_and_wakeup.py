@@ -1,6 +1,7 @@
 """Helpers for tasks on one event loop: yield, wake a task, recognize or defer a cancellation."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from itertools import cycle
 from typing import Any, TypeVar
@@ -95,23 +96,45 @@ def is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def finish(operation: Coroutine[Any, Any, T]) -> T:
-    """Run an operation in a new task to its end, even if this task is cancelled meanwhile."""
-    task = asyncio.create_task(operation)
+async def finish(operation: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:
+    """Run an operation in its own task to its end, even if this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(operation)
     cancelled = await wait_to_end(task)
     if cancelled is not None:
         raise cancelled from (None if task.cancelled() else task.exception())
     return task.result()
 
 
+async def finish_in_time(task: asyncio.Task[Any], grace: float) -> None:
+    """
+    Wait until a task is done. A cancellation of this task does not cancel the other.
+
+    Args:
+        task: The task to wait for.
+        grace: How many seconds to wait after the first cancellation of this task.
+
+    Raises:
+        asyncio.CancelledError: This task was cancelled, or the other one was.
+    """
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await wait_to_end(task, grace)
+        raise
+
+
 async def wait_to_end(
-    future: asyncio.Future[Any], *, on_cancel: Callable[[], object] | None = None
+    future: asyncio.Future[Any],
+    timeout: float = math.inf,
+    *,
+    on_cancel: Callable[[], object] | None = None,
 ) -> asyncio.CancelledError | None:
     """
-    Wait until a future is done, even if this task is cancelled meanwhile.
+    Wait until a future is done or the timeout has passed, even if this task is cancelled meanwhile.
 
     Args:
         future: The future.
+        timeout: The maximum number of seconds to wait.
         on_cancel: Called at each cancellation of this task, for example to make the future done
             sooner.
 
@@ -119,12 +142,14 @@ async def wait_to_end(
         The cancellation, which the caller has to raise; None if this task was not cancelled.
     """
     cancelled: asyncio.CancelledError | None = None
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout
     # Without this shield, a cancelled scope of anyio would cancel this task again in each iteration
     # of the event loop.
     with anyio.CancelScope(shield=True):
-        while not future.done():
+        while not future.done() and (rest := deadline - now()) > 0:
             try:
-                await asyncio.wait((future,))
+                await asyncio.wait((future,), timeout=None if rest == math.inf else rest)
             except asyncio.CancelledError as error:
                 cancelled = error
                 if on_cancel is not None:

@@ -1,9 +1,10 @@
 """BatchRuns: begins and closes the runs of one batch in this process."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from .._aio.yield_and_wakeup import finish
+from .._aio.yield_and_wakeup import finish, wait_to_end
 from .._downloads.downloads import Downloads
 from .._engine.engine import Engine
 from .._models.argument_checks import (
@@ -33,6 +34,8 @@ class BatchRuns:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
+        # The task that closes each run. A run is in only one of these collections.
+        self._closings: dict[Run[Any], asyncio.Task[None]] = {}
         self._feeds: list[TicketFeed] = []
         # The ids of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: set[int] = set()
@@ -178,9 +181,14 @@ class BatchRuns:
     async def _close_all(self, journaled_submits: JournalSubmitRecorder) -> None:
         journaled_submits.start_closing()
         self._journal.leases.start_leaving()
+        for run in [*self._active_runs]:
+            self._start_closing(run)
+        closings = [*self._closings.values()]
         try:
-            for run in [*self._active_runs]:
-                await self._close(run)
+            for closing in closings:
+                await wait_to_end(closing)
+            for closing in closings:
+                closing.result()
         finally:
             await journaled_submits.close()
 
@@ -193,8 +201,24 @@ class BatchRuns:
         return await self._journal.leases.begin_run(lease=self._lease)
 
     async def _close(self, run: Run[Any]) -> None:
+        """
+        Close a run, or wait until another task has closed it.
+
+        If the calling task is cancelled meanwhile, closing still completes.
+        """
         if run in self._active_runs:
-            self._active_runs.remove(run)
-            await run.close()
-            if not run.is_released:
-                self._unended_run_ids.add(run.run_id)
+            self._start_closing(run)
+        if (closing := self._closings.get(run)) is not None:
+            await finish(closing)
+
+    def _start_closing(self, run: Run[Any]) -> None:
+        self._active_runs.remove(run)
+        # Close in a task of its own, because the task that leaves the run may be cancelled again.
+        closing = asyncio.create_task(run.close(), name="modelslab_async batch close")
+        self._closings[run] = closing
+        closing.add_done_callback(lambda _: self._on_closed(run))
+
+    def _on_closed(self, run: Run[Any]) -> None:
+        del self._closings[run]
+        if not run.is_released:
+            self._unended_run_ids.add(run.run_id)

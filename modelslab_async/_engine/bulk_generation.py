@@ -18,9 +18,10 @@ from .._models.replies import Processing, Success
 from .._models.submission import Submission
 from .._models.unresolved_outcomes import Outcome, Unsubmitted
 from .._submitting.submit_progress import SubmitProgress
-from .._submitting.submit_recorder import SubmitRecorder, reply_or_raise
+from .._submitting.submit_recorder import SubmitRecorder, log_unreceived, reply_or_raise
 from .._submitting.uploader import UPLOAD_ENDPOINT, original_error
 from .engine import Engine
+from .submitted_outcome import submitted_outcome
 
 GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]] | Submission
 """What `generate_many` takes: a submission, or a pair of an endpoint and its parameters."""
@@ -142,7 +143,7 @@ class BulkGeneration:
         if self._bounds_submits and self._timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self._timeout
         generate: ConcurrentMap[RequestT, Outcome | Unsubmitted] = ConcurrentMap(
-            self._generate, window
+            self._generate, window, on_unreceived=_log_unreceived
         )
         async with aclosing(generate.run(requests, self._check)) as finished:
             async for request, outcome in finished:
@@ -174,7 +175,11 @@ class BulkGeneration:
             timeout = max(self._deadline - asyncio.get_running_loop().time(), 0.0)
         if not isinstance(reply, Processing):
             return reply
-        return await self._engine.outcome(reply.ticket, timeout)
+        return await submitted_outcome(self._engine, reply, timeout)
+
+
+def _log_unreceived(outcome: Outcome | Unsubmitted) -> None:
+    log_unreceived(outcome.cause if isinstance(outcome, Unsubmitted) else outcome)
 
 
 def check_bulk_arguments(requests: object, timeout: float | None, window: int) -> None:

@@ -75,8 +75,7 @@ class SubmitProgress:
             if `on_submitted` is still running.
         """
         if self.attempt is not None:
-            self.attempt.remove_done_callback(log_abandoned)
-            await asyncio.wait((self.attempt,), timeout=_REPORT_GRACE_S)
+            await _wait_for_report(self.attempt)
         # If the connection opened during this wait, `ActiveSubmit.check_sendable` found that the
         # caller had left. Then it set `self.attempt` to None, and nothing was sent.
         attempt = self.attempt
@@ -112,6 +111,16 @@ class SubmitProgress:
         )
         error.__cause__ = self.last_error
         return error
+
+
+async def _wait_for_report(attempt: "asyncio.Task[SubmitResult]") -> None:
+    """Wait a moment for an attempt, whose result the caller gets unless it is cancelled."""
+    attempt.remove_done_callback(log_abandoned)
+    try:
+        await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)
+    except asyncio.CancelledError:
+        attempt.add_done_callback(log_abandoned)
+        raise
 
 
 def _no_reply_error(submit_request: SubmitRequest, timeout: float) -> SubmitUncertain:

@@ -13,6 +13,7 @@ from .._aio.yield_and_wakeup import is_cancelled
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.events import Submitted
 from .._models.replies import Processing, Success
+from .._models.unresolved_outcomes import Unresolved
 from .submit_exchange import SubmitReply
 from .submit_request import SubmitRequest
 
@@ -93,13 +94,19 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
     if submit_task.cancelled():
         return
     result = submit_task.exception() or submit_task.result()
+    if isinstance(result, CallbackFailure):
+        log_missed_failure(submit_task)
+    else:
+        log_unreceived(result)
+
+
+def log_unreceived(result: object) -> None:
+    """Log a result that no caller receives, if it is a reply, an outcome or an uncertain submit."""
     match result:
-        case Processing() | Success():
+        case Processing() | Success() | Unresolved():
             _logger.warning("started, though its caller has gone: %s", result.ticket)
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
-        case CallbackFailure():
-            log_missed_failure(submit_task)
 
 
 def log_missed_failure(submit_task: asyncio.Task[SubmitResult]) -> None:

@@ -14,8 +14,13 @@ class SubmitTasks:
         self._tasks: set[asyncio.Task[SubmitResult]] = set()
 
     def start(self, sending: Coroutine[Any, Any, SubmitResult]) -> asyncio.Task[SubmitResult]:
-        """Start a task that sends one submit."""
-        task = asyncio.create_task(sending, name="modelslab_async submit")
+        """
+        Start a task that sends one submit. It runs only after the caller has yielded.
+
+        So the caller can first record which task sends the submit. An eager task factory would send
+        before that, so `Task` is called without the factory.
+        """
+        task = asyncio.Task(sending, name="modelslab_async submit")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -1,10 +1,12 @@
 """The timeout of `generate`: it counts from the call, and its error says in which part it ended."""
 
 import asyncio
+import sys
 
 import pytest
 
 from modelslab_async import (
+    Client,
     ModelsLabError,
     RateLimited,
     Request,
@@ -193,6 +195,66 @@ def test_time_is_up_while_in_flight(virtually, caplog):
 
     virtually(main)
     assert "started, though its caller has gone: realtime:1" in caplog.text
+
+
+@pytest.mark.parametrize("after", [4.0, 5.2])
+def test_caller_that_leaves_around_the_deadline_loses_no_ticket(virtually, caplog, after):
+    """The log has the ticket, whether the caller is cancelled before or just after its timeout."""
+
+    async def main():
+        here = Slow(answer=60.0)
+        async with here.client() as client:
+            generate = client.generate(REALTIME, timeout=5.0, prompt="a fox")
+            generating = asyncio.create_task(generate)
+            await asyncio.sleep(after)
+            generating.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await generating
+
+    virtually(main)
+    assert 1 == caplog.text.count("started, though its caller has gone: realtime:1")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+@pytest.mark.parametrize("connect", [0.0, 60.0])
+def test_eager_tasks_do_not_change_what_timeout_says(virtually, connect):
+    """A submit in flight is uncertain, and one that still connects is unsent."""
+
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        here = Slow(connect=connect, answer=60.0)
+        async with here.client() as client:
+            error = await error_of(client)
+        assert (SubmitTimeout if connect else SubmitUncertain) is type(error)
+        assert here.left == here.starts.total()
+
+    virtually(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+def test_eager_hook_that_closes_client_gets_error(virtually):
+    """The hook of a transport that answers without a pause cannot wait for itself."""
+    errors = []
+
+    class Immediate:
+        async def exchange(self, _request):
+            return json_response(status="processing", id=1, eta=3)
+
+    async def close(_: Submitted) -> None:
+        try:
+            await client.aclose()
+        except RuntimeError as error:
+            errors.append(error)
+
+    async def main():
+        nonlocal client
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        async with Client(KEY, http=Immediate(), on_submitted=close) as client:
+            await client.submit(REALTIME, prompt="a fox")
+
+    client = None
+    virtually(main)
+    assert 1 == len(errors)
 
 
 def test_time_is_up_while_the_work_runs(virtually):

@@ -61,6 +61,14 @@ MUTATIONS = [
         "lease_is_over",
     ),
     Mutation(
+        "left: a batch does not wait for a run that another task closes",
+        "_batch/batch_runs.py",
+        "closings = [*self._closings.values()]",
+        "closings: list[asyncio.Task[None]] = []",
+        "../batch/test_left_runs.py",
+        "sqlite",
+    ),
+    Mutation(
         "full disk: one of two tickets is lost from memory",
         "_batch/unrecorded_results.py",
         "self._results[own] = result",
