@@ -143,7 +143,7 @@ class BulkGeneration:
         if self._bounds_submits and self._timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self._timeout
         generate: ConcurrentMap[RequestT, Outcome | Unsubmitted] = ConcurrentMap(
-            self._generate, window, on_unreceived=_log_unreceived
+            self._generate, window, on_unreceived=self._log_unreceived
         )
         async with aclosing(generate.run(requests, self._check)) as finished:
             async for request, outcome in finished:
@@ -177,9 +177,12 @@ class BulkGeneration:
             return reply
         return await submitted_outcome(self._engine, reply, timeout)
 
-
-def _log_unreceived(outcome: Outcome | Unsubmitted) -> None:
-    log_unreceived(outcome.cause if isinstance(outcome, Unsubmitted) else outcome)
+    def _log_unreceived(self, outcome: Outcome | Unsubmitted) -> None:
+        """Log a result that the caller left, unless `on_submitted` has received its ticket."""
+        if isinstance(outcome, Unsubmitted):
+            log_unreceived(outcome.cause)
+        elif not self._engine.submitter.calls_on_submitted:
+            log_unreceived(outcome)
 
 
 def check_bulk_arguments(requests: object, timeout: float | None, window: int) -> None:

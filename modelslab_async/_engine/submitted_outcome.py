@@ -12,11 +12,12 @@ async def submitted_outcome(engine: Engine, reply: Processing, timeout: float | 
     """
     Wait for the outcome of the work that a submit started, as `Engine.outcome` does.
 
-    If the caller is cancelled, log the ticket. The caller has not received the ticket, and it is
-    needed to get the work that was paid for.
+    If the caller is cancelled, it does not receive the ticket, which it needs to get the work that
+    was paid for. So log the ticket, unless `on_submitted` has received it.
     """
     try:
         return await engine.outcome(reply.ticket, timeout)
     except asyncio.CancelledError:
-        log_unreceived(reply)
+        if not engine.submitter.calls_on_submitted:
+            log_unreceived(reply)
         raise

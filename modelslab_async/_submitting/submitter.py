@@ -69,6 +69,7 @@ class Submitter:
         slots: The slots of each API key that has been used, keyed by its tier.
         tasks: The tasks that send submits.
         telemetry: Makes a span for each submit; None for no spans.
+        calls_on_submitted: Whether the client's `on_submitted` gets each ticket.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Submitter:
         self._pace = pace
         self._unsent_timeout = unsent_timeout
         self._on_submitted = on_submitted
+        self.calls_on_submitted = on_submitted is not None
         self._listeners = listeners
         self._webhooks = webhooks
         self._jitter = jitter

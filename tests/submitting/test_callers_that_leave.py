@@ -41,6 +41,25 @@ def test_generate_cancelled_during_wait_logs_ticket(virtually, caplog, timeout):
     assert ["realtime:1"] == logged_tickets(caplog)
 
 
+def test_ticket_that_a_hook_has_received_is_not_logged(virtually, caplog):
+    """A program that stores its tickets in `on_submitted` has them already."""
+    stored = []
+
+    async def main():
+        here = Endless()
+        async with here.client(on_submitted=lambda news: stored.append(str(news.ticket))) as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.generate(REALTIME, prompt="a fox"), 60.0)
+            requests = [(REALTIME, {"prompt": str(n)}) for n in range(3)]
+            async with aclosing(client.generate_many(requests)) as pairs:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(pairs), 60.0)
+
+    virtually(main)
+    assert [f"realtime:{n}" for n in range(1, 5)] == stored
+    assert "" == caplog.text
+
+
 def test_generate_that_ends_logs_nothing(virtually, caplog):
     """A caller that gets its result or its error knows the ticket."""
 

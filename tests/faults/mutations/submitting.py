@@ -164,8 +164,8 @@ MUTATIONS = [
     Mutation(
         "left: the ticket of a generate is not logged",
         "_engine/submitted_outcome.py",
-        "        log_unreceived(reply)\n",
-        "",
+        "            log_unreceived(reply)\n",
+        "            pass\n",
         "../submitting/test_callers_that_leave.py",
         "during_wait",
     ),
