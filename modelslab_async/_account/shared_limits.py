@@ -6,7 +6,7 @@ from .._models.argument_checks import MAX_INT32, check_count, check_rate
 
 # PostgreSQL numbers the permits of a rate, and stores the queue, in 32 bits. An SQLite file has the
 # same limits.
-MAX_LIMIT: Final = MAX_INT32
+MAX_ACCOUNT_LIMIT: Final = MAX_INT32
 
 
 class OtherLimits(ValueError):
@@ -22,11 +22,12 @@ def check_account_limits(rate: float | None, queue: int | None) -> None:
         ValueError: A limit is 0, negative or too high, or the rate is NaN.
     """
     check_rate("rate", rate, unit="polls")
-    if rate is not None and rate > MAX_LIMIT:
+    if rate is not None and rate > MAX_ACCOUNT_LIMIT:
         raise ValueError(
-            f"rate is at most {MAX_LIMIT} polls a second, got {rate}; give None for no limit"
+            f"rate is at most {MAX_ACCOUNT_LIMIT} polls a second, got {rate}; "
+            "give None for no limit"
         )
-    check_count("queue", queue, unit="slots", most=MAX_LIMIT, optional=True)
+    check_count("queue", queue, unit="slots", most=MAX_ACCOUNT_LIMIT, optional=True)
 
 
 class SharedLimits(NamedTuple):

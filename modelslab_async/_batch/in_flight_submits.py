@@ -19,14 +19,14 @@ class InFlightSubmit:
     Attributes:
         own: The record of the submit; None while it is not recorded yet.
         lease: The lease of the record. While it lasts, no other process settles the submit.
-        may_be_sent: Whether the submit may have been sent. Before that, it started no work.
+        may_have_been_sent: If false, the submit certainly started no work.
         ended: Done once the result of the submit is recorded, or is kept in memory to be recorded
             later.
     """
 
     own: OwnSubmit | None = None
     lease: Lease | None = None
-    may_be_sent: bool = False
+    may_have_been_sent: bool = False
     ended: asyncio.Future[None] = field(
         factory=lambda: asyncio.get_running_loop().create_future(), init=False
     )
@@ -53,16 +53,16 @@ class InFlightSubmits:
             task.add_done_callback(self._on_task_ended)
         return in_flight
 
-    def may_send(self, task: asyncio.Task[Any] | None) -> bool:
+    def begin_sending(self, task: asyncio.Task[Any] | None) -> bool:
         """
-        Return whether the submit of `task` may be sent: whether its lease is not over.
+        Return False if the lease of the task's submit is over, so that it must not be sent.
 
-        If so, the submit counts as sent from now on.
+        Otherwise, the submit counts as sent from now on.
         """
         in_flight = self._of_tasks.get(task)
         if in_flight is None or in_flight.lease is None or in_flight.lease.is_over:
             return False
-        in_flight.may_be_sent = True
+        in_flight.may_have_been_sent = True
         return True
 
     def recorded(self) -> OwnSubmit:

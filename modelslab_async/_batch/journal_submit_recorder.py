@@ -45,7 +45,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self.earlier = EarlierSubmits(journal)
         self._journal = journal
         self._lease = lease
-        self._run = OwnSubmitsLease(journal, lease=lease)
+        self._own_submits_lease = OwnSubmitsLease(journal, lease=lease)
         self._stop = SubmitStop(journal.path)
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)
@@ -71,7 +71,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         if (settled := self._settled.pop(submit_request.submit_id, None)) is not None:
             raise settled
         submit = self._pending_submit(submit_request)
-        run_id = await self._run.id()
+        run_id = await self._own_submits_lease.run_id()
         record_own = self._journal.leases.record_own
         in_flight.lease = Lease(self._journal, run_id, self._lease)
         while in_flight.own is None:
@@ -82,7 +82,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             if cancelled is not None:
                 raise cancelled
             if in_flight.own is None:
-                run_id = await self._run.id(ended=run_id)
+                run_id = await self._own_submits_lease.run_id(ended=run_id)
                 in_flight.lease = Lease(self._journal, run_id, self._lease)
 
     def check_sendable(self, task: asyncio.Task[SubmitResult] | None) -> None:
@@ -95,7 +95,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 settled the submit. The next attempt records the submit again before it sends it.
         """
         self._stop.check()
-        if not self._in_flight.may_send(task):
+        if not self._in_flight.begin_sending(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
                 "stood still or its journal was slow",
@@ -137,11 +137,13 @@ class JournalSubmitRecorder(SubmitRecorder):
             self._in_flight.leave()
 
     def _keep_cut_off(self, in_flight: InFlightSubmit) -> None:
-        """Keep the result of a submit whose task has ended. It will get no reply."""
+        """Keep a submit whose task has ended without a reply: as uncertain, or as unsent."""
         if (own := in_flight.own) is None:
             return
         unsent = ModelsLabError("it was cut off before it was sent")
-        self._unrecorded.keep(own, uncertain_error(own.submit) if in_flight.may_be_sent else unsent)
+        self._unrecorded.keep(
+            own, uncertain_error(own.submit) if in_flight.may_have_been_sent else unsent
+        )
 
     async def _write(
         self, own: OwnSubmit, result: SubmitReply | ModelsLabError, *, is_repeated: bool = False
@@ -261,7 +263,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         try:
             await self._unrecorded.aclose()
         finally:
-            await self._run.close()
+            await self._own_submits_lease.close()
 
 
 def _readable(prepared: SubmitRequest | UnusableFile) -> SubmitRequest:

@@ -12,7 +12,7 @@ _logger = logging.getLogger("modelslab_async")
 
 class OwnSubmitsLease:
     """
-    The run of one journal that the submits of this process belong to.
+    Keeps the run, and its lease, that the submits of this process belong to.
 
     While its lease lasts, other processes do not report the submits as uncertain, because replies
     may still arrive.
@@ -25,7 +25,7 @@ class OwnSubmitsLease:
         self._begin_lock = asyncio.Lock()
         self._renewal_task: asyncio.Task[None] | None = None
 
-    async def id(self, *, ended: int | None = None) -> int:
+    async def run_id(self, *, ended: int | None = None) -> int:
         """
         Return the id of the run. Begin a run if there is none yet.
 

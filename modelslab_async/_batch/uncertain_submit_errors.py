@@ -25,7 +25,11 @@ def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
 def where_to_look(submit: PendingSubmit) -> str:
     """Return a text that tells the user where to look for the work, and what to search for."""
     named = submit.named_ticket
-    first = f"its reply names {named}, so wait for that ticket first, or " if named else ""
+    first = (
+        f"its reply names {named}, so wait for that ticket first; if it is not the work, "
+        if named
+        else ""
+    )
     in_account = f"{first}look for it in your account at the service"
     if _has_track_id(submit):
         return f"{in_account}, or in a webhook with the track_id {submit.track_id}"

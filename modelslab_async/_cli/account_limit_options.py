@@ -9,7 +9,7 @@ import click
 from attrs import field, frozen
 
 from .. import SQLiteAccount
-from .._account.shared_limits import MAX_LIMIT
+from .._account.shared_limits import MAX_ACCOUNT_LIMIT
 from .._journal.sqlite_path import check_account_path
 from .._postgres.postgres_address import (
     check_address,
@@ -119,7 +119,7 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
     for option in (
         click.option(
             "--queue",
-            type=click.IntRange(1, MAX_LIMIT),
+            type=click.IntRange(1, MAX_ACCOUNT_LIMIT),
             default=DEFAULT_QUEUE,
             show_default=True,
             metavar="COUNT",

@@ -196,11 +196,13 @@ class GenerationRun:
         success = self._unsaved_without_id.pop(ticket, None)
         if success is None or not success.output:
             return
-        output.print_message(f"{ticket}: the service gives this result only once; keep its links:")
+        output.print_message(
+            f"{ticket}: the service gives this result only once; keep its outputs:"
+        )
         saved = {file.n for file in files}
         for n, link in enumerate(success.output):
             if n not in saved:
-                output.print_detail(link)
+                output.print_whole_line(link)
 
     def interrupted_message(self) -> str:
         """Return the message after a signal: what was started, and how to get its files."""

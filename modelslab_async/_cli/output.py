@@ -75,7 +75,7 @@ def print_message(text: str) -> None:
     click.echo(message_line(text), file=sys.stderr)
 
 
-def print_detail(text: str) -> None:
+def print_whole_line(text: str) -> None:
     """Print a line of any length on standard error, below the message that explains it."""
     click.echo(sanitize(redact(text)), file=sys.stderr)
 

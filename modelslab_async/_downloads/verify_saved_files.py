@@ -93,7 +93,11 @@ async def is_unchanged(file: SavedFile, path: Path) -> bool:
 
 
 async def _compare(file: SavedFile, path: Path) -> tuple[bool, str]:
-    """Whether the file at a path has the recorded bytes, and why it cannot be read, or ""."""
+    """
+    Return whether the file at a path has the recorded bytes, and why it cannot be read.
+
+    The reason is "" if the file can be read.
+    """
     try:
         return await run_in_thread(has_checksum, path, file.size, file.sha256), ""
     except OSError as error:

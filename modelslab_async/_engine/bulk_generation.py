@@ -85,7 +85,7 @@ class BulkSubmits:
 
     def _add_refusal(self, submission: Submission, error: ModelsLabError) -> None:
         cause = original_error(error)
-        # Only the error of an upload differs from its original.
+        # The error of an upload is a copy, and `cause` is its original.
         endpoint = submission.endpoint if cause is error else UPLOAD_ENDPOINT
         self._refusals[self._engine.endpoints.tier_of(endpoint)] = cause
 

@@ -89,7 +89,7 @@ def confirm_sent(
 
 def mark_uncertain(db: sqlite3.Connection, own: OwnSubmit, *, named_ticket: Ticket | None) -> None:
     """
-    Record that a submit may or may not have started work, and the ticket that its reply names.
+    Record that a submit may or may not have started work. Record the ticket that its reply names.
 
     The submit no longer belongs to its run, so `uncertain` lists it even while the run is active.
     """

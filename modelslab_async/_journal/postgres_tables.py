@@ -159,6 +159,11 @@ _VERSION_3: Migration = ("ALTER TABLE submits ADD COLUMN named_ticket text",)
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
+# A migration waits this long for the end of transactions that use a table, such as a copy. While it
+# waits, all other programs wait for the migration.
+_LOCK_TIMEOUT: Final = "3s"
+
+
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
     """Return the version that a schema has after the last migration."""
     return len(migrations)
@@ -182,6 +187,7 @@ def migration_script(
     literal = schema.replace("'", "''")
     return f"""BEGIN;
 SELECT pg_advisory_xact_lock({_CREATION_LOCK});
+SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}';
 DO $do$ BEGIN
 IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{literal}') THEN
     CREATE SCHEMA {quoted};

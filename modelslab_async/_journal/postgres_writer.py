@@ -109,7 +109,7 @@ class PostgresWriter:
         for queued in [*self._postponed]:
             self._requeue(queued)
         await self._wait_until_idle()
-        # Try one last time to undo what later operations did not.
+        # A later operation would have retried these undos. None comes any more, so retry them once.
         undos, self._undos = self._undos, []
         self._enqueue(*undos)
         await self._wait_until_idle()
@@ -196,7 +196,10 @@ class PostgresWriter:
             # Callers may still wait for these operations, for example to close the journal. So try
             # again. The next attempt finds out whether this one was committed.
             except asyncio.CancelledError:
-                continue
+                # In a task with an old cancellation, `asyncio.timeout` of Python before 3.11.3
+                # raises a CancelledError when it expires, and this loop would not end.
+                if (task := asyncio.current_task()) is not None:
+                    task.uncancel()
             except (KeyboardInterrupt, SystemExit) as error:
                 asyncio.get_running_loop().call_soon(_leave_loop, error)
 
@@ -246,7 +249,7 @@ class PostgresWriter:
 
 
 def _leave_loop(error: BaseException) -> NoReturn:
-    """End the run of the event loop with this error. Its tasks are not affected."""
+    """Raise this error out of the event loop. Its tasks go on if the loop runs again."""
     raise error
 
 

@@ -123,7 +123,7 @@ class RunOperations:
         an ended run as uncertain, even while it is in flight.
 
         A cancellation does not end the wait, because the journal may write the record all the same.
-        Call this method in a task of its own.
+        This method does not pass the cancellation on, so call it in a task of its own.
 
         Raises:
             ValueError: The track_id or the submission key was used before, or JSON cannot represent

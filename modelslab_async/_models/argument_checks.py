@@ -12,7 +12,8 @@ from typing import Final
 
 from .ticket import NewTicket, NewTicketLike, Ticket, TicketLike
 
-# The highest values of the types INTEGER and BIGINT of PostgreSQL, and of an integer of SQLite.
+# The highest values of the types INTEGER and BIGINT of PostgreSQL. `MAX_INT64` is also the highest
+# integer of SQLite.
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
 # Python converts no integer with thousands of digits to text.

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
-# In a database's or a batch's name, these signs come from a mistyped setting, which may be secret.
-_SIGNS_OF_SETTINGS = frozenset(";&=?")
+# In the name of a batch or a database, these signs come from a mistyped setting, whose value may be
+# secret.
+_SEPARATORS = frozenset(";&?")
 # The pattern of one or more hosts, each with an optional port. IPv6 addresses are in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
@@ -51,8 +52,8 @@ def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, st
         The address without these options, and the values of the options by name.
 
     Raises:
-        ValueError: The address has an option twice, or an option without a value, or a value that
-            looks like several settings. The message does not repeat the value.
+        ValueError: The address has an option twice, or an option without a value, or a value with one
+            of the signs `;`, `&` and `?`. The message does not repeat the value.
     """
     location, mark, query = address.partition("?")
     options: dict[str, str] = {}
@@ -113,10 +114,10 @@ def hide_passwords(text: str, address: str) -> str:
 
 
 def _check_name(option: str, name: str) -> str:
-    if not _SIGNS_OF_SETTINGS.isdisjoint(name):
+    if not _SEPARATORS.isdisjoint(name):
         raise ValueError(
-            f"the name of a {option} has none of the signs ; & = ?, and settings are joined by &, "
-            f"as in ?{option}=NAME&sslmode=require; got another name, which is not repeated here"
+            f"the name of a {option} has none of the signs ; & ?, and settings are joined by &, as "
+            f"in ?{option}=NAME&sslmode=require; got another name, which is not repeated here"
         )
     return name
 
@@ -142,7 +143,7 @@ def _is_clear(address: str) -> bool:
         and not parts.fragment
         and "@" not in parts.path
         and "@" not in parts.query
-        and _SIGNS_OF_SETTINGS.isdisjoint(parts.path)
+        and _SEPARATORS.isdisjoint(parts.path)
         and not any(map(_hides_password, parts.query.split("&")))
         and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2]) is not None
     )

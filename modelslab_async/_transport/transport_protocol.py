@@ -37,7 +37,7 @@ def _without_query(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _length_of(body: bytes) -> str:
+def _show_length(body: bytes) -> str:
     return f"<{len(body)} bytes>"
 
 
@@ -99,7 +99,7 @@ class Response:
 
     status_code: int
     headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=_length_of)
+    body: bytes = field(default=b"", repr=_show_length)
 
 
 def origin_of(url: str) -> tuple[str, str]:

@@ -496,7 +496,7 @@ async def test_refused_key_sends_no_more(path):
 
 
 async def test_refused_enterprise_key_ends_no_standard_submission(path):
-    """Each key stands for itself: the standard submissions that come later are sent."""
+    """Only submissions that need the refused key end. The later ones are sent."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1), keys={"a-key-for-tests"})
     enterprise = Submission("enterprise_realtime/text2img", {"prompt": "x"}, key="enterprise")
     async with (

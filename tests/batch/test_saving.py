@@ -217,7 +217,7 @@ async def test_unknown_family_is_raised_after_all_files_are_saved(
     assert (1, 1) == (report.saved, report.open)
 
 
-async def test_files_are_saved_with_a_concurrency_beyond_every_column(
+async def test_files_are_saved_with_a_concurrency_too_large_for_any_column(
     a_client, emulator, path, make_downloads
 ):
     """It sets how many tickets are claimed at once, and a store has no such number."""

@@ -737,7 +737,7 @@ async def test_submit_in_flight_after_a_stall_of_its_process_is_not_uncertain(
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
         ahead = 1000.0
         if stall == "run ended":
-            await other.leases.end_run(batch._journaled_submits._run._run_id)
+            await other.leases.end_run(batch._journaled_submits._own_submits_lease._run_id)
         await batch.submit(REALTIME, prompt="a dog", track_id=2)
     assert [[], []] == listed
 
@@ -788,7 +788,9 @@ async def test_journal_errors_after_a_submit_are_logged(
         monkeypatch.setattr(RunOperations, "renew", locked)
         async with asyncio.timeout(300):
             while "could not be renewed" not in caplog.text:
-                await asyncio.wait([batch._journaled_submits._run._renewal_task], timeout=0.01)
+                await asyncio.wait(
+                    [batch._journaled_submits._own_submits_lease._renewal_task], timeout=0.01
+                )
         monkeypatch.setattr(RunOperations, "end_run", locked)
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()

@@ -34,7 +34,7 @@ async def test_result_of_a_newer_submit_is_kept_while_an_older_one_is_recorded()
 
 @pytest.mark.parametrize("named", [None, Ticket("images", 1)])
 async def test_ticket_of_an_uncertain_submit_that_cannot_be_recorded_is_logged(caplog, named):
-    """A submit that no reply names is uncertain in the journal anyway, so nothing is lost."""
+    """Without a ticket, nothing is lost: the submit is uncertain in the journal anyway."""
     submit = PendingSubmit(track_id="7", endpoint="e", payload_hash="ab", recorded_at=0.0)
 
     async def write(_own, _reply):

@@ -138,7 +138,7 @@ async def test_file_with_wrong_argument_is_not_recorded(path, wrong, words):
         ({"size": 2**63}, "size is a number of bytes from 0 to 9223372036854775807, got"),
     ],
 )
-async def test_file_with_number_beyond_its_column_is_not_recorded(path, wrong, words):
+async def test_file_with_number_too_large_for_its_column_is_not_recorded(path, wrong, words):
     """Both stores take the same numbers, and the error says which."""
     async with Journal.open(path) as journal:
         await journal.add(["images:1"])
@@ -154,7 +154,9 @@ async def test_file_with_number_beyond_its_column_is_not_recorded(path, wrong, w
         ("1", TypeError, "run_id is a number from 0 .*, a whole one, got .* str"),
     ],
 )
-async def test_submit_of_a_run_beyond_its_column_is_not_recorded(path, run_id, error, words):
+async def test_submit_of_a_run_id_too_large_for_its_column_is_not_recorded(
+    path, run_id, error, words
+):
     """Both stores take the same numbers, and the error says which."""
     async with Journal.open(path) as journal:
         with pytest.raises(error, match=f"^{words}"):

