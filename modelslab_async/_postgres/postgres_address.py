@@ -52,8 +52,8 @@ def split_options(address: str, names: Sequence[str]) -> tuple[str, dict[str, st
         The address without these options, and the values of the options by name.
 
     Raises:
-        ValueError: The address has an option twice, or an option without a value, or a value with one
-            of the signs `;`, `&` and `?`. The message does not repeat the value.
+        ValueError: The address has an option twice, or an option without a value, or a value with
+            one of the signs `;`, `&` and `?`. The message does not repeat the value.
     """
     location, mark, query = address.partition("?")
     options: dict[str, str] = {}

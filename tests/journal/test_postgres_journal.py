@@ -22,6 +22,7 @@ from modelslab_async import (
     Failed,
     JournalDamaged,
     JournalError,
+    JournalLocked,
     JournalReadOnly,
     ModelsLabError,
     Processing,
@@ -261,6 +262,27 @@ async def test_version_2_is_migrated(address):
         (old,) = await journal.uncertain()
         assert ("my-1", 9.0, None) == (old.track_id, old.recorded_at, old.named_ticket)
     run_sql(path, 'DROP SCHEMA "version 2" CASCADE')
+
+
+async def test_migration_gives_up_while_a_transaction_reads_a_table(address, monkeypatch):
+    """While it waited, the submits of all programs would wait for it."""
+    monkeypatch.setattr(postgres_tables, "_LOCK_TIMEOUT", "10ms")
+    path = f"{address}&schema=read"
+    run_sql(path, "DROP SCHEMA IF EXISTS read CASCADE")
+    run_script(path, migration_script("read", migrations=MIGRATIONS[:2]))
+    reader = await asyncpg.connect(address.partition("&batch")[0])
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM read.submits")
+            with pytest.raises(JournalLocked, match="another process holds a lock"):
+                async with Journal.open(path):
+                    pass
+    finally:
+        await reader.close()
+    async with Journal.open(path):
+        pass
+    assert [(3,)] == run_sql(path, "SELECT version FROM read.journal_version")
+    run_sql(path, "DROP SCHEMA read CASCADE")
 
 
 async def test_printed_statements_create_the_tables(address):
