@@ -15,6 +15,7 @@ _ITEMS_PER_CLOCK_CHECK = 32
 # The results of 32 successive calls of `is_clock_due`. Only the last is True.
 _CLOCK_CHECKS = (*(False,) * (_ITEMS_PER_CLOCK_CHECK - 1), True)
 _MAX_BUSY_S = 0.004
+_MAX_GRACE_S = 600.0
 
 
 class Yielder:
@@ -111,7 +112,7 @@ async def finish_in_time(task: asyncio.Task[Any], grace: float) -> None:
 
     Args:
         task: The task to wait for.
-        grace: How many seconds to wait after the first cancellation of this task.
+        grace: How many seconds to wait after the first cancellation of this task, but at most 600.
 
     Raises:
         asyncio.CancelledError: This task was cancelled, or the other one was.
@@ -119,7 +120,7 @@ async def finish_in_time(task: asyncio.Task[Any], grace: float) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await wait_to_end(task, grace)
+        await wait_to_end(task, min(grace, _MAX_GRACE_S))
         raise
 
 

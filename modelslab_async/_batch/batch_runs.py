@@ -172,9 +172,10 @@ class BatchRuns:
         meanwhile, closing still completes. Otherwise the journal could be closed before the tickets
         of submits in flight are recorded.
 
-        Once this method is called, no further submit is sent. Operations of the journal fail within
-        a few seconds if the database cannot be reached. Only the write that records the ticket of a
-        submit waits longer, because the customer pays for this work.
+        Once this method is called, no further submit is sent. Each operation of the journal fails
+        within about ten seconds if the database cannot be reached, and after `lock_timeout` if a
+        file is locked. A cancellation begins the operation in progress anew. Only the write that
+        records the ticket of a submit waits longer, because the customer pays for this work.
         """
         await finish(self._close_all(journaled_submits))
 

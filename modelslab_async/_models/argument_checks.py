@@ -12,8 +12,7 @@ from typing import Final
 
 from .ticket import NewTicket, NewTicketLike, Ticket, TicketLike
 
-# The highest values of the types INTEGER and BIGINT of PostgreSQL. `MAX_INT64` is also the highest
-# integer of SQLite.
+# The highest integers of PostgreSQL's INTEGER and BIGINT. SQLite's integers have 64 bits too.
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
 # Python converts no integer with thousands of digits to text.
