@@ -61,7 +61,7 @@ class Batch:
             path: The journal's file; for many hosts, `"postgresql://host/database?batch=cats"`.
             client: Submits and polls. `submit`, `run`, `save` and `generate_many` need a client.
             lease: If this process dies, other processes take over its tickets after this many
-                seconds, a finite number. On Linux, those of the same machine take over at once.
+                seconds. On Linux, processes of the same machine take over at once.
             clock: Returns the seconds since 1970. The default for a database is its own clock.
 
         Raises:
@@ -125,7 +125,7 @@ class Batch:
             SubmitUncertain: The work may have been started, now or earlier.
             GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written, or the batch drains or closes. Nothing was
-                sent, unless a note names a ticket. The batch records it as soon as it can.
+                sent, unless a note names a ticket. The batch records this ticket as soon as it can.
             ValueError: As in `Client.submit`, or the track_id is empty, or another submit has it.
             ModelsLabError: Any other error of `Client.submit`. Nothing was started, unless a note
                 on the error names a ticket.

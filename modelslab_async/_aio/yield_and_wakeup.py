@@ -106,7 +106,7 @@ async def finish(operation: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:
     return task.result()
 
 
-async def finish_in_time(task: asyncio.Task[Any], grace: float) -> None:
+async def wait_with_grace(task: asyncio.Task[Any], grace: float) -> None:
     """
     Wait until a task is done. A cancellation of this task does not cancel the other.
 

@@ -34,7 +34,7 @@ class BatchRuns:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
-        # The task that closes each run. A run is in only one of these collections.
+        # The task that closes each run. A run is in `_active_runs` or here, never in both.
         self._closings: dict[Run[Any], asyncio.Task[None]] = {}
         self._feeds: list[TicketFeed] = []
         # The ids of runs that have ended, but whose end could not be recorded in the journal.

@@ -26,7 +26,7 @@ from .earlier_submits import EarlierSubmits, check_same, prepare, track_id_of
 from .in_flight_submits import InFlightSubmit, InFlightSubmits
 from .leased_tickets import Lease, recheck_interval, renewal_interval
 from .own_submits_lease import OwnSubmitsLease
-from .submit_stop import SubmitStop
+from .submit_gate import SubmitGate
 from .uncertain_submit_errors import uncertain_error
 from .unrecorded_results import UnrecordedResults
 
@@ -46,7 +46,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         self._journal = journal
         self._lease = lease
         self._own_submits_lease = OwnSubmitsLease(journal, lease=lease)
-        self._stop = SubmitStop(journal.path)
+        self._gate = SubmitGate(journal.path)
         self._in_flight = InFlightSubmits(on_cut_off=self._keep_cut_off)
         write_again = partial(self._write, is_repeated=True)
         self._unrecorded = UnrecordedResults(write_again, interval=renewal_interval(lease))
@@ -63,7 +63,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 sent.
             ValueError: Another submit has the same track_id or submission key; nothing is sent.
         """
-        self._stop.check()
+        self._gate.check()
         in_flight = self._in_flight.enter()
         # If the result of an earlier attempt at this submit is unrecorded, record it first. If that
         # attempt started no work, this deletes its record, which would conflict with the new one.
@@ -94,7 +94,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             TransportError: The lease of the submit's record is over, so another process may have
                 settled the submit. The next attempt records the submit again before it sends it.
         """
-        self._stop.check()
+        self._gate.check()
         if not self._in_flight.begin_sending(task):
             error = TransportError(
                 f"its lease of {self._lease:g} s ended before it was sent, because this process "
@@ -106,7 +106,7 @@ class JournalSubmitRecorder(SubmitRecorder):
 
     def refusal(self) -> JournalError | None:
         """Return the error for a further attempt, if the batch drains or closes; else None."""
-        return self._stop.refusal()
+        return self._gate.refusal()
 
     async def finish(
         self, _submit_request: SubmitRequest, result: SubmitReply | ModelsLabError, /
@@ -190,7 +190,7 @@ class JournalSubmitRecorder(SubmitRecorder):
         # neither, send it.
         if submission.key is None and track_id_of(submission) is None:
             _check_not_empty(submission)
-            return await self._stop.submit(engine, _readable(prepared), self)
+            return await self._gate.submit(engine, _readable(prepared), self)
         if isinstance(prepared, SubmitRequest):
             # An earlier call may have ended before it could raise its error. Discard the error,
             # because this call is a new decision to submit.
@@ -203,7 +203,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 # Another process has settled this submit, and its user may have submitted the work
                 # in another journal. So do not send it again.
                 return duplicate
-            match await self._stop.submit(engine, _readable(prepared), self):
+            match await self._gate.submit(engine, _readable(prepared), self):
                 case CallbackFailure(DuplicateSubmit()) as duplicate:
                     # Another task or process has recorded the same submit. Wait for its reply.
                     continue
@@ -246,12 +246,12 @@ class JournalSubmitRecorder(SubmitRecorder):
         await asyncio.sleep(recheck_interval(self._lease))
 
     def drain(self) -> None:
-        """Send no further submits. Those that wait end with an error. Finish those in flight."""
-        self._stop.stop("the batch is draining")
+        """Send no further submits, and finish those in flight. Those that wait to be sent fail."""
+        self._gate.close("the batch is draining")
 
     def start_closing(self) -> None:
         """Do what `drain` does, because the batch is closing."""
-        self._stop.stop("the batch is closing")
+        self._gate.close("the batch is closing")
 
     async def close(self) -> None:
         """

@@ -59,7 +59,7 @@ class SubmissionKeys:
         return digest + (f"-{self._seen[digest]}" if self._seen[digest] > 1 else "")
 
 
-def is_numbered(key: str, digest: str) -> bool:
+def is_derived_from(key: str, digest: str) -> bool:
     """Whether a submission key is a digest itself, or the digest with a number."""
     base, _, number = key.partition("-")
     return base == digest and (key == base or (number.isascii() and number.isdecimal()))

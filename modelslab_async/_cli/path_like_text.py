@@ -1,11 +1,14 @@
-"""Whether a text looks like the path of a file. Never looks for the file."""
+"""Whether a text looks like the path of a file. It does not look for the file."""
 
-import mimetypes
 import re
 from pathlib import PurePath
 from typing import Final
 
-_FILE_TYPES: Final = ("image/", "audio/", "video/")
+# Not the `mimetypes` of the system: a text is a path on every machine or on none.
+_IMAGE_SUFFIXES: Final = "avif bmp gif heic heif ico jfif jpe jpeg jpg png svg tif tiff webp"
+_SOUND_SUFFIXES: Final = "aac aif aiff flac m4a mp3 oga ogg opus wav weba wma"
+_VIDEO_SUFFIXES: Final = "avi m4v mkv mov mp4 mpeg mpg ogv webm wmv"
+_SUFFIXES: Final = {*f"{_IMAGE_SUFFIXES} {_SOUND_SUFFIXES} {_VIDEO_SUFFIXES}".split()}
 # `./a`, `../a`, `~/a`, `/a/b` and `C:\\a`, without whitespace: `/imagine a cat` is a prompt.
 _ROOTED: Final = re.compile(r"(?:(?:~|\.\.?|[A-Za-z]:)[/\\]|/[^/\s]+/)\S+")
 _MAX_NAME_CHARS: Final = 255
@@ -23,4 +26,4 @@ def looks_like_path(text: str) -> bool:
     stem, dot, suffix = name.rpartition(".")
     if not (dot and stem == stem.rstrip() and stem) or len(name) > _MAX_NAME_CHARS or "\n" in text:
         return False
-    return (mimetypes.guess_type(f"a.{suffix}")[0] or "").startswith(_FILE_TYPES)
+    return suffix.casefold() in _SUFFIXES

@@ -21,7 +21,7 @@ from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import SubmitRecorder, log_unreceived, reply_or_raise
 from .._submitting.uploader import UPLOAD_ENDPOINT, original_error
 from .engine import Engine
-from .submitted_outcome import submitted_outcome
+from .outcome_after_submit import outcome_after_submit
 
 GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]] | Submission
 """What `generate_many` takes: a submission, or a pair of an endpoint and its parameters."""
@@ -175,7 +175,7 @@ class BulkGeneration:
             timeout = max(self._deadline - asyncio.get_running_loop().time(), 0.0)
         if not isinstance(reply, Processing):
             return reply
-        return await submitted_outcome(self._engine, reply, timeout)
+        return await outcome_after_submit(self._engine, reply, timeout)
 
     def _log_unreceived(self, outcome: Outcome | Unsubmitted) -> None:
         """Log a result that the caller left, unless `on_submitted` has received its ticket."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from .._aio.listeners import Listeners, call_and_log
 from .._aio.telemetry import TELEMETRY_LOG_NAME, Gauges, Telemetry, traced
-from .._aio.yield_and_wakeup import finish_in_time
+from .._aio.yield_and_wakeup import wait_with_grace
 from .._models.errors import ClientClosed, TransportError
 from .._models.key_kind import Tier
 from .._models.replies import Processing, Reply
@@ -154,7 +154,7 @@ class Engine:
         """
         Close the client: wait for submits in flight, end every wait, and close the connections.
 
-        A cancelled caller waits for at most `submit_timeout` seconds more. Closing goes on.
+        A caller that is cancelled waits for at most `submit_timeout` seconds more. Closing goes on.
 
         Raises:
             RuntimeError: `on_submitted` or a transport awaits this call. The client stays open.
@@ -165,7 +165,7 @@ class Engine:
         self._is_closed = True
         if self._close_task is None:
             self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")
-        await finish_in_time(self._close_task, self._submit_timeout)
+        await wait_with_grace(self._close_task, self._submit_timeout)
 
     async def _close(self) -> None:
         await self.submitter.aclose()

@@ -13,7 +13,7 @@ from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import reply_or_raise
 from .engine import Engine
-from .submitted_outcome import submitted_outcome
+from .outcome_after_submit import outcome_after_submit
 
 
 class SingleGeneration:
@@ -43,10 +43,10 @@ class SingleGeneration:
         if isinstance(reply, Success):
             return reply
         if self._timeout is None:
-            return success_or_raise(await submitted_outcome(self._engine, reply, None))
+            return success_or_raise(await outcome_after_submit(self._engine, reply, None))
         submit_s = loop.time() - called_at
         rest = max(self._timeout - submit_s, 0.0)
-        outcome = await submitted_outcome(self._engine, reply, rest)
+        outcome = await outcome_after_submit(self._engine, reply, rest)
         if isinstance(outcome, Unresolved) and isinstance(outcome.cause, WaitTimeout):
             cause = outcome.cause
             cause.message = f"started within {submit_s:.3g} s, then {cause.message}"

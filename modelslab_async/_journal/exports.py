@@ -105,7 +105,7 @@ class Snapshot(Protocol):
         """The number of outcomes that have been read so far."""
         ...
 
-    def check_wanted(self) -> None:
+    def check_not_cancelled(self) -> None:
         """Raise `InterruptedError` if the export was cancelled."""
         ...
 
@@ -124,7 +124,7 @@ def write_export(snapshot: Snapshot, path: str, file_format: ExportFormat) -> in
     remove_old_drafts(target)
     with atomic_replace(target) as draft:
         _WRITERS[file_format](draft, snapshot)
-        snapshot.check_wanted()
+        snapshot.check_not_cancelled()
     return snapshot.count
 
 
@@ -143,7 +143,7 @@ class _Snapshot:
         cursor: int | None = 0
         while cursor is not None:
             page, cursor = outcome_page(self._db, cursor, PAGE_SIZE)
-            self.check_wanted()
+            self.check_not_cancelled()
             self.count += len(page)
             yield page
 
@@ -154,10 +154,10 @@ class _Snapshot:
     def _input_rows(self) -> Iterator[Columns]:
         for number, row in enumerate(input_rows(self._db)):
             if number % PAGE_SIZE == 0:
-                self.check_wanted()
+                self.check_not_cancelled()
             yield row
 
-    def check_wanted(self) -> None:
+    def check_not_cancelled(self) -> None:
         """See `Snapshot`."""
         if self._stop.is_set():
             raise InterruptedError("the export was cancelled")

@@ -98,7 +98,7 @@ class PostgresSnapshot:
         """See `Snapshot`."""
         return input_columns(self._input_rows())
 
-    def check_wanted(self) -> None:
+    def check_not_cancelled(self) -> None:
         """See `exports.Snapshot`."""
         if self._stop.is_set():
             raise InterruptedError("the export was cancelled")
@@ -124,5 +124,5 @@ class PostgresSnapshot:
         except BaseException as error:
             self.read_error = error
             raise
-        self.check_wanted()
+        self.check_not_cancelled()
         return result

@@ -82,10 +82,10 @@ def _read(record: Mapping[str, Any], kind: str) -> Reply | Outcome:
 
 def _write_error(error: ModelsLabError) -> Record:
     details = {name: getattr(error, name) for name in _ERROR_FIELDS if hasattr(error, name)}
-    return {"error": _readable_name(error), "message": error.message, **details}
+    return {"error": _recorded_class_name(error), "message": error.message, **details}
 
 
-def _readable_name(error: ModelsLabError) -> str:
+def _recorded_class_name(error: ModelsLabError) -> str:
     """Return the name of the error's class, or of the nearest base class that can be read back."""
     kinds = type(error).__mro__
     return next(kind.__name__ for kind in kinds if _ERRORS_BY_NAME.get(kind.__name__) is kind)

@@ -101,7 +101,7 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
 
 
 def log_unreceived(result: object) -> None:
-    """Log a result that no caller receives, if it is a reply, an outcome or an uncertain submit."""
+    """Log a result that no caller receives, if it names work that was or may have been started."""
     match result:
         case Processing() | Success() | Unresolved():
             _logger.warning("started, though its caller has gone: %s", result.ticket)

@@ -14,7 +14,7 @@ from .conftest import HeldReplies
 # Each wait for an event fails after this time, instead of holding the suite.
 TIMEOUT_S = 300
 REALTIME = "realtime/text2img"
-DRAINING = "the batch is draining, and nothing was sent; open it again"
+DRAINING = "the batch is draining, and nothing was sent; open the batch again"
 
 
 def stopped(ending):

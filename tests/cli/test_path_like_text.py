@@ -12,7 +12,7 @@ from modelslab_async._cli.path_like_text import looks_like_path
         *("./cat", "../cats/cat", "~/cat", "/data/cat", "C:\\cats\\cat", "C:/cats/cat", ".\\cat"),
     ],
 )
-def test_path_looks_like_one(text):
+def test_path_is_recognized(text):
     """It has the suffix of a picture, a sound or a video, or it begins as paths do."""
     assert looks_like_path(text)
 
@@ -25,6 +25,6 @@ def test_path_looks_like_one(text):
         *("a cat\nand cat.png", "cat.png is a file", "a" * 300 + ".png", "a\0b", "and so on..."),
     ],
 )
-def test_text_that_is_no_path_does_not_look_like_one(text):
+def test_other_text_is_not_taken_for_a_path(text):
     """Prompts, numbers, hosts and ids of models are sent as they are."""
     assert not looks_like_path(text)

@@ -32,7 +32,7 @@ async def leave_after_timeout(seconds, work):
 
 
 async def leave_again_and_again(seconds, work):
-    """Cancel the work many times, as an impatient program does."""
+    """Cancel the work several times."""
     working = asyncio.create_task(work)
     await asyncio.sleep(seconds)
     while not working.done():

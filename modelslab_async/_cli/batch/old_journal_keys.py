@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..._batch.submission_keys import SubmissionKeys, digest_of, is_numbered
+from ..._batch.submission_keys import SubmissionKeys, digest_of, is_derived_from
 from ..._journal.results_of_tickets import SubmittedKey
 from .row_keys import SubmissionRow
 
@@ -25,7 +25,7 @@ def with_recorded_keys(
     for row in rows:
         key = None if row.key in recorded else by_track_id.get(row.track_id or "")
         is_free = key is not None and key not in taken
-        if key is not None and is_free and is_numbered(key, digest_of(row.submission)):
+        if key is not None and is_free and is_derived_from(key, digest_of(row.submission)):
             taken.add(key)
             found.append(row.with_key(key))
         else:

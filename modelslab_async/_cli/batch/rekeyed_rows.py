@@ -1,4 +1,4 @@
-"""RekeyedRows: finds new rows whose work the journal has under a key of another kind."""
+"""RekeyedRows: finds new rows whose work the journal has under other keys."""
 
 import re
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from ... import Submission, UnusableFile
-from ..._batch.submission_keys import digest_of, is_numbered
+from ..._batch.submission_keys import digest_of, is_derived_from
 from ..._journal.results_of_tickets import SubmittedKey
 from ..._submitting.endpoint_requests import EndpointRequests
 from ...journal import Journal
@@ -21,21 +21,16 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 
 class RekeyedRows:
     """
-    Finds the new rows whose work an earlier run may have paid for under a key of another kind.
+    Finds the new rows whose work an earlier run may have paid for under other keys.
 
     Args:
         journal: Has the columns of each submit.
         endpoints: Prepares the rows' requests, to compute the digests of their payloads.
         recorded: The submits of the journal, by their keys, that a new row may repeat.
-        known: Rows of the table that are in the journal under their own keys.
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        endpoints: EndpointRequests,
-        recorded: Mapping[str, SubmittedKey],
-        known: Iterable[SubmissionRow],
+        self, journal: Journal, endpoints: EndpointRequests, recorded: Mapping[str, SubmittedKey]
     ) -> None:
         self._journal = journal
         self._endpoints = endpoints
@@ -43,25 +38,33 @@ class RekeyedRows:
         for key, submit in recorded.items():
             self._recorded[submit.endpoint, submit.payload_hash].append(key)
         self._track_ids = {key: submit.track_id for key, submit in recorded.items()}
-        self._known_contents = {digest_of(row.content) for row in known}
         # Equal rows share the result, because a journal may have thousands of equal submits.
         self._kinds: dict[tuple[str, ...], set[RecordedKind]] = {}
 
     async def find(self, rows: Iterable[SubmissionRow]) -> list[SubmissionRow]:
-        """
-        Return the rows, all of them new, whose work the journal has.
-
-        A row is not among them if the user wants the same work again. This is so if the key of the
-        row and those in the journal are all keys of the user. It is also so if the rows differ in
-        their track_ids, and one of the earlier rows is still in the table.
-        """
+        """Return the rows, all of them new, whose work the journal has under another kind."""
         if not self._recorded:
             return []
-        return [row for row in rows if await self._recorded_kinds(row) - self._wanted_kinds(row)]
+        return [row for row in rows if await self._recorded_kinds(row) - {row.kind}]
 
-    def _wanted_kinds(self, row: SubmissionRow) -> set[RecordedKind]:
-        is_variant = digest_of(row.content) in self._known_contents
-        return set[RecordedKind]() if row.kind == "track_id" and not is_variant else {row.kind}
+    async def adopt_keys(self, rows: Iterable[SubmissionRow]) -> dict[str, str]:
+        """
+        Map keys of new rows to keys of recorded rows that are equal but for the track_id.
+
+        A program may give its rows new track_ids each time that it writes the table. Its rows are
+        not paid for again. Each recorded row is found once.
+        """
+        adopted: dict[str, str] = {}
+        for row in rows:
+            if row.kind != "track_id" or not self._recorded:
+                continue
+            candidates = self._recorded.get(await payload_of(row, self._endpoints), [])
+            for key in candidates:
+                if await self._kind(key, row) == "track_id":
+                    adopted[row.key] = key
+                    candidates.remove(key)
+                    break
+        return adopted
 
     async def _recorded_kinds(self, row: SubmissionRow) -> set[RecordedKind]:
         """Return the kinds of the keys under which the journal has the work of a row."""
@@ -99,9 +102,9 @@ class RekeyedRows:
         self, key: str, submission: Submission, content: Submission
     ) -> KeyKind | None:
         """Return the kind of a key that is derived from one of the submissions, else None."""
-        if is_numbered(key, digest_of(content)) or is_numbered(key, digest_of(submission)):
+        if is_derived_from(key, digest_of(content)) or is_derived_from(key, digest_of(submission)):
             return "content"
-        is_known = is_numbered(key, digest_of(content, track_id=self._track_ids[key]))
+        is_known = is_derived_from(key, digest_of(content, track_id=self._track_ids[key]))
         return "track_id" if is_known else None
 
     async def _recorded_cells(self, key: str) -> dict[str, Any]:

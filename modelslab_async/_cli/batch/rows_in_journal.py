@@ -25,7 +25,7 @@ class RowsInJournal:
         recorded: Maps each submission key in the journal to the submit with that key.
         new: The rows whose submission keys are not in the journal.
         rekeyed: The rows in `new` whose payloads are in the journal under a submission key of
-            another kind. An earlier run may have paid for them.
+            another kind, such as a key from a column. An earlier run may have paid for them.
     """
 
     rows: Sequence[SubmissionRow]
@@ -52,7 +52,7 @@ class RowsInJournal:
             saves_files: Whether a submit counts as finished only once its files are saved.
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
-        rows = with_recorded_keys(rows, recorded)
+        rows = await _adopt_keys(with_recorded_keys(rows, recorded), recorded, batch, endpoints)
         new = [row for row in rows if row.key not in recorded]
         # A new row is rekeyed if the journal holds an equal row with a submission key of another
         # kind. There are two exceptions. If the recorded key is also in the table, the user wants
@@ -64,8 +64,7 @@ class RowsInJournal:
             for key, submit in recorded.items()
             if key not in table_keys and not submit.has_failed
         }
-        known = [row for row in rows if row.key in recorded]
-        rekeyed = await RekeyedRows(batch.journal, endpoints, others, known).find(new)
+        rekeyed = await RekeyedRows(batch.journal, endpoints, others).find(new)
         return cls(rows=rows, recorded=recorded, new=new, rekeyed=rekeyed)
 
     def check_keys(self) -> None:
@@ -73,7 +72,8 @@ class RowsInJournal:
         Raise an error if `rekeyed` has rows, because this run would pay for them again.
 
         Such rows occur if an earlier run computed the submission keys and this run takes them from
-        a column, or the reverse. They also occur if the track_ids of the table have changed.
+        a column, or the reverse. They also occur if the table had no track_ids and has them now, or
+        the reverse.
 
         Raises:
             click.UsageError: `rekeyed` has rows.
@@ -113,3 +113,17 @@ class RowsInJournal:
             and await payload_of(row, endpoints)
             not in ((submit.endpoint, submit.payload_hash), (submit.endpoint, ""))
         ]
+
+
+async def _adopt_keys(
+    rows: Sequence[SubmissionRow],
+    recorded: Mapping[str, SubmittedKey],
+    batch: Batch,
+    endpoints: EndpointRequests,
+) -> list[SubmissionRow]:
+    """Return the rows. Those whose track_ids are new get the keys of equal rows that have left."""
+    table_keys = {row.key for row in rows}
+    left = {key: submit for key, submit in recorded.items() if key not in table_keys}
+    new = (row for row in rows if row.key not in recorded)
+    adopted = await RekeyedRows(batch.journal, endpoints, left).adopt_keys(new)
+    return [row.with_key(adopted.get(row.key, row.key)) for row in rows]

@@ -163,7 +163,7 @@ MUTATIONS = [
     ),
     Mutation(
         "left: the ticket of a generate is not logged",
-        "_engine/submitted_outcome.py",
+        "_engine/outcome_after_submit.py",
         "            log_unreceived(reply)\n",
         "            pass\n",
         "../submitting/test_callers_that_leave.py",

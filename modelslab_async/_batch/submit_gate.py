@@ -1,4 +1,4 @@
-"""SubmitStop: ends the submits of a batch that wait to be sent, once the batch drains or closes."""
+"""SubmitGate: ends the submits of a batch that wait to be sent, once the batch drains or closes."""
 
 import asyncio
 
@@ -10,9 +10,9 @@ from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 
 
-class SubmitStop:
+class SubmitGate:
     """
-    Lets no further submit of one batch be sent, once the batch has stopped.
+    Lets no further submit of one batch be sent, once it is closed: when the batch stops.
 
     A submit that is already sent goes on, because its work may be paid for.
 
@@ -25,7 +25,7 @@ class SubmitStop:
         self._reason = ""
         self._waits: dict[SubmitProgress, asyncio.Timeout] = {}
 
-    def stop(self, reason: str) -> None:
+    def close(self, reason: str) -> None:
         """
         Send no further submit. Calls of `submit` that wait end at once.
 
@@ -77,5 +77,5 @@ class SubmitStop:
         raise self._error()
 
     def _error(self) -> JournalError:
-        message = f"{self._reason}, and nothing was sent; open it again"
+        message = f"{self._reason}, and nothing was sent; open the batch again"
         return JournalError(message, path=self._path)

@@ -8,7 +8,7 @@ from .._submitting.submit_recorder import log_unreceived
 from .engine import Engine
 
 
-async def submitted_outcome(engine: Engine, reply: Processing, timeout: float | None) -> Outcome:
+async def outcome_after_submit(engine: Engine, reply: Processing, timeout: float | None) -> Outcome:
     """
     Wait for the outcome of the work that a submit started, as `Engine.outcome` does.
 
