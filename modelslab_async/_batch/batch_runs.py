@@ -18,7 +18,7 @@ from .journal_submit_recorder import JournalSubmitRecorder
 from .leased_tickets import TicketFeed
 from .poll_and_save_run import SaveRun
 from .poll_run import PollRun
-from .run_protocol import Run
+from .run_protocol import Run, closed_error
 
 
 class BatchRuns:
@@ -36,10 +36,11 @@ class BatchRuns:
         self._active_runs: list[Run[Any]] = []
         # The task that closes each run. A run is in `_active_runs` or here, never in both.
         self._closings: dict[Run[Any], asyncio.Task[None]] = {}
+        self._beginnings: set[asyncio.Task[Run[Any]]] = set()
         self._feeds: list[TicketFeed] = []
         # The ids of runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: set[int] = set()
-        self._is_draining = False
+        self._is_draining = self._is_closing = False
 
     @staticmethod
     def check_lease(lease: float) -> None:
@@ -103,20 +104,21 @@ class BatchRuns:
         self._feeds.append(feed)
         try:
             while not self._is_draining:
-                run_id = await self._begin()
-                feed.first_run = feed.first_run or run_id
-                run = self._make_run(engine, downloads, run_id, feed.first_run, feed)
-                self._active_runs.append(run)
-                run.start(timeout=timeout, window=window)
-                if feed.is_draining:
-                    # `drain` was called while the run began, so `drain` did not stop this run.
-                    run.drain()
+                # Begin in a task of its own: the batch may close now, and then waits for that task.
+                beginning = asyncio.create_task(
+                    self._begin(engine, downloads, timeout, window, feed),
+                    name="modelslab_async batch begin",
+                )
+                self._beginnings.add(beginning)
+                beginning.add_done_callback(self._beginnings.discard)
                 try:
+                    run = await finish(beginning)
                     while (results := await run.next_results()) is not None:
                         for result in results:
                             yield result
                 finally:
-                    await self._close(run)
+                    if not beginning.cancelled() and beginning.exception() is None:
+                        await self._close(beginning.result())
                 # If the run has lost its lease, begin another run for the open tickets. A run can
                 # lose its lease while its process is suspended, for example.
                 if not run.has_lost_lease:
@@ -182,6 +184,9 @@ class BatchRuns:
     async def _close_all(self, journaled_submits: JournalSubmitRecorder) -> None:
         journaled_submits.start_closing()
         self._journal.leases.start_leaving()
+        self._is_closing = True
+        for beginning in [*self._beginnings]:
+            await wait_to_end(beginning)
         for run in [*self._active_runs]:
             self._start_closing(run)
         closings = [*self._closings.values()]
@@ -193,13 +198,36 @@ class BatchRuns:
         finally:
             await journaled_submits.close()
 
-    async def _begin(self) -> int:
+    async def _begin(
+        self,
+        engine: Engine,
+        downloads: Downloads | None,
+        timeout: float | None,
+        window: int,
+        feed: TicketFeed,
+    ) -> Run[Any]:
+        """
+        Begin and start a run, and add it to the active ones.
+
+        Raises:
+            JournalError: The batch is closing, or the journal cannot be written.
+        """
+        if self._is_closing:
+            raise closed_error()
         while self._unended_run_ids:
             run_id = next(iter(self._unended_run_ids))
             # Another task that begins a run may end this run too. Ending it twice does no harm.
             await self._journal.leases.end_run(run_id)
             self._unended_run_ids.discard(run_id)
-        return await self._journal.leases.begin_run(lease=self._lease)
+        run_id = await self._journal.leases.begin_run(lease=self._lease)
+        feed.first_run = feed.first_run or run_id
+        run = self._make_run(engine, downloads, run_id, feed.first_run, feed)
+        self._active_runs.append(run)
+        run.start(timeout=timeout, window=window)
+        if feed.is_draining:
+            # `drain` was called while the run began, so `drain` did not stop this run.
+            run.drain()
+        return run
 
     async def _close(self, run: Run[Any]) -> None:
         """

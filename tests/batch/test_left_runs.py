@@ -8,9 +8,10 @@ import anyio
 import httpx
 import pytest
 
-from modelslab_async import Batch, Downloads
+from modelslab_async import Batch, Downloads, JournalError
 from modelslab_async._downloads.part_file import PartFile
 from modelslab_async._engine.engine import Engine
+from modelslab_async._journal.run_operations import RunOperations
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 REALTIME = "realtime/text2img"
@@ -110,6 +111,42 @@ async def test_run_of_a_cancelled_task_is_closed_before_its_batch(
         leaving = asyncio.create_task(leave(client))
         await begun.wait()
         await leave_held(leaving, dropped)
+        assert 0 == await running(path)
+    assert "" == caplog.text
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_run_that_begins_while_its_batch_is_left_gives_its_tickets_back(
+    a_client, emulator, path, monkeypatch, caplog, *, is_cancelled
+):
+    """The journal is not closed before the run has ended, even if its caller has left too."""
+    begun, may_begin = asyncio.Event(), asyncio.Event()
+    begin_run = RunOperations.begin_run
+
+    async def begin_later(leases, **settings):
+        run_id = await begin_run(leases, **settings)
+        begun.set()
+        await may_begin.wait()
+        return run_id
+
+    async def consume(batch):
+        async for _ in batch.run():
+            pass
+
+    async with a_client() as client:
+        async with Batch.open(path, client=client) as batch:
+            await batch.add([emulator.add_job("realtime:1", duration=3600)])
+            monkeypatch.setattr(RunOperations, "begin_run", begin_later)
+            consuming = asyncio.create_task(consume(batch))
+            await begun.wait()
+            if is_cancelled:
+                consuming.cancel()
+            asyncio.get_running_loop().call_later(0.05, may_begin.set)
+        with pytest.raises(asyncio.CancelledError if is_cancelled else JournalError):
+            await consuming
+        with pytest.raises(JournalError, match="was closed"):
+            await consume(batch)
+        monkeypatch.undo()
         assert 0 == await running(path)
     assert "" == caplog.text
 
