@@ -21,7 +21,7 @@ from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
 from .granted_poll_times import GrantedPollTimes
 from .granted_slots import GrantedSlots
-from .poll_permit_timing import GIVE_UP_AFTER_S
+from .poll_permit_rules import GIVE_UP_AFTER_S
 from .report_and_answer_types import KeyAllotment, KeyReport, Membership, Pauses, Reports, SlotUse
 from .shared_limits import OtherLimits
 from .silence_timer import SilenceTimer

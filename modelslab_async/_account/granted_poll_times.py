@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from attrs import Factory, define, frozen
 
 from .network_stall_backoff import StalledPolls
-from .poll_permit_timing import MAX_LATENESS_S
+from .poll_permit_rules import MAX_LATENESS_S
 from .report_and_answer_types import PollResult
 
 # If a response comes more than this many seconds later than usual, the network may have delayed the

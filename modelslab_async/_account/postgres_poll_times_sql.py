@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .poll_permit_timing import (
+from .poll_permit_rules import (
     MAX_ANSWER_S,
     MAX_ASK_GAP_S,
     MAX_LATENESS_S,
@@ -69,7 +69,7 @@ END $do$;
 """
 
 POLL_FUNCTIONS: Final = """
--- What became of the poll times that a client was granted: see `poll_permit_timing`. A result
+-- What became of the poll times that a client was granted: see `poll_permit_rules`. A result
 -- is the granted time, the time from which its permit rests, and whether the poll is in flight. An
 -- older client leaves out the last part.
 -- Without the settings `enable_...`, the server may plan for a small table, and then read all of a

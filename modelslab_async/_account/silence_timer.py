@@ -6,7 +6,7 @@ from contextvars import Context
 
 from attrs import define
 
-from .poll_permit_timing import GIVE_UP_AFTER_S
+from .poll_permit_rules import GIVE_UP_AFTER_S
 
 # The number of seconds between two calls of `on_silence`.
 _INTERVAL_S = 1.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from .poll_permit_timing import (
+from .poll_permit_rules import (
     MAX_ANSWER_S,
     MAX_ASK_GAP_S,
     MAX_LATENESS_S,
@@ -23,7 +23,7 @@ from .report_and_answer_types import PollResult
 @frozen
 class PollTimesOfKey:
     """
-    Grants poll times for one API key to one client of an account. See `poll_permit_timing`.
+    Grants poll times for one API key to one client of an account. See `poll_permit_rules`.
 
     Args:
         db: A connection to the account's database, in a write transaction.
@@ -41,7 +41,7 @@ class PollTimesOfKey:
 
     def record(self, results: Sequence[PollResult]) -> None:
         """
-        Record what the client did with granted poll times. See `poll_permit_timing`.
+        Record what the client did with granted poll times. See `poll_permit_rules`.
 
         After each poll, a permit must rest for some seconds. If the client used a poll time, record
         when that poll started. While the poll is in flight, the permit stays open. If the client

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from attrs import define
 
-from .._aio.call_and_await import call_and_await
+from .._aio.sync_or_async_callback import call_and_await
 from .._aio.yield_and_wakeup import is_cancelled, wait_to_end
 from .._models.errors import ModelsLabError
 from .._models.replies import Reply

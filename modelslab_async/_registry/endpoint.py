@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from .._models.key_kind import Tier
 from .family import Call, KeyLocation, Medium, Method
-from .row_validators import matching, one_of
+from .field_validators import matching, one_of
 from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders

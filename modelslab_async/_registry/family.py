@@ -9,7 +9,7 @@ from attrs import Factory, evolve, field, frozen
 from .._models.key_kind import Tier
 from .._models.short_repr import short_repr
 from .._models.ticket import Ticket
-from .row_validators import matching, one_of
+from .field_validators import matching, one_of
 from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .url_template import fill_hosts, is_absolute_url, placeholders, split_at_placeholders
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .._aio.call_and_await import call_and_await
+from .._aio.sync_or_async_callback import call_and_await
 from .._aio.yield_and_wakeup import is_cancelled
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.events import Submitted

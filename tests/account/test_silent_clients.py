@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 from modelslab_async import Client, PollFailed, Response
 from modelslab_async._account.account_link import AccountLink
-from modelslab_async._account.poll_permit_timing import (
+from modelslab_async._account.poll_permit_rules import (
     GIVE_UP_AFTER_S,
     MAX_POLL_AGE_S,
     MAX_SILENCE_S,

@@ -18,7 +18,7 @@ from typing import Any
 
 from modelslab_async import AccountError, PostgresAccount, SQLiteAccount
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.poll_permit_timing import MAX_LATENESS_S
+from modelslab_async._account.poll_permit_rules import MAX_LATENESS_S
 from modelslab_async._account.report_and_answer_types import (
     HeldTicket,
     KeyReport,

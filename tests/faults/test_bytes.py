@@ -15,7 +15,7 @@ from http_codecs import HTTP11_TRANSPORTS
 from modelslab_async import Client, Processing, TransportError, UnreadableReply
 from modelslab_async._transport.transport_protocol import MAX_BODY_BYTES
 from modelslab_async.emulator import Emulator, Faults, ScriptedReply, Traffic, run_faulty_server
-from modelslab_async.emulator.faults.raw_connection import FaultyConnection
+from modelslab_async.emulator.faults.faulty_connection import FaultyConnection
 
 MIB = 1 << 20
 HOSTILE = ["nested_objects", "huge_body", "endless_headers"]

@@ -270,7 +270,7 @@ async def test_bug_in_the_emulator_gives_500(leaks):
 async def test_endless_replies_do_end(leaks, monkeypatch):
     """An endless reply in a forgotten test stops by itself."""
     folder = "modelslab_async.emulator.faults"
-    monkeypatch.setattr(f"{folder}.raw_connection._MAX_ENDLESS_BYTES", 1 << 20)
+    monkeypatch.setattr(f"{folder}.faulty_connection._MAX_ENDLESS_BYTES", 1 << 20)
     monkeypatch.setattr(f"{folder}.connection_faults._HUGE_BODY_BYTES", 1 << 20)
     async with (
         leaks(),

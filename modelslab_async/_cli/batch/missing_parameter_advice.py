@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from ..._tables.ticket_columns import format_names
-from .submission_table_options import parameter_name
 from .submission_table_rows import PROMPT
+from .submission_table_spec import parameter_name
 
 
 def missing_parameter_advice(missing: Collection[str], columns: Collection[str]) -> str:

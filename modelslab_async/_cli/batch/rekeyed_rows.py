@@ -11,7 +11,7 @@ from ..._journal.results_of_tickets import SubmittedKey
 from ..._submitting.endpoint_requests import EndpointRequests
 from ...journal import Journal
 from .row_keys import KeyKind, SubmissionRow, content_of, has_files, with_files_of
-from .submission_table_options import parameter_name
+from .submission_table_spec import parameter_name
 
 RecordedKind: TypeAlias = KeyKind | Literal["unknown"]
 

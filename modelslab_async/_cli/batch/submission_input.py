@@ -14,8 +14,8 @@ from ..._tables.ticket_columns import NamedRow, format_names, shorten
 from ..endpoint_parameter_options import find_endpoint, parse_file, parse_value
 from ..standard_input import source_name, unreadable_source
 from .row_keys import RowKeys, SubmissionRow, content_of
-from .submission_table_options import SubmissionTableOptions, parameter_name
 from .submission_table_rows import ENDPOINT_COLUMN, read_rows
+from .submission_table_spec import SubmissionTableSpec, parameter_name
 
 RowCheck: TypeAlias = Callable[[str, Mapping[str, Any], str | None, Mapping[str, Any]], object]
 _KEY_COLUMN: Final = "key"
@@ -23,7 +23,7 @@ _KEY_COLUMN: Final = "key"
 
 def read_submissions(
     source: str,
-    spec: SubmissionTableOptions,
+    spec: SubmissionTableSpec,
     check: RowCheck,
     on_skipped: Callable[[str, str], None],
 ) -> Iterator[SubmissionRow]:
@@ -67,7 +67,7 @@ def read_submissions(
         _check_sent_columns(columns, spec)
 
 
-def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionTableOptions) -> list[str]:
+def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionTableSpec) -> list[str]:
     """
     Return the names of columns that are left out of at least one request, as text for a message.
 
@@ -88,7 +88,7 @@ def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionTableOpti
     ]
 
 
-def _check_sent_columns(columns: Iterable[str], spec: SubmissionTableOptions) -> None:
+def _check_sent_columns(columns: Iterable[str], spec: SubmissionTableSpec) -> None:
     """
     Check that the table has every column that `--send` names.
 
@@ -110,7 +110,7 @@ def _check_key_is_new(locations: dict[str, str], row: SubmissionRow) -> None:
 
 
 def _check_endpoints(
-    rows: Iterator[NamedRow], spec: SubmissionTableOptions, name: str
+    rows: Iterator[NamedRow], spec: SubmissionTableSpec, name: str
 ) -> Iterator[NamedRow]:
     """
     Check that an option or a row names an endpoint, and return all rows unchanged.
@@ -136,9 +136,7 @@ def _check_endpoints(
     return iter(read)
 
 
-def _to_submission_row(
-    row: NamedRow, spec: SubmissionTableOptions, check: RowCheck
-) -> SubmissionRow:
+def _to_submission_row(row: NamedRow, spec: SubmissionTableSpec, check: RowCheck) -> SubmissionRow:
     """
     Turn a row of the table into a row with a submission.
 
@@ -173,7 +171,7 @@ def _to_submission_row(
     return SubmissionRow.of(row.location, submission, content_of(submission, defaults | sent))
 
 
-def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTableOptions) -> None:
+def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTableSpec) -> None:
     """
     Check that no two columns name the same parameter, or both name the key or the endpoint.
 
@@ -194,12 +192,12 @@ def _check_names_differ(row: NamedRow, endpoint: Endpoint, spec: SubmissionTable
         raise UnusableTable(f"the columns {problem}; keep one of them; nothing was sent")
 
 
-def _own_columns(spec: SubmissionTableOptions) -> tuple[str, str]:
+def _own_columns(spec: SubmissionTableSpec) -> tuple[str, str]:
     """Return the names of the columns that hold the endpoint and the submission key."""
     return ENDPOINT_COLUMN, parameter_name(spec.key_column or _KEY_COLUMN)
 
 
-def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionTableOptions) -> bool:
+def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionTableSpec) -> bool:
     return (
         endpoint.allows_extra
         or name in endpoint.parameters
@@ -207,14 +205,14 @@ def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionTableOptions) -> boo
     )
 
 
-def _endpoint(name: Any, spec: SubmissionTableOptions) -> Endpoint:
+def _endpoint(name: Any, spec: SubmissionTableSpec) -> Endpoint:
     given = spec.endpoint if name is None else name
     if given is None:
         raise ValueError("it names no endpoint; give --endpoint, or a column `endpoint`")
     return find_endpoint(shorten(str(given)))
 
 
-def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionTableOptions) -> str | None:
+def _key(named: dict[str, Any], columns: Iterable[str], spec: SubmissionTableSpec) -> str | None:
     value = named.pop(parameter_name(spec.key_column or _KEY_COLUMN), None)
     if value is None:
         if spec.key_column is not None:

@@ -19,7 +19,7 @@ from ..._tables.table_errors import UnusableTable
 from ..._tables.table_reader import ENCODING
 from ..._tables.ticket_columns import NamedRow
 from ..standard_input import STDIN, open_text, source_name
-from .submission_table_options import SubmissionTableOptions, parameter_name
+from .submission_table_spec import SubmissionTableSpec, parameter_name
 from .table_format import SAMPLE_LINES, delimiter_of, find_format, first_line
 
 ENDPOINT_COLUMN: Final = "endpoint"
@@ -30,7 +30,7 @@ _ENCODING_ERRORS: Final = "surrogateescape"
 _parse_json = partial(json.loads, object_pairs_hook=object_from_pairs)
 
 
-def read_rows(source: str, spec: SubmissionTableOptions) -> Iterator[NamedRow]:
+def read_rows(source: str, spec: SubmissionTableSpec) -> Iterator[NamedRow]:
     """
     Yield the rows of a file or of standard input.
 
@@ -67,7 +67,7 @@ def _checked_lines(file: Iterable[str], name: str) -> Iterator[str]:
         yield line
 
 
-def _rows(lines: Iterator[str], source: str, spec: SubmissionTableOptions) -> Iterator[NamedRow]:
+def _rows(lines: Iterator[str], source: str, spec: SubmissionTableSpec) -> Iterator[NamedRow]:
     sample = [*islice(lines, SAMPLE_LINES)]
     first = first_line(sample)
     all_lines = chain(sample, lines)
@@ -88,13 +88,13 @@ def _rows(lines: Iterator[str], source: str, spec: SubmissionTableOptions) -> It
             return _rows_from_text(all_lines, spec)
 
 
-def _expected_columns(spec: SubmissionTableOptions) -> set[str | None]:
+def _expected_columns(spec: SubmissionTableSpec) -> set[str | None]:
     endpoint = ENDPOINTS.get(spec.endpoint or "")
     required = endpoint.required if endpoint else ()
     return {ENDPOINT_COLUMN, PROMPT, spec.key_column, *required}
 
 
-def _rows_from_text(lines: Iterable[str], spec: SubmissionTableOptions) -> Iterator[NamedRow]:
+def _rows_from_text(lines: Iterable[str], spec: SubmissionTableSpec) -> Iterator[NamedRow]:
     """
     Yield a row for each line that is not empty.
 

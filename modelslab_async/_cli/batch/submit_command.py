@@ -27,7 +27,7 @@ from .run_and_retry_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .skipped_rows import SkippedRows
 from .submission_input import find_unsent_columns, read_submissions
-from .submission_table_options import SubmissionTableOptions
+from .submission_table_spec import SubmissionTableSpec
 from .ticket_and_submit_work import SubmitWork
 
 # How many seconds a batch keeps retrying a submit during an outage, before the batch stops.
@@ -107,7 +107,7 @@ def submit(
     defaults = _group_by_name(extra_parameters)
     if endpoint is not None:
         find_endpoint(endpoint)
-    spec = SubmissionTableOptions(endpoint, defaults, key, sends, input_format)
+    spec = SubmissionTableSpec(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
     # This client only checks the rows. `run_batch` makes the client that sends them.
     endpoints = make_client(*base_urls).engine.endpoints
@@ -132,7 +132,7 @@ def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, 
 
 
 def _read_rows(
-    table: str, spec: SubmissionTableOptions, endpoints: EndpointRequests, tally: ExitTally
+    table: str, spec: SubmissionTableSpec, endpoints: EndpointRequests, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
     Read the whole table, before anything is sent.

@@ -20,9 +20,9 @@ from ..out_folder_check import check_out_folder
 from ..shared_command_errors import Interrupted, require_emulator
 from ..stop_signals import stop_signals
 from ..written_path_type import WrittenPath
+from .make_pictures import make_pictures
 from .planned_jobs import DemoPlan, PlannedJob
 from .polling_loop_costs import compare_loops, describe_polling
-from .save_pictures import save_pictures
 from .statistics import DemoStatistics
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def _await_all(
             async for outcome in client.stream(tickets, window=len(tickets)):
                 stats.count_outcome(outcome, time.monotonic() - began)
         stats.seconds = time.monotonic() - began
-        return await save_pictures(client, folder)
+        return await make_pictures(client, folder)
 
 
 def _progress_bar(stats: DemoStatistics) -> Callable[[], RenderableType]:

@@ -45,8 +45,8 @@ class AdaptiveFamilyPace:
 
     A step is the time from one poll of a ticket to the next. Plain steps come from the pace
     `plain`. Learned steps are computed from how long earlier jobs took. They may turn out to cost
-    more than plain steps: more polls, or more delay until a poll finds a job done. A `TrialBudget`
-    limits this extra cost. While the budget is used up, all steps are plain.
+    more than plain steps: more polls, or more delay until a poll finds a job done. This extra cost
+    has a limit: a `LearnedStepsBudget`. While the budget is used up, all steps are plain.
 
     Attributes:
         plain: A pace that does not learn.
@@ -122,7 +122,7 @@ class AdaptiveFamilyPace:
 
     def _may_use(self, age: float, eta: float | None) -> bool:
         """
-        Return whether the `TrialBudget` allows a learned step.
+        Return whether the `LearnedStepsBudget` allows a learned step.
 
         Until learned steps have saved enough, the first step of a job with an eta also has to
         reserve the cost of one poll in this budget.
@@ -140,7 +140,7 @@ class AdaptiveFamilyPace:
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """
-        Record in the `TrialBudget` what it would have cost to poll a finished job.
+        Record in the `LearnedStepsBudget` what it would have cost to poll a finished job.
 
         Simulate the polls with plain steps and with learned steps. Record the cost with plain
         steps, and the extra cost of learned steps.

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import Factory, define
 
 from .histogram import EDGES, IntervalHistogram, nearest_edge
+from .learned_steps_budget import LearnedStepsBudget
 from .planner import best_next_edges
-from .trial_budget import TrialBudget
 
 _REPLAN_DIVISOR = 16
 _MAX_JOBS_PER_PLAN = 100
@@ -33,7 +33,7 @@ class JobHistory:
     min_jobs: int = 20
     eta_prior: float = 0.0
     intervals: IntervalHistogram = Factory(IntervalHistogram)
-    budget: TrialBudget = Factory(TrialBudget)
+    budget: LearnedStepsBudget = Factory(LearnedStepsBudget)
     _density: list[float] = Factory(list)
     _cumulative: list[float] = Factory(list)
     _plans: dict[int, list[int]] = Factory(dict)
@@ -95,7 +95,7 @@ class JobHistory:
         if not (0.0 <= allowed < math.inf and -math.inf < spent < math.inf):
             raise ValueError(f"invalid budget: {allowed} allowed and {spent} spent")
         seen = IntervalHistogram.from_list(saved["count"], saved["seen"])
-        return JobHistory(self.min_jobs, self.eta_prior, seen, TrialBudget(allowed, spent))
+        return JobHistory(self.min_jobs, self.eta_prior, seen, LearnedStepsBudget(allowed, spent))
 
     def _plan(self, cost: int) -> list[int]:
         if cost not in self._plans:

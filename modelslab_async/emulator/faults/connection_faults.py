@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .raw_connection import FaultAction, FaultyConnection
+from .faulty_connection import FaultAction, FaultyConnection
 from .raw_http import encode_reply, status_line
 from .wrong_replies import WRONG_REPLIES, WRONG_SUCCESS, json_reply
 

@@ -16,7 +16,7 @@ from ..background_tasks import BackgroundTasks
 from ..setting_validators import check_port
 from .connection_faults import fault_action
 from .fault_plan import Faults, FaultSequence
-from .raw_connection import FaultyConnection
+from .faulty_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 

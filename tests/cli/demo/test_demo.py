@@ -12,9 +12,9 @@ from everyday import cases
 
 from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
+from modelslab_async._cli.demo.make_pictures import make_pictures
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
 from modelslab_async._cli.demo.polling_loop_costs import OTHER_LOOPS, PollingLoop, compare_loops
-from modelslab_async._cli.demo.save_pictures import save_pictures
 from modelslab_async._cli.demo.statistics import DemoStatistics
 from modelslab_async.emulator import Emulator, Jobs
 
@@ -71,7 +71,7 @@ async def test_picture_that_cannot_be_saved_is_reported(tmp_path):
     taken = tmp_path / "taken"
     taken.touch()
     async with Client("any-key", http=httpx.ASGITransport(app=emulator)) as client:
-        texts = await save_pictures(client, taken)
+        texts = await make_pictures(client, taken)
     assert ["not saved"] * len(texts) == [text.partition(":")[0] for text in texts]
     assert texts
 

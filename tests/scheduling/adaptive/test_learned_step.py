@@ -5,7 +5,7 @@ from attrs import define, field
 
 from modelslab_async import Pace
 from modelslab_async._scheduling.adaptive.adaptive_pace import AdaptiveFamilyPace
-from modelslab_async._scheduling.adaptive.trial_budget import TrialBudget
+from modelslab_async._scheduling.adaptive.learned_steps_budget import LearnedStepsBudget
 
 PLAIN = Pace(floor=2.0, growth=0.0, growth_cap=2.0, age_fraction=0.0, jitter=0.0)
 
@@ -15,7 +15,7 @@ class PlannedHistory:
     """A history that gives one age for the next poll, and records what it is asked and told."""
 
     planned: float | None
-    budget: TrialBudget = field(factory=TrialBudget)
+    budget: LearnedStepsBudget = field(factory=LearnedStepsBudget)
     asked: list = field(factory=list)
     told: list = field(factory=list)
 
@@ -31,7 +31,7 @@ class PlannedHistory:
 
 
 def paid_off():
-    return TrialBudget(spent=-100.0)
+    return LearnedStepsBudget(spent=-100.0)
 
 
 def pace_of(*, ages=None, ratios=None, budget=None, plain=PLAIN, poll_cost=1.0):
@@ -107,7 +107,7 @@ def test_first_step_of_a_ticket_of_unknown_age_is_plain():
 
 def test_polls_for_an_eta_cost_twice_as_much_until_they_have_paid_off():
     """The plan for jobs without an eta does not change."""
-    pace = pace_of(ages=10.0, ratios=1.5, budget=TrialBudget(allowed=9.0))
+    pace = pace_of(ages=10.0, ratios=1.5, budget=LearnedStepsBudget(allowed=9.0))
     pace.step(0.0, 0.5, eta=10.0)
     pace.step(0.0, 0.5)
     assert [(0.0, 0.2)] == pace.ratios.asked
@@ -116,7 +116,7 @@ def test_polls_for_an_eta_cost_twice_as_much_until_they_have_paid_off():
 
 def test_first_steps_for_an_eta_are_reserved_until_they_have_paid_off():
     """Each takes the cost of a poll from the budget. Later steps of a job take nothing."""
-    budget = TrialBudget(allowed=1.5)
+    budget = LearnedStepsBudget(allowed=1.5)
     pace = pace_of(ages=10.0, ratios=1.5, budget=budget)
     steps = [pace.first_step(8.0, 0.0) for _ in range(3)]
     assert [12.0, 12.0, 8.0] == steps
@@ -130,7 +130,7 @@ def test_first_steps_for_an_eta_are_reserved_until_they_have_paid_off():
 
 def test_overdrawn_budget_gives_plain_steps():
     """For jobs with an eta and for others, each by its own budget."""
-    pace = pace_of(ages=10.0, ratios=1.5, budget=TrialBudget(spent=1.0))
+    pace = pace_of(ages=10.0, ratios=1.5, budget=LearnedStepsBudget(spent=1.0))
     assert 2.0 == pace.step(4.0, 0.5)
     assert 4.0 == pace.step(4.0, 0.5, eta=8.0)
 
@@ -159,7 +159,7 @@ def test_job_that_teaches_nothing_is_ignored():
 
 def test_cost_of_a_job_is_compared_with_plain_steps():
     """Learned polls at 5.5 s cost one poll and the delay; plain ones three polls and a delay."""
-    budget = TrialBudget()
+    budget = LearnedStepsBudget()
     pace = pace_of(ages=5.5, budget=budget)
     pace.learn(4.5, 5.5, None)
     usual, learned = 3 * 1.0 + 6.0, 1.0 + 5.5
@@ -169,7 +169,7 @@ def test_cost_of_a_job_is_compared_with_plain_steps():
 
 def test_cost_is_unknown_if_a_learned_poll_falls_between():
     """Only what the plain steps cost is counted, and at least one poll."""
-    budget = TrialBudget()
+    budget = LearnedStepsBudget()
     pace = pace_of(ages=5.0, budget=budget, poll_cost=4.0)
     pace.learn(4.0, 6.0, None)
     assert 0.0 == budget.spent
@@ -179,7 +179,7 @@ def test_cost_is_unknown_if_a_learned_poll_falls_between():
 @pytest.mark.parametrize(("last_running", "first_done"), [(4.0, None), (6.0, 6.0), (1.0, 1e9)])
 def test_cost_needs_an_interval(last_running, first_done):
     """A job that was not seen done, or whose times make no interval, has no cost."""
-    budget = TrialBudget()
+    budget = LearnedStepsBudget()
     pace_of(ages=5.0, budget=budget).learn(last_running, first_done, None)
     assert (0.0, 0.0) == (budget.allowed, budget.spent)
 
@@ -190,6 +190,6 @@ def test_cost_needs_an_interval(last_running, first_done):
 )
 def test_poll_near_the_real_one_counts_as_that(first_done, planned, is_near):
     """A tenth of a plain step, or a fortieth of the age, may lie between, whichever is more."""
-    budget = TrialBudget()
+    budget = LearnedStepsBudget()
     pace_of(ages=planned, budget=budget).learn(first_done - 2.0, first_done, None)
     assert is_near == (budget.spent != 0.0)

@@ -5,7 +5,7 @@ import pytest
 from modelslab_async import Pace
 from modelslab_async._scheduling.adaptive.adaptive_pace import AdaptiveFamilyPace
 from modelslab_async._scheduling.adaptive.finished_job_simulation import ObservedJob, simulate_polls
-from modelslab_async._scheduling.adaptive.trial_budget import TrialBudget
+from modelslab_async._scheduling.adaptive.learned_steps_budget import LearnedStepsBudget
 
 
 def evenly(age):
@@ -15,7 +15,7 @@ def evenly(age):
 
 def test_overdrawn_budget_stops_trials():
     """A loss stops trials, and is earned back as 2 % of what the plain pace costs."""
-    budget = TrialBudget()
+    budget = LearnedStepsBudget()
     assert budget.is_affordable
     budget.record(10.0, 1.0, 1.0)
     assert not budget.is_affordable
@@ -26,7 +26,7 @@ def test_overdrawn_budget_stops_trials():
 
 def test_finished_trial_frees_its_reserve():
     """Only as many trials run at once as can be paid; each that ends makes room for one."""
-    budget = TrialBudget(allowed=1.5)
+    budget = LearnedStepsBudget(allowed=1.5)
     assert [True, True, False] == [budget.try_reserve(1.0) for _ in range(3)]
     budget.record(1.0, 0.0, 1.0)
     assert [True, False] == [budget.try_reserve(1.0) for _ in range(2)]
@@ -34,7 +34,7 @@ def test_finished_trial_frees_its_reserve():
 
 def test_inconclusive_trial_stays_reserved():
     """A job that says nothing about the learned polls may have cost its reserve."""
-    budget = TrialBudget(allowed=0.5)
+    budget = LearnedStepsBudget(allowed=0.5)
     assert budget.try_reserve(1.0)
     budget.record(1.0, None, 1.0)
     assert not budget.try_reserve(1.0)
@@ -42,9 +42,9 @@ def test_inconclusive_trial_stays_reserved():
 
 def test_small_savings_are_not_proof():
     """A history must save several polls, and more than it may spend."""
-    assert not TrialBudget(allowed=2.0, spent=-4.0).has_paid_off(1.0)
-    assert not TrialBudget(allowed=2.0, spent=-7.0).has_paid_off(1.0)
-    assert TrialBudget(allowed=2.0, spent=-7.1).has_paid_off(1.0)
+    assert not LearnedStepsBudget(allowed=2.0, spent=-4.0).has_paid_off(1.0)
+    assert not LearnedStepsBudget(allowed=2.0, spent=-7.0).has_paid_off(1.0)
+    assert LearnedStepsBudget(allowed=2.0, spent=-7.1).has_paid_off(1.0)
 
 
 def test_unaffordable_history_uses_plain_steps():
@@ -102,7 +102,7 @@ def test_poll_exactly_a_tolerance_away_is_the_same_poll():
 
 def test_budget_fades_with_later_jobs():
     """Each later job takes a two hundredth of what was allowed, spent and reserved."""
-    budget = TrialBudget(allowed=2.0, spent=4.0, reserved=1.0)
+    budget = LearnedStepsBudget(allowed=2.0, spent=4.0, reserved=1.0)
     budget.record(100.0, None, 1.0)
     assert (2.0 * 0.995 + 2.0, 4.0 * 0.995, 0.995) == pytest.approx(
         (budget.allowed, budget.spent, budget.reserved)
@@ -114,7 +114,7 @@ def test_budget_fades_with_later_jobs():
 
 def test_savings_are_capped():
     """They are at most twice what is allowed and five polls cost."""
-    budget = TrialBudget(allowed=2.0)
+    budget = LearnedStepsBudget(allowed=2.0)
     budget.record(0.0, -1000.0, 3.0)
     assert pytest.approx(-2.0 * (1.99 + 15.0)) == budget.spent
     assert 0.0 == budget.reserved

@@ -1,5 +1,5 @@
 """
-TrialBudget: limits how much more learned steps may cost than plain steps.
+LearnedStepsBudget: limits how much more learned steps may cost than plain steps.
 
 A step is the time between two polls of a ticket. Learned steps are computed from finished jobs.
 Plain steps are those of a pace that does not learn.
@@ -17,7 +17,7 @@ _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
-class TrialBudget:
+class LearnedStepsBudget:
     """
     Compares the cost of polls with learned steps to the cost of polls with plain steps.
 

@@ -13,7 +13,7 @@ _SUBMISSIONS = (
 )
 
 
-async def save_pictures(client: Client, folder: Path | None) -> list[str]:
+async def make_pictures(client: Client, folder: Path | None) -> list[str]:
     """
     Generate pictures and save them.
 

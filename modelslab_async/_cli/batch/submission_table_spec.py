@@ -1,4 +1,4 @@
-"""SubmissionTableOptions: what the options of `batch submit` say about a table."""
+"""SubmissionTableSpec: what the options of `batch submit` say about a table."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 
 @frozen
-class SubmissionTableOptions:
+class SubmissionTableSpec:
     """
     What the options of the command say about a file of submissions.
 

@@ -13,7 +13,7 @@ from attrs import Factory, define
 from everyday import cases
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
-from modelslab_async._account.poll_permit_timing import (
+from modelslab_async._account.poll_permit_rules import (
     GIVE_UP_AFTER_S,
     MAX_LATENESS_S,
     MAX_POLL_AGE_S,
