@@ -99,8 +99,9 @@ def submit(
     a row that was submitted is in the journal. A row whose submit may or may not have arrived is
     reported, and never sent again. A row with an error is reported by its number and skipped.
 
-    The first Ctrl-C stops after the current downloads. The second Ctrl-C stops at once. SIGTERM
-    does the same as Ctrl-C.
+    The first Ctrl-C stops after the current downloads. The second Ctrl-C stops at once, but waits
+    for the replies to submits in flight, because they may be paid for. The third Ctrl-C does not
+    wait for them. SIGTERM does the same as Ctrl-C.
     """
     plan = make_plan(plan_arguments, source=table, source_kind="table")
     find_credentials()
