@@ -69,11 +69,11 @@ def _run(outcome: Future[T], function: Callable[[*Ts], T], *args: *Ts) -> None:
         return
     try:
         outcome.set_result(function(*args))
-    except StopIteration as error:
-        # A future of asyncio does not take a StopIteration, and would never be done.
-        outcome.set_exception(RuntimeError("the function raised StopIteration"))
-        del outcome, error
     except BaseException as error:  # noqa: BLE001 -- `run_in_thread` raises it.
-        outcome.set_exception(error)
+        # A future of asyncio does not take a StopIteration, and would never be done.
+        is_stop = isinstance(error, StopIteration)
+        outcome.set_exception(
+            RuntimeError("the function raised StopIteration") if is_stop else error
+        )
         # Break a reference cycle: the traceback of the error holds this frame.
         del outcome

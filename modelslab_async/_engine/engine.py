@@ -18,6 +18,7 @@ from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
+from .._scheduling.effects import Completion
 from .._scheduling.hosts import Hosts
 from .._scheduling.initial_ticket_facts import NO_FACTS, InitialTicketFacts
 from .._scheduling.rate_limiter import even_poll_rates
@@ -46,8 +47,7 @@ class Engine:
     """
     Polls tickets and submits requests for the callers of one client.
 
-    `Client`, `Batch` and the webhook receiver share one engine, with one schedule and one set of
-    slots.
+    `Client`, `Batch` and the webhook receiver share one engine, its schedule and its slots.
 
     Attributes:
         pace: The rule that says when to poll.
@@ -217,9 +217,9 @@ class Engine:
             return Slots(self._queue, SlotPolls(self.poller))
         return self._joined_account.make_slots(tier, SlotPolls(self.poller))
 
-    def _free_slot(self, ticket: Ticket, observed: float = 0.0) -> None:
+    def _free_slot(self, ticket: Ticket, completion: Completion | None = None) -> None:
         for slots in self.submitter.slots.values():
-            slots.on_completed(ticket, observed=observed)
+            slots.on_completed(ticket, completion)
 
     def wait_limit(self, timeout: float | None) -> float | None:
         """Return `timeout`, or by default the client's `wait_timeout`. Return None for no limit."""

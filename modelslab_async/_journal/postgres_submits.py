@@ -11,12 +11,12 @@ from .postgres_copy_marks import check_not_copied
 from .postgres_leases import renew
 from .postgres_tickets import complete_new, insert_new, row_id_of
 from .process_identity import has_died
-from .row_codec import decode_columns, decode_named_ticket
 from .schema import UNRESOLVED
 from .submits import (
     DuplicateSubmit,
     PendingSubmit,
     check_own_ticket,
+    decode_submit,
     in_flight_error,
 )
 
@@ -221,17 +221,8 @@ async def find_by_key(db: PostgresContext, key: str) -> PendingSubmit | None:
 
 
 def _submit(row: Sequence[Any]) -> PendingSubmit:
-    track_id, endpoint, payload_hash, recorded_at, columns, key, named, family, id_ = row
-    return PendingSubmit(
-        track_id=track_id,
-        endpoint=endpoint,
-        payload_hash=payload_hash,
-        recorded_at=recorded_at,
-        key=key,
-        ticket=None if family is None else Ticket(family, id_),
-        columns=decode_columns(track_id, columns, "submits"),
-        named_ticket=decode_named_ticket(track_id, named),
-    )
+    *submit, family, id_ = row
+    return decode_submit(submit, None if family is None else Ticket(family, id_))
 
 
 def _check_found(row: Any, track_id: str) -> None:

@@ -256,14 +256,22 @@ def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSu
 
 
 def _submit(names: Mapping[int, str], row: Sequence[Any]) -> PendingSubmit:
-    track_id, endpoint, payload_hash, recorded_at, columns, key, named, row_id, family, id_ = row
+    *submit, row_id, family, id_ = row
+    return decode_submit(
+        submit, None if row_id is None else read_ticket(names, row_id, family, id_)
+    )
+
+
+def decode_submit(row: Sequence[Any], ticket: Ticket | None) -> PendingSubmit:
+    """Return a submit, from the columns of its row in either store and from its ticket."""
+    track_id, endpoint, payload_hash, recorded_at, columns, key, named = row
     return PendingSubmit(
         track_id=track_id,
         endpoint=endpoint,
         payload_hash=payload_hash,
         recorded_at=recorded_at,
         key=key,
-        ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
+        ticket=ticket,
         columns=decode_columns(track_id, columns, "submits"),
         named_ticket=decode_named_ticket(track_id, named),
     )

@@ -1,7 +1,6 @@
 """Watchers wait for tickets on behalf of callers. This module notifies and removes watchers."""
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 
@@ -161,8 +160,8 @@ class Notifier:
     Passes replies, errors, pauses and outcomes to watchers and listeners.
 
     Attributes:
-        on_completed: Called with each ticket that has ended, to free the ticket's slot, and with
-            the seconds for which polls watched for the end of its job.
+        on_completed: Called with each ticket that has ended, and with its completion, to free the
+            ticket's slot.
         on_unawaited: Called with each outcome that no caller of this client waited for; None for no
             call.
 
@@ -172,7 +171,7 @@ class Notifier:
     """
 
     def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
-        self.on_completed: Callable[[Ticket, float], object] = _ignore_completed
+        self.on_completed: Callable[[Ticket, Completion], object] = _ignore_completed
         self.on_unawaited: Callable[[Outcome], object] | None = None
         self._listeners = listeners
         self._limits = limits
@@ -228,7 +227,7 @@ class Notifier:
                 log_unexpected(outcome.ticket, error)
                 watcher.fail(error)
         try:
-            self.on_completed(outcome.ticket, _observed(completion))
+            self.on_completed(outcome.ticket, completion)
         except Exception as error:  # noqa: BLE001 -- one ticket must not stop the poller.
             log_unexpected(outcome.ticket, error)
         try:
@@ -273,20 +272,6 @@ def _events_of(
         yield Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
 
 
-def _observed(completion: Completion) -> float:
-    """
-    Return the seconds for which polls watched for the end of a job.
-
-    They are infinite if a poll saw the job running, because then it cannot have ended before the
-    client began to poll. They are minus infinity if no poll saw the end of the job.
-    """
-    match completion.outcome:
-        case Unresolved() | Failed(reason="not_found"):
-            return -math.inf
-        case _:
-            return math.inf if completion.was_running else completion.waited
-
-
 def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
     """Return the context variables of the waiting callers, in the order of their calls."""
     return [each.context for each in watchers if each.context is not None]
@@ -296,5 +281,5 @@ def _context_of(watchers: Sequence[Watcher]) -> Context | None:
     return next(iter(callers_of(watchers)), None)
 
 
-def _ignore_completed(_ticket: Ticket, _observed: float) -> None:
+def _ignore_completed(_ticket: Ticket, _completion: Completion) -> None:
     """Do nothing. This is the default of `on_completed`, for a poller without slots."""

@@ -1,8 +1,10 @@
 """Values that tell the poller what a poll has changed."""
 
+import math
 from typing import NamedTuple
 
-from .._models.unresolved_outcomes import Outcome
+from .._models.replies import Failed
+from .._models.unresolved_outcomes import Outcome, Unresolved
 from .watcher_protocol import Watcher
 
 
@@ -23,6 +25,20 @@ class Completion(NamedTuple):
     polls: int
     waited: float
     was_running: bool
+
+    @property
+    def observed(self) -> float:
+        """
+        The seconds for which polls watched for the end of the job.
+
+        They are infinite if a poll saw the job running, because then it cannot have ended before
+        the client began to poll. They are minus infinity if no poll saw the end of the job.
+        """
+        match self.outcome:
+            case Unresolved() | Failed(reason="not_found"):
+                return -math.inf
+            case _:
+                return math.inf if self.was_running else self.waited
 
 
 class Effects(NamedTuple):

@@ -23,6 +23,7 @@ from .._models.errors import RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
+from .._scheduling.effects import Completion
 from .._scheduling.initial_ticket_facts import InitialTicketFacts
 from .refused_payload_spacing import DuplicatePayloads
 from .slot_holders import SlotHolders
@@ -134,18 +135,19 @@ class Slots:
         """Hold a slot for the ticket of a process that has died."""
         self._holders.adopt(ticket, endpoint=endpoint, submitted_at=submitted_at)
 
-    def on_completed(self, ticket: Ticket, *, observed: float = 0.0) -> None:
+    def on_completed(self, ticket: Ticket, completion: Completion | None = None) -> None:
         """
         Free the slot of a ticket whose work has ended, if the ticket holds a slot.
 
         Args:
             ticket: The ticket.
-            observed: The seconds for which polls watched for the end of the work.
+            completion: What the poller knows about the end; None if it did not poll the ticket.
         """
         record = self._holders.remove(ticket)
         if record is None:
             return
         age = asyncio.get_running_loop().time() - record.submitted_at
+        observed = 0.0 if completion is None else completion.observed
         self._uncertain.record_end(record.endpoint, age, observed=observed)
         self._polls.on_completed(ticket, record.eta, age)
         self._admit_waiting()

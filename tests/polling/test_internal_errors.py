@@ -307,7 +307,7 @@ def test_outcome_is_given_though_pace_cannot_learn(virtually, world, caplog, fai
 def test_error_of_the_slots_is_logged(virtually, world, caplog):
     """What the owner of the slots raises for one ticket does not stop the poller."""
 
-    def raise_error(_ticket, _observed):
+    def raise_error(_ticket, _completion):
         raise ForeignError(KEY)
 
     async def main():

@@ -29,6 +29,6 @@ UNRESOLVED = Unresolved(ticket=TICKET, cause=ServerError("no"))
 def test_polls_watch_a_job_since_they_began_or_saw_it_running(outcome, was_running, observed):
     """They do not see the end of a job that the server does not know or that is given up."""
     notifier, ends = Notifier(Listeners(None), Pace().limits), []
-    notifier.on_completed = lambda *end: ends.append(end)
+    notifier.on_completed = lambda ticket, completion: ends.append((ticket, completion.observed))
     notifier.report_completion(Completion(outcome, (), 3, 7.0, was_running))
     assert [(TICKET, observed)] == ends

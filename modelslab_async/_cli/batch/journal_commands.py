@@ -137,12 +137,11 @@ def verify(*, folder: Path | None, path: JournalLocation, repair: bool, as_json:
 def _bad_files(found: Verified) -> Iterator[tuple[dict[str, str], str]]:
     """Yield a record and a line of text for each file that is not unchanged."""
     for file in found.changed:
-        reason = found.unreadable.get(file)
-        if reason is None:
-            yield _record("changed", file), f"changed {file.path}"
+        record = _record("changed", file)
+        if (reason := found.unreadable.get(file)) is None:
+            yield record, f"changed {file.path}"
         else:
-            record = _record("changed", file) | {"reason": reason}
-            yield record, f"unreadable {file.path}: {reason}"
+            yield record | {"reason": reason}, f"unreadable {file.path}: {reason}"
     for file in found.missing:
         yield _record("missing", file), f"missing {file.path}"
     for host, files in found.elsewhere.items():

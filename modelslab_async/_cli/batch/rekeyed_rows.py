@@ -26,7 +26,7 @@ class RekeyedRows:
     Args:
         journal: Has the columns of each submit.
         endpoints: Prepares the rows' requests, to compute the digests of their payloads.
-        recorded: The submits of the journal, by their keys, that a new row may repeat.
+        recorded: The submits of the journal whose keys are not in the table, by their keys.
     """
 
     def __init__(
@@ -37,12 +37,18 @@ class RekeyedRows:
         self._recorded = defaultdict[tuple[str, str], list[str]](list)
         for key, submit in recorded.items():
             self._recorded[submit.endpoint, submit.payload_hash].append(key)
-        self._track_ids = {key: submit.track_id for key, submit in recorded.items()}
+        self._submits = recorded
+        self._payloads: dict[str, tuple[str, str]] = {}
         # Equal rows share the result, because a journal may have thousands of equal submits.
         self._kinds: dict[tuple[str, ...], set[RecordedKind]] = {}
 
     async def find(self, rows: Iterable[SubmissionRow]) -> list[SubmissionRow]:
-        """Return the rows, all of them new, whose work the journal has under another kind."""
+        """
+        Return the rows, all of them new, whose work the journal has under another kind.
+
+        Keys that were adopted do not count, and neither do submits that have failed: the user may
+        submit their rows again under new keys.
+        """
         if not self._recorded:
             return []
         return [row for row in rows if await self._recorded_kinds(row) - {row.kind}]
@@ -58,7 +64,7 @@ class RekeyedRows:
         for row in rows:
             if row.kind != "track_id" or not self._recorded:
                 continue
-            candidates = self._recorded.get(await payload_of(row, self._endpoints), [])
+            candidates = self._recorded.get(await self._payload(row), [])
             for key in candidates:
                 if await self._kind(key, row) == "track_id":
                     adopted[row.key] = key
@@ -68,13 +74,17 @@ class RekeyedRows:
 
     async def _recorded_kinds(self, row: SubmissionRow) -> set[RecordedKind]:
         """Return the kinds of the keys under which the journal has the work of a row."""
-        payload = await payload_of(row, self._endpoints)
+        payload = await self._payload(row)
         if payload not in self._recorded:
             return set()
         has_track_id = "has track_id" if row.kind == "track_id" else ""
         group = *payload, has_track_id, digest_of(row.content), digest_of(row.submission)
         if group not in self._kinds:
-            self._kinds[group] = {await self._kind(key, row) for key in self._recorded[payload]}
+            self._kinds[group] = {
+                await self._kind(key, row)
+                for key in self._recorded[payload]
+                if not self._submits[key].has_failed
+            }
         return self._kinds[group]
 
     async def _kind(self, key: str, row: SubmissionRow) -> RecordedKind:
@@ -104,8 +114,14 @@ class RekeyedRows:
         """Return the kind of a key that is derived from one of the submissions, else None."""
         if is_derived_from(key, digest_of(content)) or is_derived_from(key, digest_of(submission)):
             return "content"
-        is_known = is_derived_from(key, digest_of(content, track_id=self._track_ids[key]))
+        is_known = is_derived_from(key, digest_of(content, track_id=self._submits[key].track_id))
         return "track_id" if is_known else None
+
+    async def _payload(self, row: SubmissionRow) -> tuple[str, str]:
+        """Return `payload_of` a row. Its files are read once."""
+        if row.location not in self._payloads:
+            self._payloads[row.location] = await payload_of(row, self._endpoints)
+        return self._payloads[row.location]
 
     async def _recorded_cells(self, key: str) -> dict[str, Any]:
         submit = await self._journal.find_submit_by_key(key)

@@ -52,19 +52,15 @@ class RowsInJournal:
             saves_files: Whether a submit counts as finished only once its files are saved.
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
-        rows = await _adopt_keys(with_recorded_keys(rows, recorded), recorded, batch, endpoints)
-        new = [row for row in rows if row.key not in recorded]
-        # A new row is rekeyed if the journal holds an equal row with a submission key of another
-        # kind. There are two exceptions. If the recorded key is also in the table, the user wants
-        # two equal rows. If the recorded submit failed, the user may submit the row again under a
-        # new key.
+        rows = with_recorded_keys(rows, recorded)
+        # If the key of a recorded row is in the table too, the user wants two equal rows.
         table_keys = {row.key for row in rows}
-        others = {
-            key: submit
-            for key, submit in recorded.items()
-            if key not in table_keys and not submit.has_failed
-        }
-        rekeyed = await RekeyedRows(batch.journal, endpoints, others).find(new)
+        left = {key: submit for key, submit in recorded.items() if key not in table_keys}
+        rekeyed_rows = RekeyedRows(batch.journal, endpoints, left)
+        adopted = await rekeyed_rows.adopt_keys(row for row in rows if row.key not in recorded)
+        rows = [row.with_key(adopted.get(row.key, row.key)) for row in rows]
+        new = [row for row in rows if row.key not in recorded]
+        rekeyed = await rekeyed_rows.find(new)
         return cls(rows=rows, recorded=recorded, new=new, rekeyed=rekeyed)
 
     def check_keys(self) -> None:
@@ -113,17 +109,3 @@ class RowsInJournal:
             and await payload_of(row, endpoints)
             not in ((submit.endpoint, submit.payload_hash), (submit.endpoint, ""))
         ]
-
-
-async def _adopt_keys(
-    rows: Sequence[SubmissionRow],
-    recorded: Mapping[str, SubmittedKey],
-    batch: Batch,
-    endpoints: EndpointRequests,
-) -> list[SubmissionRow]:
-    """Return the rows. Those whose track_ids are new get the keys of equal rows that have left."""
-    table_keys = {row.key for row in rows}
-    left = {key: submit for key, submit in recorded.items() if key not in table_keys}
-    new = (row for row in rows if row.key not in recorded)
-    adopted = await RekeyedRows(batch.journal, endpoints, left).adopt_keys(new)
-    return [row.with_key(adopted.get(row.key, row.key)) for row in rows]

@@ -86,7 +86,7 @@ MUTATIONS = [
     Mutation(
         "soak: ended tickets stay in memory",
         "_polling/watchers.py",
-        "            self.on_completed(outcome.ticket, _observed(completion))\n",
+        "            self.on_completed(outcome.ticket, completion)\n",
         "            self.__dict__.setdefault('ends', []).append(completion)\n",
         "test_soak.py",
     ),
@@ -109,7 +109,7 @@ MUTATIONS = [
     Mutation(
         "simulation: a ticket completes twice",
         "_polling/watchers.py",
-        "            self.on_completed(outcome.ticket, _observed(completion))\n",
+        "            self.on_completed(outcome.ticket, completion)\n",
         "            if self._listeners:\n"
         "                self._listeners(Completed(outcome=outcome, polls=completion.polls, "
         "waited=completion.waited))\n",
