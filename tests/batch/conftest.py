@@ -9,6 +9,7 @@ import pytest
 
 from modelslab_async import Client, Pace
 from modelslab_async._batch import leased_tickets
+from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, Jobs
 
 
@@ -38,6 +39,27 @@ def a_client(emulator: Emulator) -> Callable[..., Client]:
         return Client(key, http=httpx.ASGITransport(app=emulator), pace=pace, **more)
 
     return make
+
+
+class HeldRecords:
+    """Holds each submit once its record is written, until a test releases it."""
+
+    def __init__(self) -> None:
+        self.written, self.released = asyncio.Event(), asyncio.Event()
+
+
+@pytest.fixture
+def held_records(monkeypatch: pytest.MonkeyPatch) -> HeldRecords:
+    held, record_own = HeldRecords(), RunOperations.record_own
+
+    async def record_and_hold(*given: Any, **more: Any) -> Any:
+        own = await record_own(*given, **more)
+        held.written.set()
+        await held.released.wait()
+        return own
+
+    monkeypatch.setattr(RunOperations, "record_own", record_and_hold)
+    return held
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from modelslab_async import Batch, Client, JournalError, Pace, SlotAwaited, SubmitRetried
-from modelslab_async._journal.run_operations import RunOperations
 from modelslab_async.emulator import Emulator, Jobs
 
 from .conftest import HeldReplies
@@ -14,6 +13,7 @@ from .conftest import HeldReplies
 # Each wait for an event fails after this time, instead of holding the suite.
 TIMEOUT_S = 300
 REALTIME = "realtime/text2img"
+ENDLESS = Jobs(duration=(1e6, 1e6))
 DRAINING = "the batch is draining, and nothing was sent; open the batch again"
 
 
@@ -30,6 +30,12 @@ class Moment:
     def __call__(self, event):
         if isinstance(event, self.kind):
             self.has_come.set()
+
+
+def client_with_one_slot(emulator, on_event):
+    """Return a client whose only slot, once it is taken, becomes free when its job ends."""
+    http = httpx.ASGITransport(app=emulator)
+    return Client("a-key-for-tests", http=http, queue=1, on_event=on_event)
 
 
 async def test_drain_ends_waiting_and_new_submits_and_finishes_the_one_in_flight(emulator, path):
@@ -67,11 +73,10 @@ async def test_drain_ends_waiting_and_new_submits_and_finishes_the_one_in_flight
 
 async def test_close_ends_waiting_submits_although_no_slot_becomes_free(path):
     """A program that leaves the batch after an error does not wait for its slots."""
-    emulator, slot = Emulator(jobs=Jobs(duration=(1e6, 1e6))), Moment(SlotAwaited)
-    http = httpx.ASGITransport(app=emulator)
+    emulator, slot = Emulator(jobs=ENDLESS), Moment(SlotAwaited)
     async with (
         asyncio.timeout(TIMEOUT_S),
-        Client("a-key-for-tests", http=http, queue=1, on_event=slot) as client,
+        client_with_one_slot(emulator, slot) as client,
     ):
         async with Batch.open(path, client=client) as batch:
             await batch.submit(REALTIME, prompt="a cat", track_id=1)
@@ -131,27 +136,18 @@ async def test_drain_ends_a_submit_whose_file_is_being_uploaded(emulator, path):
     assert [] == emulator.submits
 
 
-async def test_drain_ends_a_submit_that_is_being_recorded(a_client, emulator, path, monkeypatch):
+async def test_drain_ends_a_submit_that_is_being_recorded(a_client, emulator, path, held_records):
     """Its record is deleted, so the next program can send it."""
-    real, recorded, may_return = RunOperations.record_own, asyncio.Event(), asyncio.Event()
-
-    async def record_own(*given, **more):
-        own = await real(*given, **more)
-        recorded.set()
-        await may_return.wait()
-        return own
-
-    monkeypatch.setattr(RunOperations, "record_own", record_own)
     async with asyncio.timeout(TIMEOUT_S), a_client() as client:
         async with Batch.open(path, client=client) as batch:
             submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
-            await recorded.wait()
+            await held_records.written.wait()
             batch.drain()
             try:
                 with stopped("draining"):
                     await submit
             finally:
-                may_return.set()
+                held_records.released.set()
         async with Batch.open(path, client=client) as batch:
             assert [] == await batch.uncertain()
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
@@ -160,11 +156,10 @@ async def test_drain_ends_a_submit_that_is_being_recorded(a_client, emulator, pa
 
 async def test_caller_that_is_cancelled_while_its_batch_drains_is_cancelled(path):
     """Its own cancellation is not replaced by the error of the batch."""
-    emulator, slot = Emulator(jobs=Jobs(duration=(1e6, 1e6))), Moment(SlotAwaited)
-    http = httpx.ASGITransport(app=emulator)
+    emulator, slot = Emulator(jobs=ENDLESS), Moment(SlotAwaited)
     async with (
         asyncio.timeout(TIMEOUT_S),
-        Client("a-key-for-tests", http=http, queue=1, on_event=slot) as client,
+        client_with_one_slot(emulator, slot) as client,
         Batch.open(path, client=client) as batch,
     ):
         await batch.submit(REALTIME, prompt="a cat", track_id=1)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -55,6 +56,19 @@ def client_of(http):
     return Client("a-key-for-tests", http=http, pace=Pace(floor=0.05, max_failures=1000))
 
 
+@asynccontextmanager
+async def two_programs(emulator, path):
+    """Open a batch whose replies are held, and the same journal as another program opens it."""
+    held, clock = HeldReplies(emulator), Clock()
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        client_of(held) as client,
+        Batch.open(path, client=client, clock=clock) as batch,
+        Batch.open(path, clock=clock) as other,
+    ):
+        yield held, clock, batch, other
+
+
 async def submit(batch, by):
     """Submit the row. Return its ticket, or raise."""
     if by == "submit":
@@ -75,13 +89,7 @@ async def test_second_call_waits_for_a_submit_in_flight_though_its_lease_is_over
     emulator, path, pausing, by, meanwhile
 ):
     """The process stood still. It pays once, and both calls get the ticket."""
-    held, clock = HeldReplies(emulator), Clock()
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        client_of(held) as client,
-        Batch.open(path, client=client, clock=clock) as batch,
-        Batch.open(path, clock=clock) as other,
-    ):
+    async with two_programs(emulator, path) as (held, clock, batch, other):
         try:
             first = asyncio.create_task(submit(batch, "submit"))
             await held.arrived.wait()
@@ -104,13 +112,7 @@ async def test_second_call_waits_for_a_submit_in_flight_though_its_lease_is_over
 
 async def test_report_counts_no_submit_in_flight_as_uncertain(emulator, path):
     """It counts what `uncertain` lists: nothing while the lease lasts, and never an own submit."""
-    held, clock = HeldReplies(emulator), Clock()
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        client_of(held) as client,
-        Batch.open(path, client=client, clock=clock) as batch,
-        Batch.open(path, clock=clock) as other,
-    ):
+    async with two_programs(emulator, path) as (held, clock, batch, other):
         try:
             sent = asyncio.create_task(batch.submit(ROW))
             await held.arrived.wait()

@@ -844,28 +844,20 @@ async def test_submit_that_waits_for_a_slot_is_not_sent_while_its_batch_closes(p
 
 
 async def test_submit_that_is_being_recorded_is_not_sent_while_its_batch_closes(
-    a_client, emulator, path, closing, monkeypatch
+    a_client, emulator, path, closing, held_records
 ):
     """Its record is deleted, so the next program can send it."""
-    real, recorded, may_return = RunOperations.record_own, asyncio.Event(), asyncio.Event()
-
-    async def record_own(*given, **more):
-        own = await real(*given, **more)
-        recorded.set()
-        await may_return.wait()
-        return own
 
     async def submit_in_batch():
         async with Batch.open(path, client=client) as batch:
             submits.append(asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7)))
-            await recorded.wait()
+            await held_records.written.wait()
 
-    monkeypatch.setattr(RunOperations, "record_own", record_own)
     submits = []
     async with a_client() as client:
         leaving = asyncio.create_task(submit_in_batch())
         await closing.wait()
-        may_return.set()
+        held_records.released.set()
         await leaving
         with pytest.raises(JournalError, match="nothing was sent"):
             await submits[0]
